@@ -1,0 +1,149 @@
+"""What every API endpoint shares: the shape of errors, the paging of lists and audio with ranges."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from rest_framework import exceptions
+from rest_framework.pagination import CursorPagination
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from apps.speech.base import AudioError, ProviderError
+from voiceclone.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+STAGE_STATUS = {
+    "provider_busy": 503,
+    "provider_unreachable": 503,
+    "provider_not_configured": 503,
+    "models_missing": 503,
+    "provider_timeout": 504,
+    "provider_audio_refused": 422,
+    "provider_refused": 422,
+    "nothing_heard": 422,
+}
+AUDIO_STATUS = 422
+JSON_CONTENT_TYPE = "application/json"
+
+
+class NewestFirstPagination(CursorPagination):
+    """Pages of `{"results", "next"}`, newest first, stable while rows are added."""
+
+    page_size = 50
+    page_size_query_param = "limit"
+    max_page_size = 200
+    ordering = "-created_at"
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"results": data, "next": self.get_next_link()})
+
+
+class EventStreamRenderer(JSONRenderer):
+    """Lets a client ask for an event stream; what is refused before the stream begins is answered as JSON."""
+
+    media_type = "text/event-stream"
+    format = "event-stream"
+
+
+class AudioRenderer(JSONRenderer):
+    """Lets a client ask for sound; what is refused is answered as JSON."""
+
+    media_type = "audio/*"
+    format = "audio"
+
+
+def error_body(code: str, message: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the one shape of every error: `{"error": {"code", "message", "fields"?}}`."""
+    error: dict[str, Any] = {"code": code, "message": message}
+    if fields:
+        error["fields"] = fields
+    return {"error": error}
+
+
+def known_error(error: Exception) -> UserError | None:
+    """Return `error` as something to tell the person, or None where it is a fault of our own."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, AudioError):
+        return UserError(error.code, error.message, status=AUDIO_STATUS)
+    if isinstance(error, ProviderError):
+        return UserError(error.code, error.message, status=error_status(error.code))
+    return None
+
+
+def error_status(code: str) -> int:
+    """Return the HTTP status for a stage that failed with `code`."""
+    return STAGE_STATUS.get(code, 502)
+
+
+def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn whatever a view raised into the one error shape; DRF calls this."""
+    known = known_error(error)
+    if known is not None:
+        body = error_body(known.code, known.message)
+        return Response(body, status=known.status, content_type=JSON_CONTENT_TYPE)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    response.data = _body_of_framework_error(error)
+    response.content_type = JSON_CONTENT_TYPE
+    return response
+
+
+def _body_of_framework_error(error: Exception) -> dict[str, Any]:
+    if isinstance(error, exceptions.ValidationError) and isinstance(error.detail, dict):
+        return error_body("invalid", _("Some fields need another value."), error.detail)
+    if isinstance(error, Http404):
+        return error_body("not_found", _("There is nothing here, or it is not yours."))
+    if isinstance(error, PermissionDenied):
+        return error_body("permission_denied", _("You may not do this."))
+    assert isinstance(error, exceptions.APIException)  # noqa: S101 - DRF answers no other kind of error
+    codes = error.get_codes()
+    return error_body(codes if isinstance(codes, str) else "invalid", _text_of(error))
+
+
+def _text_of(error: exceptions.APIException) -> str:
+    detail = error.detail
+    return " ".join(str(part) for part in detail) if isinstance(detail, list) else str(detail)
+
+
+def audio_response(request: HttpRequest, data: bytes, content_type: str, filename: str = "") -> HttpResponse:
+    """Answer with `data`, or with the part of it that a single `Range` header asks for.
+
+    Browsers seek, and Safari plays, only where ranges work. A file name makes it a download.
+    """
+    span = _requested_span(request.headers.get("Range", ""), len(data))
+    response = HttpResponse(data[slice(*span)] if span else data, content_type=content_type)
+    if span == (0, 0):
+        response = HttpResponse(status=416)
+        response["Content-Range"] = f"bytes */{len(data)}"
+    elif span:
+        response.status_code = 206
+        response["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{len(data)}"
+    response["Accept-Ranges"] = "bytes"
+    response["Cache-Control"] = "private, no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    if filename:
+        response["Content-Disposition"] = f'attachment; filename="{filename}"'
+    return response
+
+
+def _requested_span(header: str, size: int) -> tuple[int, int] | None:
+    """Return (start, end) of a single byte range, (0, 0) where it lies outside, or None where there is none to obey."""
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
+    if not match or match.group(0) == "bytes=-":
+        return None
+    first, last = match.groups()
+    if not first:
+        start, end = max(size - int(last), 0), size
+    else:
+        start, end = int(first), min(int(last) + 1, size) if last else size
+    return (start, end) if start < end else (0, 0)

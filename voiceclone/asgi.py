@@ -1,0 +1,16 @@
+"""The application as the web server runs it: engines warm before the first request, requests bounded in size."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceclone.settings")
+django_application = get_asgi_application()
+
+from django.conf import settings  # noqa: E402 - Django has to be set up first
+
+from voiceclone.server import BodyLimit, WarmEngines  # noqa: E402
+
+application = WarmEngines(BodyLimit(django_application, max_bytes=settings.MAX_UPLOAD_BYTES))

@@ -1,0 +1,107 @@
+"""Strict readers of environment values: one that can not be parsed stops the start with its name and what it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE_WORDS = frozenset({"on", "true", "yes", "1"})
+FALSE_WORDS = frozenset({"off", "false", "no", "0"})
+
+
+class Environment:
+    """Reads the process environment, and `.env` for what is not set there. An empty value counts as not set."""
+
+    def __init__(self, dotenv: Path) -> None:
+        self._env = environ.Env()
+        if dotenv.is_file():
+            self._env.read_env(str(dotenv))
+
+    def text(self, name: str, default: str = "") -> str:
+        return str(self._env.str(name, default="")).strip() or default
+
+    def required(self, name: str, hint: str) -> str:
+        value = self.text(name)
+        if not value:
+            raise _refusal(name, hint)
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        word = self.text(name, "on" if default else "off").lower()
+        if word not in TRUE_WORDS | FALSE_WORDS:
+            raise _refusal(name, "on or off")
+        return word in TRUE_WORDS
+
+    def integer(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
+        try:
+            value = int(self.text(name, str(default)))
+        except ValueError:
+            value = minimum - 1
+        if not minimum <= value <= maximum:
+            raise _refusal(name, f"a whole number from {minimum} to {maximum}")
+        return value
+
+    def choice(self, name: str, default: str, options: Sequence[str]) -> str:
+        value = self.text(name, default).lower()
+        if value not in options:
+            raise _refusal(name, " or ".join(options))
+        return value
+
+    def words(self, name: str, default: Sequence[str]) -> list[str]:
+        return [word.strip() for word in self.text(name, ",".join(default)).split(",") if word.strip()]
+
+    def origins(self, name: str, default: Sequence[str] = ()) -> list[str]:
+        origins = self.words(name, default)
+        if not all(_is_origin(origin) for origin in origins):
+            raise _refusal(name, "a comma-separated list of origins such as https://example.org")
+        return origins
+
+    def web_address(self, name: str) -> str | None:
+        address = self.text(name)
+        if not address:
+            return None
+        if urlsplit(address).scheme not in {"http", "https"} or not urlsplit(address).netloc:
+            raise _refusal(name, "an address that begins with http:// or https://")
+        return address.rstrip("/")
+
+    def path(self, name: str, default: Path) -> Path:
+        return Path(self.text(name, str(default))).expanduser().absolute()
+
+    def database(self, name: str, default: str) -> dict[str, Any]:
+        wanted = "sqlite:////absolute/path/db.sqlite3 or postgres://user:password@host:5432/name"
+        config = self._parsed(name, wanted, lambda: self._env.db_url_config(self.text(name, default)))
+        if (
+            config["ENGINE"] not in {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
+            or not config["NAME"]
+        ):
+            raise _refusal(name, wanted)
+        return config
+
+    def cache(self, name: str, default: str) -> dict[str, Any]:
+        wanted = "locmemcache://, dbcache://table or redis://host:6379/0"
+        return self._parsed(name, wanted, lambda: self._env.cache_url_config(self.text(name, default)))
+
+    def email(self, name: str, default: str) -> dict[str, Any]:
+        wanted = "consolemail:// or smtp+tls://user:password@host:587"
+        return self._parsed(name, wanted, lambda: self._env.email_url_config(self.text(name, default)))
+
+    @staticmethod
+    def _parsed(name: str, wanted: str, parse: Callable[[], Any]) -> dict[str, Any]:
+        try:
+            return dict(parse())
+        except Exception:  # noqa: BLE001 - each parser raises errors of its own, and their text may hold a password
+            raise _refusal(name, wanted) from None
+
+
+def _is_origin(origin: str) -> bool:
+    parts = urlsplit(origin)
+    return parts.scheme in {"http", "https"} and bool(parts.netloc) and not parts.path.strip("/")
+
+
+def _refusal(name: str, wanted: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"The environment variable {name} must be {wanted}.")

@@ -1,0 +1,261 @@
+"""All settings, read from the environment and from `.env`. `.env.example` explains each variable."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import django_stubs_ext
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from voiceclone.environment import Environment
+
+django_stubs_ext.monkeypatch()  # lets Django's generic classes be written as their types are: ModelAdmin[Turn]
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+env = Environment(BASE_DIR / ".env")
+
+# The site
+
+SECRET_KEY = env.required("SECRET_KEY", "set to a long random text (`make run` writes one into .env)")
+DEBUG = env.flag("DEBUG", default=False)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
+LIMITS = env.flag("LIMITS", default=True)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "corsheaders",
+    "csp",
+    "rest_framework",
+    "apps.accounts",
+    "apps.speech",
+    "apps.voices",
+    "apps.conversations",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "voiceclone.urls"
+ASGI_APPLICATION = "voiceclone.asgi.application"
+WSGI_APPLICATION = "voiceclone.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+# Data
+
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    VAR_DIR.mkdir(exist_ok=True)
+    # IMMEDIATE takes the write lock at the start of a transaction: with the default, concurrent writers fail
+    # with "database is locked" as soon as they read before they write.
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
+
+MEDIA_ROOT = env.path("MEDIA_ROOT", VAR_DIR / "media")
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+FILE_UPLOAD_PERMISSIONS = 0o600
+MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_MEGABYTES", 50, minimum=1, maximum=1000) * 1_000_000
+
+# Accounts
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_LOGOUT_REDIRECT_URL = "home"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[VoiceClone] "
+if not LIMITS:
+    ACCOUNT_RATE_LIMITS: Any = False
+
+_email = env.email("EMAIL_URL", "consolemail://")
+EMAIL_BACKEND = _email["EMAIL_BACKEND"]
+EMAIL_HOST = _email.get("EMAIL_HOST") or "localhost"
+EMAIL_PORT = _email.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _email.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _email.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS = _email.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _email.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "voiceclone@localhost")
+
+# Security
+
+SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=False)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE_SSL_REDIRECT else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_SSL_REDIRECT
+SECURE_HSTS_PRELOAD = SECURE_SSL_REDIRECT
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
+CSRF_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "media-src": [SELF, "blob:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", ["http://localhost:3000", "http://127.0.0.1:3000"])
+CORS_URLS_REGEX = r"^/(api/|v1/|clone-voice$|full-interaction$)"
+CORS_EXPOSE_HEADERS = [
+    "X-Transcript",
+    "X-Response-Text",
+    "X-Text-Encoding",
+    "X-Conversation-Id",
+    "X-Turn-Id",
+    "X-AI-Generated",
+]
+
+# API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.accounts.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "voiceclone.api.NewestFirstPagination",
+    "EXCEPTION_HANDLER": "voiceclone.api.handle_exception",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+# Speech: which engine does what
+
+OPENAI_API_KEY = env.text("OPENAI_API_KEY")
+OPENAI_BASE_URL = env.web_address("OPENAI_BASE_URL")
+OPENAI_STT_MODEL = env.text("OPENAI_STT_MODEL", "gpt-transcribe")
+OPENAI_CHAT_MODEL = env.text("OPENAI_CHAT_MODEL", "gpt-6-luna")
+# "default" leaves the choice to the service, for models and compatible servers that do not know the parameter.
+OPENAI_REASONING_EFFORT = env.choice(
+    "OPENAI_REASONING_EFFORT", "none", ["none", "minimal", "low", "medium", "high", "default"]
+)
+ELEVENLABS_API_KEY = env.text("ELEVENLABS_API_KEY")
+ELEVENLABS_BASE_URL = env.web_address("ELEVENLABS_BASE_URL")
+ELEVENLABS_TTS_MODEL = env.text("ELEVENLABS_TTS_MODEL", "eleven_flash_v2_5")
+
+
+def _engine(name: str, remote: str, key_name: str, key: str) -> str:
+    engine = env.choice(name, remote if key else "local", [remote, "local"])
+    if engine == remote and not key:
+        message = f"{name}={remote} needs {key_name}. Set the key, or {name}=local."
+        raise ImproperlyConfigured(message)
+    return engine
+
+
+SPEECH_TO_TEXT = _engine("SPEECH_TO_TEXT", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)
+LANGUAGE_MODEL = _engine("LANGUAGE_MODEL", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)
+TEXT_TO_SPEECH = _engine("TEXT_TO_SPEECH", "elevenlabs", "ELEVENLABS_API_KEY", ELEVENLABS_API_KEY)
+
+_cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+MODELS_DIR = env.path("MODELS_DIR", _cache_home / "voiceclone" / "models")
+LOCAL_STT_MODEL = env.text("LOCAL_STT_MODEL", "whisper-base")
+LOCAL_CHAT_MODEL = env.text("LOCAL_CHAT_MODEL", "smollm2-135m-instruct")
+
+# Rules of the house
+
+MIN_SAMPLE_SECONDS = env.integer("MIN_SAMPLE_SECONDS", 10, minimum=1, maximum=600)
+MAX_SAMPLE_SECONDS = env.integer("MAX_SAMPLE_SECONDS", 180, minimum=MIN_SAMPLE_SECONDS, maximum=3600)
+RECOMMENDED_MIN_SAMPLE_SECONDS = env.integer("RECOMMENDED_MIN_SAMPLE_SECONDS", 60, minimum=1, maximum=3600)
+RECOMMENDED_MAX_SAMPLE_SECONDS = env.integer("RECOMMENDED_MAX_SAMPLE_SECONDS", 120, minimum=1, maximum=3600)
+MAX_QUESTION_SECONDS = env.integer("MAX_QUESTION_SECONDS", 120, minimum=1, maximum=600)
+MEMORY_TURNS = env.integer("MEMORY_TURNS", 20, minimum=0, maximum=1000)
+MAX_REPLY_TOKENS = env.integer("MAX_REPLY_TOKENS", 400, minimum=16, maximum=8192)
+
+# Logs: lines for people on a terminal, one JSON object a line everywhere else
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "text": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"},
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "{asctime}{levelname}{name}{message}",
+            "style": "{",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "text" if sys.stderr.isatty() else "json"},
+    },
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "propagate": True},
+        "uvicorn": {"handlers": [], "propagate": True},
+        "uvicorn.access": {"handlers": [], "propagate": True},
+        "uvicorn.error": {"handlers": [], "propagate": True},
+        "httpx": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
+    },
+}

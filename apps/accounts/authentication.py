@@ -1,0 +1,34 @@
+"""How a program says who it acts for."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from apps.accounts.models import ApiToken, User
+from apps.accounts.services import find_api_token
+
+
+def signed_in_user(request: HttpRequest | Request) -> User:
+    """Return who is signed in, in views that nobody else reaches."""
+    assert isinstance(request.user, User)  # noqa: S101 - LoginRequiredMiddleware and IsAuthenticated see to it
+    return request.user
+
+
+class TokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <token>`. It needs no CSRF token: a browser never sends this header by itself."""
+
+    def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
+        scheme, _space, secret = get_authorization_header(request).decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        token = find_api_token(secret=secret.strip())
+        if token is None:
+            raise AuthenticationFailed(_("This token is unknown, expired or revoked. Create another one."))
+        return token.owner, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"

@@ -1,0 +1,160 @@
+"""What every speech engine offers: four small Protocols, their value types, and the two errors that leave this package.
+
+Audio between the stages is mono 16-bit little-endian PCM. Nothing here knows of Django settings, requests or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Stage = Literal["clone", "hear", "think", "speak"]
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Decoded speech. `pcm` is mono s16le; `sample_rate` is in hertz."""
+
+    pcm: bytes
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.pcm) / 2 / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was heard. `text` is stripped and may be empty; `language` is an ISO 639-1 code, or "" where it is unknown."""
+
+    text: str
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the conversation as the language model sees it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSettings:
+    """How a voice speaks. None leaves the engine's own default; an engine ignores what it does not have.
+
+    `stability`, `similarity` and `style` lie in 0–1, `speed` in 0.7–1.2 (1 is the speaker's own pace).
+    """
+
+    stability: float | None = None
+    similarity: float | None = None
+    style: float | None = None
+    speed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderVoice:
+    """A voice as the provider lists it."""
+
+    voice_id: str
+    name: str
+
+
+class SpeechToText(Protocol):
+    async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
+        """Return what is said in `recording`; `language` (ISO 639-1, or "" to let the engine find out) is a hint."""
+        ...
+
+
+class LanguageModel(Protocol):
+    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]:
+        """Yield the reply to `messages` as text deltas while it is being written."""
+        ...
+
+
+class TextToSpeech(Protocol):
+    @property
+    def sample_rate(self) -> int:
+        """Hertz of the PCM that `speak` yields."""
+        ...
+
+    def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncIterator[bytes]:
+        """Yield `text` spoken as mono s16le PCM, in chunks of whole samples, as they arrive.
+
+        `previous_text` is what the same voice said just before, so that the melody goes on.
+        """
+        ...
+
+
+class VoiceCloner(Protocol):
+    async def create(self, name: str, samples: Sequence[Recording]) -> str:
+        """Make a voice that sounds like the speaker of `samples`; return its `voice_id`."""
+        ...
+
+    async def delete(self, voice_id: str) -> None:
+        """Delete the voice at the provider. A voice that is not there counts as deleted."""
+        ...
+
+    async def list(self) -> list[ProviderVoice]:
+        """Return the cloned voices that exist at the provider."""
+        ...
+
+
+PROVIDER_MESSAGES: dict[str, Promise] = {
+    "provider_key_invalid": _("The speech service refused its key. The operator of this site has to correct it."),
+    "provider_quota_exhausted": _("The speech service has no credit left. The operator of this site has to add some."),
+    "provider_plan_insufficient": _("The speech service's plan does not include this. The operator has to change it."),
+    "provider_busy": _("The speech service is busy. Try again in a moment."),
+    "provider_unreachable": _("The speech service can not be reached. Try again in a few minutes."),
+    "provider_timeout": _("The speech service took too long to answer. Try again."),
+    "provider_failed": _("The speech service failed. Try again in a few minutes."),
+    "provider_incomplete": _("The speech service stopped before it was finished. Try again."),
+    "provider_answer_invalid": _("The speech service gave an answer that makes no sense. Try again in a few minutes."),
+    "provider_refused": _("The speech service refused the request. Try another recording or another wording."),
+    "provider_audio_refused": _(
+        "The speech service could not use this recording. Record it again, or use another file."
+    ),
+    "provider_voice_limit": _(
+        "No more voices fit in the speech service's plan. Delete a voice that you no longer use."
+    ),
+    "provider_voice_missing": _("The speech service no longer has this voice. Clone it again."),
+    "provider_voice_unverified": _(
+        "The speech service wants the speaker of this voice verified and does not let it speak."
+    ),
+    "provider_model_missing": _("The configured model does not exist. The operator of this site has to correct it."),
+    "provider_not_configured": _("This voice belongs to a speech service that is switched off on this site."),
+    "models_missing": _("The embedded engines are not installed. The operator has to run: manage.py fetch_models"),
+}
+
+
+class ProviderError(Exception):
+    """An engine failed. The only error an engine raises; it never carries a key or a user's words.
+
+    `code` is stable and a key of PROVIDER_MESSAGES; `retryable` says whether the same call may succeed later.
+    `retry_after` is the provider's own wish in seconds, where it gave one.
+    """
+
+    def __init__(self, code: str, *, stage: Stage, retryable: bool, retry_after: float | None = None) -> None:
+        super().__init__(f"{stage}: {code}")
+        self.code = code
+        self.stage = stage
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+    @property
+    def message(self) -> str:
+        return str(PROVIDER_MESSAGES[self.code])
+
+
+class AudioError(Exception):
+    """A recording that can not be used. `message` says what was found and what to do instead."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.message = message

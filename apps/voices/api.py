@@ -1,0 +1,162 @@
+"""The voices of the caller, for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from rest_framework import serializers, status
+from rest_framework.generics import ListAPIView
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.authentication import signed_in_user
+from apps.voices import services
+from apps.voices.models import VoiceProfile
+from voiceclone.api import AudioRenderer, audio_response
+
+
+class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
+    """A voice as the API shows it."""
+
+    error = serializers.SerializerMethodField()
+
+    class Meta:
+        model = VoiceProfile
+        fields = [
+            "id",
+            "name",
+            "provider",
+            "voice_id",
+            "status",
+            "is_default",
+            "settings",
+            "sample_seconds",
+            "error",
+            "created_at",
+            "last_used_at",
+        ]
+
+    def get_error(self, voice: VoiceProfile) -> dict[str, str] | None:
+        return {"code": voice.error_code, "message": voice.error_message} if voice.error_code else None
+
+
+class SettingsSerializer(serializers.Serializer[dict[str, float]]):
+    """How a voice speaks; null takes a setting back to the engine's default."""
+
+    stability = serializers.FloatField(min_value=0, max_value=1, allow_null=True, required=False)
+    similarity = serializers.FloatField(min_value=0, max_value=1, allow_null=True, required=False)
+    style = serializers.FloatField(  # type: ignore[assignment] # DRF has an unrelated attribute of this name
+        min_value=0, max_value=1, allow_null=True, required=False
+    )
+    speed = serializers.FloatField(min_value=0.7, max_value=1.2, allow_null=True, required=False)
+
+
+class VoiceList(ListAPIView[VoiceProfile]):
+    """List the caller's voices, or clone a new one."""
+
+    serializer_class = VoiceSerializer
+    parser_classes = [MultiPartParser]
+
+    class CreateInput(serializers.Serializer[Any]):
+        name = serializers.CharField(max_length=60)
+        audio = serializers.ListField(child=serializers.FileField(allow_empty_file=True), max_length=100)
+
+    def get_queryset(self) -> Any:
+        return VoiceProfile.objects.for_user(self.request.user).prefetch_related("samples")
+
+    def post(self, request: Request) -> Response:
+        values = self.CreateInput(data=request.data)
+        values.is_valid(raise_exception=True)
+        files = [upload.read() for upload in values.validated_data["audio"]]
+        voice = services.clone_voice(owner=signed_in_user(request), name=values.validated_data["name"], files=files)
+        return Response(VoiceSerializer(voice).data, status=status.HTTP_201_CREATED)
+
+
+class VoiceDetail(APIView):
+    """Read, change or delete one voice."""
+
+    parser_classes = [JSONParser]
+
+    class ChangeInput(serializers.Serializer[Any]):
+        name = serializers.CharField(max_length=60, required=False)
+        is_default = serializers.BooleanField(required=False)
+        settings = SettingsSerializer(required=False)
+
+    def get(self, request: Request, voice_pk: UUID) -> Response:
+        return Response(VoiceSerializer(_own_voice(request, voice_pk)).data)
+
+    def patch(self, request: Request, voice_pk: UUID) -> Response:
+        voice = _own_voice(request, voice_pk)
+        values = self.ChangeInput(data=request.data)
+        values.is_valid(raise_exception=True)
+        changes = values.validated_data
+        if "name" in changes:
+            services.rename_voice(voice=voice, name=changes["name"])
+        if "settings" in changes:
+            services.change_settings(voice=voice, settings=changes["settings"])
+        if changes.get("is_default"):
+            services.make_default(voice=voice)
+        return Response(VoiceSerializer(voice).data)
+
+    def delete(self, request: Request, voice_pk: UUID) -> Response:
+        services.delete_voice(voice=_own_voice(request, voice_pk))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class VoiceRetry(APIView):
+    """Try again to clone a voice that failed, from the recordings that were kept."""
+
+    def post(self, request: Request, voice_pk: UUID) -> Response:
+        voice = services.retry_cloning(voice=_own_voice(request, voice_pk))
+        return Response(VoiceSerializer(voice).data)
+
+
+class VoicePreview(APIView):
+    """Hear a voice say a sentence."""
+
+    parser_classes = [JSONParser, FormParser, MultiPartParser]
+    renderer_classes = [JSONRenderer, AudioRenderer]
+
+    class Input(serializers.Serializer[Any]):
+        text = serializers.CharField(max_length=services.PREVIEW_MAX_CHARACTERS)
+
+    def post(self, request: Request, voice_pk: UUID) -> HttpResponse:
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        mp3 = services.speak_preview(voice=_own_voice(request, voice_pk), text=values.validated_data["text"])
+        response = audio_response(request, mp3, "audio/mpeg")
+        response["X-AI-Generated"] = "true"
+        return response
+
+
+class CloneVoice(APIView):
+    """`POST /clone-voice`: the plain door to cloning, for programs that only know a name and a file."""
+
+    parser_classes = [MultiPartParser]
+
+    class Input(serializers.Serializer[Any]):
+        voice_name = serializers.CharField(max_length=60)
+        audio_file = serializers.ListField(child=serializers.FileField(allow_empty_file=True), max_length=100)
+        # Accepted because callers send it; the owner is whoever the token or session says.
+        user_id = serializers.CharField(required=False, allow_blank=True)
+
+    def post(self, request: Request) -> Response:
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        files = [upload.read() for upload in values.validated_data["audio_file"]]
+        name = values.validated_data["voice_name"]
+        voice = services.clone_voice(owner=signed_in_user(request), name=name, files=files)
+        message = _("The voice “%(name)s” is ready.") % {"name": voice.name}
+        body = {"success": True, "voice_id": voice.voice_id, "message": message}
+        return Response(body, status=status.HTTP_201_CREATED)
+
+
+def _own_voice(request: Request, voice_pk: UUID) -> VoiceProfile:
+    return get_object_or_404(VoiceProfile.objects.for_user(request.user), pk=voice_pk)

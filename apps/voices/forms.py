@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext_lazy as _
+
+from apps.voices.models import VoiceProfile
+
+
+class MultipleFileInput(forms.ClearableFileInput):
+    """A file input that takes several files."""
+
+    allow_multiple_selected = True
+
+
+class MultipleFileField(forms.FileField):
+    """One or more uploaded files; the cleaned value is a list."""
+
+    widget = MultipleFileInput
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[Any]]:
+        uploads = data if isinstance(data, list | tuple) else [data]
+        return [super(MultipleFileField, self).clean(upload, initial) for upload in uploads]
+
+
+class CloneForm(forms.Form):
+    """A voice from uploaded recordings, for browsers without JavaScript."""
+
+    name = forms.CharField(label=_("Name of the voice"), max_length=60)
+    audio = MultipleFileField(label=_("Recordings"), allow_empty_file=True)
+
+
+class RenameForm(forms.ModelForm[VoiceProfile]):
+    class Meta:
+        model = VoiceProfile
+        fields = ["name"]

@@ -1,0 +1,159 @@
+"""What can be done with a voice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import User
+from apps.speech import audio, registry
+from apps.speech.base import ProviderError, Recording
+from apps.voices.models import VoiceProfile, VoiceSample
+from apps.voices.samples import SAMPLE_RATE, CheckedSample, check_samples
+from voiceclone.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+PREVIEW_MAX_CHARACTERS = 300
+
+
+def clone_voice(*, owner: User, name: str, files: Sequence[bytes]) -> VoiceProfile:
+    """Clone a voice from `files`, each a recording in any accepted format, and return it, ready.
+
+    The row and the samples are stored before the provider is called: when it fails, the voice is kept as failed, and
+    `retry_cloning` goes on from there. Raises UserError, AudioError and ProviderError.
+    """
+    samples = check_samples(files)
+    voice = _store_pending(owner, name, samples)
+    return _clone_at_provider(voice, [sample.recording for sample in samples])
+
+
+def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
+    """Try again to clone a voice that failed, from the samples that were kept."""
+    claimed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED).update(
+        status=VoiceProfile.Status.PENDING, error_code=""
+    )
+    if not claimed:
+        raise UserError("voice_not_failed", _("Only a voice whose cloning failed can be tried again."), status=409)
+    voice.refresh_from_db()
+    return _clone_at_provider(voice, [_stored_recording(sample) for sample in voice.samples.all()])
+
+
+def _store_pending(owner: User, name: str, samples: Sequence[CheckedSample]) -> VoiceProfile:
+    with transaction.atomic():
+        voice = VoiceProfile.objects.create(owner=owner, name=name, provider=settings.TEXT_TO_SPEECH)
+        for sample in samples:
+            VoiceSample.objects.create(
+                owner=owner,
+                voice=voice,
+                file=ContentFile(audio.to_flac(sample.recording), name="sample.flac"),
+                seconds=sample.recording.seconds,
+                rms_db=sample.level.rms_db,
+                peak_db=sample.level.peak_db,
+                sha256=sample.sha256,
+            )
+    return voice
+
+
+def _stored_recording(sample: VoiceSample) -> Recording:
+    with sample.file.open("rb") as file:
+        return audio.decode(file.read(), sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS)
+
+
+def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording]) -> VoiceProfile:
+    cloning = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.PENDING)
+    try:
+        voice_id = registry.call(
+            lambda engines: engines.voice_cloner(voice.provider).create(voice.provider_name, recordings)
+        )
+    except ProviderError as error:
+        logger.warning("Cloning failed", extra={"voice": str(voice.pk), "code": error.code})
+        cloning.update(status=VoiceProfile.Status.FAILED, error_code=error.code)
+        raise
+    with transaction.atomic():
+        first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
+        updated = cloning.update(voice_id=voice_id, status=VoiceProfile.Status.READY, is_default=first)
+    if not updated:
+        _discard_at_provider(voice.provider, voice_id)
+        raise UserError("voice_not_found", _("This voice was deleted while it was being cloned."), status=404)
+    voice.refresh_from_db()
+    return voice
+
+
+def _discard_at_provider(provider: str, voice_id: str) -> None:
+    registry.call(lambda engines: engines.voice_cloner(provider).delete(voice_id))
+
+
+def ready_voice(*, owner: User, **lookup: Any) -> VoiceProfile:
+    """Return the one voice of `owner` that `lookup` names, if it can speak."""
+    voice = VoiceProfile.objects.for_user(owner).filter(**lookup).first()
+    if voice is None:
+        raise UserError("voice_not_found", _("You have no such voice."), status=404)
+    if voice.status != VoiceProfile.Status.READY:
+        text = _("This voice can not speak: it is %(status)s.")
+        raise UserError("voice_not_ready", text % {"status": voice.get_status_display()}, status=409)
+    return voice
+
+
+def rename_voice(*, voice: VoiceProfile, name: str) -> None:
+    """Give the voice another name, here: at the provider it keeps the one it was made with."""
+    voice.name = name
+    voice.save(update_fields=["name", "updated_at"])
+
+
+def change_settings(*, voice: VoiceProfile, settings: dict[str, float | None]) -> None:
+    """Change how the voice speaks; None takes a setting back to the engine's default."""
+    kept = {name: value for name, value in {**voice.settings, **settings}.items() if value is not None}
+    voice.settings = kept
+    voice.save(update_fields=["settings", "updated_at"])
+
+
+def make_default(*, voice: VoiceProfile) -> None:
+    """Make this the voice that is chosen where its owner names none."""
+    if voice.status != VoiceProfile.Status.READY:
+        raise UserError("voice_not_ready", _("Only a voice that is ready can be the default."), status=409)
+    with transaction.atomic():
+        VoiceProfile.objects.filter(owner_id=voice.owner_id, is_default=True).update(is_default=False)
+        voice.is_default = True
+        voice.save(update_fields=["is_default", "updated_at"])
+
+
+def note_use(*, voice: VoiceProfile) -> None:
+    """Remember that the voice has just spoken."""
+    VoiceProfile.objects.filter(pk=voice.pk).update(last_used_at=timezone.now())
+
+
+def speak_preview(*, voice: VoiceProfile, text: str) -> bytes:
+    """Return `text` spoken by the voice, as MP3."""
+    voice = ready_voice(owner=voice.owner, pk=voice.pk)
+
+    async def speak(engines: registry.Engines) -> Recording:
+        engine = engines.text_to_speech(voice.provider)
+        chunks = engine.speak(text, voice_id=voice.voice_id, settings=voice.speech_settings, previous_text="")
+        return Recording(b"".join([chunk async for chunk in chunks]), engine.sample_rate)
+
+    recording = registry.call(speak)
+    note_use(voice=voice)
+    return audio.to_mp3(recording)
+
+
+def delete_voice(*, voice: VoiceProfile) -> None:
+    """Delete the voice here and at its provider.
+
+    From the first moment it can not speak any more. If the provider fails, it stays "being deleted" until a later
+    call gets through; ProviderError says so.
+    """
+    VoiceProfile.objects.filter(pk=voice.pk).update(status=VoiceProfile.Status.DELETING, is_default=False)
+    if voice.voice_id:
+        _discard_at_provider(voice.provider, voice.voice_id)
+    files = [sample.file for sample in voice.samples.all()]
+    voice.delete()
+    for file in files:
+        file.storage.delete(str(file.name))

@@ -1,0 +1,93 @@
+"""The pages on which people manage their voices."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views import View
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.accounts.authentication import signed_in_user
+from apps.voices import services
+from apps.voices.forms import CloneForm, RenameForm
+from apps.voices.models import VoiceProfile
+from apps.voices.samples import sample_rules
+from voiceclone.errors import told_on_page
+
+
+class VoiceList(View):
+    """All voices of the person, and the way to a new one."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self._page(request, CloneForm())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = CloneForm(request.POST, request.FILES)
+        if form.is_valid() and self._clone(request, form):
+            return redirect("voices:list")
+        return self._page(request, form, status=422)
+
+    @staticmethod
+    def _clone(request: HttpRequest, form: CloneForm) -> bool:
+        files = [upload.read() for upload in form.cleaned_data["audio"]]
+        with told_on_page(lambda message: form.add_error("audio", message)):
+            voice = services.clone_voice(owner=signed_in_user(request), name=form.cleaned_data["name"], files=files)
+            messages.success(request, _("The voice “%(name)s” is ready.") % {"name": voice.name})
+        return form.is_valid()
+
+    @staticmethod
+    def _page(request: HttpRequest, form: CloneForm, status: int = 200) -> HttpResponse:
+        voices = VoiceProfile.objects.for_user(request.user).prefetch_related("samples")
+        context: dict[str, Any] = {"voices": voices, "form": form, "rules": sample_rules()}
+        return render(request, "voices/list.html", context, status=status)
+
+
+@require_POST
+def rename(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
+    voice = _own_voice(request, voice_pk)
+    form = RenameForm(request.POST, instance=voice)
+    if form.is_valid():
+        services.rename_voice(voice=voice, name=form.cleaned_data["name"])
+        messages.success(request, _("The voice is now called “%(name)s”.") % {"name": voice.name})
+    else:
+        messages.error(request, _("A voice needs a name of at most 60 characters."))
+    return redirect("voices:list")
+
+
+@require_POST
+def make_default(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
+    voice = _own_voice(request, voice_pk)
+    with told_on_page(lambda message: messages.error(request, message)):
+        services.make_default(voice=voice)
+        messages.success(request, _("“%(name)s” is now your default voice.") % {"name": voice.name})
+    return redirect("voices:list")
+
+
+@require_POST
+def retry(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
+    voice = _own_voice(request, voice_pk)
+    with told_on_page(lambda message: messages.error(request, message)):
+        services.retry_cloning(voice=voice)
+        messages.success(request, _("The voice “%(name)s” is ready.") % {"name": voice.name})
+    return redirect("voices:list")
+
+
+@require_http_methods(["GET", "POST"])
+def delete(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
+    """Ask first, then delete."""
+    voice = _own_voice(request, voice_pk)
+    if request.method != "POST":
+        return render(request, "voices/delete.html", {"voice": voice})
+    with told_on_page(lambda message: messages.error(request, message)):
+        services.delete_voice(voice=voice)
+        messages.success(request, _("The voice “%(name)s” and its recordings are deleted.") % {"name": voice.name})
+    return redirect("voices:list")
+
+
+def _own_voice(request: HttpRequest, voice_pk: UUID) -> VoiceProfile:
+    return get_object_or_404(VoiceProfile.objects.for_user(request.user), pk=voice_pk)

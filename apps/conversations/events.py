@@ -1,0 +1,57 @@
+"""Turn events as server-sent events: what a browser or an API client reads while the answer is being made."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from django.http import StreamingHttpResponse
+
+from apps.conversations.models import Turn
+from apps.conversations.turn import Done, Failed, Heard, Said, Spoken, TurnEvent, run_turn
+from apps.speech.registry import current_engines
+
+
+def stream_response(turn: Turn) -> StreamingHttpResponse:
+    """Answer with the events of `turn` as they happen."""
+    response = StreamingHttpResponse(_lines(turn), content_type="text/event-stream")
+    response["Cache-Control"] = "no-store"
+    response["X-Accel-Buffering"] = "no"  # nginx would collect the events otherwise
+    response["X-AI-Generated"] = "true"
+    return response
+
+
+async def _lines(turn: Turn) -> AsyncIterator[bytes]:
+    async with current_engines() as engines, aclosing(run_turn(turn, engines)) as events:
+        async for event in events:
+            name, data = _named(event, str(turn.pk))
+            yield f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def _named(event: TurnEvent, turn_id: str) -> tuple[str, dict[str, Any]]:
+    match event:
+        case Heard(text, language):
+            return "heard", {"turn_id": turn_id, "text": text, "language": language}
+        case Said(delta):
+            return "said", {"delta": delta}
+        case Spoken(index, text, pcm, sample_rate):
+            return "spoken", {
+                "index": index,
+                "text": text,
+                "format": "pcm_s16le",
+                "sample_rate": sample_rate,
+                "audio": base64.b64encode(pcm).decode(),
+            }
+        case Failed(stage, code, message, retryable):
+            return "failed", {
+                "stage": stage,
+                "code": code,
+                "message": message,
+                "retryable": retryable,
+                "turn_id": turn_id,
+            }
+        case Done(reply, timings):
+            return "done", {"turn_id": turn_id, "reply": reply, "timings": timings}

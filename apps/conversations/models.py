@@ -1,0 +1,130 @@
+"""What was said."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import OwnedQuerySet
+from apps.speech.base import PROVIDER_MESSAGES
+from apps.voices.models import VoiceProfile
+
+NOTHING_HEARD = "nothing_heard"
+NOTHING_HEARD_MESSAGE = _("Nothing was said in this recording. Speak a little louder or nearer, and try again.")
+
+
+def question_path(turn: Turn, _filename: str) -> str:
+    return f"questions/{turn.owner_id}/{uuid.uuid4().hex}.flac"
+
+
+def answer_path(turn: Turn, _filename: str) -> str:
+    return f"answers/{turn.owner_id}/{uuid.uuid4().hex}.flac"
+
+
+class Conversation(models.Model):
+    """Turns that belong together. The persona tells the model whom to be."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="conversations", verbose_name=_("owner")
+    )
+    voice = models.ForeignKey(
+        VoiceProfile, models.SET_NULL, null=True, blank=True, related_name="conversations", verbose_name=_("voice")
+    )
+    title = models.CharField(_("title"), max_length=120, blank=True)
+    persona = models.TextField(_("persona"), max_length=2000, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("last turn"), auto_now=True)
+
+    objects: ClassVar[OwnedQuerySet[Conversation]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("conversation")
+        ordering = ["-updated_at"]
+
+    def __str__(self) -> str:
+        return self.title or str(_("New conversation"))
+
+
+class Turn(models.Model):
+    """One question and its answer. Each stage is stored as soon as it is over, so that nothing paid for is lost."""
+
+    class Status(models.TextChoices):
+        RECEIVED = "received", _("received")
+        HEARD = "heard", _("heard")
+        ANSWERED = "answered", _("answered")
+        SPOKEN = "spoken", _("spoken")
+        FAILED = "failed", _("failed")
+        INTERRUPTED = "interrupted", _("interrupted")
+
+    class Stage(models.TextChoices):
+        HEAR = "hear", _("hearing")
+        THINK = "think", _("thinking")
+        SPEAK = "speak", _("speaking")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="turns", verbose_name=_("conversation"))
+    voice = models.ForeignKey(
+        VoiceProfile, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("voice")
+    )
+    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.RECEIVED)
+    question = models.FileField(_("question"), upload_to=question_path, blank=True)
+    question_seconds = models.FloatField(_("seconds of the question"), null=True, blank=True)
+    transcript = models.TextField(_("transcript"), blank=True)
+    language = models.CharField(_("language"), max_length=10, blank=True)
+    reply = models.TextField(_("reply"), blank=True)
+    answer = models.FileField(_("answer"), upload_to=answer_path, blank=True)
+    answer_seconds = models.FloatField(_("seconds of the answer"), null=True, blank=True)
+    failed_stage = models.CharField(_("failed stage"), max_length=10, choices=Stage.choices, blank=True)
+    error_code = models.CharField(_("error code"), max_length=50, blank=True)
+    heard_ms = models.PositiveIntegerField(_("heard after (ms)"), null=True, blank=True)
+    first_word_ms = models.PositiveIntegerField(_("first word after (ms)"), null=True, blank=True)
+    first_audio_ms = models.PositiveIntegerField(_("first audio after (ms)"), null=True, blank=True)
+    total_ms = models.PositiveIntegerField(_("over after (ms)"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    objects: ClassVar[OwnedQuerySet[Turn]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("turn")
+        ordering = ["created_at"]
+        indexes = [models.Index(fields=["conversation", "created_at"])]
+
+    def __str__(self) -> str:
+        return self.transcript[:60] or str(self.pk)
+
+    @property
+    def has_question(self) -> bool:
+        return bool(self.question)
+
+    @property
+    def has_answer(self) -> bool:
+        return bool(self.answer)
+
+    @property
+    def timings(self) -> dict[str, int | None]:
+        """Milliseconds since the turn began, each None where it did not come so far."""
+        return {
+            "heard_ms": self.heard_ms,
+            "first_word_ms": self.first_word_ms,
+            "first_audio_ms": self.first_audio_ms,
+            "total_ms": self.total_ms,
+        }
+
+    @property
+    def error_message(self) -> str:
+        if self.error_code == NOTHING_HEARD:
+            return str(NOTHING_HEARD_MESSAGE)
+        return str(PROVIDER_MESSAGES.get(self.error_code, ""))
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """What went wrong, in the shape of the API's errors, with the stage that failed."""
+        if self.status != self.Status.FAILED:
+            return None
+        return {"stage": self.failed_stage, "code": self.error_code, "message": self.error_message}

@@ -1,0 +1,131 @@
+"""What can be done with a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.db.models import Q, QuerySet
+from django.db.models.fields.files import FieldFile
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import User
+from apps.conversations.models import NOTHING_HEARD, NOTHING_HEARD_MESSAGE, Conversation, Turn
+from apps.conversations.turn import QUESTION_SAMPLE_RATE, run_turn
+from apps.speech import audio, registry
+from apps.speech.base import Recording
+from apps.voices.models import VoiceProfile
+from apps.voices.services import ready_voice
+from voiceclone.errors import UserError
+
+MAX_TEXT_CHARACTERS = 2000
+STORED_SAMPLE_RATE = 24_000
+STORED_MAX_SECONDS = 3600
+
+
+def start_conversation(*, owner: User, voice: VoiceProfile, title: str = "", persona: str = "") -> Conversation:
+    """Begin a conversation in which `voice`, one of the owner's, answers."""
+    return Conversation.objects.create(owner=owner, voice=voice, title=title, persona=persona)
+
+
+def search_conversations(*, owner: User, words: str) -> QuerySet[Conversation]:
+    """Return the owner's conversations in whose title or turns all of `words` occur."""
+    conversations = Conversation.objects.for_user(owner).select_related("voice")
+    for word in words.split():
+        said = Q(turns__transcript__icontains=word) | Q(turns__reply__icontains=word)
+        conversations = conversations.filter(Q(title__icontains=word) | said)
+    return conversations.distinct()
+
+
+def change_conversation(*, conversation: Conversation, **changes: Any) -> None:
+    """Change the title, the persona or the voice."""
+    for name, value in changes.items():
+        setattr(conversation, name, value)
+    conversation.save(update_fields=[*changes, "updated_at"])
+
+
+def delete_conversation(*, conversation: Conversation) -> None:
+    """Delete the conversation with its turns and all their recordings."""
+    turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
+    files = [file for turn in turns for file in (turn.question, turn.answer) if file]
+    conversation.delete()
+    _delete_files(files)
+
+
+def _delete_files(files: Iterable[FieldFile]) -> None:
+    for file in files:
+        file.storage.delete(str(file.name))
+
+
+def read_question(*, data: bytes) -> Recording:
+    """Return the recording that `data` is, in any accepted format; raise what is wrong with it."""
+    recording = audio.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
+    if audio.is_silent(recording):
+        raise UserError(NOTHING_HEARD, str(NOTHING_HEARD_MESSAGE), status=422)
+    return recording
+
+
+def begin_spoken_turn(*, conversation: Conversation, voice: VoiceProfile, recording: Recording) -> Turn:
+    """Store a spoken question; `run_turn` answers it."""
+    return _begin_turn(
+        conversation,
+        voice,
+        question=ContentFile(audio.to_flac(recording), name="question.flac"),
+        question_seconds=recording.seconds,
+    )
+
+
+def begin_typed_turn(*, conversation: Conversation, voice: VoiceProfile, text: str) -> Turn:
+    """Store a typed question; `run_turn` answers it."""
+    return _begin_turn(conversation, voice, transcript=text, status=Turn.Status.HEARD)
+
+
+def _begin_turn(conversation: Conversation, voice: VoiceProfile, **values: Any) -> Turn:
+    turn = Turn.objects.create(owner=conversation.owner, conversation=conversation, voice=voice, **values)
+    conversation.save(update_fields=["updated_at"])
+    return turn
+
+
+def voice_of(*, conversation: Conversation) -> VoiceProfile:
+    """Return the voice that answers in `conversation`, if it can speak."""
+    if conversation.voice_id is None:
+        text = _("The voice of this conversation was deleted. Choose another one for it.")
+        raise UserError("voice_not_found", text, status=409)
+    return ready_voice(owner=conversation.owner, pk=conversation.voice_id)
+
+
+def prepare_retry(*, turn: Turn) -> Turn:
+    """Take a failed turn up again; `run_turn` then goes on from the stage that failed."""
+    if turn.voice is None or turn.voice.status != VoiceProfile.Status.READY:
+        turn.voice = voice_of(conversation=turn.conversation)
+        turn.save(update_fields=["voice"])
+    claimed = Turn.objects.filter(pk=turn.pk, status=Turn.Status.FAILED).update(status=_status_before_failure(turn))
+    if not claimed:
+        raise UserError("turn_not_failed", _("Only a turn that failed can be tried again."), status=409)
+    turn.refresh_from_db()
+    return turn
+
+
+def _status_before_failure(turn: Turn) -> Turn.Status:
+    if not turn.transcript:
+        return Turn.Status.RECEIVED
+    return Turn.Status.ANSWERED if turn.failed_stage == Turn.Stage.SPEAK else Turn.Status.HEARD
+
+
+def answer(*, turn: Turn) -> Turn:
+    """Run `turn` to its end and return it, done or failed."""
+
+    async def run(engines: registry.Engines) -> None:
+        async for _event in run_turn(turn, engines):
+            pass
+
+    registry.call(run)
+    return turn
+
+
+def stored_recording(file: FieldFile) -> Recording:
+    """Return a stored question or answer, decoded."""
+    with file.open("rb") as opened:
+        return audio.decode(opened.read(), sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)

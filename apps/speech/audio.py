@@ -1,0 +1,399 @@
+"""Untrusted bytes to a checked `Recording`, what can be measured in one, and PCM to files.
+
+FFmpeg opens far more than audio: playlists that fetch addresses, texts that read files of this machine. So `decode`
+looks at the first bytes itself, forces the one demuxer that belongs to them, and lets that demuxer open nothing else.
+It is a pure function of its arguments, writes no file, and may run in any thread or process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import re
+import wave
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import av
+import numpy as np
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.stream import Disposition
+from django.utils.translation import gettext as _
+
+from apps.speech.base import AudioError, Recording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from numpy.typing import NDArray
+
+# FFmpeg's demuxer for each accepted kind of file, by how such a file begins.
+SIGNATURES = {
+    "matroska": re.compile(rb"\x1aE\xdf\xa3"),
+    "mov": re.compile(rb"....ftyp", re.DOTALL),
+    "ogg": re.compile(rb"OggS"),
+    "wav": re.compile(rb"RIFF....WAVE", re.DOTALL),
+    "flac": re.compile(rb"fLaC"),
+    "mp3": re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]"),  # An MPEG frame of layer III.
+    "aac": re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"),  # An ADTS frame.
+}
+# Apple, Adobe, the Open Mobile Alliance and Audible sell protected files under these `ftyp` brands …
+PROTECTED_BRANDS = {b"M4P ", b"F4P ", b"odcf", b"aax ", b"aaxc"}
+# … and mark protected tracks with these sample entries.
+PROTECTED_ENTRIES = {"enca", "drms", "aavd"}
+DECODERS = [
+    *["aac", "alac", "flac", "mp3float", "opus", "vorbis"],
+    *["pcm_alaw", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_s16be", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_u8"],
+]
+
+MAX_CHANNELS = 2
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 96_000
+MIN_SECONDS = 0.1
+# Packets that decode to nothing cost time without counting as seconds: a few hundred bytes of MP4 can promise millions.
+MAX_BARREN_PACKETS = 1_000
+MAX_RIFF_CHUNKS = 100
+# What PyAV raises on broken files. Not all of it is an FFmpegError: some files make it fail to allocate, others have
+# values that do not fit.
+DECODING_ERRORS = (av.FFmpegError, MemoryError, ValueError, ArithmeticError, OSError)
+
+FULL_SCALE = 32768
+DIGITAL_SILENCE_DB = -120.0  # A floor, for the logarithm of nothing is no number to store or compare.
+CLIPPED_SAMPLE = round(0.999 * FULL_SCALE)
+CLIPPED_RUN = 3  # One or two samples at full scale are a loud peak; three in a row are a peak cut off.
+# Between the noise of a quiet room (near -60 dBFS) and quiet speech (near -40 dBFS).
+SILENCE_DB = -50.0
+SILENCE_WINDOW_SECONDS = 0.3  # As long as a short word, so that a lone faint crackle does not count as sound.
+PAUSE_SECONDS = 0.5
+
+LAME_DELAY = 1105  # Samples of silence that LAME's look-ahead and the decoder's filter put before the sound.
+
+
+def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
+    """Decode an uploaded audio file to mono at `sample_rate` hertz.
+
+    What the file claims about itself (name, type, duration) counts for nothing. A file that ends early or is damaged
+    gives what can be decoded of it. Decoding stops as soon as `max_seconds` are exceeded.
+
+    Raises AudioError: audio_empty, audio_format_unknown, audio_protected, audio_unsupported, audio_too_long,
+    audio_without_sound, audio_unreadable.
+    """
+    if not data:
+        raise AudioError("audio_empty", _("The recording is empty. Record it again, or choose another file."))
+    data = _without_id3(data)
+    demuxer = _demuxer(data)
+    if demuxer == "mov" and data[8:12] in PROTECTED_BRANDS:
+        raise _protected()
+    if demuxer == "wav":
+        data = _without_riff_metadata(data)
+    try:
+        with _open(data, demuxer) as container:
+            frames = _frames(container, _audio_stream(container), max_seconds=max_seconds)
+            return Recording(_mono_pcm(frames, sample_rate), sample_rate)
+    except DECODING_ERRORS as error:
+        raise _unreadable() from error
+
+
+def _without_id3(data: bytes) -> bytes:
+    """Cut an ID3v2 tag off: what counts is what follows it, and a large one costs FFmpeg hundreds of megabytes.
+
+    Source: id3.org/id3v2.4.0-structure, 3.1 (the size has seven bits per byte) and 3.4 (footer).
+    """
+    if not data.startswith(b"ID3") or len(data) < 10:
+        return data
+    size = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
+    footer = 10 if data[5] & 0x10 else 0
+    return data[size + footer :].lstrip(b"\0")
+
+
+def _demuxer(data: bytes) -> str:
+    for demuxer, signature in SIGNATURES.items():
+        if signature.match(data):
+            return demuxer
+    raise AudioError(
+        "audio_format_unknown",
+        _("This is not an audio file that can be used here. Send WebM, MP4, M4A, Ogg, WAV, FLAC, MP3 or AAC."),
+    )
+
+
+def _without_riff_metadata(data: bytes) -> bytes:
+    """Keep a WAV file's format and samples only: a chunk of metadata makes FFmpeg allocate whatever size it claims."""
+    kept = {b"fmt ": b"", b"data": b""}
+    offset = 12
+    for _chunk in range(MAX_RIFF_CHUNKS):
+        if kept[b"data"] or offset >= len(data):
+            break
+        name, size = data[offset : offset + 4], int.from_bytes(data[offset + 4 : offset + 8], "little")
+        # A recorder that could not go back to its header leaves the size of the samples at 0: they go on to the end.
+        end = offset + 8 + size if size or name != b"data" else len(data)
+        if name in kept:
+            kept[name] = data[offset:end]
+        offset = end + size % 2
+    return data[:12] + b"".join(kept.values())
+
+
+def _open(data: bytes, demuxer: str) -> InputContainer:
+    return av.open(
+        io.BytesIO(data),
+        mode="r",
+        format=demuxer,
+        io_open=_deny,
+        timeout=(5, 5),
+        metadata_errors="replace",
+        options={
+            "format_whitelist": demuxer,
+            "codec_whitelist": ",".join(DECODERS),
+            "protocol_whitelist": "none",
+            "max_streams": "16",
+        },
+    )
+
+
+def _deny(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
+    raise PermissionError(url)
+
+
+def _audio_stream(container: InputContainer) -> AudioStream:
+    """Return the first audio stream, after a look at what else is in the container."""
+    if any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video):
+        raise AudioError("audio_unsupported", _("This file is a video. Send its sound only, or record here."))
+    if not container.streams.audio:
+        raise _without_sound()
+    stream = container.streams.audio[0]
+    decoder = getattr(stream.codec_context, "name", None)  # The context is None where FFmpeg knows no decoder.
+    if decoder not in DECODERS:
+        raise AudioError(
+            "audio_unsupported",
+            _("The sound in this file is stored in a way (%(codec)s) that can not be used here. Save it as MP3 or WAV.")
+            % {"codec": decoder or _("unknown")},
+        )
+    if stream.codec_tag in PROTECTED_ENTRIES:
+        raise _protected()
+    return stream
+
+
+def _frames(container: InputContainer, stream: AudioStream, *, max_seconds: float) -> Iterator[AudioFrame]:
+    """Yield checked frames up to the end of the file, or to where it breaks off."""
+    seconds = 0.0
+    barren_packets = 0
+    with contextlib.suppress(*DECODING_ERRORS):
+        for packet in container.demux(stream):
+            frames = _decoded(packet)
+            barren_packets += bool(packet.size and not frames)
+            if barren_packets > MAX_BARREN_PACKETS:
+                break
+            for frame in frames:
+                _check_frame(frame)
+                seconds += frame.samples / frame.sample_rate
+                if round(seconds, 6) > max_seconds:  # Rounded, for a sum of many floats is a little off.
+                    raise _too_long(max_seconds)
+                yield frame
+    if not seconds and not barren_packets:
+        raise _without_sound()
+    if seconds < MIN_SECONDS:
+        raise _unreadable()
+
+
+def _decoded(packet: Packet[AudioStream]) -> list[AudioFrame]:
+    """Return the packet's frames; none for a damaged packet, which is skipped as players do."""
+    if packet.has_sidedata("encryption_info"):
+        raise _protected()
+    try:
+        return packet.decode()
+    except av.FFmpegError:
+        return []
+
+
+def _check_frame(frame: AudioFrame) -> None:
+    """Refuse what is not speech as microphones record it. Every frame is checked, for a file may change midway."""
+    if frame.layout.nb_channels > MAX_CHANNELS:
+        raise AudioError(
+            "audio_unsupported",
+            _("The recording has %(channels)d channels. Save it in mono or stereo.")
+            % {"channels": frame.layout.nb_channels},
+        )
+    if not MIN_SAMPLE_RATE <= frame.sample_rate <= MAX_SAMPLE_RATE:
+        raise AudioError(
+            "audio_unsupported",
+            _("The recording has a sample rate of %(rate)d Hz. Save it with one between %(lowest)d and %(highest)d Hz.")
+            % {"rate": frame.sample_rate, "lowest": MIN_SAMPLE_RATE, "highest": MAX_SAMPLE_RATE},
+        )
+    if not np.isfinite(frame.to_ndarray()).all():
+        raise AudioError("audio_unsupported", _("The recording holds values that are no sound. Save it as MP3 or WAV."))
+
+
+def _mono_pcm(frames: Iterable[AudioFrame], sample_rate: int) -> bytes:
+    """Mix down and resample to s16le. A resampler takes one kind of frame, so each run of like frames has its own."""
+    pieces = []
+    for _kind, run in itertools.groupby(frames, key=_kind_of_frame):
+        resampler = AudioResampler(format="s16", layout="mono", rate=sample_rate)
+        for frame in itertools.chain(run, [None]):  # None flushes; a resampler without anything to do hands it back.
+            pieces += [piece.to_ndarray().tobytes() for piece in filter(None, resampler.resample(frame))]
+    return b"".join(pieces)
+
+
+def _kind_of_frame(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _unreadable() -> AudioError:
+    return AudioError(
+        "audio_unreadable",
+        _("Less than a tenth of a second of this recording can be read. Record it again, or choose another file."),
+    )
+
+
+def _without_sound() -> AudioError:
+    return AudioError("audio_without_sound", _("There is no sound in this file. Record it again, or choose another."))
+
+
+def _protected() -> AudioError:
+    return AudioError("audio_protected", _("This file is copy-protected. Use a recording without protection."))
+
+
+def _too_long(max_seconds: float) -> AudioError:
+    return AudioError(
+        "audio_too_long",
+        _("The recording is longer than %(limit)g seconds. Use a shorter one.") % {"limit": max_seconds},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How loud a recording is, in dBFS without its DC offset; `clipped_share` (0–1) is the share of samples cut off."""
+
+    rms_db: float
+    peak_db: float
+    clipped_share: float
+
+
+def measure(recording: Recording) -> Level:
+    """Return the level of `recording`; digital silence and an empty recording have -120.0 dB."""
+    samples = _samples(recording)
+    if not samples.size:
+        return Level(DIGITAL_SILENCE_DB, DIGITAL_SILENCE_DB, clipped_share=0.0)
+    sound = samples - samples.mean()
+    return Level(
+        rms_db=_decibels(float(np.sqrt(np.mean(sound**2)))),
+        peak_db=_decibels(float(np.abs(sound).max())),
+        clipped_share=_clipped_share(samples),
+    )
+
+
+def is_silent(recording: Recording) -> bool:
+    """Tell whether no stretch as long as a short word is louder than the noise of a quiet room."""
+    samples = _samples(recording)
+    if not samples.size:
+        return True
+    window = min(round(SILENCE_WINDOW_SECONDS * recording.sample_rate), samples.size)
+    energy = np.concatenate([[0.0], np.cumsum((samples - samples.mean()) ** 2)])
+    loudest = float((energy[window:] - energy[:-window]).max()) / window
+    return _decibels(loudest**0.5) < SILENCE_DB
+
+
+def _samples(recording: Recording) -> NDArray[np.float64]:
+    """Return the samples as floats, shape (samples,), in units of one step of 16 bits."""
+    return np.frombuffer(recording.pcm, "<i2").astype(np.float64)
+
+
+def _decibels(amplitude: float) -> float:
+    if amplitude <= 0:
+        return DIGITAL_SILENCE_DB
+    return max(DIGITAL_SILENCE_DB, 20 * float(np.log10(amplitude / FULL_SCALE)))
+
+
+def _clipped_share(samples: NDArray[np.float64]) -> float:
+    at_full_scale = np.concatenate([[False], np.abs(samples) >= CLIPPED_SAMPLE, [False]])
+    starts_and_ends = np.flatnonzero(at_full_scale[1:] != at_full_scale[:-1])
+    lengths = starts_and_ends[1::2] - starts_and_ends[::2]
+    return float(lengths[lengths >= CLIPPED_RUN].sum()) / samples.size
+
+
+def resample(recording: Recording, *, sample_rate: int) -> Recording:
+    """Return `recording` at `sample_rate` hertz."""
+    return Recording(_mono_pcm(_as_frames(recording.pcm, recording.sample_rate), sample_rate), sample_rate)
+
+
+def join(recordings: Sequence[Recording]) -> Recording:
+    """Return `recordings` (at least one, all at the same sample rate) as one, with half a second between them."""
+    (sample_rate,) = {recording.sample_rate for recording in recordings}
+    pause = bytes(2 * round(PAUSE_SECONDS * sample_rate))
+    return Recording(pause.join(recording.pcm for recording in recordings), sample_rate)
+
+
+def to_wav(recording: Recording) -> bytes:
+    """Return `recording` as a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(recording.sample_rate)
+        writer.writeframes(recording.pcm)
+    return file.getvalue()
+
+
+def to_flac(recording: Recording) -> bytes:
+    """Return `recording` as a FLAC file: lossless, and about half the size of a WAV."""
+    file = io.BytesIO()
+    with av.open(file, mode="w", format="flac") as container:
+        stream = container.add_stream("flac", rate=recording.sample_rate, layout="mono", format="s16")
+        for frame in [*_as_frames(recording.pcm, recording.sample_rate), None]:  # None flushes the encoder.
+            container.mux(stream.encode(frame))
+    return file.getvalue()
+
+
+def to_mp3(recording: Recording, *, bit_rate: int = 128_000) -> bytes:
+    """Return `recording` as MP3 frames; sample rates and bit rates as for `Mp3Encoder`."""
+    encoder = Mp3Encoder(recording.sample_rate, bit_rate=bit_rate)
+    return encoder.encode(recording.pcm) + encoder.finish()
+
+
+class Mp3Encoder:
+    """Makes an MP3 of constant bit rate out of PCM that is still arriving.
+
+    What it returns are bare MP3 frames, each of which can be decoded without the others: nothing has to be written at
+    the start once the length is known. `sample_rate` is one of MP3's own (8, 11.025, 12, 16, 22.05, 24, 32, 44.1 or
+    48 kHz). Up to 12 kHz LAME uses 64 kbit/s at most.
+    """
+
+    def __init__(self, sample_rate: int, bit_rate: int = 128_000) -> None:
+        codec = AudioCodecContext.create("libmp3lame", "w")
+        codec.sample_rate = sample_rate
+        codec.layout = "mono"
+        codec.format = "s16p"
+        codec.bit_rate = bit_rate
+        # LAME's quality 7 takes 40 % less time than its default, and mono speech at 128 kbit/s stays as close to the
+        # original. The bit reservoir would tie frames to those before them.
+        codec.options = {"compression_level": "7", "reservoir": "0"}
+        codec.open()
+        self._codec = codec
+        # Frames that hold nothing but the encoder's delay are dropped, so that the sound begins earlier.
+        self._frames_to_drop = LAME_DELAY // codec.frame_size
+
+    def encode(self, pcm: bytes) -> bytes:
+        """Take any number of whole s16le samples and return the frames that are finished, which may be none."""
+        return b"".join(self._encoded(frame) for frame in _as_frames(pcm, self._codec.sample_rate))
+
+    def finish(self) -> bytes:
+        """Return the rest. The encoder can not be used afterwards."""
+        return self._encoded(None)
+
+    def _encoded(self, frame: AudioFrame | None) -> bytes:
+        packets = self._codec.encode(frame)
+        dropped = min(self._frames_to_drop, len(packets))
+        self._frames_to_drop -= dropped
+        return b"".join(bytes(packet) for packet in packets[dropped:])
+
+
+def _as_frames(pcm: bytes, sample_rate: int) -> list[AudioFrame]:
+    """Return mono s16le samples as one frame, or as none where there are no samples: FFmpeg fails on empty frames."""
+    if not pcm:
+        return []
+    frame = AudioFrame.from_ndarray(np.frombuffer(pcm, "<i2")[np.newaxis], format="s16", layout="mono")
+    frame.sample_rate = sample_rate
+    return [frame]

@@ -1,0 +1,72 @@
+"""Human speech for tests, and the containers that browsers and people send it in."""
+
+from __future__ import annotations
+
+import io
+import json
+import wave
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+
+from apps.speech.base import Recording
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SPEECH_DIR = Path(__file__).parent / "data" / "speech"
+TRANSCRIPTS: dict[str, str] = json.loads((SPEECH_DIR / "transcripts.json").read_text())
+
+
+class Pipe(io.BytesIO):
+    """A file that can only be appended to, as what a recorder streams out."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def clip(name: str) -> Recording:
+    """Return a clip of `TRANSCRIPTS`, 16 kHz."""
+    with wave.open(str(SPEECH_DIR / name)) as reader:
+        return Recording(reader.readframes(reader.getnframes()), reader.getframerate())
+
+
+def silence(seconds: float, *, sample_rate: int = 16_000) -> Recording:
+    return Recording(bytes(2 * round(seconds * sample_rate)), sample_rate)
+
+
+def contained(
+    recording: Recording,
+    container_format: str,
+    codec: str,
+    *,
+    sample_rate: int = 48_000,
+    layout: str = "mono",
+    options: Mapping[str, str] | None = None,
+    file: io.BytesIO | None = None,
+) -> bytes:
+    """Return `recording` in a container of FFmpeg's. `options` go to the muxer; a `Pipe` as `file` forbids seeking."""
+    file = file or io.BytesIO()
+    with av.open(file, mode="w", format=container_format, container_options=dict(options or {})) as container:
+        stream = container.add_stream(codec, rate=sample_rate, layout=layout)
+        assert isinstance(stream, av.AudioStream)
+        resampler = AudioResampler(format=stream.format, layout=layout, rate=sample_rate, frame_size=sample_rate // 50)
+        frame = av.AudioFrame.from_ndarray(np.frombuffer(recording.pcm, "<i2")[np.newaxis], format="s16", layout="mono")
+        frame.sample_rate = recording.sample_rate
+        for piece in [*resampler.resample(frame), *filter(None, resampler.resample(None)), None]:
+            container.mux(stream.encode(piece))
+    return file.getvalue()
+
+
+def webm(recording: Recording) -> bytes:
+    """Return what Chrome and Firefox record: Opus in a WebM that was streamed out, and so has no duration."""
+    return contained(recording, "webm", "libopus", options={"live": "1"}, file=Pipe())
+
+
+def mp4(recording: Recording) -> bytes:
+    """Return what Safari records: AAC in a fragmented MP4."""
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    return contained(recording, "mp4", "aac", options=flags, file=Pipe())

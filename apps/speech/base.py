@@ -5,7 +5,7 @@ Audio between the stages is mono 16-bit little-endian PCM. Nothing here knows of
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -30,7 +30,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was heard. `text` is stripped and may be empty; `language` is an ISO 639-1 code, or "" where it is unknown."""
+    """What was heard. `text` is stripped and may be empty; `language` is an ISO 639-1 code, "" where it is unknown."""
 
     text: str
     language: str = ""
@@ -72,7 +72,7 @@ class SpeechToText(Protocol):
 
 
 class LanguageModel(Protocol):
-    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]:
+    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
         """Yield the reply to `messages` as text deltas while it is being written."""
         ...
 
@@ -83,7 +83,7 @@ class TextToSpeech(Protocol):
         """Hertz of the PCM that `speak` yields."""
         ...
 
-    def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncIterator[bytes]:
+    def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncGenerator[bytes, None]:
         """Yield `text` spoken as mono s16le PCM, in chunks of whole samples, as they arrive.
 
         `previous_text` is what the same voice said just before, so that the melody goes on.

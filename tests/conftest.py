@@ -1,0 +1,121 @@
+"""Fixtures that all tests share: people, their tokens, the application under its real server, and the fake provider."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import uvicorn
+from pytest_django import Settings
+
+from apps.accounts.models import User
+from apps.accounts.services import create_api_token
+from apps.conversations.models import Conversation
+from apps.voices.models import VoiceProfile
+from tests.client import Api
+from tests.factories import make_voice
+from tests.fakes.fixtures import *  # noqa: F403
+from tests.fakes.provider import FakeProvider
+
+PASSWORD = "a long password for tests"
+
+
+@pytest.fixture(autouse=True)
+def media(settings: Settings) -> Iterator[None]:
+    """Leave no file behind."""
+    yield
+    shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
+
+
+def _user(name: str) -> User:
+    return User.objects.create_user(name, f"{name}@example.org", PASSWORD)
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return _user("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    return _user("bob")
+
+
+@pytest.fixture
+def alice_token(alice: User) -> str:
+    return create_api_token(owner=alice, name="tests")
+
+
+@pytest.fixture
+def bob_token(bob: User) -> str:
+    return create_api_token(owner=bob, name="tests")
+
+
+@pytest.fixture
+def remote_engines(settings: Settings, provider: FakeProvider) -> FakeProvider:
+    """OpenAI and ElevenLabs, both at the fake provider."""
+    settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = "openai"
+    settings.TEXT_TO_SPEECH = "elevenlabs"
+    settings.OPENAI_API_KEY = settings.ELEVENLABS_API_KEY = "test-key"
+    settings.OPENAI_BASE_URL = f"{provider.url}/v1"
+    settings.ELEVENLABS_BASE_URL = provider.url
+    return provider
+
+
+@dataclass(frozen=True)
+class Server:
+    """The application under uvicorn, as people reach it."""
+
+    url: str
+
+
+@pytest.fixture
+def server(transactional_db: None, remote_engines: FakeProvider) -> Iterator[Server]:
+    """Serve the application with remote engines that are all the fake provider."""
+    yield from _serve()
+
+
+def _serve() -> Iterator[Server]:
+    from voiceclone.asgi import application
+
+    config = uvicorn.Config(application, host="127.0.0.1", port=0, log_config=None, lifespan="on")
+    uvicorn_server = uvicorn.Server(config)
+    thread = threading.Thread(target=uvicorn_server.run)
+    thread.start()
+    while not uvicorn_server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.01)
+    port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
+    yield Server(f"http://127.0.0.1:{port}")
+    uvicorn_server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def alice_api(server: Server, alice_token: str) -> Iterator[Api]:
+    """A program that acts for Alice."""
+    with Api(server.url, alice_token) as api:
+        yield api
+
+
+@pytest.fixture
+def bob_api(server: Server, bob_token: str) -> Iterator[Api]:
+    """A program that acts for Bob."""
+    with Api(server.url, bob_token) as api:
+        yield api
+
+
+@pytest.fixture
+def voice(alice: User, provider: FakeProvider) -> VoiceProfile:
+    """Alice's voice, which exists at the provider."""
+    return make_voice(alice, provider.add_voice("Jane"), is_default=True)
+
+
+@pytest.fixture
+def conversation(alice: User, voice: VoiceProfile) -> Conversation:
+    """Alice's conversation with that voice."""
+    return Conversation.objects.create(owner=alice, voice=voice)

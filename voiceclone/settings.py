@@ -10,6 +10,7 @@ from typing import Any
 import django_stubs_ext
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from pythonjsonlogger.core import RESERVED_ATTRS
 
 from voiceclone.environment import Environment
 
@@ -243,8 +244,11 @@ LOGGING: dict[str, Any] = {
             "format": "{asctime}{levelname}{name}{message}",
             "style": "{",
             "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+            # Django adds the request with its query, uvicorn the message in colours.
+            "reserved_attrs": [*RESERVED_ATTRS, "request", "color_message"],
         },
     },
+    "filters": {"without_query": {"()": "voiceclone.logs.WithoutQuery"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "text" if sys.stderr.isatty() else "json"},
     },
@@ -253,7 +257,7 @@ LOGGING: dict[str, Any] = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
         "uvicorn": {"handlers": [], "propagate": True},
-        "uvicorn.access": {"handlers": [], "propagate": True},
+        "uvicorn.access": {"handlers": [], "filters": ["without_query"], "propagate": True},
         "uvicorn.error": {"handlers": [], "propagate": True},
         "httpx": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},

@@ -24,6 +24,7 @@ api_v1 = [
 urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
+    path("favicon.ico", views.favicon),
     path("accounts/", include("allauth.account.urls")),
     path("voices/", include("apps.voices.urls")),
     path("", include("apps.conversations.urls")),

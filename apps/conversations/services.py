@@ -17,6 +17,7 @@ from apps.conversations.turn import QUESTION_SAMPLE_RATE, run_turn
 from apps.speech import audio, registry
 from apps.speech.base import Recording
 from apps.voices.models import VoiceProfile
+from apps.voices.samples import SLACK_SECONDS
 from apps.voices.services import ready_voice
 from voiceclone.errors import UserError
 
@@ -61,7 +62,8 @@ def _delete_files(files: Iterable[FieldFile]) -> None:
 
 def read_question(*, data: bytes) -> Recording:
     """Return the recording that `data` is, in any accepted format; raise what is wrong with it."""
-    recording = audio.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
+    limit = settings.MAX_QUESTION_SECONDS + SLACK_SECONDS
+    recording = audio.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=limit)
     if audio.is_silent(recording):
         raise UserError(NOTHING_HEARD, str(NOTHING_HEARD_MESSAGE), status=422)
     return recording

@@ -20,6 +20,7 @@ from apps.speech import audio
 from apps.speech.base import Message, ProviderError, Recording
 from apps.speech.registry import Engines
 from apps.voices.models import VoiceProfile
+from apps.voices.samples import SLACK_SECONDS
 
 QUESTION_SAMPLE_RATE = 16_000
 TITLE_CHARACTERS = 60
@@ -150,9 +151,8 @@ class _TurnRun:
 
     def _stored_question(self) -> Recording:
         with self.turn.question.open("rb") as file:
-            return audio.decode(
-                file.read(), sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS
-            )
+            limit = settings.MAX_QUESTION_SECONDS + SLACK_SECONDS
+            return audio.decode(file.read(), sample_rate=QUESTION_SAMPLE_RATE, max_seconds=limit)
 
     async def _think(self) -> None:
         splitter = SentenceSplitter()

@@ -16,7 +16,7 @@ from apps.accounts.models import User
 from apps.speech import audio, registry
 from apps.speech.base import ProviderError, Recording
 from apps.voices.models import VoiceProfile, VoiceSample
-from apps.voices.samples import SAMPLE_RATE, CheckedSample, check_samples
+from apps.voices.samples import SAMPLE_RATE, SLACK_SECONDS, CheckedSample, check_samples
 from voiceclone.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _store_pending(owner: User, name: str, samples: Sequence[CheckedSample]) -> 
 
 def _stored_recording(sample: VoiceSample) -> Recording:
     with sample.file.open("rb") as file:
-        return audio.decode(file.read(), sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS)
+        return audio.decode(file.read(), sample_rate=SAMPLE_RATE, max_seconds=sample.seconds + SLACK_SECONDS)
 
 
 def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording]) -> VoiceProfile:

@@ -138,7 +138,7 @@ def audio_response(request: HttpRequest, data: bytes, content_type: str, filenam
 
 def _requested_span(header: str, size: int) -> tuple[int, int] | None:
     """Return (start, end) of a single byte range, (0, 0) where it lies outside, or None where there is none to obey."""
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
+    match = re.fullmatch(r"bytes=(\d{0,15})-(\d{0,15})", header.strip())
     if not match or match.group(0) == "bytes=-":
         return None
     first, last = match.groups()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE_WORDS = frozenset({"on", "true", "yes", "1"})
 FALSE_WORDS = frozenset({"off", "false", "no", "0"})
+DOTENV_LINE = re.compile(r"\s*|#.*|(export )?\w+=.*", re.ASCII)
 
 
 class Environment:
@@ -20,10 +22,12 @@ class Environment:
     def __init__(self, dotenv: Path) -> None:
         self._env = environ.Env()
         if dotenv.is_file():
+            _check_lines(dotenv)
             self._env.read_env(str(dotenv))
 
     def text(self, name: str, default: str = "") -> str:
-        return str(self._env.str(name, default="")).strip() or default
+        # Not by `Env.str`, to which a value that begins with "$" is the name of another variable.
+        return str(self._env.ENVIRON.get(name, "")).strip() or default
 
     def required(self, name: str, hint: str) -> str:
         value = self.text(name)
@@ -59,18 +63,21 @@ class Environment:
         origins = self.words(name, default)
         if not all(_is_origin(origin) for origin in origins):
             raise _refusal(name, "a comma-separated list of origins such as https://example.org")
-        return origins
+        return [origin.rstrip("/") for origin in origins]
 
     def web_address(self, name: str) -> str | None:
         address = self.text(name)
         if not address:
             return None
-        if urlsplit(address).scheme not in {"http", "https"} or not urlsplit(address).netloc:
+        if _web_parts(address) is None:
             raise _refusal(name, "an address that begins with http:// or https://")
         return address.rstrip("/")
 
     def path(self, name: str, default: Path) -> Path:
-        return Path(self.text(name, str(default))).expanduser().absolute()
+        try:
+            return Path(self.text(name, str(default))).expanduser().absolute()
+        except RuntimeError:
+            raise _refusal(name, "a path, and after ~ the name of a user of this machine") from None
 
     def database(self, name: str, default: str) -> dict[str, Any]:
         wanted = "sqlite:////absolute/path/db.sqlite3 or postgres://user:password@host:5432/name"
@@ -98,9 +105,27 @@ class Environment:
             raise _refusal(name, wanted) from None
 
 
+def _check_lines(dotenv: Path) -> None:
+    """Stop at a line that can not be read. The parser would skip it, and log it with the secret that it may hold."""
+    for number, line in enumerate(dotenv.read_text(encoding="utf-8").splitlines(), 1):
+        if not DOTENV_LINE.fullmatch(line):
+            message = f"Line {number} of {dotenv.name} must be NAME=value, without spaces around the name."
+            raise ImproperlyConfigured(message)
+
+
 def _is_origin(origin: str) -> bool:
-    parts = urlsplit(origin)
-    return parts.scheme in {"http", "https"} and bool(parts.netloc) and not parts.path.strip("/")
+    parts = _web_parts(origin)
+    return parts is not None and not parts.path.strip("/")
+
+
+def _web_parts(address: str) -> SplitResult | None:
+    """Return the parts of an address on the web, or None where it is none."""
+    try:
+        parts = urlsplit(address)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if parts.scheme in {"http", "https"} and has_host else None
 
 
 def _refusal(name: str, wanted: str) -> ImproperlyConfigured:

@@ -33,3 +33,7 @@ urlpatterns = [
     path("api/v1/", include((api_v1, "api"))),
     path("admin/", admin.site.urls),
 ]
+
+handler400 = "voiceclone.views.bad_request"
+handler404 = "voiceclone.views.not_found"
+handler500 = "voiceclone.views.server_error"

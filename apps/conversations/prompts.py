@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from apps.conversations.models import Turn
 from apps.speech.base import Message
 
+# In words that the smallest embedded model can follow, too.
 INSTRUCTIONS = (
-    "You are talking with a person by voice. Everything you write is spoken aloud. Answer in the person's language, "
-    "in one to three short sentences of plain prose, without lists, headings, links, emoji or code. "
-    "Write numbers, units and symbols as words. If you did not understand, ask."
+    "You are a helpful assistant who speaks with a person. "
+    "Your reply is read aloud, so answer in one to three short sentences of plain prose.\n"
+    "No lists, links, emoji or code. Numbers as words. Answer in the language of the question."
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count
@@ -36,16 +37,31 @@ def detail(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
 def _talk_context(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
     voices = VoiceProfile.objects.for_user(request.user).filter(status=VoiceProfile.Status.READY)
     turns = Turn.objects.for_user(request.user).filter(conversation=conversation) if conversation else []
-    default = next((voice for voice in voices if voice.is_default), voices[0] if voices else None)
-    selected = conversation.voice if conversation and conversation.voice in voices else default
-    return {"voices": voices, "selected_voice": selected, "conversation": conversation, "turns": turns}
+    return {
+        "voices": voices,
+        "selected_voice": _selected_voice(request, conversation, list(voices)),
+        "conversation": conversation,
+        "turns": turns,
+        "max_question_seconds": settings.MAX_QUESTION_SECONDS,
+    }
+
+
+def _selected_voice(
+    request: HttpRequest, conversation: Conversation | None, voices: list[VoiceProfile]
+) -> VoiceProfile | None:
+    """Return the voice to begin with: the conversation's, the one that a link names, the default, any."""
+    if conversation is not None:
+        return conversation.voice if conversation.voice in voices else None
+    named = [voice for voice in voices if str(voice.pk) == request.GET.get("voice")]
+    default = [voice for voice in voices if voice.is_default]
+    return next(iter([*named, *default, *voices]), None)
 
 
 def history(request: HttpRequest) -> HttpResponse:
     """All conversations, searchable."""
     search = request.GET.get("q", "").strip()
     conversations = services.search_conversations(owner=signed_in_user(request), words=search)
-    counted = conversations.annotate(turn_count=Count("turns", distinct=True))
+    counted = conversations.annotate(turn_count=Count("turns")).order_by("-updated_at")  # Counting drops the order.
     page = Paginator(counted, CONVERSATIONS_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "conversations/history.html", {"page_obj": page, "search": search})
 

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.accounts.models import User
+from apps.conversations import services
+from apps.conversations.models import Turn
+from apps.speech import audio
+from apps.speech.base import AudioError, ProviderError
+from apps.voices.models import VoiceProfile
+from apps.voices.services import clone_voice
+from voiceclone.errors import UserError
+
+DEMO_DIR = Path(__file__).resolve().parents[2] / "demo"
+USERNAME = "demo"
+VOICE_NAME = "Demo voice"
+
+
+class Command(BaseCommand):
+    help = "Clone a voice from a shipped recording, ask it a shipped question, and write the spoken answer as an MP3."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--question", type=Path, default=DEMO_DIR / "question.flac", help="another spoken question")
+        parser.add_argument("--output", type=Path, default=settings.VAR_DIR / "demo-answer.mp3")
+
+    def handle(self, *_args: Any, question: Path, output: Path, **_options: Any) -> None:
+        call_command("migrate", verbosity=0)
+        call_command("fetch_models", if_used=True)
+        try:
+            voice = self._voice(self._demo_user())
+            turn = self._ask(voice, question)
+        except (UserError, AudioError, ProviderError) as error:
+            raise CommandError(error.message) from None
+        self._write_answer(turn, output)
+
+    def _demo_user(self) -> User:
+        user, created = User.objects.get_or_create(username=USERNAME)
+        if created:
+            user.set_unusable_password()
+            user.save()
+        self.stdout.write(f"› {'Signed up' if created else 'Found'} the user “{USERNAME}”")
+        return user
+
+    def _voice(self, user: User) -> VoiceProfile:
+        """Clone only once: at a provider every voice takes a place in the plan."""
+        voices = VoiceProfile.objects.for_user(user).filter(name=VOICE_NAME, provider=settings.TEXT_TO_SPEECH)
+        voice = voices.filter(status=VoiceProfile.Status.READY).first()
+        if voice is None:
+            self.stdout.write("› Cloning a voice from 27 seconds of a recorded reader")
+            sample = (DEMO_DIR / "sample.flac").read_bytes()
+            voice = clone_voice(owner=user, name=VOICE_NAME, files=[sample])
+        self.stdout.write(f"› The voice “{voice.name}” is ready: {voice.voice_id} ({voice.get_provider_display()})")
+        return voice
+
+    def _ask(self, voice: VoiceProfile, question: Path) -> Turn:
+        self.stdout.write(f"› Asking {question.name}")
+        conversation = services.start_conversation(owner=voice.owner, voice=voice)
+        recording = services.read_question(data=question.read_bytes())
+        turn = services.begin_spoken_turn(conversation=conversation, voice=voice, recording=recording)
+        services.answer(turn=turn)
+        self.stdout.write(f"Heard: {turn.transcript}")
+        self.stdout.write(f"Said:  {turn.reply}")
+        if turn.status == Turn.Status.FAILED:
+            raise UserError(turn.error_code, turn.error_message)
+        return turn
+
+    def _write_answer(self, turn: Turn, output: Path) -> None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(audio.to_mp3(services.stored_recording(turn.answer)))
+        self.stdout.write(f"› The answer, {turn.answer_seconds:.1f} seconds, is in {output}")

@@ -1,0 +1,45 @@
+"""What a person does on the pages, step by step."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.conftest import PASSWORD
+
+
+def sign_up(page: Page, url: str, username: str = "carol") -> None:
+    page.goto(f"{url}/accounts/signup/")
+    page.get_by_label("Username").fill(username)
+    page.get_by_label("Email").fill(f"{username}@example.org")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password (again)").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign up").click()
+    page.wait_for_url(f"{url}/talk/")
+
+
+def wait_for_state(page: Page, state: str) -> None:
+    """Wait until the Talk page is ready, listening, thinking or speaking."""
+    page.wait_for_selector(f"html[data-turn-state={state}]", timeout=60_000)
+
+
+def record_voice(page: Page, url: str, *, name: str, seconds: float) -> None:
+    """Record one take and clone a voice from it."""
+    page.goto(f"{url}/voices/")
+    page.get_by_role("button", name="Start recording").click()
+    expect(page.get_by_role("button", name="Stop recording")).to_be_visible()
+    page.wait_for_timeout(seconds * 1000)
+    page.get_by_role("button", name="Stop recording").click()
+    expect(page.locator("#takes .take")).to_have_count(1)
+    page.get_by_label("Name of the voice").fill(name)
+    page.get_by_role("button", name="Clone my voice").click()
+    expect(page.locator(".voice").get_by_role("heading", name=name)).to_be_visible(timeout=60_000)
+
+
+def ask_aloud(page: Page, *, seconds: float) -> None:
+    """Record a question and send it; return when the answer is over."""
+    page.get_by_role("button", name="Start recording").click()
+    wait_for_state(page, "listening")
+    page.wait_for_timeout(seconds * 1000)
+    page.locator("#record").click()
+    wait_for_state(page, "speaking")
+    wait_for_state(page, "ready")

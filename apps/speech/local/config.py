@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.speech.local.catalogue import KOKORO_NETWORK, KOKORO_VOICES, QWEN, SMOLLM2, SPEAKER_ENCODER
+
+CHAT_MODELS = {model.name: model.files[0].path for model in (SMOLLM2, QWEN)}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalConfig:
+    """What the embedded engines need to know.
+
+    `models_dir` is filled by `weights`, `voices_dir` by the voice cloner. `stt_model` is the name of a folder in
+    `models_dir` or the path of any faster-whisper folder, `chat_model` one of CHAT_MODELS or the path of any GGUF file.
+    `threads` is how many processor threads speech to text and text to speech may use each. `speech_language` is the
+    language that replies are read aloud in, as espeak-ng names it.
+    """
+
+    models_dir: Path
+    voices_dir: Path
+    stt_model: str = "whisper-base"
+    chat_model: str = "smollm2-135m-instruct"
+    threads: int = 1
+    speech_language: str = "en-us"
+    max_reply_tokens: int = 150
+
+    # Joining an absolute path gives that path.
+
+    @property
+    def whisper_dir(self) -> Path:
+        return self.models_dir / self.stt_model
+
+    @property
+    def chat_model_path(self) -> Path:
+        return self.models_dir / CHAT_MODELS.get(self.chat_model, self.chat_model)
+
+    @property
+    def kokoro_path(self) -> Path:
+        return self.models_dir / KOKORO_NETWORK.path
+
+    @property
+    def stock_voices_path(self) -> Path:
+        return self.models_dir / KOKORO_VOICES.path
+
+    @property
+    def speaker_encoder_path(self) -> Path:
+        return self.models_dir / SPEAKER_ENCODER.files[0].path

@@ -1,0 +1,184 @@
+"""Voices on this machine: Kokoro speaks, and a voice like the speaker's is mixed from its stock voices.
+
+A Kokoro voice is a table of style vectors, one for each length of a text in phonemes. A weighted mean of such tables is
+a voice too, and its embedding by the speaker encoder lies near the weighted mean of the embeddings of its parts. So a
+voice is mixed with the weights that bring the mean of the stock voices' embeddings nearest to the speaker's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import uuid
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.speech import audio
+from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
+from apps.speech.local import samples, speaker
+from apps.speech.local.config import LocalConfig
+from apps.speech.local.onnx import open_session
+from apps.speech.local.speaker import Embedding
+from apps.speech.local.worker import Listener, shared_worker
+
+if TYPE_CHECKING:
+    from kokoro_onnx import Kokoro
+
+SAMPLE_RATE = 24000
+STOCK_EMBEDDINGS = Path(__file__).with_name("stock_voices.npz")
+VOICE_ID = re.compile(r"local-[0-9a-f]{32}")
+
+SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n+")
+SHORTEST_PIECE = 15
+"""In characters. Kokoro mumbles shorter texts, so they are spoken together with the next sentence."""
+SENTENCE_PAUSE_SECONDS = 0.25
+NOT_FOR_READING = re.compile(r"[*_`]+")
+"""Marks of emphasis, which espeak-ng would read out as "asterisk"."""
+LANGUAGE_FLAG = re.compile(r"\([a-z]{2,3}(-[a-z]+)?\)")
+"""What espeak-ng writes among the phonemes where a word is of another language."""
+
+MIX_STEPS = 2000
+LEAST_WEIGHT = 0.01
+
+Voice = NDArray[np.float32]
+"""Style vectors by number of phonemes, shape (510, 1, 256)."""
+
+
+class LocalTextToSpeech:
+    """A TextToSpeech with the voices that LocalVoiceCloner made."""
+
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, config: LocalConfig) -> None:
+        self._config = config
+        self._worker = shared_worker(load_kokoro, config.kokoro_path, config.stock_voices_path, config.threads)
+
+    async def preload(self) -> None:
+        await self._worker.preload(stage="speak")
+
+    def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncGenerator[bytes]:
+        def produce(kokoro: Kokoro, listener: Listener[bytes]) -> None:
+            voice = load_voice(self._config.voices_dir, voice_id)
+            for piece in spoken_pieces(text):
+                if listener.gone:
+                    return
+                if sound := synthesise(kokoro, piece, voice, settings.speed or 1.0, self._config.speech_language):
+                    listener.send(sound)
+
+        return self._worker.stream(produce, stage="speak")
+
+
+class LocalVoiceCloner:
+    """A VoiceCloner that keeps each voice, with its name, in one file."""
+
+    def __init__(self, config: LocalConfig) -> None:
+        self._config = config
+
+    async def create(self, name: str, samples: Sequence[Recording]) -> str:
+        recording = audio.join([audio.resample(sample, sample_rate=speaker.SAMPLE_RATE) for sample in samples])
+        embedding = await speaker.embed(recording, self._config, stage="clone")
+        voice_id = f"local-{uuid.uuid4().hex}"
+        await asyncio.to_thread(self._save, voice_id, name, embedding)
+        return voice_id
+
+    async def delete(self, voice_id: str) -> None:
+        if VOICE_ID.fullmatch(voice_id):
+            await asyncio.to_thread(voice_path(self._config.voices_dir, voice_id).unlink, missing_ok=True)
+
+    async def list(self) -> list[ProviderVoice]:
+        return await asyncio.to_thread(lambda: list(saved_voices(self._config.voices_dir)))
+
+    def _save(self, voice_id: str, name: str, embedding: Embedding) -> None:
+        try:
+            voice = mix_voice(self._config.stock_voices_path, embedding)
+        except FileNotFoundError:
+            raise ProviderError("models_missing", stage="clone", retryable=False) from None
+        file = io.BytesIO()
+        np.savez(file, name=np.array(name), voice=voice)
+        path = voice_path(self._config.voices_dir, voice_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half_done = path.with_suffix(".part")
+        half_done.write_bytes(file.getvalue())
+        half_done.replace(path)
+
+
+def load_kokoro(model: Path, stock_voices: Path, threads: int) -> Kokoro:
+    """Load the model. Raises FileNotFoundError or ImportError where it is not installed."""
+    from kokoro_onnx import Kokoro
+
+    kokoro: Kokoro = Kokoro.from_session(open_session(model, threads), str(stock_voices))
+    return kokoro
+
+
+def spoken_pieces(text: str) -> Iterator[str]:
+    """Cut `text` into sentences, a short one together with the next: the first is heard while others are made."""
+    piece = ""
+    for sentence in SENTENCE_END.split(NOT_FOR_READING.sub(" ", text)):
+        piece = f"{piece} {sentence}".strip()
+        if len(piece) >= SHORTEST_PIECE:
+            yield piece
+            piece = ""
+    if piece:
+        yield piece
+
+
+def synthesise(kokoro: Kokoro, text: str, voice: Voice, speed: float, language: str) -> bytes:
+    """Return `text` spoken, as PCM of 24 kHz with a short pause after it; nothing where there is nothing to say."""
+    phonemes = LANGUAGE_FLAG.sub("", kokoro.tokenizer.phonemize(text, language))
+    if not any(character.isalpha() for character in phonemes):
+        return b""
+    sound, _ = kokoro.create(phonemes, voice, speed=speed, is_phonemes=True)
+    return samples.to_pcm(sound) + bytes(2 * round(SENTENCE_PAUSE_SECONDS * SAMPLE_RATE))
+
+
+def load_voice(voices_dir: Path, voice_id: str) -> Voice:
+    """Return a voice that was saved. Raises ProviderError with provider_voice_missing."""
+    try:
+        if not VOICE_ID.fullmatch(voice_id):
+            raise FileNotFoundError(voice_id)
+        with np.load(voice_path(voices_dir, voice_id)) as file:
+            voice: Voice = file["voice"]
+            return voice
+    except FileNotFoundError:
+        raise ProviderError("provider_voice_missing", stage="speak", retryable=False) from None
+
+
+def voice_path(voices_dir: Path, voice_id: str) -> Path:
+    return voices_dir / f"{voice_id}.npz"
+
+
+def saved_voices(voices_dir: Path) -> Iterator[ProviderVoice]:
+    for path in sorted(voices_dir.glob("local-*.npz")):
+        with np.load(path) as file:
+            yield ProviderVoice(path.stem, str(file["name"]))
+
+
+def mix_voice(stock_voices: Path, embedding: Embedding) -> Voice:
+    """Return the mix of the voices in the file `stock_voices` that is nearest to `embedding`."""
+    with np.load(STOCK_EMBEDDINGS) as file:
+        names, embeddings = file["names"], file["embeddings"].astype(np.float32)
+    weights = mixing_weights(embeddings, embedding)
+    with np.load(stock_voices) as voices:
+        mixed = sum(weight * voices[name] for name, weight in zip(names, weights, strict=True) if weight)
+    return np.asarray(mixed, np.float32)
+
+
+def mixing_weights(embeddings: Embedding, target: Embedding) -> NDArray[np.float32]:
+    """Return the weights, none negative, whose mix of `embeddings` (one a row) is nearest to `target`.
+
+    Their sum is scaled to 1. Projected gradient descent on the squared distance, which ends with most weights at 0.
+    """
+    products = embeddings @ embeddings.T
+    aim = embeddings @ target
+    step = 1 / np.linalg.eigvalsh(products)[-1]
+    weights = np.full(len(embeddings), 1 / len(embeddings), np.float32)
+    for _ in range(MIX_STEPS):
+        weights = np.maximum(0, weights - step * (products @ weights - aim))
+    weights[weights < LEAST_WEIGHT] = 0
+    scaled: NDArray[np.float32] = weights / weights.sum()
+    return scaled

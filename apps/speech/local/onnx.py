@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+ERRORS_ONLY = 3
+
+
+def open_session(path: Path, threads: int) -> InferenceSession:
+    """Load the ONNX model at `path`. Raises FileNotFoundError or ImportError where it is not installed."""
+    import onnxruntime
+
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = ERRORS_ONLY
+    # Threads that wait for work in a busy loop take the processor from the other models.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

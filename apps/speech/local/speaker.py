@@ -1,0 +1,142 @@
+"""How much two voices resemble each other.
+
+The encoder turns speech into a vector of 256 numbers that depends on who speaks rather than on what is said (a
+"d-vector": an LSTM over windows of a log-mel spectrogram, averaged). Its file states its recipe in its metadata, and
+the constants below are that recipe. Level and pauses would move the vector, so they are evened out first.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.speech.base import ProviderError, Recording, Stage
+from apps.speech.local import samples
+from apps.speech.local.config import LocalConfig
+from apps.speech.local.onnx import open_session
+from apps.speech.local.samples import Samples
+from apps.speech.local.worker import shared_worker
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+SAMPLE_RATE = 16000
+FFT_SIZE = 512
+FRAME_SIZE = 400
+FRAME_STEP = 160
+MEL_BANDS = 40
+WINDOW_FRAMES = 80
+WINDOW_STEP = 40
+POWER_FLOOR = 1e-10
+BATCH_WINDOWS = 64
+"""Windows encoded at once, so that minutes of speech do not take hundreds of megabytes."""
+
+SPEECH_LEVEL = 10 ** (-30 / 20)
+SILENCE_BELOW_PEAK = 10 ** (-40 / 20)
+QUIETEST_SPEECH = 10 ** (-70 / 20)
+SILENCE_FRAME = 320
+"""20 ms, in samples."""
+
+Embedding = NDArray[np.float32]
+
+
+async def embed(recording: Recording, config: LocalConfig, *, stage: Stage) -> Embedding:
+    """Return the voice in `recording` as a vector of 256 numbers and of length 1.
+
+    Raises ProviderError; provider_audio_refused where there is nothing but silence.
+    """
+    worker = shared_worker(open_session, config.speaker_encoder_path, config.threads)
+    return await worker.run(lambda encoder: embed_now(encoder, recording, stage), stage=stage)
+
+
+def embed_now(encoder: InferenceSession, recording: Recording, stage: Stage) -> Embedding:
+    speech = even_out(samples.from_recording(recording, sample_rate=SAMPLE_RATE))
+    if not speech.size:
+        raise ProviderError("provider_audio_refused", stage=stage, retryable=False)
+    windows = cut_into_windows(log_mel_spectrogram(speech))
+    batches = [windows[start : start + BATCH_WINDOWS] for start in range(0, len(windows), BATCH_WINDOWS)]
+    vectors = np.concatenate([encoder.run(None, {"mel_window": batch})[0] for batch in batches])
+    return unit(unit(vectors).mean(axis=0))
+
+
+def similarity(one: Embedding, other: Embedding) -> float:
+    """Return the cosine of the angle between two embeddings: 1 for the same direction, 0 for none in common."""
+    return float(np.dot(unit(one), unit(other)))
+
+
+def unit(vectors: Embedding) -> Embedding:
+    """Return `vectors` scaled to length 1 along the last axis."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: Embedding = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return scaled
+
+
+def even_out(sound: Samples) -> Samples:
+    """Return `sound` without the silence around and between the words, at the level that the encoder is used at."""
+    usable = len(sound) // SILENCE_FRAME * SILENCE_FRAME
+    frames = sound[:usable].reshape(-1, SILENCE_FRAME)
+    levels = np.sqrt(np.mean(frames**2, axis=1))
+    threshold = max(levels.max(initial=0) * SILENCE_BELOW_PEAK, QUIETEST_SPEECH)
+    speech: Samples = frames[levels > threshold].ravel()
+    if not speech.size:
+        return speech
+    levelled: Samples = speech * (SPEECH_LEVEL / np.sqrt(np.mean(speech**2)))
+    return levelled
+
+
+def log_mel_spectrogram(speech: Samples) -> NDArray[np.float32]:
+    """Return the log-mel spectrogram of `speech`, of shape (frames, 40), one frame each 10 ms."""
+    padded = np.pad(speech, (0, max(0, FFT_SIZE - len(speech))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::FRAME_STEP]
+    power = np.abs(np.fft.rfft(frames * analysis_window(), axis=1)) ** 2
+    logarithms: NDArray[np.float32] = np.log10(power @ mel_filters() + POWER_FLOOR).astype(np.float32)
+    return logarithms
+
+
+def cut_into_windows(spectrogram: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return half-overlapping windows, of shape (windows, 80, 40). A short spectrogram is filled up with zeros."""
+    lacking = max(0, WINDOW_FRAMES - len(spectrogram))
+    padded = np.pad(spectrogram, ((0, lacking), (0, 0)))
+    starts = range(0, len(padded) - WINDOW_FRAMES + 1, WINDOW_STEP)
+    return np.stack([padded[start : start + WINDOW_FRAMES] for start in starts])
+
+
+@functools.cache
+def analysis_window() -> NDArray[np.float64]:
+    """Return the periodic Hamming window of one frame, in the middle of the span of the transform."""
+    window = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(FRAME_SIZE) / FRAME_SIZE)
+    return np.pad(window, (FFT_SIZE - FRAME_SIZE) // 2)
+
+
+@functools.cache
+def mel_filters() -> NDArray[np.float64]:
+    """Return triangular filters of equal area, even on the mel scale of Slaney's Auditory Toolbox, shape (257, 40)."""
+    edges = mel_to_hertz(np.linspace(0, hertz_to_mel(SAMPLE_RATE / 2), MEL_BANDS + 2))
+    frequencies = np.linspace(0, SAMPLE_RATE / 2, FFT_SIZE // 2 + 1)[:, np.newaxis]
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    rising = (frequencies - low) / (centre - low)
+    falling = (high - frequencies) / (high - centre)
+    filters: NDArray[np.float64] = np.maximum(0, np.minimum(rising, falling)) * 2 / (high - low)
+    return filters
+
+
+# The mel scale of the Auditory Toolbox: straight up to 1 kHz (15 mel), then logarithmic, 27 mel for a factor of 6.4.
+MEL_PER_HERTZ = 3 / 200
+KNEE_HERTZ = 1000.0
+KNEE_MEL = KNEE_HERTZ * MEL_PER_HERTZ
+LOG_STEP = np.log(6.4) / 27
+
+
+def hertz_to_mel(hertz: float) -> float:
+    if hertz < KNEE_HERTZ:
+        return hertz * MEL_PER_HERTZ
+    return float(KNEE_MEL + np.log(hertz / KNEE_HERTZ) / LOG_STEP)
+
+
+def mel_to_hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    above = KNEE_HERTZ * np.exp(LOG_STEP * (mel - KNEE_MEL))
+    hertz: NDArray[np.float64] = np.where(mel < KNEE_MEL, mel / MEL_PER_HERTZ, above)
+    return hertz

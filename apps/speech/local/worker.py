@@ -1,0 +1,107 @@
+"""One thread for each model: it loads the model once, and then everything that is asked of it, in the order of asking.
+
+Models take a second to load and hundreds of megabytes, and two calls at once only slow each other down. So all engines
+of a process share a model, whichever event loop they live on, and no loop ever waits for a processor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+import traceback
+from collections.abc import AsyncGenerator, Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar, cast
+
+from apps.speech.base import ProviderError, Stage
+
+Model = TypeVar("Model")
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+logger = logging.getLogger(__name__)
+_creating = threading.Lock()
+_END = object()
+
+
+class Listener(Generic[Item]):
+    """Takes items out of a model's thread into the event loop of the one who asked for them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._left = threading.Event()
+        self.items: asyncio.Queue[object] = asyncio.Queue()
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody listens any longer, so that work on further items is in vain."""
+        return self._left.is_set()
+
+    def send(self, item: Item) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self.items.put_nowait, item)
+        except RuntimeError:  # The loop was closed before the generator was.
+            self.leave()
+
+    def leave(self) -> None:
+        self._left.set()
+
+
+class ModelWorker(Generic[Model]):
+    """The thread of one model. `load` makes the model; it runs in the thread, once, when the model is first used."""
+
+    def __init__(self, load: Callable[[], Model]) -> None:
+        self._load = load
+        self._model: Model | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+
+    async def run(self, use: Callable[[Model], Result], *, stage: Stage) -> Result:
+        """Return what `use` makes of the model, once the model is free. Raises ProviderError."""
+        return await asyncio.wrap_future(self._thread.submit(self._run, use, stage))
+
+    async def stream(self, produce: Callable[[Model, Listener[Item]], None], *, stage: Stage) -> AsyncGenerator[Item]:
+        """Yield what `produce` sends to its listener, while it runs. Raises ProviderError."""
+        listener = Listener[Item](asyncio.get_running_loop())
+        work = asyncio.ensure_future(self.run(lambda model: produce(model, listener), stage=stage))
+        work.add_done_callback(lambda _work: listener.items.put_nowait(_END))
+        try:
+            while (item := await listener.items.get()) is not _END:
+                yield cast("Item", item)
+            await work
+        finally:
+            listener.leave()
+            work.cancel()
+
+    async def preload(self, *, stage: Stage) -> None:
+        """Load the model, so that the first to use it need not wait. Raises ProviderError."""
+        await self.run(lambda _model: None, stage=stage)
+
+    def _run(self, use: Callable[[Model], Result], stage: Stage) -> Result:
+        """Run `use` in the thread. Whatever goes wrong in a native library becomes a ProviderError."""
+        try:
+            if self._model is None:
+                self._model = self._load()
+            return use(self._model)
+        except ProviderError:
+            raise
+        except (FileNotFoundError, ImportError) as error:
+            logger.error("The model of stage %s is not installed: %s", stage, error)
+            raise ProviderError("models_missing", stage=stage, retryable=False) from None
+        except Exception as error:  # noqa: BLE001 - native libraries raise anything
+            # The message may hold what the user said. The frames hold none of it.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("The model of stage %s raised %s\n%s", stage, type(error).__name__, frames)
+            raise ProviderError("provider_failed", stage=stage, retryable=True) from None
+
+
+@functools.cache
+def _worker(load: Callable[..., Model], *arguments: Hashable) -> ModelWorker[Model]:
+    return ModelWorker(functools.partial(load, *arguments))
+
+
+def shared_worker(load: Callable[..., Model], *arguments: Hashable) -> ModelWorker[Model]:
+    """Return the process's only worker for the model that `load(*arguments)` makes."""
+    with _creating:
+        return _worker(load, *arguments)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.speech.local import weights
+from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, Model
+
+
+class Command(BaseCommand):
+    help = "Fetch the models of the embedded engines (380 MB), so that the site works without any account."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--with",
+            dest="optional",
+            action="append",
+            default=[],
+            choices=[model.name for model in OPTIONAL_MODELS],
+            help="fetch this model too (repeatable); those that the settings name are fetched anyway",
+        )
+        parser.add_argument("--models-dir", type=Path, default=None, help="folder of the models (default: MODELS_DIR)")
+        parser.add_argument("--if-used", action="store_true", help="do nothing where no engine is set to local")
+
+    def handle(self, *_arguments: Any, **options: Any) -> None:
+        if options["if_used"] and "local" not in (
+            settings.SPEECH_TO_TEXT,
+            settings.LANGUAGE_MODEL,
+            settings.TEXT_TO_SPEECH,
+        ):
+            return
+        models_dir = options["models_dir"] or settings.MODELS_DIR
+        try:
+            weights.fetch(models_dir, [*DEFAULT_MODELS, *optional_models(options["optional"])], self.stdout.write)
+        except weights.WeightsError as error:
+            raise CommandError(str(error)) from error
+
+
+def optional_models(names: list[str]) -> list[Model]:
+    """Return the optional models in `names` and in the settings."""
+    wanted = {*names, settings.LOCAL_STT_MODEL, settings.LOCAL_CHAT_MODEL}
+    return [model for model in OPTIONAL_MODELS if model.name in wanted]

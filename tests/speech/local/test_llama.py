@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from apps.speech.base import Message, ProviderError
+from apps.speech.local.config import LocalConfig
+from apps.speech.local.llama import LocalLanguageModel, can_forget, forget_oldest
+
+INSTRUCTIONS = Message("system", "You are a friendly voice assistant. Answer in one or two short sentences.")
+
+
+def ask(config: LocalConfig, *messages: Message, max_tokens: int = 60) -> list[str]:
+    async def run() -> list[str]:
+        model = LocalLanguageModel(config)
+        return [delta async for delta in model.reply(messages, max_tokens=max_tokens)]
+
+    return asyncio.run(run())
+
+
+def test_it_answers_piece_by_piece(config: LocalConfig) -> None:
+    deltas = ask(config, INSTRUCTIONS, Message("user", "What is the capital of France?"))
+    assert len(deltas) > 3
+    assert len("".join(deltas).split()) > 3
+
+
+def test_its_reply_ends_with_a_sentence(config: LocalConfig) -> None:
+    reply = "".join(ask(config, INSTRUCTIONS, Message("user", "Tell me a long story about a dog."), max_tokens=80))
+    assert reply.endswith((".", "!", "?", '"', "…"))
+    assert len(reply) < 80 * 8
+
+
+def test_its_tokens_are_capped(config: LocalConfig) -> None:
+    reply = "".join(ask(replace(config, max_reply_tokens=5), Message("user", "Tell me a long story."), max_tokens=400))
+    assert 1 <= len(reply.split()) <= 5
+
+
+def test_it_stops_when_nobody_listens(config: LocalConfig) -> None:
+    model = LocalLanguageModel(config)
+
+    async def run() -> float:
+        reply = model.reply([Message("user", "Count from one to one hundred in words.")], max_tokens=150)
+        await anext(reply)
+        started = time.perf_counter()
+        await reply.aclose()
+        await model.preload()  # Waits until the model is free.
+        return time.perf_counter() - started
+
+    assert asyncio.run(run()) < 2  # The time of some tokens; all of them take twice as long even on a fast machine.
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_nothing_can_be_reached_from_outside(config: LocalConfig) -> None:
+    ask(config, Message("user", "Hello"), max_tokens=1)
+    held = {str(descriptor.readlink()) for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_socket()}
+    assert not held & {f"socket:[{inode}]" for inode in listening_inodes()}
+    paths = [line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines() if "unused.sock" in line]
+    assert not any(Path(path).exists() for path in paths)
+
+
+def listening_inodes() -> set[str]:
+    """Return the inodes of all TCP sockets of this machine that listen."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                inodes.add(fields[9])
+    return inodes
+
+
+def test_a_long_conversation_is_cut_until_it_fits(config: LocalConfig) -> None:
+    early = [Message("user", "word " * 400), Message("assistant", "fine " * 400)] * 8
+    assert ask(config, INSTRUCTIONS, *early, Message("user", "Say hello."), max_tokens=20)
+
+
+def test_a_message_that_is_too_long_is_refused(config: LocalConfig) -> None:
+    with pytest.raises(ProviderError) as raised:
+        ask(config, INSTRUCTIONS, Message("user", "word " * 4000))
+    assert (raised.value.code, raised.value.stage, raised.value.retryable) == ("provider_refused", "think", False)
+
+
+def test_the_oldest_exchange_is_forgotten_first() -> None:
+    conversation = [INSTRUCTIONS, *(Message(role, role + str(i)) for i in (1, 2) for role in ("user", "assistant"))]
+    question = Message("user", "user3")
+    shorter = forget_oldest([*conversation, question])
+    assert shorter == [INSTRUCTIONS, *conversation[3:], question]
+    assert can_forget(shorter)
+    assert forget_oldest(shorter) == [INSTRUCTIONS, question]
+    assert not can_forget([INSTRUCTIONS, question])
+
+
+def test_it_does_not_mix_up_who_asked(config: LocalConfig) -> None:
+    model = LocalLanguageModel(config)
+
+    async def run() -> list[str]:
+        async def one(word: str) -> str:
+            reply = model.reply([Message("user", f"Repeat this word: {word}")], max_tokens=12)
+            return "".join([delta async for delta in reply])
+
+        return await asyncio.gather(*map(one, ("elephant", "strawberry", "mountain")))
+
+    assert len(set(asyncio.run(run()))) == 3
+
+
+def test_it_is_silent_about_its_work(config: LocalConfig, capfd: pytest.CaptureFixture[str]) -> None:
+    ask(config, Message("user", "Hello"), max_tokens=2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_it_says_that_the_model_is_missing(config_without_models: LocalConfig) -> None:
+    with pytest.raises(ProviderError) as raised:
+        ask(config_without_models, Message("user", "Hello"))
+    assert (raised.value.code, raised.value.stage, raised.value.retryable) == ("models_missing", "think", False)
+
+
+def test_a_file_that_is_no_model_is_a_failure(config: LocalConfig, tmp_path: Path) -> None:
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF and nothing else")
+    with pytest.raises(ProviderError, match="provider_failed"):
+        ask(replace(config, chat_model=str(tmp_path / "broken.gguf")), Message("user", "Hello"))

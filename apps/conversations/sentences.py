@@ -1,67 +1,199 @@
-"""Cuts a text that is still being written into sentences that can already be spoken."""
+"""Cuts a text that is still being written into pieces that can already be spoken."""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
+from unicodedata import category, east_asian_width
 
-ABBREVIATIONS = frozenset(
-    {
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "vs",
-        "etc",
-        "e.g",
-        "i.e",
-        "no",
-        "fig",
-        "approx",
-        "jr",
-        "sr",
-        "u.s",
-        "a.m",
-        "p.m",
-    }
+from apps.conversations.speakable import CODE, IDEOGRAPHS, LINK, LINK_TARGET, LINK_TEXT, TAG, speakable
+
+
+class Limits(NamedTuple):
+    """How long a piece must be to end with a sentence, a clause or just a word; `_spoken_length` has the unit."""
+
+    sentence: int
+    clause: int
+    word: int
+
+
+# A first piece of five English words gives 1.3 seconds to make the next, and is no shout as a single word would be.
+# Later pieces are whole sentences, since the voice is ahead of the ear by then.
+FIRST = Limits(sentence=7, clause=12, word=20)
+LATER = Limits(sentence=20, clause=120, word=190)
+SHORTEST_SINGLE_WORD = 12
+PATIENCE = 20
+"""How much longer a piece may get while its last word clings to the next."""
+
+# Titles, initials as in "J. K.", "U.S." or "z. B.", and numbers of a list or, as in German, of a day.
+ABBREVIATION = re.compile(
+    r"mr|mrs|ms|mx|dr|prof|st|jr|sr|gen|col|sgt|capt|lt|rev|hon|pres|gov|sen|rep|ft|mt|vs|av|mme|mlle|mgr|sig|dott"
+    r"|sra|srta|dra|hr|fr|frl|ing|bzw|ca|vgl|inkl|evtl|(?:[^\W\d_]\.)*[^\W\d_]|\d{1,2}"
 )
-# An end mark, any closing quotes or brackets, and the white space that shows that the sentence is really over: without
-# it "3." could go on as "3.14". Chinese and Japanese marks need no space.
-SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]+[」』”）]*|\n+")
-LAST_WORD = re.compile(r"([\w.]+)\.$")
+CLINGING = re.compile(
+    r"[^\W\d_]|an|the|this|my|your|his|her|its|our|their|of|to|in|on|at|by|for|with|from|about|into|over|as|and|or|but"
+    r"|nor|than|that|which|who|what|how|when|where|why|there|if|so|is|are|was|were|be|been|has|have|had|do|does|did"
+    r"|can|could|will|would|should|may|might|must|not|no|very|der|die|das|den|dem|des|ein|eine[nmr]?|mein|dein|sein"
+    r"|ihr|zu|im|am|von|mit|für|auf|aus|und|oder|ist|l[aeo]s?|un[aeo]?|d[ueai]|aux?|en|et|ou|je|il|ne|se|el|que|con"
+    r"|por|para|gli|che|um|os|em|não|het|een|van"
+)
+
+CLOSERS = r"""[\"'”’»)\]}*_`~」』）】》]*(?:[^\S\n]»)?"""
+SURE_ENDS = "。！？｡؟۔।॥။។"
+"""Nothing has to follow these for the sentence to be over; a full stop may go on: "3." as "3.14"."""
+SPACE = r"[^\S\n]"
+EARLY_CLAUSE = rf"(?P<early_clause>(?<=[^\W\d_{IDEOGRAPHS}])[,;،؛—]|(?<=\s)—|[，、；：])|"
+"""Where no quotation or address is open, these marks end a clause whatever follows, so that no one waits for that."""
 
 
-class SentenceSplitter:
-    """Feed it text as it comes; it gives back whole sentences, and at the end what is left."""
+def _token(early_clause: str = "") -> re.Pattern[str]:
+    """Return the pattern of all places that matter. `open` is one whose meaning depends on what is not there yet."""
+    return re.compile(
+        rf"""
+        (?P<fence>(?<=\n)[ \t]*+(?:```|~~~)[^\n`]*\n)
+      | {early_clause}
+        (?P<open>(?:
+            (?<=\n)[ \t]*+(?:`{{1,2}}|~{{1,2}}|(?:```|~~~)[^\n`]*|\|[^\n]{{0,500}})
+          | {LINK_TEXT}(?:\](?:{LINK_TARGET}(?:\([^()\n]{{0,100}})?)?)?
+          | (?<!`)`[^`\n]{{0,300}}`?
+          | <(?:[a-zA-Z/!][^<>\n]{{0,300}})?
+          | [.!?…{SURE_ENDS}]+{CLOSERS}{SPACE}*
+          | [,;:،؛—，、；：]{CLOSERS}
+          | {SPACE}+(?:[–-]{SPACE}*)?
+        )\Z)
+      | (?P<unit>{LINK}|{CODE}|{TAG}|(?<=\n)[ \t]*+\|[^\n]{{0,500}}(?=\n))
+      | (?P<line>\n)
+      | (?P<end>[.!?…]+{CLOSERS}(?={SPACE}))
+      | (?P<sure_end>[{SURE_ENDS}][.!?…{SURE_ENDS}]*{CLOSERS})
+      | (?P<clause>[,;:،؛—]{CLOSERS}(?=\s)|[，、；：]{CLOSERS}|(?<=\s)[–-](?=\s))
+      | (?P<opener>[\"“„«(\[{{*_`<「『（/@])
+      | (?P<space>{SPACE}+(?=[^\s.,;:!?…»”)\]–—-]))
+      | (?P<ideograph>[{IDEOGRAPHS}](?=[{IDEOGRAPHS}]))
+        """,
+        re.VERBOSE,
+    )
+
+
+PLAIN_TOKEN, TOKEN = _token(EARLY_CLAUSE), _token()
+END_OF_CODE = re.compile(r"(?<=\n)[ \t]*+(?:```|~~~)[ \t]*\n")
+
+
+class SpeechChunker:
+    """Feed it a text as it is written; it gives back pieces to speak, as early as sounds natural, and then the rest.
+
+    The pieces do not depend on how the text was split into deltas, and are `speakable`.
+    """
 
     def __init__(self) -> None:
-        self._text = ""
+        self._limits = FIRST
+        self._in_code = False
+        self._begin("\n")
 
     def feed(self, delta: str) -> list[str]:
-        """Return the sentences that `delta` completed, stripped, in order."""
+        """Return the pieces that `delta` completed, in order."""
         self._text += delta
-        sentences = []
-        start = 0
-        for match in SENTENCE_END.finditer(self._text):
-            sentence = self._text[start : match.end()]
-            if _ends_with_abbreviation(sentence):
-                continue
-            if sentence.strip():
-                sentences.append(sentence.strip())
-            start = match.end()
-        self._text = self._text[start:]
-        return sentences
+        pieces = []
+        while end := self._find_end():
+            pieces += self._take(end)
+        return pieces
 
     def finish(self) -> list[str]:
         """Return the rest, if there is any."""
-        rest, self._text = self._text.strip(), ""
-        return [rest] if rest else []
+        return [] if self._in_code else self._take(len(self._text))
+
+    def _begin(self, text: str) -> None:
+        """Look for the end of a new piece in `text`, which starts with a line break if it starts a line."""
+        self._text = text
+        self._scanned = self._length = 0
+        self._token = PLAIN_TOKEN
+
+    def _take(self, end: int) -> list[str]:
+        """Take the text up to `end` as a piece; there is none if nothing of it can be spoken."""
+        written = self._text[:end]
+        piece = speakable(written)
+        self._begin(self._text[end - written.endswith("\n") :])
+        if not piece:
+            return []
+        self._limits = LATER
+        return [piece]
+
+    def _find_end(self) -> int:
+        """Return where the piece ends, 0 while that is not known."""
+        if self._in_code:
+            self._skip_code()
+        while not self._in_code:
+            token = self._token.search(self._text, self._scanned)
+            if token is None or token.lastgroup == "open":
+                # The last character may be an ideograph, behind which the piece ends if another follows.
+                self._scan(token.start() if token else len(self._text) - 1)
+                return 0
+            self._scan(token.end())
+            if self._ends_with(token):
+                return token.start() if token.lastgroup == "space" else token.end()
+        return 0
+
+    def _scan(self, end: int) -> None:
+        """Count what is up to `end`, so that it is not looked at twice."""
+        self._length += _spoken_length(self._text[self._scanned : end])
+        self._scanned = max(self._scanned, end)
+
+    def _skip_code(self) -> None:
+        end = END_OF_CODE.search(self._text)
+        self._in_code = end is None
+        self._text = self._text[end.end() - 1 if end else self._text.rfind("\n") :]
+
+    def _ends_with(self, token: re.Match[str]) -> bool:
+        """Tell whether the piece ends at `token`."""
+        match token.lastgroup:
+            case "fence":
+                self._in_code = True
+                return True
+            case "opener":
+                self._token = TOKEN
+                return False
+            case "unit":
+                self._length += _spoken_length(speakable(token[0])) - _spoken_length(token[0])
+                return False
+            case "line" | "sure_end":
+                return self._is_sentence()
+            case "end":
+                return self._is_sentence() and _ends_sentence(self._text, token)
+            case "clause" | "early_clause":
+                return self._length >= self._limits.clause
+            case "space":
+                over = self._length - self._limits.word
+                return over >= PATIENCE or (over >= 0 and not _clings(self._text[: token.start()]))
+            case "ideograph":
+                return self._length - self._limits.word >= PATIENCE
+            case _:
+                return False
+
+    def _is_sentence(self) -> bool:
+        if self._length < self._limits.sentence:
+            return False
+        return self._length >= SHORTEST_SINGLE_WORD or " " in speakable(self._text[: self._scanned])
 
 
-def _ends_with_abbreviation(sentence: str) -> bool:
-    word = LAST_WORD.search(sentence)
-    # A single letter before the dot is an initial: "J. Austen".
-    if word is None:
+def _spoken_length(text: str) -> int:
+    """Return the letters and digits of `text`; one of Chinese, Japanese or Korean takes as long as three others."""
+    return sum(3 if east_asian_width(character) in "WF" else 1 for character in text if category(character)[0] in "LMN")
+
+
+def _ends_sentence(text: str, mark: re.Match[str]) -> bool:
+    """Tell whether the mark in `text`, behind which there is more, ends a sentence. In doubt it does not.
+
+    A sentence end that was missed makes a piece longer, which no one hears; a wrong one is heard as a stumble.
+    """
+    following = text[mark.end() :].lstrip()[:1]
+    if following.islower():
         return False
-    return word[1].lower() in ABBREVIATIONS or (len(word[1]) == 1 and word[1].isalpha())
+    if not re.match(r"\.(?!\.)", mark[0]):
+        return True
+    word = text[: mark.start()].rsplit(maxsplit=1)[-1].lstrip('"“„«([{*_').lower()
+    return not following.isdigit() and not ABBREVIATION.fullmatch(word)
+
+
+def _clings(text: str) -> bool:
+    """Tell whether no one pauses behind the last word of `text`: "the", a number, an abbreviation."""
+    word = text.rsplit(maxsplit=1)[-1]
+    return bool(CLINGING.fullmatch(word.lower())) or word[-1].isdigit() or word[-1] in ".!?…"

@@ -35,9 +35,9 @@ def search_conversations(*, owner: User, words: str) -> QuerySet[Conversation]:
     """Return the owner's conversations in whose title or turns all of `words` occur."""
     conversations = Conversation.objects.for_user(owner).select_related("voice")
     for word in words.split():
-        said = Q(turns__transcript__icontains=word) | Q(turns__reply__icontains=word)
-        conversations = conversations.filter(Q(title__icontains=word) | said)
-    return conversations.distinct()
+        said = Turn.objects.for_user(owner).filter(Q(transcript__icontains=word) | Q(reply__icontains=word))
+        conversations = conversations.filter(Q(title__icontains=word) | Q(pk__in=said.values("conversation")))
+    return conversations
 
 
 def change_conversation(*, conversation: Conversation, **changes: Any) -> None:
@@ -106,8 +106,8 @@ def prepare_retry(*, turn: Turn) -> Turn:
     claimed = Turn.objects.filter(pk=turn.pk, status=Turn.Status.FAILED).update(status=_status_before_failure(turn))
     if not claimed:
         raise UserError("turn_not_failed", _("Only a turn that failed can be tried again."), status=409)
-    turn.refresh_from_db()
-    return turn
+    # With what `run_turn` reads: it can not wait for the database on the event loop.
+    return Turn.objects.select_related("voice", "conversation").get(pk=turn.pk)
 
 
 def _status_before_failure(turn: Turn) -> Turn.Status:

@@ -15,7 +15,7 @@ from django.utils.text import Truncator
 
 from apps.conversations.models import NOTHING_HEARD, NOTHING_HEARD_MESSAGE, Conversation, Turn
 from apps.conversations.prompts import build_messages
-from apps.conversations.sentences import SentenceSplitter
+from apps.conversations.sentences import SpeechChunker
 from apps.speech import audio
 from apps.speech.base import Message, ProviderError, Recording
 from apps.speech.registry import Engines
@@ -155,7 +155,7 @@ class _TurnRun:
             return audio.decode(file.read(), sample_rate=QUESTION_SAMPLE_RATE, max_seconds=limit)
 
     async def _think(self) -> None:
-        splitter = SentenceSplitter()
+        splitter = SpeechChunker()
         deltas = self.engines.language_model.reply(await self._messages(), max_tokens=settings.MAX_REPLY_TOKENS)
         async for delta in deltas:
             if not self.reply:
@@ -179,7 +179,7 @@ class _TurnRun:
         )
 
     def _repeat_reply(self) -> None:
-        splitter = SentenceSplitter()
+        splitter = SpeechChunker()
         self.events.put_nowait(Said(self.turn.reply))
         self._queue([*splitter.feed(self.turn.reply), *splitter.finish()])
         self.sentences.put_nowait(None)

@@ -150,9 +150,12 @@ def delete_voice(*, voice: VoiceProfile) -> None:
     From the first moment it can not speak any more. If the provider fails, it stays "being deleted" until a later
     call gets through; ProviderError says so.
     """
-    VoiceProfile.objects.filter(pk=voice.pk).update(status=VoiceProfile.Status.DELETING, is_default=False)
-    if voice.voice_id:
-        _discard_at_provider(voice.provider, voice.voice_id)
+    row = VoiceProfile.objects.filter(pk=voice.pk)
+    row.update(status=VoiceProfile.Status.DELETING, is_default=False)
+    # Read only now: its cloning may have ended since `voice` was read.
+    voice_id = row.values_list("voice_id", flat=True).first()
+    if voice_id:
+        _discard_at_provider(voice.provider, voice_id)
     files = [sample.file for sample in voice.samples.all()]
     voice.delete()
     for file in files:

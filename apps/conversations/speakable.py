@@ -1,0 +1,79 @@
+"""Turns what a language model writes into what a person would say: no Markdown, no addresses, no emoji."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+CODE_BLOCK = "Code block."
+
+# Each stays within one line and is bounded, so that no text makes it slow.
+LINK_TEXT = r"!?\[([^\[\]\n]{0,300})"
+LINK_TARGET = r"\((?:[^()\n]|\([^()\n]{0,100}\)){0,300}"
+LINK = rf"{LINK_TEXT}\]{LINK_TARGET}\)"
+CODE = r"(?<!`)`([^`\n]{1,300})`(?!`)"
+TAG = r"<[a-zA-Z/!][^<>\n]{0,300}>"
+
+HOST = r"[a-zA-Z0-9\u00c0-\u024f-]+(?:\.[a-zA-Z0-9\u00c0-\u024f-]+)*"
+URL = rf"\b[a-zA-Z]{{2,12}}://(?:[^\s/@]{{1,100}}@)?(?:www\.)?({HOST})(?::\d+)?(?:[/?#][!-~]*(?<=[\w/=&#-]))?"
+EMAIL = rf"(?:\bmailto:)?\b([\w.+-]{{1,64}}@{HOST})"
+# Symbols, dingbats, boxes and blocks too, but neither the sharp and flat signs nor digits in circles.
+PICTURE = "\U0001f000-\U0001faff\u2300-\u23ff\u2500-\u266c\u2670-\u2767\u2794-\u27bf\u2b00-\u2bff"
+EMOJI = rf"(?:[{PICTURE}][\u200d\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f]*|[\ufe0f\u20e3])+"
+IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+
+
+def _say_code(code: re.Match[str]) -> str:
+    return re.sub(r"[<>\[\]|]+", " ", code[1])
+
+
+def _say_address(address: re.Match[str]) -> str:
+    return address[1].replace(".", " dot ").replace("@", " at ")
+
+
+def _say_nothing(emoji: re.Match[str]) -> str:
+    return " " if emoji["before_word"] is not None else ""
+
+
+RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    (re.compile(pattern, flags), spoken)
+    for pattern, flags, spoken in (
+        (r"[^\S\n]+", 0, " "),
+        # Lines: fenced code; rules, and the second line of a table; the marks of quotes, items, headings and rows.
+        (r"(?<=\n) ?(```|~~~)[^\n`]*\n.*?(?:(?<=\n) ?\1 ?(?=\n|\Z)|\Z)", re.DOTALL, CODE_BLOCK),
+        (r"(?<=\n) ?[-*_=|:][-*_=|: ]+(?=\n|\Z)", 0, ""),
+        (r"(?<=\n) ?(?:> ?)*(?:[-*•‣–—] (?:\[[ xX]\] )?|#{1,6} |\| ?)?", 0, ""),
+        (r" ?\| ?(?=\n|\Z)", 0, ""),
+        # Words. An image in a link leaves a link, hence twice.
+        (CODE, 0, _say_code),
+        (LINK, 0, r"\1"),
+        (LINK, 0, r"\1"),
+        (r"<([^\s<>]+[@:][^\s<>]+)>", 0, r"\1"),
+        (r"</?(?:br|p|li|div|td|th|tr|h[1-6])\b[^<>\n]{0,300}>", re.IGNORECASE, " "),
+        (TAG, 0, ""),
+        (URL, re.ASCII, _say_address),
+        (EMAIL, re.ASCII, _say_address),
+        # Signs: of tables and steps, of formulas, of emphasis and code.
+        (r" ?(?:\||→|⇒|⟶|[-=]{1,3}>)[ |]*", 0, ", "),
+        (r"\\[()\[\]]|\$\$|\\(?=\S)", 0, ""),
+        (r"\$([^\s\d$][^\s$]*)\$", 0, r"\1"),
+        (r"(?<=\d) ?\* ?(?=\d)", 0, " × "),
+        (r"(?<=[^\W_])_+(?=[^\W_])", 0, " "),
+        (r"(?<!\w)#+(?!\d)|[*_`~]|(?<! )>|>(?! )", 0, ""),
+        (rf" ?{EMOJI}(?P<before_word>\s*+(?=\w))?", 0, _say_nothing),
+        # A heading or an item without a mark at its end would run into what follows.
+        (rf"(?<=[{IDEOGRAPHS}]) ?\n", 0, "。\n"),
+        (r"(?<=[\w%°€$£]) ?\n", 0, ".\n"),
+    )
+]
+
+
+def speakable(text: str) -> str:
+    """Return `text` as it is to be spoken, on one line; empty if nothing of it can be said.
+
+    Plain prose comes back as it is, but for its white space. Only behind a line break is a mark that of a heading or an
+    item: a text may be a piece from within a line.
+    """
+    for pattern, spoken in RULES:
+        text = pattern.sub(spoken, text)
+    return " ".join(text.split()) if any(map(str.isalnum, text)) else ""

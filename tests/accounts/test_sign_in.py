@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+
+from tests.conftest import PASSWORD
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+    from pytest_django import Settings
+
+    from apps.accounts.models import User
+
+
+def sign_in(client: Client, login: str, password: str = PASSWORD, **more: str) -> HttpResponse:
+    return client.post(reverse("account_login"), {"login": login, "password": password} | more)
+
+
+def is_signed_in(client: Client) -> bool:
+    return client.get(reverse("conversations:talk")).status_code == 200
+
+
+@pytest.mark.parametrize("login", ["alice", "alice@example.org", "Alice@Example.org"])
+def test_it_takes_the_name_or_the_address(client: Client, alice: User, login: str) -> None:
+    assert sign_in(client, login).status_code == 302
+    assert is_signed_in(client)
+
+
+@pytest.mark.parametrize(("login", "password"), [("alice", "a wrong password"), ("nobody", PASSWORD)])
+def test_it_refuses_wrong_credentials_without_saying_which(
+    client: Client, alice: User, login: str, password: str
+) -> None:
+    page = sign_in(client, login, password)
+    assert page.status_code == 200
+    assert page.context["form"].errors.keys() == {"__all__"}
+    assert not is_signed_in(client)
+
+
+def test_it_refuses_a_deactivated_account(client: Client, alice: User) -> None:
+    alice.is_active = False
+    alice.save()
+    sign_in(client, "alice")
+    assert not is_signed_in(client)
+
+
+def test_a_session_ends_when_the_account_is_deactivated(client: Client, alice: User) -> None:
+    sign_in(client, "alice")
+    alice.is_active = False
+    alice.save()
+    assert not is_signed_in(client)
+
+
+def test_it_goes_on_to_the_page_that_was_asked_for(client: Client, alice: User) -> None:
+    wanted = reverse("conversations:history")
+    asked = client.get(wanted)
+    assert asked["Location"] == f"{reverse('account_login')}?next={wanted}"
+    assert sign_in(client, "alice", next=wanted)["Location"] == wanted
+
+
+@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
+def test_it_leads_to_no_other_site(client: Client, alice: User, target: str) -> None:
+    assert sign_in(client, "alice", next=target)["Location"] == reverse("home")
+
+
+def test_a_form_without_the_csrf_token_is_refused(alice: User) -> None:
+
+    assert sign_in(Client(enforce_csrf_checks=True), "alice").status_code == 403
+
+
+def test_guessing_is_stopped(client: Client, alice: User, settings: Settings) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {}  # allauth's own limits, which LIMITS=off lifts.
+    cache.clear()
+    for number in range(10):
+        sign_in(client, "alice", f"guess number {number}")
+    assert sign_in(client, "alice").context["form"].errors
+    assert not is_signed_in(client)
+    cache.clear()
+    assert sign_in(client, "alice").status_code == 302

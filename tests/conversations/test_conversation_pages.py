@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.contrib.messages import get_messages
+from django.core.files.storage import default_storage
+from django.urls import reverse
+
+from apps.conversations.models import Conversation, Turn
+from apps.conversations.views import CONVERSATIONS_PER_PAGE
+from tests.factories import make_turn, make_voice
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+    from django.test import Client
+
+    from apps.accounts.models import User
+    from apps.voices.models import VoiceProfile
+
+
+@pytest.fixture
+def page(client: Client, alice: User) -> Client:
+    """A browser in which Alice is signed in."""
+    client.force_login(alice)
+    return client
+
+
+def messages_of(response: HttpResponse) -> list[str]:
+    return [message.level_tag for message in get_messages(response.wsgi_request)]  # type: ignore[attr-defined]
+
+
+class TestTalk:
+    URL = "/talk/"
+
+    def test_it_needs_no_voice_to_be_shown(self, page: Client) -> None:
+        response = page.get(self.URL)
+        assert response.status_code == 200
+        assert response.context["selected_voice"] is None
+
+    def test_it_offers_the_ready_voices_and_chooses_the_default(
+        self, page: Client, alice: User, bob: User, voice: VoiceProfile
+    ) -> None:
+        other = make_voice(alice, "other")
+        make_voice(alice, "", status="failed")
+        make_voice(bob, "bobs")
+        context = page.get(self.URL).context
+        assert set(context["voices"]) == {voice, other}
+        assert context["selected_voice"] == voice
+
+    def test_a_link_can_name_the_voice(self, page: Client, alice: User, bob: User, voice: VoiceProfile) -> None:
+        other, bobs = make_voice(alice, "other"), make_voice(bob, "bobs")
+        assert page.get(self.URL, {"voice": str(other.pk)}).context["selected_voice"] == other
+        for bad in (str(bobs.pk), "7", ""):
+            assert page.get(self.URL, {"voice": bad}).context["selected_voice"] == voice
+
+    def test_without_a_default_it_chooses_some_voice(self, page: Client, alice: User) -> None:
+        voice = make_voice(alice, "one")
+        assert page.get(self.URL).context["selected_voice"] == voice
+
+
+class TestDetail:
+    def test_it_shows_what_was_said(self, page: Client, conversation: Conversation) -> None:
+        turn = make_turn(conversation)
+        make_turn(Conversation.objects.create(owner=conversation.owner), reply="Elsewhere.")
+        response = page.get(reverse("conversations:detail", args=[conversation.pk]))
+        assert list(response.context["turns"]) == [turn]
+        assert turn.transcript in response.content.decode()
+        assert "Elsewhere." not in response.content.decode()
+
+    @pytest.mark.parametrize("status", Turn.Status.values)
+    def test_it_shows_turns_in_every_state(self, page: Client, conversation: Conversation, status: str) -> None:
+        make_turn(conversation, status=status, error_code="provider_busy" if status == "failed" else "", reply="")
+        assert page.get(reverse("conversations:detail", args=[conversation.pk])).status_code == 200
+
+    def test_what_was_said_is_escaped(self, page: Client, conversation: Conversation) -> None:
+        make_turn(conversation, transcript="<img src=x onerror=a>", reply="<script>alert(1)</script>")
+        Conversation.objects.update(title="<b>bold</b>", persona="</textarea><i>")
+        text = page.get(reverse("conversations:detail", args=[conversation.pk])).content.decode()
+        for raw in ("<img src=x", "<script>alert", "<b>bold", "</textarea><i>"):
+            assert raw not in text
+
+    def test_it_chooses_the_voice_of_the_conversation(
+        self, page: Client, alice: User, voice: VoiceProfile, conversation: Conversation
+    ) -> None:
+        other = make_voice(alice, "other")
+        Conversation.objects.update(voice=other)
+        url = reverse("conversations:detail", args=[conversation.pk])
+        assert page.get(url).context["selected_voice"] == other
+        other.delete()
+        assert page.get(url).context["selected_voice"] is None
+
+
+class TestHistory:
+    URL = "/history/"
+
+    def test_it_lists_ones_own_with_the_number_of_turns(
+        self, page: Client, bob: User, conversation: Conversation
+    ) -> None:
+        make_turn(conversation)
+        make_turn(conversation)
+        Conversation.objects.create(owner=bob)
+        (shown,) = page.get(self.URL).context["page_obj"]
+        assert (shown, shown.turn_count) == (conversation, 2)
+
+    def test_the_one_with_the_latest_turn_comes_first(self, page: Client, alice: User) -> None:
+        older, newer = [Conversation.objects.create(owner=alice) for _count in range(2)]
+        assert list(page.get(self.URL).context["page_obj"]) == [newer, older]
+        older.save()
+        assert list(page.get(self.URL).context["page_obj"]) == [older, newer]
+
+    def test_a_search_narrows_the_list_but_not_the_number_of_turns(
+        self, page: Client, conversation: Conversation
+    ) -> None:
+        make_turn(conversation, transcript="Where is the river Seine?")
+        make_turn(conversation, transcript="Where is the river Spree?")
+        Conversation.objects.create(owner=conversation.owner, title="Another")
+        (shown,) = page.get(self.URL, {"q": "seine river"}).context["page_obj"]
+        assert (shown, shown.turn_count) == (conversation, 2)
+
+    def test_a_search_for_markup_is_escaped(self, page: Client) -> None:
+        assert b"<script>alert" not in page.get(self.URL, {"q": "<script>alert(1)</script>"}).content
+
+    @pytest.mark.parametrize("number", ["0", "2", "3", "-1", "x"])
+    def test_long_histories_come_in_pages_and_every_number_is_one(self, page: Client, alice: User, number: str) -> None:
+        for _count in range(CONVERSATIONS_PER_PAGE + 1):
+            Conversation.objects.create(owner=alice)
+        response = page.get(self.URL, {"page": number})
+        assert response.status_code == 200
+        assert len(response.context["page_obj"]) in {1, CONVERSATIONS_PER_PAGE}
+
+
+class TestActions:
+    def test_rename(self, page: Client, conversation: Conversation) -> None:
+        response = page.post(reverse("conversations:rename", args=[conversation.pk]), {"title": "Paris"})
+        assert response["Location"] == TestHistory.URL
+        conversation.refresh_from_db()
+        assert conversation.title == "Paris"
+
+    def test_rename_refuses_a_long_title(self, page: Client, conversation: Conversation) -> None:
+        response = page.post(reverse("conversations:rename", args=[conversation.pk]), {"title": "x" * 121})
+        assert messages_of(response) == ["error"]
+        conversation.refresh_from_db()
+        assert conversation.title == ""
+
+    def test_delete_asks_first(self, page: Client, conversation: Conversation) -> None:
+        assert page.get(reverse("conversations:delete", args=[conversation.pk])).status_code == 200
+        assert Conversation.objects.exists()
+
+    def test_delete(self, page: Client, conversation: Conversation) -> None:
+        turn = make_turn(conversation)
+        response = page.post(reverse("conversations:delete", args=[conversation.pk]))
+        assert response["Location"] == TestHistory.URL
+        assert not Conversation.objects.exists()
+        assert not default_storage.exists(str(turn.answer.name))
+
+    def test_a_link_changes_nothing(self, page: Client, conversation: Conversation) -> None:
+        assert page.get(reverse("conversations:rename", args=[conversation.pk])).status_code == 405

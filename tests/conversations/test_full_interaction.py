@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pytest
+
+from apps.conversations.api import HEADER_TEXT_BYTES, header_text
+from apps.conversations.models import Conversation, Turn
+from apps.speech.audio import decode, to_wav
+from apps.voices.models import VoiceProfile
+from tests.audio_samples import clip, mp4, silence, webm
+from tests.client import LONG_REPLY, QUESTION, Api, error_of
+from tests.factories import make_voice
+from tests.fakes.provider import CHARACTERS_PER_SECOND, CHAT, SPEECH, TRANSCRIPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.accounts.models import User
+    from tests.fakes.provider import FakeProvider
+
+
+def test_it_answers_an_mp3_of_the_reply_with_both_texts(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    response = alice_api.full_interaction(voice.voice_id)
+    assert response.status_code == 200
+    headers = response.headers
+    assert headers["Content-Type"] == "audio/mpeg"
+    assert headers["X-Transcript"] == provider.behaviour.transcript
+    assert headers["X-Response-Text"] == provider.behaviour.reply
+    assert headers["X-Text-Encoding"] == "plain"
+    assert headers["X-AI-Generated"] == "true"
+    turn = Turn.objects.get()
+    assert headers["X-Turn-Id"] == str(turn.pk)
+    assert headers["X-Conversation-Id"] == str(turn.conversation_id)
+    recording = decode(response.content, sample_rate=24_000, max_seconds=60)
+    assert recording.seconds == pytest.approx(len(provider.behaviour.reply) / CHARACTERS_PER_SECOND, abs=0.2)
+
+
+def test_each_service_is_asked_once_for_each_thing(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+    provider.behaviour.reply = LONG_REPLY
+    alice_api.full_interaction(voice.voice_id)
+    assert len(provider.requests_to(TRANSCRIPTIONS)) == 1
+    (think,) = provider.requests_to(CHAT)
+    assert think.json["stream"] is True
+    assert think.json["messages"][-1] == {"role": "user", "content": provider.behaviour.transcript}
+    spoken = provider.requests_to(SPEECH)
+    assert all(request.path.startswith(f"{SPEECH}/{voice.voice_id}") for request in spoken)
+    texts = [request.json["text"] for request in spoken]
+    assert len(texts) > 1
+    assert " ".join(texts) == LONG_REPLY
+    assert [request.json.get("previous_text", "") for request in spoken[:2]] == ["", texts[0]]
+
+
+def test_everything_is_stored(alice_api: Api, alice: User, provider: FakeProvider, voice: VoiceProfile) -> None:
+    response = alice_api.full_interaction(voice.voice_id)
+    turn = Turn.objects.get()
+    assert (turn.owner, turn.voice, turn.status) == (alice, voice, "spoken")
+    assert (turn.transcript, turn.reply) == (provider.behaviour.transcript, provider.behaviour.reply)
+    assert turn.question_seconds == pytest.approx(3.3, abs=0.1)
+    assert turn.answer_seconds == pytest.approx(
+        decode(response.content, sample_rate=24_000, max_seconds=60).seconds, abs=0.1
+    )
+    assert all(value is not None for value in turn.timings.values())
+    assert turn.conversation.title == provider.behaviour.transcript
+    voice.refresh_from_db()
+    assert voice.last_used_at
+
+
+@pytest.mark.parametrize(
+    ("transcript", "reply"),
+    [
+        ("フランスの首都はどこですか。", "パリです。セーヌ川のほとりにあります。"),
+        ("ما هي عاصمة فرنسا؟", "عاصمة فرنسا هي باريس."),
+        ("What is the capital of France?", "It’s Paris – on the Seine."),
+        ("Où est-ce ?", "100 % à Paris."),
+    ],
+    ids=["Japanese", "Arabic", "typographic", "French"],
+)
+def test_other_texts_than_ascii_are_percent_encoded(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile, transcript: str, reply: str
+) -> None:
+    provider.behaviour.transcript, provider.behaviour.reply = transcript, reply
+    headers = alice_api.full_interaction(voice.voice_id).headers
+    assert headers["X-Text-Encoding"] == "percent-utf8"
+    assert unquote(headers["X-Transcript"], errors="strict") == transcript
+    assert unquote(headers["X-Response-Text"], errors="strict") == reply
+
+
+def test_a_reply_of_several_lines_does_not_break_the_headers(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    provider.behaviour.reply = "Paris.\r\nSet-Cookie: sessionid=evil\nOn the Seine."
+    response = alice_api.full_interaction(voice.voice_id)
+    assert "Set-Cookie" not in response.headers
+    assert unquote(response.headers["X-Response-Text"]) == provider.behaviour.reply
+
+
+def test_a_long_reply_is_cut_at_a_word_and_kept_whole_in_the_turn(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    provider.behaviour.reply = " ".join(["パリ"] * 250)
+    headers = alice_api.full_interaction(voice.voice_id).headers
+    assert unquote(headers["X-Response-Text"]) == " ".join(["パリ"] * 195)
+    assert Turn.objects.get().reply == provider.behaviour.reply
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["word " * 900, "x" * 5000, "パ" * 1000, "كلمة " * 900, "パリ " * 1000, "é" * 4096, "a " * 4096],
+    ids=["words", "one word", "without spaces", "Arabic", "Japanese with spaces", "two bytes", "short words"],
+)
+def test_the_cut_keeps_whole_words_and_characters_and_as_many_as_fit(text: str) -> None:
+    text = text.strip()
+    header = header_text(text, plain=text.isascii())
+    assert 0.98 * HEADER_TEXT_BYTES < len(header) <= HEADER_TEXT_BYTES
+    cut = unquote(header, errors="strict")
+    assert text.startswith(cut)
+    if " " in text:
+        assert set(cut.split(" ")) == set(text.split(" "))
+
+
+def test_a_text_of_exactly_the_limit_is_not_cut() -> None:
+    text = "x" * (HEADER_TEXT_BYTES - 2) + " y"
+    assert header_text(text, plain=True) == text
+
+
+@pytest.mark.parametrize("encode", [webm, mp4], ids=["WebM", "MP4"])
+def test_it_takes_what_browsers_record(alice_api: Api, voice: VoiceProfile, encode: Callable[..., bytes]) -> None:
+    assert alice_api.full_interaction(voice.voice_id, recording=encode(clip("austen-0930.wav"))).status_code == 200
+
+
+def test_a_second_call_with_the_conversation_sends_the_first_as_history(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    first = alice_api.full_interaction(voice.voice_id)
+    provider.behaviour.transcript = "How many people live there?"
+    second = alice_api.full_interaction(voice.voice_id, conversation_id=first.headers["X-Conversation-Id"])
+    assert second.headers["X-Conversation-Id"] == first.headers["X-Conversation-Id"]
+    assert second.headers["X-Turn-Id"] != first.headers["X-Turn-Id"]
+    messages = provider.requests_to(CHAT)[1].json["messages"]
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
+    assert [message["content"] for message in messages[1:]] == [
+        "What is the capital of France?",
+        provider.behaviour.reply,
+        "How many people live there?",
+    ]
+    assert Conversation.objects.count() == 1
+
+
+def test_without_a_conversation_every_call_starts_one(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    alice_api.full_interaction(voice.voice_id)
+    alice_api.full_interaction(voice.voice_id)
+    assert Conversation.objects.count() == 2
+    assert len(provider.requests_to(CHAT)[1].json["messages"]) == 2
+
+
+def test_the_user_id_of_somebody_else_is_ignored(alice_api: Api, alice: User, bob: User, voice: VoiceProfile) -> None:
+    assert alice_api.full_interaction(voice.voice_id, user_id=str(bob.pk)).status_code == 200
+    assert Turn.objects.get().owner == alice
+
+
+def test_a_voice_or_conversation_of_somebody_else_does_not_exist(
+    bob_api: Api, bob: User, provider: FakeProvider, voice: VoiceProfile, conversation: Conversation
+) -> None:
+    foreign, unknown = bob_api.full_interaction(voice.voice_id), bob_api.full_interaction("unknown")
+    assert foreign.status_code == unknown.status_code == 404
+    assert error_of(foreign) == error_of(unknown)
+    bobs_voice = make_voice(bob, provider.add_voice("Bob"))
+    for conversation_id in (str(conversation.pk), str(uuid.uuid4())):
+        response = bob_api.full_interaction(bobs_voice.voice_id, conversation_id=conversation_id)
+        assert response.status_code == 404
+        assert error_of(response)["code"] == "not_found"
+    assert not provider.requests
+
+
+def test_silence_is_refused_before_anything_is_paid(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    response = alice_api.full_interaction(voice.voice_id, recording=to_wav(silence(3)))
+    assert response.status_code == 422
+    assert error_of(response)["code"] == "nothing_heard"
+    assert not provider.requests
+    assert not Conversation.objects.exists()
+
+
+def test_when_nothing_is_heard_nothing_more_is_paid(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    provider.behaviour.transcript = " "
+    response = alice_api.full_interaction(voice.voice_id)
+    assert response.status_code == 422
+    assert error_of(response)["code"] == "nothing_heard"
+    assert [request.path for request in provider.requests] == [TRANSCRIPTIONS]
+
+
+def test_missing_and_bad_fields_are_named(alice_api: Api, voice: VoiceProfile) -> None:
+    missing = alice_api.post("/full-interaction", files={"other": b"x"})
+    assert missing.status_code == 400
+    assert error_of(missing)["fields"].keys() == {"voice_id", "audio_file"}
+    bad = alice_api.full_interaction(voice.voice_id, conversation_id="7")
+    assert error_of(bad)["fields"].keys() == {"conversation_id"}
+
+
+@pytest.mark.parametrize(
+    ("recording", "code"), [(b"", "audio_empty"), (QUESTION[:2000][:44], "audio_"), (b"text", "audio_format_unknown")]
+)
+def test_what_is_no_recording_is_refused(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile, recording: bytes, code: str
+) -> None:
+    response = alice_api.full_interaction(voice.voice_id, recording=recording)
+    assert response.status_code == 422
+    assert error_of(response)["code"].startswith(code)
+    assert not provider.requests

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apps.conversations.speakable import speakable
+
+SPOKEN = {
+    # Markdown
+    "**Bold**, *soft*, __both__ and _thin_.": "Bold, soft, both and thin.",
+    "# Title\nText here.\n## Part two ##\nMore.": "Title. Text here. Part two. More.",
+    "- one\n- two, three\n  * four\n• five": "one. two, three. four. five",
+    "- [ ] to do\n- [x] done": "to do. done",
+    "1. Stir.\n2. Fry.": "1. Stir. 2. Fry.",
+    "> They said\n> so.": "They said. so.",
+    "One.\n\n---\n\nTwo.\n***\nThree.": "One. Two. Three.",
+    "See [the page](https://example.org/a_(b) 'Title'), please.": "See the page, please.",
+    "![A red fox](fox.png) and [![build](b.svg)](https://example.org)": "A red fox and build",
+    "| Tea | Price |\n|:---|---:|\n| Green | $2 |\n": "Tea, Price. Green, $2.",
+    "Press `Ctrl+C`, then call `my_function` or write `<b>`.": "Press Ctrl+C, then call my function or write b .",
+    "Before:\n```python\nprint('*')\n```\nAfter.": "Before: Code block. After.",
+    "```\nnever closed": "Code block.",
+    "~~Old~~ new": "Old new",
+    # Addresses
+    "Go to https://www.example.org/a/b?c=1#d.": "Go to example dot org.",
+    "At http://jane:pass@example.org:80/x, (ftp://a.example.org)": "At example dot org, (a dot example dot org)",
+    "<https://example.org> or <mailto:jane@example.org>": "example dot org or jane at example dot org",
+    "见https://example.org/a。好": "见example dot org。好",
+    "Write to jane.doe@example.co.uk.": "Write to jane dot doe at example dot co dot uk.",
+    # Emoji
+    "Great 😊! Go 👩‍👩‍👧 now ❤️": "Great! Go now",
+    "Press 1️⃣ in 🇩🇪.": "Press 1 in.",
+    # HTML and formulas
+    "<b>One</b><br>two<!-- no --> <p class='x'>three</p>": "One two three",
+    r"\(x^2\) and \[ y \] and $$z$$ and $E=mc^2$ for $5": "x^2 and y and z and E=mc^2 for $5",
+    # Signs
+    "A * B, ~five, #tag, a|b, C -> D → E": "A B, five, tag, a, b, C, D, E",
+    "5 * 3 > 2*4 < 9": "5 × 3 > 2 × 4 < 9",
+    "Number #1 in C# and F♯": "Number #1 in C# and F♯",
+    # Lines without a mark
+    "Buy milk\nBuy bread!\n中文标题\n好。": "Buy milk. Buy bread! 中文标题。 好。",
+    # Nothing to say
+    "👍": "",
+    "**": "",
+    " \n…": "",
+}
+
+
+@pytest.mark.parametrize("written", SPOKEN)
+def test_what_is_written_is_turned_into_what_is_said(written: str) -> None:
+    assert speakable("\n" + written) == SPOKEN[written]
+
+
+def test_a_dash_within_a_line_is_no_item() -> None:
+    assert speakable("- as I said - it is fine") == "- as I said - it is fine"
+
+
+# Letters, their marks and digits of every script there is; the marks of emoji aside.
+WORD = st.text(
+    st.characters(categories=["L", "M", "Nd"], exclude_characters="\ufe0e\ufe0f\u20e3"), min_size=1, max_size=12
+).filter(lambda word: unicodedata.category(word[0]) != "Mn" and any(map(str.isalnum, word)))
+MARK = st.sampled_from(
+    [*",;:.!?…—–'\"”’)»%&+=^@", "", "", "", "。", "，", "？", "؟", "۔", "।", "؛", "։", "¿", "¡", "'s", " -", " ?", " »"]
+)
+PROSE = st.lists(
+    st.tuples(st.sampled_from(["", "", "", "(", "“", "«", "'", "$", "€", "-", "["]), WORD, MARK).map("".join),
+    min_size=1,
+)
+
+
+@settings(deadline=None)
+@given(PROSE.map(" ".join))
+def test_plain_prose_of_every_script_comes_through_unchanged(prose: str) -> None:
+    assert speakable("\n" + prose) == prose
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[a](", "![", "<a", "$a", "*", "_a", "- ", "\n- ", "😊\n", " ", "| ", "a.", "http://", "`a", "\\", "-", "a@", "("],
+)
+def test_no_text_makes_it_slow(text: str) -> None:
+    start = time.process_time()
+    speakable(text * (20_000 // len(text)))
+    assert time.process_time() - start < 0.5

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.conversations.models import Conversation, Turn
+from apps.voices.models import VoiceProfile
+from tests.client import Api, error_of, names_in_order
+from tests.factories import make_turn, make_voice
+from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, elevenlabs_error, openai_error
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from tests.fakes.provider import FakeProvider
+
+
+def failed_turn(api: Api, provider: FakeProvider, conversation: Conversation, path: str) -> str:
+    """Ask while `path` fails, forget the requests, and return the address of the turn's retry."""
+    error = elevenlabs_error if path == SPEECH else openai_error
+    provider.fail_next(path, status=401, body=error("invalid_api_key"))
+    turn = api.ask(conversation).json()
+    assert turn["status"] == "failed"
+    provider.requests.clear()
+    return f"/api/v1/turns/{turn['id']}/retry"
+
+
+@pytest.mark.parametrize("path", [TRANSCRIPTIONS, CHAT, SPEECH])
+def test_it_goes_on_from_the_stage_that_failed_and_repeats_no_paid_call(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation, path: str
+) -> None:
+    retry = failed_turn(alice_api, provider, conversation, path)
+    response = alice_api.post(retry)
+    assert response.status_code == 200
+    turn = response.json()
+    assert (turn["status"], turn["error"]) == ("spoken", None)
+    assert (turn["transcript"], turn["reply"]) == (provider.behaviour.transcript, provider.behaviour.reply)
+    counts = [len(provider.requests_to(stage)) for stage in (TRANSCRIPTIONS, CHAT)]
+    assert counts == {TRANSCRIPTIONS: [1, 1], CHAT: [0, 1], SPEECH: [0, 0]}[path]
+    said = " ".join(request.json["text"] for request in provider.requests_to(SPEECH))
+    assert said == provider.behaviour.reply
+    assert Turn.objects.count() == 1
+
+
+def test_it_streams_what_is_missing_after_what_is_there(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    events = alice_api.events_of(failed_turn(alice_api, provider, conversation, SPEECH))
+    assert names_in_order(events) == ["heard", "said", "spoken", "done"]
+    assert events[0].data["text"] == provider.behaviour.transcript
+    assert "".join(event.data["delta"] for event in events if event.name == "said") == provider.behaviour.reply
+    assert not provider.requests_to(CHAT)
+
+
+def test_a_reply_that_broke_off_is_thought_of_anew(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    provider.leave_out_end(CHAT)
+    turn = alice_api.ask(conversation, text="Hello?").json()
+    provider.behaviour.reply = "Another reply."
+    assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").json()["reply"] == "Another reply."
+
+
+def test_it_can_fail_again_at_a_later_stage(alice_api: Api, provider: FakeProvider, conversation: Conversation) -> None:
+    retry = failed_turn(alice_api, provider, conversation, CHAT)
+    provider.fail_next(SPEECH, status=401, body=elevenlabs_error("quota_exceeded"))
+    error = alice_api.post(retry).json()["error"]
+    assert (error["stage"], error["code"]) == ("speak", "provider_quota_exhausted")
+    assert alice_api.post(retry).json()["status"] == "spoken"
+    assert len(provider.requests_to(CHAT)) == 1
+
+
+def test_the_answer_is_whole_after_a_sentence_that_broke_off(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    whole = alice_api.ask(conversation, text="Hello?").json()["answer_seconds"]
+    provider.cut_after(SPEECH, 20_000)
+    turn = alice_api.ask(conversation, text="Hello?").json()
+    assert turn["status"] == "failed"
+    again = alice_api.post(f"/api/v1/turns/{turn['id']}/retry").json()
+    assert again["answer_seconds"] == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("status", ["received", "heard", "answered", "spoken", "interrupted"])
+def test_only_a_failed_turn_can_be_tried_again(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation, status: str
+) -> None:
+    turn = make_turn(conversation, status=status)
+    response = alice_api.post(f"/api/v1/turns/{turn.pk}/retry", headers={"Accept": "text/event-stream"})
+    assert response.status_code == 409
+    assert error_of(response)["code"] == "turn_not_failed"
+    turn.refresh_from_db()
+    assert turn.status == status
+    assert not provider.requests
+
+
+def test_it_speaks_with_the_voice_that_the_conversation_has_now(
+    alice_api: Api, alice: User, provider: FakeProvider, conversation: Conversation, voice: VoiceProfile
+) -> None:
+    retry = failed_turn(alice_api, provider, conversation, SPEECH)
+    alice_api.delete(f"/api/v1/voices/{voice.pk}")
+    refused = alice_api.post(retry)
+    assert refused.status_code == 409
+    assert error_of(refused)["code"] == "voice_not_found"
+
+    other = make_voice(alice, provider.add_voice("Other"))
+    alice_api.patch(f"/api/v1/conversations/{conversation.pk}", json={"voice": str(other.pk)})
+    assert alice_api.post(retry).json()["status"] == "spoken"
+    assert all(other.voice_id in request.path for request in provider.requests_to(SPEECH))

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import ApiToken, User
+from apps.conversations.models import Conversation, Turn
+from apps.voices.models import VoiceProfile
+from tests.client import bearer
+from tests.factories import make_turn, make_voice
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+    from django.http import HttpResponse
+    from django.test import Client
+
+MODELS = [User, ApiToken, VoiceProfile, Conversation, Turn]
+HISTORY = [VoiceProfile, Conversation, Turn]
+
+
+@pytest.fixture
+def staff(client: Client, db: None) -> Client:
+    """A browser in which an administrator is signed in."""
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+@pytest.fixture
+def rows(alice: User, alice_token: str, conversation: Conversation) -> dict[type[Model], Model]:
+    voice = conversation.voice
+    assert voice is not None
+    turn = make_turn(conversation)
+    return {User: alice, ApiToken: ApiToken.objects.get(), VoiceProfile: voice, Conversation: conversation, Turn: turn}
+
+
+def url(name: str, model: type[Model], *arguments: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=arguments)
+
+
+def found(response: HttpResponse) -> list[Any]:
+    assert response.status_code == 200
+    return list(response.context["cl"].result_list)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_list_and_each_row_are_shown(staff: Client, rows: dict[type[Model], Model], model: type[Model]) -> None:
+    row = rows[model]
+    assert row in found(staff.get(url("changelist", model)))
+    assert staff.get(url("change", model, row.pk)).status_code == 200
+    assert staff.get(url("history", model, row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_filter_can_be_used(staff: Client, rows: dict[type[Model], Model], model: type[Model]) -> None:
+    page = staff.get(url("changelist", model))
+    queries = [
+        choice["query_string"]
+        for spec in page.context["cl"].filter_specs
+        for choice in spec.choices(page.context["cl"])
+    ]
+    assert queries
+    for query in queries:
+        assert staff.get(url("changelist", model) + query).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (User, "alice@example"),
+        (ApiToken, "alice"),
+        (VoiceProfile, "Jane"),
+        (VoiceProfile, "alice@example.org"),
+        (Conversation, "capital of France"),
+        (Conversation, "alice"),
+        (Turn, "Paris"),
+    ],
+)
+def test_search_finds_the_row_and_only_what_fits(
+    staff: Client, rows: dict[type[Model], Model], model: type[Model], words: str
+) -> None:
+    assert found(staff.get(url("changelist", model), {"q": words})) == [rows[model]]
+    assert found(staff.get(url("changelist", model), {"q": "nothing like this"})) == []
+
+
+def test_the_number_of_turns_is_that_of_all_turns_whatever_is_searched(
+    staff: Client, conversation: Conversation
+) -> None:
+    make_turn(conversation, transcript="Where is the Seine?")
+    make_turn(conversation, transcript="And the Spree?")
+    for query in ({}, {"q": "seine"}):
+        (row,) = found(staff.get(url("changelist", Conversation), query))
+        assert row.turns_counted == 2
+
+
+@pytest.mark.parametrize("model", HISTORY)
+def test_history_can_only_be_read(staff: Client, rows: dict[type[Model], Model], model: type[Model]) -> None:
+    row = rows[model]
+    before = model._default_manager.values().get()
+    assert staff.get(url("add", model)).status_code == 403
+    assert staff.post(url("change", model, row.pk), {"name": "x", "title": "x"}).status_code == 403
+    assert staff.post(url("delete", model, row.pk), {"post": "yes"}).status_code == 403
+    action = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
+    staff.post(url("changelist", model), action)
+    assert model._default_manager.values().get() == before
+
+
+class TestTokens:
+    def test_none_can_be_made_or_read(self, staff: Client, alice_token: str) -> None:
+        assert staff.get(url("add", ApiToken)).status_code == 403
+        token = ApiToken.objects.get()
+        page = staff.get(url("change", ApiToken, token.pk)).content.decode()
+        assert alice_token not in page
+        assert token.digest not in page
+
+    def test_one_can_be_revoked(self, staff: Client, alice_token: str) -> None:
+        now = timezone.now()
+        form = {"revoked_at_0": f"{now:%Y-%m-%d}", "revoked_at_1": f"{now:%H:%M:%S}", "owner": "7", "name": "other"}
+        assert staff.post(url("change", ApiToken, ApiToken.objects.get().pk), form).status_code == 302
+        token = ApiToken.objects.get()
+        assert (token.owner.username, token.name) == ("alice", "tests")
+        assert token.revoked_at
+        assert staff.get("/api/v1/voices", headers=bearer(alice_token)).status_code == 401
+
+
+def test_an_account_with_voices_is_not_deleted_over_the_providers_head(
+    staff: Client, alice: User, voice: VoiceProfile
+) -> None:
+    staff.post(url("delete", User, alice.pk), {"post": "yes"})
+    assert User.objects.filter(pk=alice.pk).exists()
+    assert VoiceProfile.objects.exists()
+
+
+def test_what_people_said_and_named_is_escaped(staff: Client, alice: User) -> None:
+    voice = make_voice(alice, "voice", name="<script>alert(1)</script>")
+    conversation = Conversation.objects.create(owner=alice, voice=voice, title="<script>alert(2)</script>")
+    turn = make_turn(conversation, transcript="<script>alert(3)</script>", reply="<script>alert(4)</script>")
+    for model, row in ((VoiceProfile, voice), (Conversation, conversation), (Turn, turn)):
+        for page in (staff.get(url("changelist", model)), staff.get(url("change", model, row.pk))):
+            assert "<script>alert" not in page.content.decode()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(
+    staff: Client, alice: User, django_assert_max_num_queries: Any, model: type[Model]
+) -> None:
+    for number in range(5):
+        voice = make_voice(alice, f"voice-{number}")
+        make_turn(Conversation.objects.create(owner=alice, voice=voice))
+        ApiToken.objects.create(owner=alice, name="token", digest=str(number))
+    with django_assert_max_num_queries(10):
+        staff.get(url("changelist", model))
+
+
+def test_all_that_should_be_is_registered() -> None:
+    assert set(MODELS) <= set(admin.site._registry)

@@ -1,0 +1,218 @@
+"""Values of the environment and of `.env`: strict ones stop the start with the variable's name and no secret."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import environ
+import pytest
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+from voiceclone.environment import Environment
+
+SECRET = "a-secret-value"
+BASE_DIR: Path = django_settings.BASE_DIR
+
+
+def load_settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> dict[str, Any]:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return runpy.run_path(str(BASE_DIR / "voiceclone" / "settings.py"))
+
+
+def manage_check(**variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "voiceclone.settings"} | variables
+    command = [sys.executable, "manage.py", "check"]
+    return subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+class TestStart:
+    def test_it_succeeds_with_a_secret_key_alone(self) -> None:
+        result = manage_check(SECRET_KEY=SECRET * 4)
+        assert result.returncode == 0, result.stderr
+        assert "no issues" in result.stdout
+
+    def test_a_bad_value_stops_it_with_one_line_that_names_the_variable(self) -> None:
+        result = manage_check(DATABASE_URL=f"mysql://user:{SECRET}@host/name")
+        assert result.returncode == 1
+        assert result.stderr.count("\n") == 1
+        assert "DATABASE_URL must be" in result.stderr
+        assert SECRET not in result.stdout + result.stderr
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("SECRET_KEY", ""),
+            ("SECRET_KEY", "  "),
+            ("DEBUG", "maybe"),
+            ("LIMITS", "2"),
+            ("SECURE_SSL_REDIRECT", "enabled"),
+            ("MAX_UPLOAD_MEGABYTES", "0"),
+            ("MAX_UPLOAD_MEGABYTES", "50 MB"),
+            ("MIN_SAMPLE_SECONDS", "ten"),
+            ("MAX_SAMPLE_SECONDS", "9"),
+            ("MAX_QUESTION_SECONDS", "1.5"),
+            ("MEMORY_TURNS", "-1"),
+            ("MAX_REPLY_TOKENS", "9" * 5000),
+            ("OPENAI_REASONING_EFFORT", "much"),
+            ("SPEECH_TO_TEXT", "elevenlabs"),
+            ("LANGUAGE_MODEL", "gpt"),
+            ("TEXT_TO_SPEECH", "openai"),
+            ("OPENAI_BASE_URL", "api.openai.com/v1"),
+            ("OPENAI_BASE_URL", "ftp://example.org"),
+            ("OPENAI_BASE_URL", "http://[::1"),
+            ("ELEVENLABS_BASE_URL", "http://host:port"),
+            ("CORS_ALLOWED_ORIGINS", "localhost:3000"),
+            ("CORS_ALLOWED_ORIGINS", "https://example.org/path"),
+            ("CSRF_TRUSTED_ORIGINS", "https://[x"),
+            ("DATABASE_URL", f"mysql://user:{SECRET}@host/name"),
+            ("DATABASE_URL", f"postgres://user:{SECRET}@host:port/name"),
+            ("DATABASE_URL", f"postgres://user:{SECRET}@host"),
+            ("DATABASE_URL", SECRET),
+            ("CACHE_URL", f"other://{SECRET}"),
+            ("EMAIL_URL", f"post://user:{SECRET}@host"),
+            ("EMAIL_URL", f"smtp+tls://user:{SECRET}@host:port"),
+            ("MODELS_DIR", "~no-such-user/models"),
+        ],
+    )
+    def test_a_bad_value_is_refused_with_its_name_and_what_it_may_be(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    ) -> None:
+        with pytest.raises(ImproperlyConfigured, match=rf"{name} must be \S+") as caught:
+            load_settings(monkeypatch, **{name: value})
+        assert SECRET not in str(caught.value)
+        assert caught.value.__suppress_context__ or not caught.value.__context__
+
+    @pytest.mark.parametrize(
+        ("name", "engine", "key"),
+        [
+            ("SPEECH_TO_TEXT", "openai", "OPENAI_API_KEY"),
+            ("LANGUAGE_MODEL", "openai", "OPENAI_API_KEY"),
+            ("TEXT_TO_SPEECH", "elevenlabs", "ELEVENLABS_API_KEY"),
+        ],
+    )
+    def test_a_service_needs_its_key(self, monkeypatch: pytest.MonkeyPatch, name: str, engine: str, key: str) -> None:
+        with pytest.raises(ImproperlyConfigured, match=f"{name}={engine} needs {key}"):
+            load_settings(monkeypatch, **{name: engine})
+        assert load_settings(monkeypatch, **{name: engine, key: SECRET})[name] == engine
+
+    def test_without_keys_everything_is_embedded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        values = load_settings(monkeypatch)
+        assert {values[name] for name in ("SPEECH_TO_TEXT", "LANGUAGE_MODEL", "TEXT_TO_SPEECH")} == {"local"}
+
+    def test_a_key_switches_its_service_on_and_a_choice_off_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        values = load_settings(monkeypatch, OPENAI_API_KEY=SECRET, ELEVENLABS_API_KEY=SECRET, LANGUAGE_MODEL="LOCAL")
+        assert (values["SPEECH_TO_TEXT"], values["LANGUAGE_MODEL"]) == ("openai", "local")
+        assert values["TEXT_TO_SPEECH"] == "elevenlabs"
+
+    def test_the_defaults_are_safe(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        values = load_settings(monkeypatch, LIMITS="")
+        assert (values["DEBUG"], values["LIMITS"]) == (False, True)
+        assert values["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
+        assert values["CORS_ALLOWED_ORIGINS"] == ["http://localhost:3000", "http://127.0.0.1:3000"]
+
+    def test_tls_makes_cookies_secure_and_browsers_stay(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        values = load_settings(monkeypatch, SECURE_SSL_REDIRECT="on")
+        assert values["SESSION_COOKIE_SECURE"]
+        assert values["CSRF_COOKIE_SECURE"]
+        assert values["SECURE_HSTS_SECONDS"] > 0
+
+    def test_sqlite_takes_its_lock_at_the_start_and_postgres_has_no_such_option(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        options = load_settings(monkeypatch)["DATABASES"]["default"]["OPTIONS"]
+        assert options["transaction_mode"] == "IMMEDIATE"
+        assert "journal_mode=WAL" in options["init_command"]
+        postgres = load_settings(monkeypatch, DATABASE_URL="postgres://user:password@host:5432/name")
+        assert "transaction_mode" not in postgres["DATABASES"]["default"].get("OPTIONS", {})
+
+    def test_every_variable_is_explained(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the settings read and what `.env.example` lists is the same."""
+        read: set[str] = set()
+
+        class Recorder(dict[str, str]):
+            def get(self, name: str, default: Any = None) -> Any:
+                read.add(name)
+                return super().get(name, default)
+
+        monkeypatch.setattr(environ.Env, "ENVIRON", Recorder(SECRET_KEY=SECRET))
+        load_settings(monkeypatch)
+        example = (BASE_DIR / ".env.example").read_text().splitlines()
+        listed = {
+            line.lstrip("# ").split("=")[0] for line in example if "=" in line.split(" ")[1 if line[:1] == "#" else 0]
+        }
+        assert read == listed
+
+
+class TestDotenv:
+    @pytest.fixture(autouse=True)
+    def process(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+        """The environment of the process, for the time of a test."""
+        variables = {"FROM_PROCESS": "process", "EMPTY": ""}
+        monkeypatch.setattr(environ.Env, "ENVIRON", variables)
+        return variables
+
+    def read(self, folder: Path, text: str) -> Environment:
+        (folder / ".env").write_text(text)
+        return Environment(folder / ".env")
+
+    def test_it_is_read(self, tmp_path: Path) -> None:
+        env = self.read(tmp_path, "# A comment\n\nNAME=value\nexport OTHER='with # and spaces'\n")
+        assert env.text("NAME") == "value"
+        assert env.text("OTHER") == "with # and spaces"
+
+    def test_the_process_counts_more(self, tmp_path: Path) -> None:
+        assert self.read(tmp_path, "FROM_PROCESS=file").text("FROM_PROCESS") == "process"
+
+    def test_an_empty_value_counts_as_not_set(self, tmp_path: Path) -> None:
+        env = self.read(tmp_path, "NAME=\nEMPTY=file\n")
+        assert env.text("NAME", "default") == env.text("EMPTY", "default") == "default"
+
+    def test_it_may_be_missing(self, tmp_path: Path) -> None:
+        assert Environment(tmp_path / ".env").text("FROM_PROCESS") == "process"
+
+    def test_a_dollar_is_a_dollar(self, tmp_path: Path) -> None:
+        env = self.read(tmp_path, "NAME=$NAME\nPASSWORD=$FROM_PROCESS$1\n")
+        assert (env.text("NAME"), env.text("PASSWORD")) == ("$NAME", "$FROM_PROCESS$1")
+
+    @pytest.mark.parametrize("line", [f"KEY = {SECRET}", f" KEY={SECRET}", SECRET, f"set KEY={SECRET}"])
+    def test_a_line_that_can_not_be_read_stops_the_start(
+        self, tmp_path: Path, line: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with pytest.raises(ImproperlyConfigured, match=r"Line 2 of \.env") as caught:
+            self.read(tmp_path, f"NAME=value\n{line}\n")
+        assert SECRET not in str(caught.value) + caplog.text
+
+
+class TestReaders:
+    @pytest.fixture
+    def env(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Environment:
+        words = {"ON": "True", "OFF": "NO", "LIST": " a, b ,,", "ORIGINS": "https://a.example/, http://b.example:80"}
+        monkeypatch.setattr(environ.Env, "ENVIRON", words | {"URL": "https://a.example/v1/", "HOME_PATH": "~/x"})
+        return Environment(tmp_path / "none")
+
+    def test_flags_may_be_written_in_several_ways(self, env: Environment) -> None:
+        assert env.flag("ON", default=False) is True
+        assert env.flag("OFF", default=True) is False
+        assert env.flag("NEITHER", default=True) is True
+
+    def test_lists_are_comma_separated(self, env: Environment) -> None:
+        assert env.words("LIST", ["default"]) == ["a", "b"]
+        assert env.words("NONE", ["default"]) == ["default"]
+
+    def test_addresses_lose_their_last_slash(self, env: Environment) -> None:
+        assert env.origins("ORIGINS") == ["https://a.example", "http://b.example:80"]
+        assert env.web_address("URL") == "https://a.example/v1"
+        assert env.web_address("NONE") is None
+
+    def test_paths_are_absolute(self, env: Environment) -> None:
+        assert env.path("HOME_PATH", Path()) == Path.home() / "x"
+        assert env.path("NONE", Path("relative")).is_absolute()

@@ -1,0 +1,153 @@
+"""One shape for every error of the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from apps.speech.base import PROVIDER_MESSAGES, AudioError, ProviderError
+from tests.client import bearer, error_of
+from voiceclone.api import STAGE_STATUS, error_status, known_error
+from voiceclone.errors import UserError, told_on_page
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.conversations.models import Conversation
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/nothing", "/api/v1/voices/", "/api/v1/voices/7", "/api/v1/turns/x/audio", "/v1/nothing"]
+)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_an_unknown_address_is_a_404_in_json(client: Client, alice_token: str, path: str, method: str) -> None:
+    response = getattr(client, method)(path, headers=bearer(alice_token))
+    assert response.status_code == 404
+    assert error_of(response)["code"] == "not_found"
+
+
+def test_an_unknown_page_is_a_404_in_html(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    response = client.get("/nothing")
+    assert response.status_code == 404
+    assert response["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("get", "/clone-voice"), ("put", "/full-interaction"), ("delete", "/api/v1/voices")]
+)
+def test_a_wrong_method_is_a_405(client: Client, alice_token: str, method: str, path: str) -> None:
+    response = getattr(client, method)(path, headers=bearer(alice_token))
+    assert response.status_code == 405
+    assert error_of(response)["code"] == "method_not_allowed"
+
+
+def test_what_can_not_be_answered_as_asked_is_a_406(client: Client, alice_token: str) -> None:
+    response = client.get("/api/v1/voices", headers=bearer(alice_token) | {"Accept": "text/csv"})
+    assert response.status_code == 406
+    assert error_of(response)["code"] == "not_acceptable"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        ("{", "application/json", 400, "parse_error"),
+        ("[1]", "application/json", 400, "invalid"),
+        ('"text"', "application/json", 400, "invalid"),
+        ('{"voice": NaN}', "application/json", 400, "parse_error"),
+        (b"\xff", "application/json", 400, "parse_error"),
+        ("<a/>", "application/xml", 415, "unsupported_media_type"),
+    ],
+)
+def test_a_body_that_can_not_be_read_is_told(
+    client: Client, alice_token: str, body: Any, content_type: str, status: int, code: str
+) -> None:
+    url, headers = "/api/v1/conversations", bearer(alice_token)
+    response = client.generic("POST", url, body, content_type=content_type, headers=headers)
+    assert response.status_code == status
+    assert error_of(response)["code"] == code
+
+
+def test_too_many_files_are_told(client: Client, alice_token: str) -> None:
+    files = [SimpleUploadedFile(f"{number}.wav", b"x") for number in range(101)]
+    form = {"voice_name": "Jane", "audio_file": files}
+    response = client.post("/clone-voice", form, headers=bearer(alice_token))
+    assert response.status_code == 400
+    assert error_of(response)["code"] == "bad_request"
+
+
+def test_a_foreign_host_name_is_refused(client: Client, alice_token: str) -> None:
+    response = client.get("/api/v1/voices", headers=bearer(alice_token) | {"Host": "evil.example"})
+    assert response.status_code == 400
+    assert error_of(response)["code"] == "bad_request"
+
+
+class TestFaultOfOurOwn:
+    """An answer without a word of what happened."""
+
+    @pytest.fixture
+    def forgiving_client(self, conversation: Conversation) -> Client:
+        """A client to which a fault is an answer; the default voice of its answers has settings that nobody knows."""
+        voice = conversation.voice
+        assert voice is not None
+        voice.settings = {"made_up": SECRET}
+        voice.save()
+        return Client(raise_request_exception=False)
+
+    def test_it_is_json_for_programs(
+        self, forgiving_client: Client, alice_token: str, conversation: Conversation
+    ) -> None:
+        url = f"/api/v1/voices/{conversation.voice_id}/preview"
+        body, headers = {"text": "Hello."}, bearer(alice_token)
+        response = forgiving_client.post(url, body, content_type="application/json", headers=headers)
+        assert response.status_code == 500
+        assert error_of(response)["code"] == "server_error"
+        assert SECRET not in response.content.decode()
+
+
+SECRET = "made-up-secret"
+
+
+class TestCodes:
+    @pytest.mark.parametrize("code", PROVIDER_MESSAGES)
+    def test_every_failure_of_a_provider_has_a_status_and_a_message(self, code: str) -> None:
+        known = known_error(ProviderError(code, stage="speak", retryable=True))
+        assert known is not None
+        assert known.code == code
+        assert known.status in {422, 502, 503, 504}
+        assert known.message
+
+    def test_no_status_is_kept_for_a_code_that_does_not_exist(self) -> None:
+        assert STAGE_STATUS.keys() <= {*PROVIDER_MESSAGES, "nothing_heard"}
+        assert error_status("something new") == 502
+
+    def test_a_bad_recording_is_a_422(self) -> None:
+        known = known_error(AudioError("audio_empty", "Empty."))
+        assert known is not None
+        assert (known.code, known.message, known.status) == ("audio_empty", "Empty.", 422)
+
+    def test_a_fault_of_our_own_is_not_known(self) -> None:
+        assert known_error(ValueError("secret")) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (UserError("code", "Not so."), "Not so."),
+        (AudioError("code", "Not heard."), "Not heard."),
+        (ProviderError("provider_busy", stage="hear", retryable=True), str(PROVIDER_MESSAGES["provider_busy"])),
+    ],
+    ids=["refused", "bad recording", "provider"],
+)
+def test_pages_are_told_the_message(error: Exception, message: str) -> None:
+    told: list[str] = []
+    with told_on_page(told.append):
+        raise error
+    assert told == [message]
+
+
+def test_pages_do_not_hide_faults_of_our_own() -> None:
+    with pytest.raises(ValueError, match="ours"), told_on_page(print):
+        raise ValueError("ours")

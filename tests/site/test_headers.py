@@ -1,0 +1,120 @@
+"""What every answer says to browsers: what they may do with it, and who may read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.client import Api, bearer, turns_path
+from tests.factories import make_turn
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+    from django.test import Client
+
+    from apps.accounts.models import User
+    from apps.conversations.models import Conversation
+    from apps.voices.models import VoiceProfile
+
+ALLOWED = ["http://localhost:3000", "http://127.0.0.1:3000"]
+
+
+class TestSecurity:
+    @pytest.mark.django_db
+    @pytest.mark.parametrize("path", ["/", "/healthz", "/accounts/login/", "/api/v1/voices", "/nothing", "/voices/"])
+    def test_every_answer_has_the_headers(self, client: Client, path: str) -> None:
+        headers = client.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "same-origin"
+        policy = headers["Content-Security-Policy"]
+        for directive in ("default-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"):
+            assert directive in policy
+        assert "unsafe" not in policy
+
+    def test_sound_has_them(self, client: Client, alice_token: str, conversation: Conversation) -> None:
+        url = f"/api/v1/turns/{make_turn(conversation).pk}/audio"
+        for wanted in ("", "bytes=0-1", "bytes=999999999-"):
+            headers = client.get(url, headers=bearer(alice_token) | {"Range": wanted}).headers
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert "Content-Security-Policy" in headers
+
+    def test_a_stream_has_them(self, alice_api: Api, conversation: Conversation) -> None:
+        headers = alice_api.ask(conversation, text="Hello?", headers={"Accept": "text/event-stream"}).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "Content-Security-Policy" in headers
+
+    def test_cookies_are_for_this_site_and_not_for_scripts(self, client: Client, alice: User) -> None:
+        client.force_login(alice)
+        client.get("/voices/")
+        for name in ("sessionid", "csrftoken"):
+            assert client.cookies[name]["samesite"] == "Lax"
+            assert client.cookies[name]["httponly"]
+
+
+class TestCors:
+    @pytest.mark.parametrize("origin", ALLOWED)
+    def test_pages_of_these_origins_may_read_the_answer_and_its_headers(
+        self, alice_api: Api, voice: VoiceProfile, origin: str
+    ) -> None:
+        form = {"data": {"voice_id": voice.voice_id}, "files": {"audio_file": b"text"}}
+        headers = alice_api.post("/full-interaction", headers={"Origin": origin}, **form).headers
+        assert headers["Access-Control-Allow-Origin"] == origin
+        assert "Origin" in headers["Vary"].title()
+        exposed = headers["Access-Control-Expose-Headers"]
+        for name in ("X-Transcript", "X-Response-Text", "X-Text-Encoding", "X-Conversation-Id", "X-Turn-Id"):
+            assert name in exposed
+        assert "Access-Control-Allow-Credentials" not in headers
+
+    def preflight(self, client: Client, path: str, origin: str) -> HttpResponse:
+        headers = {
+            "Origin": origin,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization",
+        }
+        return client.options(path, headers=headers)
+
+    @pytest.mark.parametrize("path", ["/clone-voice", "/full-interaction", "/api/v1/voices"])
+    def test_browsers_may_ask_first(self, client: Client, path: str) -> None:
+        response = self.preflight(client, path, ALLOWED[0])
+        assert response.status_code == 200
+        assert response["Access-Control-Allow-Origin"] == ALLOWED[0]
+        assert "authorization" in response["Access-Control-Allow-Headers"]
+        assert "POST" in response["Access-Control-Allow-Methods"]
+
+    @pytest.mark.parametrize(
+        "origin", ["https://evil.example", "http://localhost:3001", "https://localhost:3000", "null"]
+    )
+    def test_no_other_origin_may(self, client: Client, alice_token: str, origin: str) -> None:
+        assert "Access-Control-Allow-Origin" not in self.preflight(client, "/clone-voice", origin).headers
+        headers = bearer(alice_token) | {"Origin": origin}
+        assert "Access-Control-Allow-Origin" not in client.get("/api/v1/voices", headers=headers).headers
+
+    @pytest.mark.django_db
+    @pytest.mark.parametrize("path", ["/", "/accounts/login/", "/voices/", "/admin/login/"])
+    def test_pages_are_for_no_other_origin(self, client: Client, path: str) -> None:
+        assert "Access-Control-Allow-Origin" not in client.get(path, headers={"Origin": ALLOWED[0]}).headers
+
+    def test_an_error_may_be_read_too(self, client: Client) -> None:
+        response = client.get("/api/v1/voices", headers={"Origin": ALLOWED[0]})
+        assert response.status_code == 401
+        assert response["Access-Control-Allow-Origin"] == ALLOWED[0]
+
+
+class TestTls:
+    @pytest.fixture(autouse=True)
+    def redirect(self, settings: object) -> None:
+        settings.SECURE_SSL_REDIRECT = True  # type: ignore[attr-defined]
+
+    def test_everyone_is_sent_to_https(self, client: Client) -> None:
+        assert client.get("/voices/")["Location"] == "https://testserver/voices/"
+
+    def test_health_is_answered_without(self, client: Client) -> None:
+        assert client.get("/healthz").status_code == 200
+
+
+def test_the_stream_is_a_stream_for_other_origins_too(alice_api: Api, conversation: Conversation) -> None:
+    headers = {"Accept": "text/event-stream", "Origin": ALLOWED[0]}
+    response = alice_api.post(turns_path(conversation), json={"text": "Hello?"}, headers=headers)
+    assert response.headers["Access-Control-Allow-Origin"] == ALLOWED[0]

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.contrib.messages import get_messages
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from apps.voices.models import VoiceProfile
+from tests.client import QUESTION, SAMPLES
+from tests.factories import make_voice
+from tests.fakes.provider import VOICES, elevenlabs_error
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+    from django.test import Client
+
+    from apps.accounts.models import User
+    from tests.fakes.provider import FakeProvider
+
+LIST = "/voices/"
+
+
+@pytest.fixture
+def page(client: Client, alice: User) -> Client:
+    """A browser in which Alice is signed in."""
+    client.force_login(alice)
+    return client
+
+
+def messages_of(response: HttpResponse) -> list[str]:
+    return [message.level_tag for message in get_messages(response.wsgi_request)]  # type: ignore[attr-defined]
+
+
+class TestList:
+    def test_it_shows_ones_own_voices(self, page: Client, alice: User, bob: User) -> None:
+        mine = [
+            make_voice(alice, f"voice-{status}", name=f"A {status} voice", status=status)
+            for status in VoiceProfile.Status.values
+        ]
+        make_voice(bob, "other", name="Of somebody else")
+        response = page.get(LIST)
+        assert response.status_code == 200
+        assert set(response.context["voices"]) == set(mine)
+        for voice in mine:
+            assert voice.name in response.content.decode()
+
+    def test_it_shows_the_rules(self, page: Client) -> None:
+        assert page.get(LIST).context["rules"].min_seconds == 10
+
+    def test_names_are_escaped(self, page: Client, alice: User) -> None:
+        make_voice(alice, "voice", name="<script>alert(1)</script>")
+        assert "<script>alert" not in page.get(LIST).content.decode()
+
+
+class TestClone:
+    def clone(self, page: Client, files: list[bytes], name: str = "Jane") -> HttpResponse:
+        uploads = [SimpleUploadedFile(f"{number}.wav", data) for number, data in enumerate(files)]
+        return page.post(LIST, {"name": name, "audio": uploads})
+
+    def test_the_form_clones_a_voice(self, page: Client, alice: User, remote_engines: FakeProvider) -> None:
+        response = self.clone(page, SAMPLES)
+        assert response.status_code == 302
+        assert response["Location"] == LIST
+        voice = VoiceProfile.objects.get()
+        assert (voice.owner, voice.status, voice.samples.count()) == (alice, "ready", 2)
+        assert messages_of(response) == ["success"]
+
+    @pytest.mark.parametrize(
+        ("files", "name", "field"),
+        [([QUESTION], "Jane", "audio"), ([], "Jane", "audio"), (SAMPLES, "", "name"), ([b"text"], "Jane", "audio")],
+        ids=["too short", "no file", "no name", "no recording"],
+    )
+    def test_a_refusal_shows_the_form_again_with_what_is_wrong(
+        self, page: Client, remote_engines: FakeProvider, files: list[bytes], name: str, field: str
+    ) -> None:
+        response = self.clone(page, files, name)
+        assert response.status_code == 422
+        assert response.context["form"].errors.keys() == {field}
+        assert response.context["form"]["name"].value() == name
+        assert not VoiceProfile.objects.exists()
+        assert not remote_engines.requests
+
+    def test_a_failure_of_the_provider_is_told_beside_the_voice_that_was_kept(
+        self, page: Client, remote_engines: FakeProvider
+    ) -> None:
+        remote_engines.fail_next(VOICES, status=429, body=elevenlabs_error("system_busy"))
+        response = self.clone(page, SAMPLES)
+        assert response.status_code == 422
+        assert response.context["form"].errors
+        assert [voice.status for voice in response.context["voices"]] == ["failed"]
+
+
+class TestActions:
+    def test_rename(self, page: Client, voice: VoiceProfile) -> None:
+        response = page.post(reverse("voices:rename", args=[voice.pk]), {"name": "Jane Doe"})
+        assert response["Location"] == LIST
+        voice.refresh_from_db()
+        assert voice.name == "Jane Doe"
+
+    @pytest.mark.parametrize("name", ["", "x" * 61])
+    def test_rename_refuses_a_bad_name(self, page: Client, voice: VoiceProfile, name: str) -> None:
+        response = page.post(reverse("voices:rename", args=[voice.pk]), {"name": name})
+        assert messages_of(response) == ["error"]
+        voice.refresh_from_db()
+        assert voice.name == "Jane"
+
+    def test_make_default(self, page: Client, alice: User, voice: VoiceProfile) -> None:
+        other = make_voice(alice, "other")
+        assert page.post(reverse("voices:default", args=[other.pk]))["Location"] == LIST
+        assert VoiceProfile.objects.get(is_default=True) == other
+
+    def test_make_default_refuses_a_voice_that_is_not_ready(self, page: Client, alice: User) -> None:
+        failed = make_voice(alice, "", status="failed")
+        assert messages_of(page.post(reverse("voices:default", args=[failed.pk]))) == ["error"]
+        assert not VoiceProfile.objects.filter(is_default=True).exists()
+
+    def test_retry(self, page: Client, alice: User, remote_engines: FakeProvider) -> None:
+        failed = make_voice(alice, "", status="failed", error_code="provider_busy")
+        assert messages_of(page.post(reverse("voices:retry", args=[failed.pk]))) == ["success"]
+        failed.refresh_from_db()
+        assert failed.status == "ready"
+        assert failed.voice_id in remote_engines.voices
+
+    def test_delete_asks_first(self, page: Client, voice: VoiceProfile, remote_engines: FakeProvider) -> None:
+        assert page.get(reverse("voices:delete", args=[voice.pk])).status_code == 200
+        assert VoiceProfile.objects.get().status == "ready"
+        assert not remote_engines.requests
+
+    def test_delete(self, page: Client, voice: VoiceProfile, remote_engines: FakeProvider) -> None:
+        response = page.post(reverse("voices:delete", args=[voice.pk]))
+        assert response["Location"] == LIST
+        assert messages_of(response) == ["success"]
+        assert not VoiceProfile.objects.exists()
+        assert not remote_engines.voices
+
+    def test_delete_tells_when_the_provider_fails(
+        self, page: Client, voice: VoiceProfile, remote_engines: FakeProvider
+    ) -> None:
+        remote_engines.fail_next(VOICES, status=401, body=elevenlabs_error("invalid_api_key"))
+        assert messages_of(page.post(reverse("voices:delete", args=[voice.pk]))) == ["error"]
+        assert VoiceProfile.objects.get().status == "deleting"
+
+    @pytest.mark.parametrize("name", ["rename", "default", "retry"])
+    def test_a_link_changes_nothing(self, page: Client, voice: VoiceProfile, name: str) -> None:
+        assert page.get(reverse(f"voices:{name}", args=[voice.pk])).status_code == 405

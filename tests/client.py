@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import requests
+from django.contrib.messages import get_messages
 
 from apps.speech.audio import to_wav
 from tests.audio_samples import clip
@@ -15,7 +16,10 @@ from tests.audio_samples import clip
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from django.http import HttpResponse
+    from django.test.client import _MonkeyPatchedWSGIResponse
+
+    Page: TypeAlias = _MonkeyPatchedWSGIResponse
+    """What Django's test client answers."""
 
 QUESTION = to_wav(clip("austen-0930.wav"))
 SAMPLES = [to_wav(clip("austen-0870.wav")), to_wav(clip("austen-0920.wav"))]  # 13.1 seconds together.
@@ -128,7 +132,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def error_of(response: requests.Response | HttpResponse) -> dict[str, Any]:
+def error_of(response: requests.Response | Page) -> dict[str, Any]:
     """Return the error in an answer of the API, after a look at its shape."""
     assert response.headers["Content-Type"] == "application/json", response.headers
     body = json.loads(response.content)
@@ -138,3 +142,8 @@ def error_of(response: requests.Response | HttpResponse) -> dict[str, Any]:
     assert error["code"]
     assert error["message"]
     return error
+
+
+def messages_of(page: Page) -> list[str]:
+    """Return the levels of the messages that the next page will show."""
+    return [message.level_tag for message in get_messages(page.wsgi_request)]

@@ -6,17 +6,19 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
 import uvicorn
+from django.test import override_settings
 from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation
 from apps.voices.models import VoiceProfile
-from tests.client import Api
+from tests.client import Api, wait_until
 from tests.factories import make_voice
 from tests.fakes.fixtures import *  # noqa: F403
 from tests.fakes.provider import FakeProvider
@@ -55,15 +57,23 @@ def bob_token(bob: User) -> str:
     return create_api_token(owner=bob, name="tests")
 
 
+def remote_settings(provider: FakeProvider) -> dict[str, str]:
+    return {
+        "SPEECH_TO_TEXT": "openai",
+        "LANGUAGE_MODEL": "openai",
+        "TEXT_TO_SPEECH": "elevenlabs",
+        "OPENAI_API_KEY": "test-key",
+        "ELEVENLABS_API_KEY": "test-key",
+        "OPENAI_BASE_URL": provider.openai_url,
+        "ELEVENLABS_BASE_URL": provider.url,
+    }
+
+
 @pytest.fixture
-def remote_engines(settings: Settings, provider: FakeProvider) -> FakeProvider:
+def remote_engines(provider: FakeProvider) -> Iterator[FakeProvider]:
     """OpenAI and ElevenLabs, both at the fake provider."""
-    settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = "openai"
-    settings.TEXT_TO_SPEECH = "elevenlabs"
-    settings.OPENAI_API_KEY = settings.ELEVENLABS_API_KEY = "test-key"
-    settings.OPENAI_BASE_URL = f"{provider.url}/v1"
-    settings.ELEVENLABS_BASE_URL = provider.url
-    return provider
+    with override_settings(**remote_settings(provider)):
+        yield provider
 
 
 @dataclass(frozen=True)
@@ -71,15 +81,15 @@ class Server:
     """The application under uvicorn, as people reach it."""
 
     url: str
+    uvicorn: uvicorn.Server
+
+    def is_idle(self) -> bool:
+        return not self.uvicorn.server_state.tasks
 
 
-@pytest.fixture
-def server(transactional_db: None, remote_engines: FakeProvider) -> Iterator[Server]:
-    """Serve the application with remote engines that are all the fake provider."""
-    yield from _serve()
-
-
-def _serve() -> Iterator[Server]:
+@contextmanager
+def serve() -> Iterator[Server]:
+    """Serve the application with the engines that the settings name now."""
     from voiceclone.asgi import application
 
     config = uvicorn.Config(application, host="127.0.0.1", port=0, log_config=None, lifespan="on")
@@ -90,9 +100,34 @@ def _serve() -> Iterator[Server]:
         assert thread.is_alive(), "the server did not start"
         time.sleep(0.01)
     port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
-    yield Server(f"http://127.0.0.1:{port}")
-    uvicorn_server.should_exit = True
-    thread.join()
+    try:
+        yield Server(f"http://127.0.0.1:{port}", uvicorn_server)
+    finally:
+        uvicorn_server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def running_server(provider_server: FakeProvider) -> Iterator[Server]:
+    """A server for all tests that need no other engines: to start and to stop one takes a third of a second."""
+    with ExitStack() as stack:
+        with override_settings(**remote_settings(provider_server)):
+            server = stack.enter_context(serve())
+        yield server
+
+
+@pytest.fixture
+def server(transactional_db: None, remote_engines: FakeProvider, running_server: Server) -> Iterator[Server]:
+    """The application with remote engines that are all the fake provider."""
+    yield running_server
+    wait_until(running_server.is_idle)
+
+
+@pytest.fixture
+def local_server(transactional_db: None) -> Iterator[Server]:
+    """The application with the embedded engines."""
+    with serve() as server:
+        yield server
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ api_v1 = [
     path("conversations/<uuid:conversation_pk>/turns", conversations_api.TurnList.as_view(), name="turns"),
     path("turns/<uuid:turn_pk>", conversations_api.TurnDetail.as_view(), name="turn"),
     path("turns/<uuid:turn_pk>/retry", conversations_api.TurnRetry.as_view(), name="turn-retry"),
+    path("turns/<uuid:turn_pk>/stop", conversations_api.TurnStop.as_view(), name="turn-stop"),
     path("turns/<uuid:turn_pk>/audio", conversations_api.TurnAudio.as_view(kind="answer"), name="turn-audio"),
     path("turns/<uuid:turn_pk>/question", conversations_api.TurnAudio.as_view(kind="question"), name="turn-question"),
 ]

@@ -24,6 +24,7 @@ from apps.conversations import services
 from apps.conversations.events import stream_response
 from apps.conversations.models import Conversation, Turn
 from apps.speech import audio
+from apps.speech.base import Recording
 from apps.voices.models import VoiceProfile
 from apps.voices.services import ready_voice
 from voiceclone.api import AudioRenderer, EventStreamRenderer, audio_response, error_status
@@ -139,10 +140,10 @@ class TurnList(APIView):
         if "text" in values.validated_data:
             text = values.validated_data["text"]
             turn = services.begin_typed_turn(conversation=conversation, voice=voice, text=text)
-        else:
-            recording = services.read_question(data=values.validated_data["audio"].read())
-            turn = services.begin_spoken_turn(conversation=conversation, voice=voice, recording=recording)
-        return _answer(request, turn, status.HTTP_201_CREATED)
+            return _answer(request, turn, None, status.HTTP_201_CREATED)
+        recording = services.read_question(data=values.validated_data["audio"].read())
+        turn = services.begin_spoken_turn(conversation=conversation, voice=voice, recording=recording)
+        return _answer(request, turn, recording, status.HTTP_201_CREATED)
 
 
 class TurnDetail(APIView):
@@ -159,7 +160,16 @@ class TurnRetry(APIView):
 
     def post(self, request: Request, turn_pk: UUID) -> HttpResponseBase:
         turn = services.prepare_retry(turn=_own_turn(request, turn_pk))
-        return _answer(request, turn, status.HTTP_200_OK)
+        return _answer(request, turn, None, status.HTTP_200_OK)
+
+
+class TurnStop(APIView):
+    """End a running turn; what was said by then is kept."""
+
+    def post(self, request: Request, turn_pk: UUID) -> Response:
+        turn = _own_turn(request, turn_pk)
+        services.stop_turn(turn=turn)
+        return Response(TurnSerializer(turn).data, status=status.HTTP_202_ACCEPTED)
 
 
 class TurnAudio(APIView):
@@ -211,17 +221,17 @@ class FullInteraction(APIView):
         if conversation is None:
             conversation = services.start_conversation(owner=signed_in_user(request), voice=voice)
         turn = services.begin_spoken_turn(conversation=conversation, voice=voice, recording=recording)
-        services.answer(turn=turn)
+        services.answer(turn=turn, recording=recording)
         if turn.status == Turn.Status.FAILED:
             raise UserError(turn.error_code, turn.error_message, status=error_status(turn.error_code))
         return _mp3_with_texts(request, turn)
 
 
-def _answer(request: Request, turn: Turn, ok: int) -> HttpResponseBase:
+def _answer(request: Request, turn: Turn, recording: Recording | None, ok: int) -> HttpResponseBase:
     """Stream the turn where an event stream is asked for, else answer when it is over."""
     if request.accepted_media_type == EVENT_STREAM:
-        return stream_response(turn)
-    return Response(TurnSerializer(services.answer(turn=turn)).data, status=ok)
+        return stream_response(turn, recording)
+    return Response(TurnSerializer(services.answer(turn=turn, recording=recording)).data, status=ok)
 
 
 def _mp3_with_texts(request: Request, turn: Turn) -> HttpResponse:

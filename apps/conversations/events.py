@@ -12,20 +12,21 @@ from django.http import StreamingHttpResponse
 
 from apps.conversations.models import Turn
 from apps.conversations.turn import Done, Failed, Heard, Said, Spoken, TurnEvent, run_turn
+from apps.speech.base import Recording
 from apps.speech.registry import current_engines
 
 
-def stream_response(turn: Turn) -> StreamingHttpResponse:
-    """Answer with the events of `turn` as they happen."""
-    response = StreamingHttpResponse(_lines(turn), content_type="text/event-stream")
+def stream_response(turn: Turn, recording: Recording | None) -> StreamingHttpResponse:
+    """Answer with the events of `turn` as they happen. `recording` is its question, where it is at hand."""
+    response = StreamingHttpResponse(_lines(turn, recording), content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"  # nginx would collect the events otherwise
     response["X-AI-Generated"] = "true"
     return response
 
 
-async def _lines(turn: Turn) -> AsyncIterator[bytes]:
-    async with current_engines() as engines, aclosing(run_turn(turn, engines)) as events:
+async def _lines(turn: Turn, recording: Recording | None) -> AsyncIterator[bytes]:
+    async with current_engines() as engines, aclosing(run_turn(turn, engines, recording=recording)) as events:
         async for event in events:
             name, data = _named(event, str(turn.pk))
             yield f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()

@@ -14,7 +14,11 @@ from apps.speech.base import PROVIDER_MESSAGES
 from apps.voices.models import VoiceProfile
 
 NOTHING_HEARD = "nothing_heard"
-NOTHING_HEARD_MESSAGE = _("Nothing was said in this recording. Speak a little louder or nearer, and try again.")
+INTERNAL_ERROR = "internal_error"
+TURN_MESSAGES = {
+    NOTHING_HEARD: _("Nothing was said in this recording. Speak a little louder or nearer, and try again."),
+    INTERNAL_ERROR: _("Something went wrong on this site. What was said so far is kept. Try again."),
+}
 
 
 def question_path(turn: Turn, _filename: str) -> str:
@@ -78,6 +82,9 @@ class Turn(models.Model):
     transcript = models.TextField(_("transcript"), blank=True)
     language = models.CharField(_("language"), max_length=10, blank=True)
     reply = models.TextField(_("reply"), blank=True)
+    # What was heard of a reply that was interrupted, or spoken before the voice failed; "" where all was spoken.
+    spoken_text = models.TextField(_("spoken of the reply"), blank=True)
+    stop_requested = models.BooleanField(_("stop requested"), default=False)
     answer = models.FileField(_("answer"), upload_to=answer_path, blank=True)
     answer_seconds = models.FloatField(_("seconds of the answer"), null=True, blank=True)
     failed_stage = models.CharField(_("failed stage"), max_length=10, choices=Stage.choices, blank=True)
@@ -107,6 +114,11 @@ class Turn(models.Model):
         return bool(self.answer)
 
     @property
+    def remembered_reply(self) -> str:
+        """What the model remembers to have said: of an interrupted reply, what the person heard."""
+        return self.spoken_text if self.status == self.Status.INTERRUPTED else self.reply
+
+    @property
     def timings(self) -> dict[str, int | None]:
         """Milliseconds since the turn began, each None where it did not come so far."""
         return {
@@ -118,9 +130,7 @@ class Turn(models.Model):
 
     @property
     def error_message(self) -> str:
-        if self.error_code == NOTHING_HEARD:
-            return str(NOTHING_HEARD_MESSAGE)
-        return str(PROVIDER_MESSAGES.get(self.error_code, ""))
+        return str({**PROVIDER_MESSAGES, **TURN_MESSAGES}.get(self.error_code, ""))
 
     @property
     def error(self) -> dict[str, Any] | None:

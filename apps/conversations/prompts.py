@@ -23,5 +23,7 @@ def build_messages(*, persona: str, earlier: Sequence[Turn], transcript: str) ->
     system = f"{INSTRUCTIONS}\n\n{persona}" if persona else INSTRUCTIONS
     messages = [Message("system", system)]
     for turn in earlier:
-        messages += [Message("user", turn.transcript), Message("assistant", turn.reply)]
+        messages.append(Message("user", turn.transcript))
+        if turn.remembered_reply:
+            messages.append(Message("assistant", turn.remembered_reply))
     return [*messages, Message("user", transcript)]

@@ -47,7 +47,10 @@ EARLY_CLAUSE = rf"(?P<early_clause>(?<=[^\W\d_{IDEOGRAPHS}])[,;،؛—]|(?<=\s)�
 
 
 def _token(early_clause: str = "") -> re.Pattern[str]:
-    """Return the pattern of all places that matter. `open` is one whose meaning depends on what is not there yet."""
+    """Return the pattern of the places where a piece may end, and of the units of Markdown within which it may not.
+
+    `open` is one at the end of the text whose meaning depends on what is not written yet.
+    """
     return re.compile(
         rf"""
         (?P<fence>(?<=\n)[ \t]*+(?:```|~~~)[^\n`]*\n)
@@ -124,11 +127,11 @@ class SpeechChunker:
         while not self._in_code:
             token = self._token.search(self._text, self._scanned)
             if token is None or token.lastgroup == "open":
-                # The last character may be an ideograph, behind which the piece ends if another follows.
+                # Only the last character matters again: a piece may end between it and the next ideograph.
                 self._scan(token.start() if token else len(self._text) - 1)
                 return 0
             self._scan(token.end())
-            if self._ends_with(token):
+            if self._note(token):
                 return token.start() if token.lastgroup == "space" else token.end()
         return 0
 
@@ -142,8 +145,8 @@ class SpeechChunker:
         self._in_code = end is None
         self._text = self._text[end.end() - 1 if end else self._text.rfind("\n") :]
 
-    def _ends_with(self, token: re.Match[str]) -> bool:
-        """Tell whether the piece ends at `token`."""
+    def _note(self, token: re.Match[str]) -> bool:
+        """Take note of `token`, and tell whether the piece ends there."""
         match token.lastgroup:
             case "fence":
                 self._in_code = True

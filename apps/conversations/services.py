@@ -12,8 +12,8 @@ from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
-from apps.conversations.models import NOTHING_HEARD, NOTHING_HEARD_MESSAGE, Conversation, Turn
-from apps.conversations.turn import QUESTION_SAMPLE_RATE, run_turn
+from apps.conversations.models import NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
+from apps.conversations.turn import QUESTION_SAMPLE_RATE, RUNNING, run_turn
 from apps.speech import audio, registry
 from apps.speech.base import Recording
 from apps.voices.models import VoiceProfile
@@ -65,7 +65,7 @@ def read_question(*, data: bytes) -> Recording:
     limit = settings.MAX_QUESTION_SECONDS + SLACK_SECONDS
     recording = audio.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=limit)
     if audio.is_silent(recording):
-        raise UserError(NOTHING_HEARD, str(NOTHING_HEARD_MESSAGE), status=422)
+        raise UserError(NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]), status=422)
     return recording
 
 
@@ -116,11 +116,16 @@ def _status_before_failure(turn: Turn) -> Turn.Status:
     return Turn.Status.ANSWERED if turn.failed_stage == Turn.Stage.SPEAK else Turn.Status.HEARD
 
 
-def answer(*, turn: Turn) -> Turn:
-    """Run `turn` to its end and return it, done or failed."""
+def stop_turn(*, turn: Turn) -> None:
+    """Ask for the end of a running turn: within two seconds it is interrupted, in whatever process it runs."""
+    Turn.objects.filter(pk=turn.pk, status__in=RUNNING).update(stop_requested=True)
+
+
+def answer(*, turn: Turn, recording: Recording | None = None) -> Turn:
+    """Run `turn` to its end and return it, done or failed. `recording` is its question, where it is at hand."""
 
     async def run(engines: registry.Engines) -> None:
-        async for _event in run_turn(turn, engines):
+        async for _event in run_turn(turn, engines, recording=recording):
             pass
 
     registry.call(run)

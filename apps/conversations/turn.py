@@ -1,10 +1,13 @@
-"""One turn: hear the question, think of a reply, speak it. Knows nothing of HTTP."""
+"""One turn: hear the question, think of a reply, speak it while it is still being written. Knows nothing of HTTP."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,17 +16,23 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 from django.utils.text import Truncator
 
-from apps.conversations.models import NOTHING_HEARD, NOTHING_HEARD_MESSAGE, Conversation, Turn
+from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.prompts import build_messages
 from apps.conversations.sentences import SpeechChunker
+from apps.conversations.speaking import made_ahead
 from apps.speech import audio
-from apps.speech.base import Message, ProviderError, Recording
+from apps.speech.base import ProviderError, Recording
 from apps.speech.registry import Engines
 from apps.voices.models import VoiceProfile
 from apps.voices.samples import SLACK_SECONDS
 
+logger = logging.getLogger(__name__)
+
 QUESTION_SAMPLE_RATE = 16_000
 TITLE_CHARACTERS = 60
+STOP_CHECK_SECONDS = 1
+CHARACTERS_PER_SECOND = 15  # of English speech, for the part of a piece that has not come yet
+RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A piece of the answer's sound (mono s16le), which belongs to sentence `index` of the reply, `text`."""
+    """A part of the answer's sound (mono s16le), which belongs to piece `index` of the reply, `text`."""
 
     index: int
     text: str
@@ -63,7 +72,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The turn is over: all is said and stored."""
+    """The turn is over: all is said and stored, or someone stopped it."""
 
     reply: str
     timings: dict[str, int | None]
@@ -72,24 +81,47 @@ class Done:
 TurnEvent = Heard | Said | Spoken | Failed | Done
 
 
-async def run_turn(turn: Turn, engines: Engines) -> AsyncGenerator[TurnEvent, None]:
+async def run_turn(
+    turn: Turn, engines: Engines, *, recording: Recording | None = None
+) -> AsyncGenerator[TurnEvent, None]:
     """Run what `turn` still lacks and yield what happens; the last event is Failed or Done.
 
     A new turn runs whole. One that failed goes on from the stage that failed, so that nothing is paid for twice. Each
-    stage's result is stored when the stage is over. Closing the generator interrupts the turn: calls to the providers
-    end, and what was said by then is kept.
+    stage's result is stored when the stage is over. Closing the generator, or `stop_requested` in the row, interrupts
+    the turn: calls to the providers end, and what was said by then is kept. `recording` is the stored question, where
+    the caller has it decoded.
     """
-    run = _TurnRun(turn, engines)
+    run = _TurnRun(turn, engines, recording)
     work = asyncio.create_task(run.work())
+    watch = asyncio.create_task(_cancel_when_asked(turn, work))
     try:
         while (event := await run.events.get()) is not None:
             yield event
-        await work
     finally:
-        if not work.done():
+        for task in (watch, work):
+            task.cancel()
+        await asyncio.gather(watch, work, return_exceptions=True)
+        await run.interrupt_unless_over()
+    if turn.status == Turn.Status.INTERRUPTED:
+        yield Done(turn.spoken_text, turn.timings)
+
+
+async def _cancel_when_asked(turn: Turn, work: asyncio.Task[None]) -> None:
+    """Look at the row: the request to stop may have reached another process."""
+    while True:
+        await asyncio.sleep(STOP_CHECK_SECONDS)
+        if await Turn.objects.filter(pk=turn.pk, stop_requested=True).aexists():
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            await run.interrupt()
+
+
+@dataclass(slots=True)
+class _SpokenPiece:
+    """A piece of the reply whose sound has begun to come; `seconds` of it by now."""
+
+    index: int
+    text: str
+    seconds: float = 0.0
+    complete: bool = False
 
 
 @dataclass(slots=True)
@@ -98,51 +130,81 @@ class _TurnRun:
 
     turn: Turn
     engines: Engines
+    recording: Recording | None
     events: asyncio.Queue[TurnEvent | None] = field(default_factory=asyncio.Queue)
-    sentences: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
+    pieces: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
+    saving: asyncio.Task[None] | None = None
+    stage: Turn.Stage = Turn.Stage.HEAR
     reply: str = ""
+    sample_rate: int = 0
     pcm: bytearray = field(default_factory=bytearray)
+    spoken: list[_SpokenPiece] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+    speaking_since: float = 0.0
 
     async def work(self) -> None:
         try:
             await self._run_stages()
         except ProviderError as error:
             await self._fail(error.stage, error.code, error.message, retryable=error.retryable)
+        except Exception:
+            logger.exception("A turn failed", extra={"turn": str(self.turn.pk)})
+            await self._fail(self.stage, INTERNAL_ERROR, str(TURN_MESSAGES[INTERNAL_ERROR]), retryable=True)
         finally:
             self.events.put_nowait(None)
 
-    async def interrupt(self) -> None:
-        """Store that the client left before the end, with what had been said by then."""
-        if self.turn.status in {Turn.Status.SPOKEN, Turn.Status.FAILED}:
+    async def interrupt_unless_over(self) -> None:
+        """Store what was said and heard by now, if the turn was left or stopped before its end."""
+        if self.turn.status not in RUNNING:
             return
-        reply = self.turn.reply or self.reply.strip()
-        await self._store(status=Turn.Status.INTERRUPTED, reply=reply, total_ms=self._elapsed_ms())
+        heard_seconds = time.monotonic() - self.speaking_since if self.speaking_since else 0.0
+        await self._store(
+            status=Turn.Status.INTERRUPTED,
+            reply=self.turn.reply or self.reply.strip(),
+            spoken_text=_text_within(self.spoken, heard_seconds),
+            total_ms=self._elapsed_ms(),
+            **await self._sound(heard_seconds),
+        )
 
     async def _run_stages(self) -> None:
-        if not self.turn.transcript:
-            await self._hear()
-        if not self.turn.transcript:
-            await self._fail(Turn.Stage.HEAR, NOTHING_HEARD, str(NOTHING_HEARD_MESSAGE), retryable=False)
-            return
-        self.events.put_nowait(Heard(self.turn.transcript, self.turn.language))
+        earlier = asyncio.create_task(self._earlier_turns())
+        try:
+            if not self.turn.transcript:
+                await self._hear()
+            if not self.turn.transcript:
+                await self._fail(Turn.Stage.HEAR, NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]), retryable=False)
+                return
+            self.events.put_nowait(Heard(self.turn.transcript, self.turn.language))
+            await self._think_and_speak(earlier)
+            await self._finish()
+        finally:
+            earlier.cancel()
+
+    async def _think_and_speak(self, earlier: asyncio.Task[list[Turn]]) -> None:
         speaking = asyncio.create_task(self._speak())
         try:
-            if self.turn.reply and self.turn.failed_stage == Turn.Stage.SPEAK:
+            self.stage = Turn.Stage.THINK
+            if self.turn.status == Turn.Status.ANSWERED:
                 self._repeat_reply()
             else:
-                await self._think()
-            # A fault of the voice must not cost the rest of a reply that is paid for: it shows only here.
+                await self._think(await earlier)
+            # What goes wrong in speaking shows only here: it must not cost the rest of a reply that is paid for.
+            self.stage = Turn.Stage.SPEAK
             await speaking
         finally:
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
-        await self._finish()
+
+    async def _earlier_turns(self) -> list[Turn]:
+        turns = Turn.objects.filter(conversation_id=self.turn.conversation_id, created_at__lt=self.turn.created_at)
+        latest = turns.exclude(transcript="").exclude(reply="").order_by("-created_at")[: settings.MEMORY_TURNS]
+        return list(reversed([turn async for turn in latest]))
 
     async def _hear(self) -> None:
-        recording = await asyncio.to_thread(self._stored_question)
-        transcript = await self.engines.speech_to_text.transcribe(recording, language="")
-        await self._store(
+        if self.recording is None:
+            self.recording = await asyncio.to_thread(self._stored_question)
+        transcript = await self.engines.speech_to_text.transcribe(self.recording, language="")
+        self._store_soon(
             transcript=transcript.text,
             language=transcript.language,
             heard_ms=self._elapsed_ms(),
@@ -154,54 +216,50 @@ class _TurnRun:
             limit = settings.MAX_QUESTION_SECONDS + SLACK_SECONDS
             return audio.decode(file.read(), sample_rate=QUESTION_SAMPLE_RATE, max_seconds=limit)
 
-    async def _think(self) -> None:
-        splitter = SpeechChunker()
-        deltas = self.engines.language_model.reply(await self._messages(), max_tokens=settings.MAX_REPLY_TOKENS)
-        async for delta in deltas:
-            if not self.reply:
-                self.turn.first_word_ms = self._elapsed_ms()
-            self.reply += delta
-            self.events.put_nowait(Said(delta))
-            self._queue(splitter.feed(delta))
+    async def _think(self, earlier: list[Turn]) -> None:
+        messages = build_messages(
+            persona=self.turn.conversation.persona, earlier=earlier, transcript=self.turn.transcript
+        )
+        chunker = SpeechChunker()
+        async with aclosing(self.engines.language_model.reply(messages, max_tokens=settings.MAX_REPLY_TOKENS)) as reply:
+            async for delta in reply:
+                if not self.reply:
+                    self.turn.first_word_ms = self._elapsed_ms()
+                self.reply += delta
+                self.events.put_nowait(Said(delta))
+                self._speak_later(chunker.feed(delta))
         if not self.reply.strip():
             raise ProviderError("provider_answer_invalid", stage="think", retryable=True)
-        self._queue(splitter.finish())
-        self.sentences.put_nowait(None)
-        await self._store(first_word_ms=self.turn.first_word_ms, reply=self.reply.strip(), status=Turn.Status.ANSWERED)
-
-    async def _messages(self) -> list[Message]:
-        turns = Turn.objects.filter(conversation_id=self.turn.conversation_id, created_at__lt=self.turn.created_at)
-        earlier = turns.exclude(transcript="").exclude(reply="").order_by("-created_at")[: settings.MEMORY_TURNS]
-        return build_messages(
-            persona=self.turn.conversation.persona,
-            earlier=list(reversed([turn async for turn in earlier])),
-            transcript=self.turn.transcript,
-        )
+        self._speak_later([*chunker.finish(), None])
+        self._store_soon(first_word_ms=self.turn.first_word_ms, reply=self.reply.strip(), status=Turn.Status.ANSWERED)
 
     def _repeat_reply(self) -> None:
-        splitter = SpeechChunker()
+        """Say the stored reply again, so that who listens to a retry gets all of it."""
         self.events.put_nowait(Said(self.turn.reply))
-        self._queue([*splitter.feed(self.turn.reply), *splitter.finish()])
-        self.sentences.put_nowait(None)
+        chunker = SpeechChunker()
+        self._speak_later([*chunker.feed(self.turn.reply), *chunker.finish(), None])
 
-    def _queue(self, sentences: list[str]) -> None:
-        for sentence in sentences:
-            self.sentences.put_nowait(sentence)
+    def _speak_later(self, pieces: Sequence[str | None]) -> None:
+        for piece in pieces:
+            self.pieces.put_nowait(piece)
 
     async def _speak(self) -> None:
         voice = self._voice()
         engine = self.engines.text_to_speech(voice.provider)
-        index, previous = 0, ""
-        while (sentence := await self.sentences.get()) is not None:
-            chunks = engine.speak(
-                sentence, voice_id=voice.voice_id, settings=voice.speech_settings, previous_text=previous
-            )
-            async for pcm in chunks:
-                if self.turn.first_audio_ms is None:
-                    self.turn.first_audio_ms = self._elapsed_ms()
-                self.pcm += pcm
-                self.events.put_nowait(Spoken(index, sentence, pcm, engine.sample_rate))
-            index, previous = index + 1, f"{previous} {sentence}".strip()
+
+        def speak(piece: str, previous: str) -> AsyncGenerator[bytes, None]:
+            return engine.speak(piece, voice_id=voice.voice_id, settings=voice.speech_settings, previous_text=previous)
+
+        self.sample_rate = engine.sample_rate
+        pieces = self._pieces_after(await self._repeat_spoken())
+        async with aclosing(made_ahead(pieces, speak, in_flight=settings.SPEECH_IN_FLIGHT)) as made:
+            async for piece, chunks in made:
+                spoken = self._begin_piece(piece)
+                async for pcm in chunks:
+                    self._note_sound(spoken, pcm)
+                spoken.complete = True
+        if not self.pcm:
+            raise ProviderError("provider_answer_invalid", stage="speak", retryable=True)
 
     def _voice(self) -> VoiceProfile:
         voice = self.turn.voice
@@ -209,22 +267,62 @@ class _TurnRun:
             raise ProviderError("provider_voice_missing", stage="speak", retryable=False)
         return voice
 
+    async def _repeat_spoken(self) -> str:
+        """Say again what was spoken before the voice failed, from the sound that was kept; return its text."""
+        if not (self.turn.answer and self.turn.spoken_text):
+            return ""
+        recording = await asyncio.to_thread(self._stored_answer)
+        spoken = self._begin_piece(self.turn.spoken_text)
+        self._note_sound(spoken, recording.pcm)
+        spoken.complete = True
+        return spoken.text
+
+    def _stored_answer(self) -> Recording:
+        with self.turn.answer.open("rb") as file:
+            return audio.decode(file.read(), sample_rate=self.sample_rate, max_seconds=math.inf)
+
+    async def _pieces_after(self, spoken_text: str) -> AsyncGenerator[str, None]:
+        """Yield the pieces of the reply as they come, but for those that `spoken_text` is made of."""
+        skipped = ""
+        while (piece := await self.pieces.get()) is not None:
+            if len(skipped) < len(spoken_text):
+                skipped = f"{skipped} {piece}".strip()
+            else:
+                yield piece
+
+    def _begin_piece(self, text: str) -> _SpokenPiece:
+        self.spoken.append(_SpokenPiece(len(self.spoken), text))
+        return self.spoken[-1]
+
+    def _note_sound(self, piece: _SpokenPiece, pcm: bytes) -> None:
+        if not self.speaking_since:
+            self.speaking_since = time.monotonic()
+            self.turn.first_audio_ms = self._elapsed_ms()
+        self.pcm += pcm
+        piece.seconds += Recording(pcm, self.sample_rate).seconds
+        self.events.put_nowait(Spoken(piece.index, piece.text, pcm, self.sample_rate))
+
     async def _finish(self) -> None:
-        rate = self.engines.text_to_speech(self._voice().provider).sample_rate
-        answer = Recording(bytes(self.pcm), rate)
-        flac = await asyncio.to_thread(audio.to_flac, answer)
-        self.turn.answer = ContentFile(flac, name="answer.flac")
         await self._store(
-            answer=self.turn.answer,
-            answer_seconds=answer.seconds,
+            status=Turn.Status.SPOKEN,
             first_audio_ms=self.turn.first_audio_ms,
             total_ms=self._elapsed_ms(),
-            status=Turn.Status.SPOKEN,
             failed_stage="",
             error_code="",
+            spoken_text="",
+            **await self._sound(math.inf),
         )
         await self._note_in_conversation()
         self.events.put_nowait(Done(self.turn.reply, self.turn.timings))
+
+    async def _sound(self, seconds: float) -> dict[str, Any]:
+        """Return the row's values for the answer's first `seconds`, encoded off the event loop."""
+        samples = min(seconds * self.sample_rate, len(self.pcm) // 2)
+        if not samples:
+            return {}
+        answer = Recording(bytes(self.pcm[: int(samples) * 2]), self.sample_rate)
+        flac = await asyncio.to_thread(audio.to_flac, answer)
+        return {"answer": ContentFile(flac, name="answer.flac"), "answer_seconds": answer.seconds}
 
     async def _note_in_conversation(self) -> None:
         """A conversation without a title is called after its first question; the voice was used now."""
@@ -233,13 +331,44 @@ class _TurnRun:
         await VoiceProfile.objects.filter(pk=self._voice().pk).aupdate(last_used_at=timezone.now())
 
     async def _fail(self, stage: str, code: str, message: str, *, retryable: bool) -> None:
-        await self._store(status=Turn.Status.FAILED, failed_stage=stage, error_code=code, total_ms=self._elapsed_ms())
+        """Store the failure; where the voice failed, with what it had spoken, so that a retry goes on behind it."""
+        kept = [piece for piece in self.spoken if piece.complete] if stage == Turn.Stage.SPEAK else []
+        await self._store(
+            status=Turn.Status.FAILED,
+            failed_stage=stage,
+            error_code=code,
+            spoken_text=" ".join(piece.text for piece in kept),
+            total_ms=self._elapsed_ms(),
+            **await self._sound(sum(piece.seconds for piece in kept)),
+        )
         self.events.put_nowait(Failed(stage, code, message, retryable))
 
     async def _store(self, **values: Any) -> None:
+        await self._store_soon(**values)
+
+    def _store_soon(self, **values: Any) -> asyncio.Task[None]:
+        """Store `values` while the next stage already runs. Each store waits for the one before."""
         for name, value in values.items():
             setattr(self.turn, name, value)
-        await self.turn.asave(update_fields=list(values))
+        self.saving = asyncio.create_task(self._save(list(values), after=self.saving))
+        return self.saving
+
+    async def _save(self, names: list[str], *, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await after
+        await self.turn.asave(update_fields=names)
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self.started) * 1000)
+
+
+def _text_within(pieces: Sequence[_SpokenPiece], seconds: float) -> str:
+    """Return as much of the text as is heard in its first `seconds`, to the word."""
+    texts = []
+    for piece in pieces:
+        whole = piece.seconds if piece.complete else max(piece.seconds, len(piece.text) / CHARACTERS_PER_SECOND)
+        share = min(max(seconds, 0) / whole, 1) if whole else 0
+        heard = piece.text[: round(share * len(piece.text))]
+        texts.append(heard.rpartition(" ")[0] if share < 1 and " " in piece.text else heard)
+        seconds -= whole
+    return " ".join(text for text in texts if text)

@@ -83,7 +83,9 @@ class TextToSpeech(Protocol):
         """Hertz of the PCM that `speak` yields."""
         ...
 
-    def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncGenerator[bytes, None]:
+    def speak(
+        self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str
+    ) -> AsyncGenerator[bytes, None]:
         """Yield `text` spoken as mono s16le PCM, in chunks of whole samples, as they arrive.
 
         `previous_text` is what the same voice said just before, so that the melody goes on.

@@ -14,12 +14,11 @@ from apps.conversations.models import Conversation
 from tests.client import bearer, error_of
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
-
     from apps.voices.models import VoiceProfile
+    from tests.client import Page
 
 
-def call(secret: str) -> HttpResponse:
+def call(secret: str) -> Page:
     return Client().get(reverse("api:voices"), headers=bearer(secret))
 
 
@@ -91,7 +90,7 @@ class TestCsrf:
     def strict_client(self) -> Client:
         return Client(enforce_csrf_checks=True)
 
-    def start_conversation(self, client: Client, voice: VoiceProfile, headers: dict[str, str]) -> HttpResponse:
+    def start_conversation(self, client: Client, voice: VoiceProfile, headers: dict[str, str]) -> Page:
         body = {"voice": str(voice.pk)}
         return client.post(reverse("api:conversations"), body, content_type="application/json", headers=headers)
 

@@ -9,14 +9,13 @@ from django.urls import reverse
 from tests.conftest import PASSWORD
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
-
     from apps.accounts.models import User
+    from tests.client import Page
 
 NEW_PASSWORD = "another long password for tests"
 
 
-def change(client: Client, old: str, new: str) -> HttpResponse:
+def change(client: Client, old: str, new: str) -> Page:
     form = {"oldpassword": old, "password1": new, "password2": new}
     return client.post(reverse("account_change_password"), form)
 

@@ -23,7 +23,7 @@ def asked_link(client: Client) -> str:
     assert asked["Location"] == reverse("account_reset_password_done")
     (message,) = mail.outbox
     assert message.to == ["alice@example.org"]
-    link = re.search(r"https?://\S+/reset/\S+", message.body)
+    link = re.search(r"https?://\S+/reset/\S+", str(message.body))
     assert link, message.body
     assert urlsplit(link[0]).netloc == "testserver"
     return urlsplit(link[0]).path

@@ -10,13 +10,13 @@ from django.urls import reverse
 from tests.conftest import PASSWORD
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
     from pytest_django import Settings
 
     from apps.accounts.models import User
+    from tests.client import Page
 
 
-def sign_in(client: Client, login: str, password: str = PASSWORD, **more: str) -> HttpResponse:
+def sign_in(client: Client, login: str, password: str = PASSWORD, **more: str) -> Page:
     return client.post(reverse("account_login"), {"login": login, "password": password} | more)
 
 

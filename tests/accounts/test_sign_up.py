@@ -9,13 +9,14 @@ from apps.accounts.models import User
 from tests.conftest import PASSWORD
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
     from django.test import Client
+
+    from tests.client import Page
 
 pytestmark = pytest.mark.django_db
 
 
-def sign_up(client: Client, **changes: str) -> HttpResponse:
+def sign_up(client: Client, **changes: str) -> Page:
     form = {"username": "carol", "email": "carol@example.org", "password1": PASSWORD, "password2": PASSWORD}
     if "password" in changes:
         form["password1"] = form["password2"] = changes.pop("password")

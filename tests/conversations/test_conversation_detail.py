@@ -10,19 +10,19 @@ from tests.client import bearer, error_of
 from tests.factories import make_turn, make_voice
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
     from django.test import Client
 
     from apps.accounts.models import User
     from apps.voices.models import VoiceProfile
+    from tests.client import Page
 
 
 @pytest.fixture
 def send(client: Client, alice_token: str, conversation: Conversation) -> Any:
-    def send(method: str, **body: Any) -> HttpResponse:
+    def send(method: str, **body: Any) -> Page:
         url = f"/api/v1/conversations/{conversation.pk}"
         content = {"data": body, "content_type": "application/json"} if body else {}
-        response: HttpResponse = getattr(client, method)(url, headers=bearer(alice_token), **content)
+        response: Page = getattr(client, method)(url, headers=bearer(alice_token), **content)
         return response
 
     return send

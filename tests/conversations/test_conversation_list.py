@@ -11,17 +11,17 @@ from tests.client import bearer, error_of
 from tests.factories import make_turn, make_voice
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
     from django.test import Client
 
     from apps.accounts.models import User
+    from tests.client import Page
 
 URL = "/api/v1/conversations"
 
 
 @pytest.fixture
 def post(client: Client, alice_token: str) -> Any:
-    def send(**body: Any) -> HttpResponse:
+    def send(**body: Any) -> Page:
         return client.post(URL, body, content_type="application/json", headers=bearer(alice_token))
 
     return send

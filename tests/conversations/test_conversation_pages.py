@@ -3,16 +3,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from django.contrib.messages import get_messages
 from django.core.files.storage import default_storage
 from django.urls import reverse
 
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.views import CONVERSATIONS_PER_PAGE
+from tests.client import messages_of
 from tests.factories import make_turn, make_voice
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
     from django.test import Client
 
     from apps.accounts.models import User
@@ -24,10 +23,6 @@ def page(client: Client, alice: User) -> Client:
     """A browser in which Alice is signed in."""
     client.force_login(alice)
     return client
-
-
-def messages_of(response: HttpResponse) -> list[str]:
-    return [message.level_tag for message in get_messages(response.wsgi_request)]  # type: ignore[attr-defined]
 
 
 class TestTalk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import requests
 
 from apps.conversations.models import Conversation, Turn
 from tests.client import QUESTION, Api, read_events, turns_path, wait_until
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS
+from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, Behaviour
 
 if TYPE_CHECKING:
     from apps.voices.models import VoiceProfile
@@ -51,9 +52,9 @@ def test_leaving_while_the_answer_is_spoken_ends_the_call_and_keeps_the_reply(
     provider.behaviour.audio_speed = 1
     leave_after(alice_api, conversation, "spoken")
     assert wait_for_interruption().reply == provider.behaviour.reply
-    (speak,) = provider.requests_to(SPEECH)
-    assert speak.finished.wait(2)
-    assert speak.left_early
+    calls = provider.requests_to(SPEECH)
+    assert all(speak.finished.wait(2) for speak in calls)
+    assert all(speak.left_early for speak in calls)
 
 
 def test_leaving_before_the_first_event_ends_the_call(
@@ -85,23 +86,72 @@ def test_leaving_the_full_interaction_ends_the_calls_too(
     alice_api: Api, provider: FakeProvider, voice: VoiceProfile
 ) -> None:
     provider.behaviour.hear_seconds = 60
+    form = {"data": {"voice_id": voice.voice_id}, "files": {"audio_file": QUESTION}}
     with pytest.raises(requests.RequestException):
-        form = {"data": {"voice_id": voice.voice_id}, "files": {"audio_file": QUESTION}}
         alice_api.post("/full-interaction", timeout=0.5, **form)
     wait_for_interruption()
 
 
-def test_the_conversation_goes_on_afterwards_and_remembers_what_was_said(
+def messages_of_next_turn(api: Api, provider: FakeProvider, conversation: Conversation) -> list[dict[str, str]]:
+    """Ask once more, and return what the model is told besides its instructions."""
+    provider.behaviour = Behaviour()
+    assert api.ask(conversation, text="Go on?").json()["status"] == "spoken"
+    messages: list[dict[str, str]] = provider.requests_to(CHAT)[-1].json["messages"]
+    return messages[1:]
+
+
+def test_the_next_turn_does_not_remember_a_reply_that_nobody_heard(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.behaviour.reply, provider.behaviour.tokens_per_second = LONG_REPLY, 20
+    provider.behaviour.first_audio_seconds = 60
     leave_after(alice_api, conversation, "said")
-    reply = wait_for_interruption().reply
-    provider.behaviour.reply, provider.behaviour.tokens_per_second = "Yes.", 0
-    assert alice_api.ask(conversation, text="Go on?").json()["status"] == "spoken"
-    messages = provider.requests_to(CHAT)[-1].json["messages"]
-    assert messages[1:] == [
+    assert wait_for_interruption().reply
+    assert messages_of_next_turn(alice_api, provider, conversation) == [
         {"role": "user", "content": "Hello?"},
-        {"role": "assistant", "content": reply},
         {"role": "user", "content": "Go on?"},
     ]
+
+
+def test_the_next_turn_remembers_only_what_was_heard(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    provider.behaviour.reply = LONG_REPLY
+    provider.behaviour.audio_speed = 2
+    url, headers = turns_path(conversation), {"Accept": "text/event-stream"}
+    with alice_api.post(url, json={"text": "Hello?"}, headers=headers, stream=True) as response:
+        assert any(event.name == "spoken" and event.data["index"] == 2 for event in read_events(response))
+    turn = wait_for_interruption()
+    assert turn.reply == LONG_REPLY.strip()
+    assert 0 < len(turn.spoken_text) < len(LONG_REPLY) / 2
+    assert LONG_REPLY.startswith(turn.spoken_text)
+    assert turn.answer_seconds
+    remembered = messages_of_next_turn(alice_api, provider, conversation)[1]
+    assert remembered == {"role": "assistant", "content": turn.spoken_text}
+
+
+def test_stopping_interrupts_a_running_turn_within_two_seconds(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 1
+    url, headers = turns_path(conversation), {"Accept": "text/event-stream"}
+    with alice_api.post(url, json={"text": "Hello?"}, headers=headers, stream=True) as response:
+        events = read_events(response)
+        assert any(event.name == "spoken" for event in events)
+        turn = Turn.objects.get()
+        stopped_at = time.monotonic()
+        assert alice_api.post(f"/api/v1/turns/{turn.pk}/stop").status_code == 202
+        last = list(events)[-1]
+    assert time.monotonic() - stopped_at < 2
+    assert last.name == "done"
+    assert last.data["reply"] == Turn.objects.get().spoken_text
+    assert Turn.objects.get().status == "interrupted"
+    assert all(speak.finished.wait(2) for speak in provider.requests_to(SPEECH))
+
+
+def test_stopping_a_turn_that_is_over_changes_nothing(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    turn = alice_api.ask(conversation, text="Hello?").json()
+    assert alice_api.post(f"/api/v1/turns/{turn['id']}/stop").json()["status"] == "spoken"
+    assert Turn.objects.get().stop_requested is False

@@ -10,10 +10,10 @@ from tests.client import bearer, error_of
 from tests.factories import make_turn
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
     from django.test import Client
 
     from apps.conversations.models import Conversation, Turn
+    from tests.client import Page
 
 SECONDS = clip("austen-0880.wav").seconds
 
@@ -25,7 +25,7 @@ def turn(conversation: Conversation) -> Turn:
 
 @pytest.fixture
 def fetch(client: Client, alice_token: str, turn: Turn) -> Any:
-    def get(path: str = "audio", **headers: str) -> HttpResponse:
+    def get(path: str = "audio", **headers: str) -> Page:
         return client.get(f"/api/v1/turns/{turn.pk}/{path}", headers=bearer(alice_token) | headers)
 
     return get

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,14 @@ from tests.factories import make_turn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from django.http import HttpResponse
     from django.test import Client
     from django.urls import URLResolver
 
     from apps.accounts.models import User
+    from tests.client import Page
     from tests.fakes.provider import FakeProvider
 
-METHODS = ["get", "post", "put", "patch", "delete"]
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 PUBLIC = {"", "healthz", "favicon.ico"}
 OF_OTHER_PACKAGES = ("accounts/", "admin/")
 FOR_PROGRAMS = ("api/", "clone-voice", "full-interaction")
@@ -53,15 +54,9 @@ def path_of(route: str, rows: dict[str, object]) -> str:
     return "/" + re.sub(r"<\w+:(\w+)>", lambda match: str(rows[match[1]]), route)
 
 
-def call(client: Client, method: str, path: str, headers: dict[str, str] | None = None) -> HttpResponse:
-    body = {"name": "Mine", "title": "Mine", "text": "Hello?"}
-    response: HttpResponse = getattr(client, method)(
-        path,
-        body if method != "get" else None,
-        **({} if method == "get" else {"content_type": "application/json"}),
-        headers=headers,
-    )
-    return response
+def call(client: Client, method: str, path: str, headers: dict[str, str] | None = None) -> Page:
+    body = json.dumps({"name": "Mine", "title": "Mine", "text": "Hello?"})
+    return client.generic(method, path, body, content_type="application/json", headers=headers)
 
 
 def test_there_are_such_addresses() -> None:
@@ -93,15 +88,15 @@ def test_what_belongs_to_somebody_else_does_not_exist(
 
 
 def everything() -> list[object]:
-    tables = [VoiceProfile, Conversation, Turn]
-    return [list(model.objects.order_by("pk").values()) for model in tables]
+    tables = [VoiceProfile.objects, Conversation.objects, Turn.objects]
+    return [list(rows.order_by("pk").values()) for rows in tables]
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES_OF_ROWS if route.startswith(FOR_PROGRAMS)])
 def test_what_belongs_to_somebody_else_and_what_does_not_exist_are_told_alike(
     client: Client, bob_token: str, addresses: dict[str, object], route: str
 ) -> None:
-    nobodys = dict.fromkeys(addresses, "00000000-0000-4000-8000-000000000000")
+    nobodys: dict[str, object] = dict.fromkeys(addresses, "00000000-0000-4000-8000-000000000000")
     for method in METHODS:
         foreign, unknown = [
             call(client, method, path_of(route, rows), bearer(bob_token)) for rows in (addresses, nobodys)

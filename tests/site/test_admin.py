@@ -15,8 +15,9 @@ from tests.factories import make_turn, make_voice
 
 if TYPE_CHECKING:
     from django.db.models import Model
-    from django.http import HttpResponse
     from django.test import Client
+
+    from tests.client import Page
 
 MODELS = [User, ApiToken, VoiceProfile, Conversation, Turn]
 HISTORY = [VoiceProfile, Conversation, Turn]
@@ -41,9 +42,9 @@ def url(name: str, model: type[Model], *arguments: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=arguments)
 
 
-def found(response: HttpResponse) -> list[Any]:
+def found(response: Page) -> list[Any]:
     assert response.status_code == 200
-    return list(response.context["cl"].result_list)  # type: ignore[attr-defined]
+    return list(response.context["cl"].result_list)
 
 
 @pytest.mark.parametrize("model", MODELS)

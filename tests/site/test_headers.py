@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.client import Api, bearer, turns_path
+from tests.conftest import PASSWORD
 from tests.factories import make_turn
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
     from django.test import Client
 
     from apps.accounts.models import User
     from apps.conversations.models import Conversation
     from apps.voices.models import VoiceProfile
+    from tests.client import Page
 
 ALLOWED = ["http://localhost:3000", "http://127.0.0.1:3000"]
 
@@ -46,8 +47,8 @@ class TestSecurity:
         assert "Content-Security-Policy" in headers
 
     def test_cookies_are_for_this_site_and_not_for_scripts(self, client: Client, alice: User) -> None:
-        client.force_login(alice)
-        client.get("/voices/")
+        client.get("/accounts/login/")
+        client.post("/accounts/login/", {"login": "alice", "password": PASSWORD})
         for name in ("sessionid", "csrftoken"):
             assert client.cookies[name]["samesite"] == "Lax"
             assert client.cookies[name]["httponly"]
@@ -67,7 +68,7 @@ class TestCors:
             assert name in exposed
         assert "Access-Control-Allow-Credentials" not in headers
 
-    def preflight(self, client: Client, path: str, origin: str) -> HttpResponse:
+    def preflight(self, client: Client, path: str, origin: str) -> Page:
         headers = {
             "Origin": origin,
             "Access-Control-Request-Method": "POST",

@@ -12,6 +12,7 @@ from apps.speech.audio import decode
 from apps.voices.models import VoiceProfile, VoiceSample
 from tests.audio_samples import clip, webm
 from tests.client import NOWHERE, QUESTION, SAMPLE_SECONDS, SAMPLES, Api, error_of, wait_until
+from tests.conftest import serve
 from tests.fakes.provider import VOICES_ADD, elevenlabs_error
 
 if TYPE_CHECKING:
@@ -132,25 +133,31 @@ def test_a_bad_recording_is_refused_before_anything_is_paid_or_stored(alice_api:
     ],
 )
 def test_when_the_provider_refuses_the_voice_is_kept_as_failed(
-    alice_api: Api, provider: FakeProvider, status: int, reason: str, code: str, answer: int
+    alice_api: Api,
+    provider: FakeProvider,
+    settings: Settings,
+    status: int,
+    reason: str,
+    code: str,
+    answer: int,
 ) -> None:
+    settings.MIN_SAMPLE_SECONDS = 1
     provider.fail_next(VOICES_ADD, status=status, body=elevenlabs_error(reason))
-    response = alice_api.clone_voice()
+    response = alice_api.clone_voice(recordings=[QUESTION])
     assert response.status_code == answer
     assert error_of(response)["code"] == code
     assert len(provider.requests) == 1
     voice = VoiceProfile.objects.get()
     assert (voice.status, voice.error_code, voice.voice_id, voice.is_default) == ("failed", code, "", False)
-    assert VoiceSample.objects.filter(voice=voice).count() == len(stored_files()) == 2
+    assert VoiceSample.objects.filter(voice=voice).count() == len(stored_files()) == 1
 
 
-@pytest.fixture
-def no_elevenlabs(settings: Settings, remote_engines: FakeProvider) -> None:
+def test_when_the_provider_is_down_it_answers_503(
+    transactional_db: None, alice_token: str, remote_engines: FakeProvider, settings: Settings
+) -> None:
     settings.ELEVENLABS_BASE_URL = NOWHERE
-
-
-def test_when_the_provider_is_down_it_answers_503(no_elevenlabs: None, alice_api: Api) -> None:
-    response = alice_api.clone_voice()
+    with serve() as server, Api(server.url, alice_token) as api:
+        response = api.clone_voice()
     assert response.status_code == 503
     assert error_of(response)["code"] == "provider_unreachable"
     assert VoiceProfile.objects.get().status == "failed"

@@ -9,17 +9,17 @@ from tests.client import bearer, error_of
 from tests.factories import make_voice
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
     from django.test import Client
 
     from apps.accounts.models import User
+    from tests.client import Page
 
 Send = Any
 
 
 @pytest.fixture
 def change(client: Client, alice_token: str, voice: VoiceProfile) -> Send:
-    def send(**changes: Any) -> HttpResponse:
+    def send(**changes: Any) -> Page:
         headers = bearer(alice_token)
         return client.patch(f"/api/v1/voices/{voice.pk}", changes, content_type="application/json", headers=headers)
 

@@ -3,20 +3,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from django.contrib.messages import get_messages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from apps.voices.models import VoiceProfile
-from tests.client import QUESTION, SAMPLES
+from tests.client import QUESTION, SAMPLES, messages_of
 from tests.factories import make_voice
 from tests.fakes.provider import VOICES, elevenlabs_error
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
     from django.test import Client
 
     from apps.accounts.models import User
+    from tests.client import Page
     from tests.fakes.provider import FakeProvider
 
 LIST = "/voices/"
@@ -27,10 +26,6 @@ def page(client: Client, alice: User) -> Client:
     """A browser in which Alice is signed in."""
     client.force_login(alice)
     return client
-
-
-def messages_of(response: HttpResponse) -> list[str]:
-    return [message.level_tag for message in get_messages(response.wsgi_request)]  # type: ignore[attr-defined]
 
 
 class TestList:
@@ -55,7 +50,7 @@ class TestList:
 
 
 class TestClone:
-    def clone(self, page: Client, files: list[bytes], name: str = "Jane") -> HttpResponse:
+    def clone(self, page: Client, files: list[bytes], name: str = "Jane") -> Page:
         uploads = [SimpleUploadedFile(f"{number}.wav", data) for number, data in enumerate(files)]
         return page.post(LIST, {"name": name, "audio": uploads})
 

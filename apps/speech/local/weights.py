@@ -230,12 +230,12 @@ def run_client(command: list[str], carrier: Carrier, folder: Path) -> None:
     if os.strerror(errno.ENOSPC) in done.stderr:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    reasons = [line for line in lines if "error" in line.lower()] or lines
+    reasons = [line for line in lines if line.lower().startswith(("error", "npm err"))] or lines
     template = _(
         "%(name)s %(version)s could not be downloaded. Check the network connection, then run this again: it goes on "
         "where it stopped. The reason given was: %(reason)s"
     )
-    values = {"name": carrier.name, "version": carrier.version, "reason": " / ".join(reasons[:3])}
+    values = {"name": carrier.name, "version": carrier.version, "reason": " ".join(reasons[:2])}
     raise WeightsError(template % values)
 
 

@@ -35,9 +35,13 @@ class Command(BaseCommand):
             return
         models_dir = options["models_dir"] or settings.MODELS_DIR
         try:
-            weights.fetch(models_dir, [*DEFAULT_MODELS, *optional_models(options["optional"])], self.stdout.write)
+            weights.fetch(models_dir, [*DEFAULT_MODELS, *optional_models(options["optional"])], self.report)
         except weights.WeightsError as error:
             raise CommandError(str(error)) from error
+
+    def report(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()  # A pipe would hold it back until the end.
 
 
 def optional_models(names: list[str]) -> list[Model]:

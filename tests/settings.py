@@ -1,10 +1,13 @@
 """The settings that tests run with: the project's own, in an environment without keys, `.env` or a real site's data."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 SCRATCH_DIR = Path(tempfile.mkdtemp(prefix="voiceclone-tests-"))
+atexit.register(shutil.rmtree, SCRATCH_DIR, ignore_errors=True)
 
 # An empty value counts as not set, and hides what the developer's own environment or `.env` says.
 for _line in (Path(__file__).parent.parent / ".env.example").read_text().splitlines():

@@ -231,7 +231,7 @@ RECOMMENDED_MAX_SAMPLE_SECONDS = env.integer("RECOMMENDED_MAX_SAMPLE_SECONDS", 1
 MAX_QUESTION_SECONDS = env.integer("MAX_QUESTION_SECONDS", 120, minimum=1, maximum=600)
 MEMORY_TURNS = env.integer("MEMORY_TURNS", 20, minimum=0, maximum=1000)
 # The piece that is heard and the one behind it: more would only be paid for in vain when someone stops the answer.
-SPEECH_IN_FLIGHT = env.integer("SPEECH_IN_FLIGHT", 2, minimum=1, maximum=10)
+SPEECH_IN_FLIGHT = env.integer("SPEECH_IN_FLIGHT", 3, minimum=1, maximum=10)
 MAX_REPLY_TOKENS = env.integer("MAX_REPLY_TOKENS", 400, minimum=16, maximum=8192)
 
 # Logs: lines for people on a terminal, one JSON object a line everywhere else

@@ -139,10 +139,10 @@ class TurnList(APIView):
         voice = services.voice_of(conversation=conversation)
         if "text" in values.validated_data:
             text = values.validated_data["text"]
-            turn = services.begin_typed_turn(conversation=conversation, voice=voice, text=text)
+            turn = services.new_turn(conversation=conversation, voice=voice, text=text)
             return _answer(request, turn, None, status.HTTP_201_CREATED)
         recording = services.read_question(data=values.validated_data["audio"].read())
-        turn = services.begin_spoken_turn(conversation=conversation, voice=voice, recording=recording)
+        turn = services.new_turn(conversation=conversation, voice=voice)
         return _answer(request, turn, recording, status.HTTP_201_CREATED)
 
 
@@ -220,7 +220,7 @@ class FullInteraction(APIView):
         recording = services.read_question(data=values.validated_data["audio_file"].read())
         if conversation is None:
             conversation = services.start_conversation(owner=signed_in_user(request), voice=voice)
-        turn = services.begin_spoken_turn(conversation=conversation, voice=voice, recording=recording)
+        turn = services.new_turn(conversation=conversation, voice=voice)
         services.answer(turn=turn, recording=recording)
         if turn.status == Turn.Status.FAILED:
             raise UserError(turn.error_code, turn.error_message, status=error_status(turn.error_code))

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.core.files.base import ContentFile
 from django.db.models import Q, QuerySet
 from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext as _
@@ -17,8 +16,7 @@ from apps.conversations.turn import QUESTION_SAMPLE_RATE, RUNNING, run_turn
 from apps.speech import audio, registry
 from apps.speech.base import Recording
 from apps.voices.models import VoiceProfile
-from apps.voices.samples import SLACK_SECONDS
-from apps.voices.services import ready_voice
+from apps.voices.services import require_ready
 from voiceclone.errors import UserError
 
 MAX_TEXT_CHARACTERS = 2000
@@ -62,40 +60,25 @@ def _delete_files(files: Iterable[FieldFile]) -> None:
 
 def read_question(*, data: bytes) -> Recording:
     """Return the recording that `data` is, in any accepted format; raise what is wrong with it."""
-    limit = settings.MAX_QUESTION_SECONDS + SLACK_SECONDS
-    recording = audio.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=limit)
+    recording = audio.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
     if audio.is_silent(recording):
         raise UserError(NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]), status=422)
     return recording
 
 
-def begin_spoken_turn(*, conversation: Conversation, voice: VoiceProfile, recording: Recording) -> Turn:
-    """Store a spoken question; `run_turn` answers it."""
-    return _begin_turn(
-        conversation,
-        voice,
-        question=ContentFile(audio.to_flac(recording), name="question.flac"),
-        question_seconds=recording.seconds,
-    )
-
-
-def begin_typed_turn(*, conversation: Conversation, voice: VoiceProfile, text: str) -> Turn:
-    """Store a typed question; `run_turn` answers it."""
-    return _begin_turn(conversation, voice, transcript=text, status=Turn.Status.HEARD)
-
-
-def _begin_turn(conversation: Conversation, voice: VoiceProfile, **values: Any) -> Turn:
-    turn = Turn.objects.create(owner=conversation.owner, conversation=conversation, voice=voice, **values)
-    conversation.save(update_fields=["updated_at"])
-    return turn
+def new_turn(*, conversation: Conversation, voice: VoiceProfile, text: str = "") -> Turn:
+    """Return a turn for a typed question, or a spoken one; `run_turn` stores and answers it."""
+    status = Turn.Status.HEARD if text else Turn.Status.RECEIVED
+    return Turn(owner_id=conversation.owner_id, conversation=conversation, voice=voice, transcript=text, status=status)
 
 
 def voice_of(*, conversation: Conversation) -> VoiceProfile:
     """Return the voice that answers in `conversation`, if it can speak."""
-    if conversation.voice_id is None:
+    if conversation.voice is None:
         text = _("The voice of this conversation was deleted. Choose another one for it.")
         raise UserError("voice_not_found", text, status=409)
-    return ready_voice(owner=conversation.owner, pk=conversation.voice_id)
+    require_ready(voice=conversation.voice)
+    return conversation.voice
 
 
 def prepare_retry(*, turn: Turn) -> Turn:

@@ -24,7 +24,6 @@ from apps.speech import audio
 from apps.speech.base import ProviderError, Recording
 from apps.speech.registry import Engines
 from apps.voices.models import VoiceProfile
-from apps.voices.samples import SLACK_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -86,10 +85,10 @@ async def run_turn(
 ) -> AsyncGenerator[TurnEvent, None]:
     """Run what `turn` still lacks and yield what happens; the last event is Failed or Done.
 
-    A new turn runs whole. One that failed goes on from the stage that failed, so that nothing is paid for twice. Each
-    stage's result is stored when the stage is over. Closing the generator, or `stop_requested` in the row, interrupts
-    the turn: calls to the providers end, and what was said by then is kept. `recording` is the stored question, where
-    the caller has it decoded.
+    A new turn, which need not be stored yet, runs whole. One that failed goes on from the stage that failed, so that
+    nothing is paid for twice. Each stage's result is stored when the stage is over. Closing the generator, or
+    `stop_requested` in the row, interrupts the turn: calls to the providers end, and what was said by then is kept.
+    `recording` is the spoken question, where it is not to be read from the row.
     """
     run = _TurnRun(turn, engines, recording)
     work = asyncio.create_task(run.work())
@@ -167,6 +166,8 @@ class _TurnRun:
         )
 
     async def _run_stages(self) -> None:
+        if self.turn._state.adding:
+            self.saving = asyncio.create_task(self._create())
         earlier = asyncio.create_task(self._earlier_turns())
         try:
             if not self.turn.transcript:
@@ -195,6 +196,14 @@ class _TurnRun:
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
 
+    async def _create(self) -> None:
+        """Store the new turn with its question. It does not wait for that to be heard, nor that for it."""
+        if self.recording is not None:
+            flac = await asyncio.to_thread(audio.to_flac, self.recording)
+            self.turn.question = ContentFile(flac, name="question.flac")
+            self.turn.question_seconds = self.recording.seconds
+        await self.turn.asave(force_insert=True)
+
     async def _earlier_turns(self) -> list[Turn]:
         turns = Turn.objects.filter(conversation_id=self.turn.conversation_id, created_at__lt=self.turn.created_at)
         latest = turns.exclude(transcript="").exclude(reply="").order_by("-created_at")[: settings.MEMORY_TURNS]
@@ -213,8 +222,8 @@ class _TurnRun:
 
     def _stored_question(self) -> Recording:
         with self.turn.question.open("rb") as file:
-            limit = settings.MAX_QUESTION_SECONDS + SLACK_SECONDS
-            return audio.decode(file.read(), sample_rate=QUESTION_SAMPLE_RATE, max_seconds=limit)
+            data = file.read()
+        return audio.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
 
     async def _think(self, earlier: list[Turn]) -> None:
         messages = build_messages(
@@ -327,7 +336,9 @@ class _TurnRun:
     async def _note_in_conversation(self) -> None:
         """A conversation without a title is called after its first question; the voice was used now."""
         title = Truncator(self.turn.transcript).chars(TITLE_CHARACTERS)
-        await Conversation.objects.filter(pk=self.turn.conversation_id, title="").aupdate(title=title)
+        conversation = Conversation.objects.filter(pk=self.turn.conversation_id)
+        await conversation.filter(title="").aupdate(title=title)
+        await conversation.aupdate(updated_at=timezone.now())
         await VoiceProfile.objects.filter(pk=self._voice().pk).aupdate(last_used_at=timezone.now())
 
     async def _fail(self, stage: str, code: str, message: str, *, retryable: bool) -> None:

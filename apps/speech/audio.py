@@ -55,6 +55,8 @@ DECODERS = [
 MAX_CHANNELS = 2
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 96_000
 MIN_SECONDS = 0.1
+# A recorder that stops itself at a limit is a little late, and encoders add some milliseconds.
+SLACK_SECONDS = 1
 # Packets that decode to nothing cost time without counting as seconds: a few hundred bytes of MP4 can promise millions.
 MAX_BARREN_PACKETS = 1_000
 MAX_RIFF_CHUNKS = 100
@@ -78,7 +80,7 @@ def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
     """Decode an uploaded audio file to mono at `sample_rate` hertz.
 
     What the file claims about itself (name, type, duration) counts for nothing. A file that ends early or is damaged
-    gives what can be decoded of it. Decoding stops as soon as `max_seconds` are exceeded.
+    gives what can be decoded of it. Decoding stops as soon as `max_seconds` are exceeded by more than SLACK_SECONDS.
 
     Raises AudioError: audio_empty, audio_format_unknown, audio_protected, audio_unsupported, audio_too_long,
     audio_without_sound, audio_unreadable.
@@ -190,7 +192,7 @@ def _frames(container: InputContainer, stream: AudioStream, *, max_seconds: floa
             for frame in frames:
                 _check_frame(frame)
                 seconds += frame.samples / frame.sample_rate
-                if round(seconds, 6) > max_seconds:  # Rounded, for a sum of many floats is a little off.
+                if seconds > max_seconds + SLACK_SECONDS:
                     raise _too_long(max_seconds)
                 yield frame
     if not seconds and not barren_packets:
@@ -316,6 +318,8 @@ def _clipped_share(samples: NDArray[np.float64]) -> float:
 
 def resample(recording: Recording, *, sample_rate: int) -> Recording:
     """Return `recording` at `sample_rate` hertz."""
+    if recording.sample_rate == sample_rate:
+        return recording
     return Recording(_mono_pcm(_as_frames(recording.pcm, recording.sample_rate), sample_rate), sample_rate)
 
 

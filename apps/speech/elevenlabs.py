@@ -7,7 +7,7 @@ import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import httpx
 from elevenlabs import VoiceSettings as ElevenLabsVoiceSettings
@@ -21,7 +21,7 @@ from apps.speech.retries import KEPT_ALIVE_SECONDS, NOTHING_SENT, stream_with_re
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from elevenlabs import AddVoiceIvcResponseModel
     from elevenlabs.core.request_options import RequestOptions
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _SPOKEN_SAMPLE_RATE = 24_000
-_CHUNK_BYTES = 2_400  # 50 ms: few pieces, and no wait that anyone hears.
+_LONGEST_PAUSE_SECONDS = 0.06
+# Without a size of its own the SDK passes chunks on as they arrive, so the first one does not wait to be full.
+_AS_IT_ARRIVES = cast("RequestOptions", {"chunk_size": None})
 _SAMPLE_SAMPLE_RATE = 44_100
 _SAMPLE_BIT_RATE = 192_000
 _LARGEST_PAGE = 100
@@ -143,15 +145,38 @@ class ElevenLabsTextToSpeech:
                 output_format="pcm_24000",
                 voice_settings=_given(settings),
                 previous_text=previous_text or OMIT,
-                request_options={"chunk_size": _CHUNK_BYTES},
+                request_options=_AS_IT_ARRIVES,
             ) as response:
                 # Whatever the status, the SDK yields any body as audio.
                 if not response.headers.get("content-type", "").startswith(("audio/", "application/octet-stream")):
                     raise provider_error("provider_answer_invalid", stage="speak")
-                async for chunk in response.data:
-                    # All chunks but the last have the size asked for; half a sample can only be at the very end.
-                    if whole_samples := chunk[: len(chunk) // 2 * 2]:
-                        yield whole_samples
+                async for chunk in _in_larger_chunks(response.data, self.sample_rate):
+                    yield chunk
+
+
+async def _in_larger_chunks(pieces: AsyncIterator[bytes], sample_rate: int) -> AsyncGenerator[bytes, None]:
+    """Yield s16le PCM in whole samples: the first piece at once, later ones together, never later than it is needed.
+
+    Sound comes faster than it is heard, in small pieces, and to read and pass on a small one costs as much as a large
+    one. So reading pauses as long as a part of what the listener still has to hear.
+    """
+    now = asyncio.get_running_loop().time
+    arrived, sent_seconds = b"", 0.0
+    started = next_time = now()
+    async for piece in pieces:
+        arrived += piece
+        whole = len(arrived) // 2 * 2
+        if not whole or now() < next_time:
+            continue
+        yield arrived[:whole]
+        started = started if sent_seconds else now()
+        sent_seconds += whole / 2 / sample_rate
+        arrived = arrived[whole:]
+        pause = min(_LONGEST_PAUSE_SECONDS, max(0, (sent_seconds - (now() - started)) / 4))
+        next_time = now() + pause
+        await asyncio.sleep(0.8 * pause)  # The rest of the pause is for reading what has come by then.
+    if len(arrived) > 1:  # Half a sample can only be at the very end.
+        yield arrived[: len(arrived) // 2 * 2]
 
 
 class ElevenLabsVoiceCloner:

@@ -15,8 +15,6 @@ from voiceclone.errors import UserError
 
 SAMPLE_RATE = 44_100
 MAX_FILES = 10
-# A recorder that stops itself at the limit is a little late, and encoders add some milliseconds.
-SLACK_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def check_samples(files: Sequence[bytes]) -> list[CheckedSample]:
 
 
 def _check(data: bytes) -> CheckedSample:
-    recording = audio.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS + SLACK_SECONDS)
+    recording = audio.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS)
     level = audio.measure(recording)
     if audio.is_silent(recording):
         text = _(
@@ -84,7 +82,7 @@ def _check_length(seconds: float) -> None:
     if seconds < rules.min_seconds:
         text = _("The recording has %(seconds).1f seconds. At least %(least)d are needed; %(from)d to %(to)d are best.")
         raise UserError("sample_too_short", text % measures, status=422)
-    if seconds > rules.max_seconds + SLACK_SECONDS:
+    if seconds > rules.max_seconds + audio.SLACK_SECONDS:
         text = _(
             "The recordings have %(seconds).1f seconds together. At most %(most)d fit; %(from)d to %(to)d are best."
         )

@@ -16,7 +16,7 @@ from apps.accounts.models import User
 from apps.speech import audio, registry
 from apps.speech.base import ProviderError, Recording
 from apps.voices.models import VoiceProfile, VoiceSample
-from apps.voices.samples import SAMPLE_RATE, SLACK_SECONDS, CheckedSample, check_samples
+from apps.voices.samples import SAMPLE_RATE, CheckedSample, check_samples
 from voiceclone.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _store_pending(owner: User, name: str, samples: Sequence[CheckedSample]) -> 
 
 def _stored_recording(sample: VoiceSample) -> Recording:
     with sample.file.open("rb") as file:
-        return audio.decode(file.read(), sample_rate=SAMPLE_RATE, max_seconds=sample.seconds + SLACK_SECONDS)
+        return audio.decode(file.read(), sample_rate=SAMPLE_RATE, max_seconds=sample.seconds)
 
 
 def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording]) -> VoiceProfile:
@@ -96,10 +96,15 @@ def ready_voice(*, owner: User, **lookup: Any) -> VoiceProfile:
     voice = VoiceProfile.objects.for_user(owner).filter(**lookup).first()
     if voice is None:
         raise UserError("voice_not_found", _("You have no such voice."), status=404)
+    require_ready(voice=voice)
+    return voice
+
+
+def require_ready(*, voice: VoiceProfile) -> None:
+    """Raise UserError unless the voice can speak."""
     if voice.status != VoiceProfile.Status.READY:
         text = _("This voice can not speak: it is %(status)s.")
         raise UserError("voice_not_ready", text % {"status": voice.get_status_display()}, status=409)
-    return voice
 
 
 def rename_voice(*, voice: VoiceProfile, name: str) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pytest
@@ -11,12 +11,22 @@ from apps.conversations.models import Conversation, Turn
 from apps.speech.audio import decode, to_wav
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip, mp4, silence, webm
-from tests.client import LONG_REPLY, QUESTION, Api, error_of
+from tests.client import LONG_REPLY, NOWHERE, QUESTION, Api, error_of
+from tests.conftest import serve
 from tests.factories import make_voice
-from tests.fakes.provider import CHARACTERS_PER_SECOND, CHAT, SPEECH, TRANSCRIPTIONS
+from tests.fakes.provider import (
+    CHARACTERS_PER_SECOND,
+    CHAT,
+    SPEECH,
+    TRANSCRIPTIONS,
+    elevenlabs_error,
+    openai_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pytest_django import Settings
 
     from apps.accounts.models import User
     from tests.fakes.provider import FakeProvider
@@ -47,12 +57,12 @@ def test_each_service_is_asked_once_for_each_thing(alice_api: Api, provider: Fak
     (think,) = provider.requests_to(CHAT)
     assert think.json["stream"] is True
     assert think.json["messages"][-1] == {"role": "user", "content": provider.behaviour.transcript}
-    spoken = provider.requests_to(SPEECH)
+    # Two are on their way at once, and may arrive in either order.
+    spoken = sorted(provider.requests_to(SPEECH), key=lambda request: len(request.json.get("previous_text", "")))
     assert all(request.path.startswith(f"{SPEECH}/{voice.voice_id}") for request in spoken)
     texts = [request.json["text"] for request in spoken]
     assert len(texts) > 1
-    # Two are on their way at once, and may arrive in either order.
-    assert sorted(" ".join(texts).split()) == sorted(LONG_REPLY.split())
+    assert " ".join(texts) == LONG_REPLY
     assert [request.json.get("previous_text", "") for request in spoken[:2]] == ["", texts[0]]
 
 
@@ -218,3 +228,46 @@ def test_what_is_no_recording_is_refused(
     assert response.status_code == 422
     assert error_of(response)["code"].startswith(code)
     assert not provider.requests
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body", "code", "answer"),
+    [
+        (TRANSCRIPTIONS, 401, openai_error("invalid_api_key"), "provider_key_invalid", 502),
+        (TRANSCRIPTIONS, 400, openai_error("invalid_value"), "provider_audio_refused", 422),
+        (TRANSCRIPTIONS, 500, "", "provider_failed", 502),
+        (CHAT, 429, openai_error("insufficient_quota"), "provider_quota_exhausted", 502),
+        (CHAT, 404, openai_error("model_not_found"), "provider_model_missing", 502),
+        (CHAT, 429, openai_error("rate_limit_exceeded"), "provider_busy", 503),
+        (SPEECH, 401, elevenlabs_error("quota_exceeded"), "provider_quota_exhausted", 502),
+        (SPEECH, 404, elevenlabs_error("voice_not_found"), "provider_voice_missing", 502),
+        (SPEECH, 503, "", "provider_busy", 503),
+    ],
+)
+def test_a_failure_is_answered_with_its_code_and_kept(
+    alice_api: Api,
+    provider: FakeProvider,
+    voice: VoiceProfile,
+    path: str,
+    status: int,
+    body: dict[str, Any] | str,
+    code: str,
+    answer: int,
+) -> None:
+    provider.fail_next(path, status=status, body=body, headers={"retry-after": "0"}, times=10)
+    response = alice_api.full_interaction(voice.voice_id)
+    assert response.status_code == answer
+    assert error_of(response)["code"] == code
+    turn = Turn.objects.get()
+    assert (turn.status, turn.error_code) == ("failed", code)
+    assert turn.question
+
+
+def test_when_the_provider_is_down_it_answers_503(
+    transactional_db: None, alice_token: str, remote_engines: FakeProvider, settings: Settings, voice: VoiceProfile
+) -> None:
+    settings.OPENAI_BASE_URL = NOWHERE
+    with serve() as server, Api(server.url, alice_token) as api:
+        response = api.full_interaction(voice.voice_id)
+    assert response.status_code == 503
+    assert error_of(response)["code"] == "provider_unreachable"

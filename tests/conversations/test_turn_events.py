@@ -157,7 +157,7 @@ class TestFailures:
         assert not provider.requests_to(SPEECH)
 
     def test_speaking(self, alice_api: Api, provider: FakeProvider, conversation: Conversation) -> None:
-        provider.fail_next(SPEECH, status=401, body=elevenlabs_error("quota_exceeded"))
+        provider.fail_next(SPEECH, status=401, body=elevenlabs_error("quota_exceeded"), times=2)
         events = alice_api.events_of_turn(conversation)
         assert names_in_order(events) == ["heard", "said", "failed"]
         assert (events[-1].data["stage"], events[-1].data["code"]) == ("speak", "provider_quota_exhausted")

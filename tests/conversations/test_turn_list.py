@@ -77,6 +77,13 @@ def test_the_first_question_becomes_the_title_and_a_given_title_stays(
     assert conversation.title == "My own"
 
 
+def test_asking_moves_the_conversation_to_the_top_of_the_history(alice_api: Api, conversation: Conversation) -> None:
+    before = conversation.updated_at
+    alice_api.ask(conversation, text="Hello?")
+    conversation.refresh_from_db()
+    assert conversation.updated_at > before
+
+
 def test_when_nothing_is_heard_it_says_so_and_nothing_more_is_paid(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:

@@ -128,7 +128,8 @@ class TestSettings:
     def test_sqlite_takes_its_lock_at_the_start_and_postgres_has_no_such_option(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        options = load_settings(monkeypatch)["DATABASES"]["default"]["OPTIONS"]
+        sqlite = load_settings(monkeypatch, DATABASE_URL="sqlite:////tmp/db.sqlite3")
+        options = sqlite["DATABASES"]["default"]["OPTIONS"]
         assert options["transaction_mode"] == "IMMEDIATE"
         assert "journal_mode=WAL" in options["init_command"]
         postgres = load_settings(monkeypatch, DATABASE_URL="postgres://user:password@host:5432/name")

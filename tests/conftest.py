@@ -70,10 +70,11 @@ def remote_settings(provider: FakeProvider) -> dict[str, str]:
 
 
 @pytest.fixture
-def remote_engines(provider: FakeProvider) -> Iterator[FakeProvider]:
+def remote_engines(provider: FakeProvider, settings: Settings) -> FakeProvider:
     """OpenAI and ElevenLabs, both at the fake provider."""
-    with override_settings(**remote_settings(provider)):
-        yield provider
+    for name, value in remote_settings(provider).items():
+        setattr(settings, name, value)
+    return provider
 
 
 @dataclass(frozen=True)

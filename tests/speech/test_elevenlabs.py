@@ -147,7 +147,7 @@ class TestTextToSpeech:
         chunks: list[bytes] = []
 
         assert speak(provider, chunks) == speech(TEXT, ElevenLabsTextToSpeech.sample_rate)
-        assert len(chunks) > 10
+        assert len(chunks) > 1
         assert all(len(chunk) % 2 == 0 for chunk in chunks)
 
     def test_half_a_sample_at_the_end_is_dropped(self, provider: FakeProvider) -> None:

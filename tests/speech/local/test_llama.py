@@ -55,10 +55,12 @@ def test_it_stops_when_nobody_listens(config: LocalConfig) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_nothing_can_be_reached_from_outside(config: LocalConfig) -> None:
-    ask(config, Message("user", "Hello"), max_tokens=1)
+def test_nothing_can_be_reached_from_outside(config: LocalConfig, tmp_path: Path) -> None:
+    already_listening = listening_inodes()
+    loaded_anew = replace(config, chat_model=str(config.chat_model_path.absolute()), models_dir=tmp_path)
+    ask(loaded_anew, Message("user", "Hello"), max_tokens=1)
     held = {str(descriptor.readlink()) for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_socket()}
-    assert not held & {f"socket:[{inode}]" for inode in listening_inodes()}
+    assert not held & {f"socket:[{inode}]" for inode in listening_inodes() - already_listening}
     paths = [line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines() if "unused.sock" in line]
     assert not any(Path(path).exists() for path in paths)
 

@@ -203,6 +203,7 @@ OPENAI_REASONING_EFFORT = env.choice(
 ELEVENLABS_API_KEY = env.text("ELEVENLABS_API_KEY")
 ELEVENLABS_BASE_URL = env.web_address("ELEVENLABS_BASE_URL")
 ELEVENLABS_TTS_MODEL = env.text("ELEVENLABS_TTS_MODEL", "eleven_flash_v2_5")
+ELEVENLABS_MAX_CONCURRENT = env.integer("ELEVENLABS_MAX_CONCURRENT", 10, minimum=1, maximum=1000)
 
 
 def _engine(name: str, remote: str, key_name: str, key: str) -> str:

@@ -11,9 +11,11 @@ from typing import Any
 from django.http import StreamingHttpResponse
 
 from apps.conversations.models import Turn
-from apps.conversations.turn import Done, Failed, Heard, Said, Spoken, TurnEvent, run_turn
+from apps.conversations.turn import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting, run_turn
 from apps.speech.base import Recording
 from apps.speech.registry import current_engines
+
+KEEP_ALIVE = b": the turn goes on\n\n"  # a comment: proxies close connections on which nothing comes for long
 
 
 def stream_response(turn: Turn, recording: Recording | None) -> StreamingHttpResponse:
@@ -28,11 +30,17 @@ def stream_response(turn: Turn, recording: Recording | None) -> StreamingHttpRes
 async def _lines(turn: Turn, recording: Recording | None) -> AsyncIterator[bytes]:
     async with current_engines() as engines, aclosing(run_turn(turn, engines, recording=recording)) as events:
         async for event in events:
-            name, data = _named(event, str(turn.pk))
-            yield f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+            yield _line(event, str(turn.pk))
 
 
-def _named(event: TurnEvent, turn_id: str) -> tuple[str, dict[str, Any]]:
+def _line(event: TurnEvent, turn_id: str) -> bytes:
+    if isinstance(event, Waiting):
+        return KEEP_ALIVE
+    name, data = _named(event, turn_id)
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def _named(event: Heard | Said | Spoken | Failed | Done, turn_id: str) -> tuple[str, dict[str, Any]]:
     match event:
         case Heard(text, language):
             return "heard", {"turn_id": turn_id, "text": text, "language": language}

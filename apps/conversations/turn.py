@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 QUESTION_SAMPLE_RATE = 16_000
 TITLE_CHARACTERS = 60
 STOP_CHECK_SECONDS = 1
+WAITING_SECONDS = 10
 CHARACTERS_PER_SECOND = 15  # of English speech, for the part of a piece that has not come yet
 RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
 
@@ -77,7 +78,12 @@ class Done:
     timings: dict[str, int | None]
 
 
-TurnEvent = Heard | Said | Spoken | Failed | Done
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing has happened for a while; the turn goes on."""
+
+
+TurnEvent = Heard | Said | Spoken | Failed | Done | Waiting
 
 
 async def run_turn(
@@ -94,7 +100,7 @@ async def run_turn(
     work = asyncio.create_task(run.work())
     watch = asyncio.create_task(_cancel_when_asked(turn, work))
     try:
-        while (event := await run.events.get()) is not None:
+        while (event := await run.next_event()) is not None:
             yield event
     finally:
         for task in (watch, work):
@@ -151,6 +157,13 @@ class _TurnRun:
             await self._fail(self.stage, INTERNAL_ERROR, str(TURN_MESSAGES[INTERNAL_ERROR]), retryable=True)
         finally:
             self.events.put_nowait(None)
+
+    async def next_event(self) -> TurnEvent | None:
+        try:
+            async with asyncio.timeout(WAITING_SECONDS):
+                return await self.events.get()
+        except TimeoutError:
+            return Waiting()
 
     async def interrupt_unless_over(self) -> None:
         """Store what was said and heard by now, if the turn was left or stopped before its end."""

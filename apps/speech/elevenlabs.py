@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,6 +18,7 @@ from apps.speech.audio import resample, to_mp3
 from apps.speech.base import ProviderError, ProviderVoice
 from apps.speech.faults import error_for_status, provider_error
 from apps.speech.retries import KEPT_ALIVE_SECONDS, NOTHING_SENT, stream_with_retries, with_retries
+from apps.speech.slots import Slots
 
 if TYPE_CHECKING:
     import builtins
@@ -74,6 +75,7 @@ _KNOWN_CODES = {
 class ElevenLabsConfig:
     """`base_url` is without `/v1`; None is ElevenLabs' own.
 
+    `max_concurrent` is how many speech requests at once the plan allows to this process.
     `first_audio_seconds` and `clone_seconds` (making, deleting or listing) are deadlines that include all retries.
     """
 
@@ -85,6 +87,7 @@ class ElevenLabsConfig:
     idle_seconds: float = 5
     clone_seconds: float = 60
     max_retries: int = 2
+    max_concurrent: int = 10
 
 
 class ElevenLabsClient(AsyncElevenLabs):
@@ -122,6 +125,7 @@ class ElevenLabsTextToSpeech:
     def __init__(self, client: AsyncElevenLabs, config: ElevenLabsConfig) -> None:
         self._text_to_speech: AsyncTextToSpeechClient = client.text_to_speech  # The SDK leaves its type open.
         self._config = config
+        self._slots = Slots(config.max_concurrent)
 
     def speak(
         self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str
@@ -135,6 +139,17 @@ class ElevenLabsTextToSpeech:
         )
 
     async def _chunks(
+        self, text: str, voice_id: str, settings: VoiceSettings, previous_text: str
+    ) -> AsyncGenerator[bytes, None]:
+        # Nobody hears anything of a turn before its first piece: that one goes before later pieces of others.
+        async with (
+            self._slots.taken(urgent=not previous_text),
+            aclosing(self._spoken(text, voice_id, settings, previous_text)) as chunks,
+        ):
+            async for chunk in chunks:
+                yield chunk
+
+    async def _spoken(
         self, text: str, voice_id: str, settings: VoiceSettings, previous_text: str
     ) -> AsyncGenerator[bytes, None]:
         with _elevenlabs_errors("speak"):

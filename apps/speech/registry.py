@@ -146,6 +146,7 @@ class Engines:
             api_key=settings.ELEVENLABS_API_KEY,
             base_url=settings.ELEVENLABS_BASE_URL,
             model=settings.ELEVENLABS_TTS_MODEL,
+            max_concurrent=settings.ELEVENLABS_MAX_CONCURRENT,
         )
 
     @cached_property

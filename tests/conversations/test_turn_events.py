@@ -195,3 +195,13 @@ class TestFailures:
 def test_a_recording_may_be_streamed_in_a_form(alice_api: Api, conversation: Conversation) -> None:
     events = alice_api.events_of(turns_path(conversation), files={"audio": ("q", QUESTION, "application/octet-stream")})
     assert events[-1].name == "done"
+
+
+def test_a_comment_keeps_the_connection_open_where_nothing_happens(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.conversations.turn.WAITING_SECONDS", 0.05)
+    provider.behaviour.first_token_seconds = 0.3
+    response = alice_api.ask(conversation, text="Hello?", headers=EVENT_STREAM)
+    assert response.text.count(": the turn goes on\n\n") >= 2
+    assert response.text.index("event: heard") < response.text.index(": the turn goes on")

@@ -1,0 +1,48 @@
+"""A limit on calls at once, in which the urgent go first."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Slots:
+    """At most `size` are taken at once on one event loop. A free one goes to the urgent, then to who waits longest."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._arrivals = itertools.count()
+        self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def taken(self, *, urgent: bool) -> AsyncIterator[None]:
+        """Hold a slot inside the block; wait for one before it."""
+        await self._take(urgent=urgent)
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    async def _take(self, *, urgent: bool) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (not urgent, next(self._arrivals), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # The slot came in the same moment.
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        while self._waiting:
+            _calm, _arrival, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

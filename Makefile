@@ -1,4 +1,4 @@
-# make run, make test, make check: each does all of its own set-up and says what it does.
+# make run, make test, make check, make bench: each does all of its own set-up and says what it does.
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -7,7 +7,7 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 REQUIREMENTS := constraints.txt requirements.txt requirements-local.txt
 
-.PHONY: run install test check format lock models
+.PHONY: run install test check bench format lock models
 
 run: install .env
 	@echo "› Bringing the database up to date"
@@ -34,6 +34,9 @@ check: .venv/installed-dev
 	DJANGO_SETTINGS_MODULE=tests.settings $(MANAGE) makemigrations --check --dry-run
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') SECURE_SSL_REDIRECT=on \
 		ALLOWED_HOSTS=voice.example.org $(MANAGE) check --deploy --fail-level WARNING
+
+bench: .venv/installed-dev
+	$(BIN)/python -m bench
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

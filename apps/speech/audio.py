@@ -52,6 +52,8 @@ DECODERS = [
     *["pcm_alaw", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_s16be", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_u8"],
 ]
 
+FLOAT_FORMATS = ("flt", "dbl")  # FFmpeg's names; only these can hold what is no number.
+
 MAX_CHANNELS = 2
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 96_000
 MIN_SECONDS = 0.1
@@ -225,14 +227,17 @@ def _check_frame(frame: AudioFrame) -> None:
             _("The recording has a sample rate of %(rate)d Hz. Save it with one between %(lowest)d and %(highest)d Hz.")
             % {"rate": frame.sample_rate, "lowest": MIN_SAMPLE_RATE, "highest": MAX_SAMPLE_RATE},
         )
-    if not np.isfinite(frame.to_ndarray()).all():
+    if frame.format.name.startswith(FLOAT_FORMATS) and not np.isfinite(frame.to_ndarray()).all():
         raise AudioError("audio_unsupported", _("The recording holds values that are no sound. Save it as MP3 or WAV."))
 
 
 def _mono_pcm(frames: Iterable[AudioFrame], sample_rate: int) -> bytes:
     """Mix down and resample to s16le. A resampler takes one kind of frame, so each run of like frames has its own."""
     pieces = []
-    for _kind, run in itertools.groupby(frames, key=_kind_of_frame):
+    for kind, run in itertools.groupby(frames, key=_kind_of_frame):
+        if kind == ("s16", "mono", sample_rate):
+            pieces += [frame.to_ndarray().tobytes() for frame in run]
+            continue
         resampler = AudioResampler(format="s16", layout="mono", rate=sample_rate)
         for frame in itertools.chain(run, [None]):  # None flushes; a resampler without anything to do hands it back.
             pieces += [piece.to_ndarray().tobytes() for piece in filter(None, resampler.resample(frame))]

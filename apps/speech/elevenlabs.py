@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _SPOKEN_SAMPLE_RATE = 24_000
-_LONGEST_PAUSE_SECONDS = 0.06
+_LONGEST_PAUSE_SECONDS = 0.15
 # Without a size of its own the SDK passes chunks on as they arrive, so the first one does not wait to be full.
 _AS_IT_ARRIVES = cast("RequestOptions", {"chunk_size": None})
 _SAMPLE_SAMPLE_RATE = 44_100

@@ -17,6 +17,14 @@ def sign_up(page: Page, url: str, username: str = "carol") -> None:
     page.wait_for_url(f"{url}/talk/")
 
 
+def sign_in(page: Page, url: str, username: str) -> None:
+    page.goto(f"{url}/accounts/login/")
+    page.get_by_label("Username or email").fill(username)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{url}/talk/")
+
+
 def wait_for_state(page: Page, state: str) -> None:
     """Wait until the Talk page is ready, listening, thinking or speaking."""
     page.wait_for_selector(f"html[data-turn-state={state}]", timeout=60_000)

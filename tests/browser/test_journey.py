@@ -8,9 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from apps.accounts.models import User
 from apps.conversations.models import Turn
 from apps.voices.models import VoiceProfile
-from tests.browser.steps import ask_aloud, record_voice, sign_up, wait_for_state
+from tests.browser.steps import ask_aloud, record_voice, sign_in, sign_up, wait_for_state
 from tests.conftest import Server
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, FakeProvider
 
@@ -40,10 +41,10 @@ def test_a_new_person_clones_their_voice_and_talks_with_it(page: Page, server: S
     assert {turn.status for turn in Turn.objects.all()} == {Turn.Status.SPOKEN}
 
 
-def test_the_conversation_is_still_there_after_a_reload_and_plays(page: Page, server: Server) -> None:
-    sign_up(page, server.url)
-    record_voice(page, server.url, name="Carol", seconds=SECONDS_THAT_SUFFICE)
-    page.goto(f"{server.url}/talk/")
+def test_the_conversation_is_still_there_after_a_reload_and_plays(
+    page: Page, server: Server, alice: User, voice: VoiceProfile
+) -> None:
+    sign_in(page, server.url, alice.username)
     page.get_by_label("Type instead of speaking").fill("What is the capital of France?")
     page.get_by_role("button", name="Send", exact=True).click()
     wait_for_state(page, "speaking")

@@ -1,0 +1,1 @@
+"""How soon the application answers: `python -m bench --help`."""

@@ -1,0 +1,134 @@
+"""Measure how soon the application answers. However slow it is, this ends well; only turns that fail make it fail."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import sys
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import django
+import uvloop
+from django.core.management import call_command
+
+from bench import client, load, processes, report
+
+QUESTION = (processes.PROJECT_DIR / "tests/data/speech/austen-0930.wav").read_bytes()  # 3.3 seconds.
+SPREAD_SECONDS = 8
+SETTLING_SECONDS = 0.5
+SERIAL_CONVERSATIONS = 3
+MEMORY_CONVERSATIONS = 20
+MEMORY_WARM_UP_TURNS = 100
+
+
+class Person(NamedTuple):
+    """Someone with an account and a voice: an API token, the voice's id, and its id at the provider."""
+
+    token: str
+    voice: str
+    voice_id: str
+
+
+def main() -> int:
+    options = _options()
+    _say(report.heading())
+    with TemporaryDirectory(prefix="voiceclone-bench-") as folder, processes.fake_providers() as providers:
+        processes.set_environment(Path(folder), providers)
+        people = _sign_up(max([*options.conversations, MEMORY_CONVERSATIONS if options.memory_turns else 0]), providers)
+        log = Path(folder, "application.log")
+        with processes.application(log) as application:
+            run = _measure(options, people, providers, application)
+        if run.failures:
+            sys.stderr.write("\n".join([log.read_text()[-5000:], *run.failures[:3], ""]))
+    _say(f"\n{report.comparison(run)}\n\n{report.verdicts(run)}")
+    if options.json:
+        options.json.write_text(json.dumps(asdict(run), indent=2) + "\n")
+    return 1 if run.failures else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--turns", type=int, default=20, help="turns at each level, at least (20)")
+    parser.add_argument("--conversations", default="1,10,25,50", help="how many at once (1,10,25,50)")
+    parser.add_argument("--memory-turns", type=int, default=0, help="then see how memory grows over so many (1000)")
+    parser.add_argument("--json", type=Path, help="file that gets all single figures, in seconds and megabytes")
+    options = parser.parse_args()
+    options.conversations = [int(count) for count in options.conversations.split(",")]
+    return options
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _sign_up(count: int, providers: processes.Server) -> list[Person]:
+    """Make the database and `count` people in it."""
+    django.setup()
+    from apps.accounts.models import User
+    from apps.accounts.services import create_api_token
+    from tests.factories import make_voice
+
+    call_command("migrate", verbosity=0)
+    people = []
+    for number in range(count):
+        user = User.objects.create_user(f"person-{number}")
+        voice = make_voice(user, client.add_voice(providers.url))
+        people.append(Person(create_api_token(owner=user, name="bench"), str(voice.pk), voice.voice_id))
+    return people
+
+
+def _measure(
+    options: argparse.Namespace, people: list[Person], providers: processes.Server, application: processes.Server
+) -> report.Run:
+    def level(count: int, turns: int) -> report.Level:
+        measured = _hold_conversations(application, people[:count], turns)
+        _say(report.line(measured))
+        return measured
+
+    async def serial_seconds() -> list[float]:
+        ask = partial(client.ask_serially, providers.url, people[0].voice_id, QUESTION, load.REPLY)
+        return await asyncio.gather(*(ask() for _ in range(SERIAL_CONVERSATIONS)))
+
+    memory_turns = [MEMORY_WARM_UP_TURNS, options.memory_turns - MEMORY_WARM_UP_TURNS] if options.memory_turns else []
+    return report.Run(
+        serial_seconds=uvloop.run(serial_seconds()),
+        first_turn=_hold_conversations(application, people[:1], turns=1),
+        levels=[level(count, options.turns) for count in options.conversations],
+        memory_levels=[level(MEMORY_CONVERSATIONS, turns) for turns in memory_turns],
+    )
+
+
+def _hold_conversations(application: processes.Server, people: list[Person], turns: int) -> report.Level:
+    """Let `people` talk, one beginning after the other, until there were `turns` turns or a few more."""
+    conversations = [client.start_conversation(application.url, person.token, person.voice) for person in people]
+    times: list[client.TurnTimes] = []
+    failures: list[str] = []
+
+    async def talk(number: int) -> None:
+        await asyncio.sleep(SPREAD_SECONDS * number / len(people))
+        for _ in range(math.ceil(turns / len(people))):
+            try:
+                times.append(await client.ask(conversations[number], people[number].token, QUESTION))
+            except client.AnswerError as error:
+                failures.append(str(error))
+
+    async def talk_all_at_once() -> None:
+        await asyncio.gather(*map(talk, range(len(people))))
+
+    memory, cpu = application.memory_megabytes(), application.cpu_seconds()
+    uvloop.run(talk_all_at_once())
+    time.sleep(SETTLING_SECONDS)  # What follows the last byte belongs to the turn, too.
+    cpu = application.cpu_seconds() - cpu
+    return report.Level(len(people), times, failures, cpu, memory, application.memory_megabytes())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""What the fake providers do and how fast, and what that allows any application at best."""
+
+from __future__ import annotations
+
+from apps.conversations.sentences import SpeechChunker
+
+HEAR_SECONDS = 0.3
+FIRST_TOKEN_SECONDS = 0.35
+TOKENS_PER_SECOND = 60
+FIRST_AUDIO_SECONDS = 0.15
+AUDIO_SPEED = 8  # Times real time.
+
+# 90 tokens, a word each. The first sentence has twelve and no comma before the tenth: one that happens to come early
+# would flatter the figures.
+REPLY = (
+    "The quietest time to visit the coast is late spring, before summer. "
+    "The hillsides are green then, the roads are quiet, and most of the smaller hotels have rooms at half the price. "
+    "If you like walking, follow the path along the cliffs; it starts behind the harbour, climbs slowly, and reaches "
+    "the lighthouse in about two hours. "
+    "Remember something warm, because the wind often turns cold towards evening, even when the morning was bright "
+    "enough. "
+    "Would you like me to recommend a restaurant, or should we plan the journey?"
+)
+TOKENS = REPLY.split(" ")
+FIRST_SENTENCE_TOKENS = 12
+
+
+def first_piece() -> tuple[str, int]:
+    """Return what the application speaks first, and how many tokens it has read by then."""
+    chunker = SpeechChunker()
+    for count, token in enumerate(TOKENS, 1):
+        if pieces := chunker.feed(token if count == 1 else f" {token}"):
+            return pieces[0], count
+    return REPLY, len(TOKENS)
+
+
+def bound_ms(tokens: int) -> float:
+    """Return the milliseconds from a question to the first audio if speaking begins as soon as `tokens` have come."""
+    # The first token needs no more time than FIRST_TOKEN_SECONDS.
+    return 1000 * (HEAR_SECONDS + FIRST_TOKEN_SECONDS + (tokens - 1) / TOKENS_PER_SECOND + FIRST_AUDIO_SECONDS)

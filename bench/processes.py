@@ -1,0 +1,100 @@
+"""The processes of a run, the fake providers and the real application, and what they cost (on Linux)."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import load
+
+HOST = "127.0.0.1"
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    url: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Return what it has used so far, with children that are over: utime, stime, cutime and cstime of proc(5)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_megabytes(self) -> float:
+        """Return its resident memory."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@contextmanager
+def fake_providers() -> Iterator[Server]:
+    """Run the stand-in for OpenAI and ElevenLabs."""
+    pace = {
+        "hear-seconds": load.HEAR_SECONDS,
+        "first-token-seconds": load.FIRST_TOKEN_SECONDS,
+        "tokens-per-second": load.TOKENS_PER_SECOND,
+        "first-audio-seconds": load.FIRST_AUDIO_SECONDS,
+        "audio-speed": load.AUDIO_SPEED,
+    }
+    words = ["--port=0", f"--reply={load.REPLY}", *(f"--{name}={value}" for name, value in pace.items())]
+    with _running("tests.fakes.provider", *words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        yield Server(process.stdout.readline().decode().split()[-1], process.pid)
+
+
+def set_environment(folder: Path, providers: Server) -> None:
+    """Make all settings the defaults, but for the data, which is in `folder`, and for the providers."""
+    # An empty value counts as not set, and hides what `.env` says.
+    names = re.findall(r"^(?:# )?([A-Z_]+)=", (PROJECT_DIR / ".env.example").read_text(), re.MULTILINE)
+    os.environ.update(
+        dict.fromkeys(names, ""),
+        DJANGO_SETTINGS_MODULE="voiceclone.settings",
+        SECRET_KEY=secrets.token_urlsafe(50),
+        DATABASE_URL=f"sqlite:///{folder / 'db.sqlite3'}",
+        MEDIA_ROOT=str(folder / "media"),
+        LIMITS="off",
+        ELEVENLABS_MAX_CONCURRENT="1000",
+        OPENAI_API_KEY="any",
+        OPENAI_BASE_URL=f"{providers.url}/v1",
+        ELEVENLABS_API_KEY="any",
+        ELEVENLABS_BASE_URL=providers.url,
+    )
+
+
+@contextmanager
+def application(log: Path) -> Iterator[Server]:
+    """Run the application as `make run` does, from when it is ready; what it says goes to `log`."""
+    with socket.create_server((HOST, 0)) as free:
+        port = free.getsockname()[1]
+    words = ["voiceclone.asgi:application", f"--host={HOST}", f"--port={port}", "--log-level=warning"]
+    with log.open("w") as file, _running("uvicorn", *words, stderr=file) as process:
+        while not _listens(port):
+            if process.poll() is not None:
+                raise SystemExit(f"The application did not start:\n{log.read_text()}")
+            time.sleep(0.1)
+        yield Server(f"http://{HOST}:{port}", process.pid)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex((HOST, port)) == 0
+
+
+@contextmanager
+def _running(module: str, *words: str, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", module, *words]
+    with subprocess.Popen(command, cwd=PROJECT_DIR, **streams) as process:  # noqa: S603 - our own words
+        try:
+            yield process
+        finally:
+            process.terminate()

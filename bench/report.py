@@ -1,0 +1,137 @@
+"""What was measured, as lines for people."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from bench import load
+from bench.client import TurnTimes
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What was measured while so many people talked at once; memory in megabytes."""
+
+    conversations: int
+    turns: list[TurnTimes]
+    failures: list[str]
+    cpu_seconds: float
+    memory_before: float
+    memory_after: float
+
+    def first_audio_ms(self, percent: int) -> float:
+        return 1000 * percentile((turn.first_audio for turn in self.turns), percent)
+
+    def whole_answer_ms(self, percent: int) -> float:
+        return 1000 * percentile((turn.whole_answer for turn in self.turns), percent)
+
+    @property
+    def cpu_ms_per_turn(self) -> float:
+        return 1000 * self.cpu_seconds / (len(self.turns) + len(self.failures))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that was measured. `memory_levels` are the warm-up and the rest of the memory test, or nothing."""
+
+    serial_seconds: list[float]
+    first_turn: Level
+    levels: list[Level]
+    memory_levels: list[Level]
+
+    @property
+    def serial_ms(self) -> float:
+        return 1000 * median(self.serial_seconds)
+
+    @property
+    def failures(self) -> list[str]:
+        return [failure for level in (self.first_turn, *self.levels, *self.memory_levels) for failure in level.failures]
+
+
+def percentile(values: Iterable[float], percent: int) -> float:
+    """Return the smallest of `values` that `percent` of all do not exceed."""
+    ranked = sorted(values)
+    return ranked[math.ceil(len(ranked) * percent / 100) - 1] if ranked else math.nan
+
+
+def heading() -> str:
+    """Say what is measured, and on what machine."""
+    started = time.process_time()
+    for _ in range(1_000_000):
+        pass
+    loop_ms = 1000 * (time.process_time() - started)
+    hear, think, speak = (
+        f"{seconds * 1000:.0f} ms"
+        for seconds in (load.HEAR_SECONDS, load.FIRST_TOKEN_SECONDS, load.FIRST_AUDIO_SECONDS)
+    )
+    return f"""\
+How soon a spoken question is answered, seen by an API client over loopback HTTP
+
+The application is whole: uvicorn, token, checks, rows, stored recordings. The providers are fakes: {hear} to hear;
+{think} to the first token, then {load.TOKENS_PER_SECOND} tokens/s, {len(load.TOKENS)} tokens; {speak} to the first \
+byte of speech, then {load.AUDIO_SPEED} × real time.
+CPU and memory are the application's alone; providers and clients share the machine with it: {os.cpu_count()} cores,
+Python {platform.python_version()}, which takes {loop_ms:.0f} ms to count to a million; load {os.getloadavg()[0]:.1f}.
+
+at once  turns  failed  first audio p50      p95  whole answer p50      p95  CPU a turn  memory before   after"""
+
+
+def line(level: Level) -> str:
+    """Return the figures of `level` under the last line of the heading."""
+    times = (*(level.first_audio_ms(each) for each in (50, 95)), *(level.whole_answer_ms(each) for each in (50, 95)))
+    return (
+        f"{level.conversations:7}{len(level.turns):7}{len(level.failures):8}"
+        + "{:14.0f} ms{:6.0f} ms{:15.0f} ms{:6.0f} ms".format(*times)
+        + f"{level.cpu_ms_per_turn:9.0f} ms{level.memory_before:12.0f} MB{level.memory_after:5.0f} MB"
+    )
+
+
+def comparison(run: Run) -> str:
+    """Set the first audio of the first level beside what is possible at best, and without overlap."""
+    piece, tokens = load.first_piece()
+    reached = run.levels[0].first_audio_ms(50)
+    lines = [f"{'first audio p50':64}{reached:6.0f} ms"]
+    for what, milliseconds in (
+        (f"bound of its own first piece, “{piece}”", load.bound_ms(tokens)),
+        ("bound of the first sentence", load.bound_ms(load.FIRST_SENTENCE_TOKENS)),
+        ("serial pipeline, measured: hear all, think all, speak all", run.serial_ms),
+        ("the very first turn after the start, measured", run.first_turn.first_audio_ms(50)),
+    ):
+        lines.append(f"{what:64}{milliseconds:6.0f} ms   × {reached / milliseconds:.2f}")
+    return "\n".join(lines)
+
+
+def verdicts(run: Run) -> str:
+    """Set what was measured beside what it should be at most."""
+    return "\n".join(
+        f"{what:64}{value:6.0f} {unit:2}   ≤ {limit:4} {unit:2}   {'ok' if value <= limit else 'over'}"
+        for what, value, limit, unit in _goals(run)
+    )
+
+
+def _goals(run: Run) -> Iterable[tuple[str, float, int, str]]:
+    bound = load.bound_ms(load.first_piece()[1])
+    for level in run.levels:
+        p50, p95 = level.first_audio_ms(50), level.first_audio_ms(95)
+        match level.conversations:
+            case 1:
+                yield "1 at once: first audio p50", p50, 900, "ms"
+                yield "1 at once: first audio p50 above the bound of its first piece", p50 - bound, 15, "ms"
+                yield "1 at once: first audio p95 above the bound of its first piece", p95 - bound, 30, "ms"
+                yield "1 at once: first audio p50 as part of the serial pipeline's", 100 * p50 / run.serial_ms, 20, "%"
+                yield "1 at once: whole answer p50", level.whole_answer_ms(50), 3400, "ms"
+            case 25:
+                yield "25 at once: first audio p95", p95, 1000, "ms"
+                yield "25 at once: CPU a turn", level.cpu_ms_per_turn, 120, "ms"
+            case 50:
+                yield "50 at once: first audio p95", p95, 1100, "ms"
+    if run.memory_levels:
+        warm_up, rest = run.memory_levels
+        growth = 100 * (rest.memory_after / warm_up.memory_after - 1)
+        yield f"memory grows after {len(warm_up.turns)} turns, in {len(rest.turns)} more, by", growth, 5, "%"

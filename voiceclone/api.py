@@ -29,6 +29,8 @@ STAGE_STATUS = {
     "provider_audio_refused": 422,
     "provider_refused": 422,
     "nothing_heard": 422,
+    "turn_stopped": 409,
+    "internal_error": 500,
 }
 AUDIO_STATUS = 422
 JSON_CONTENT_TYPE = "application/json"

@@ -22,12 +22,19 @@ from rest_framework.views import APIView
 from apps.accounts.authentication import signed_in_user
 from apps.conversations import services
 from apps.conversations.events import stream_response
-from apps.conversations.models import Conversation, Turn
+from apps.conversations.models import TURN_MESSAGES, TURN_STOPPED, Conversation, Turn
 from apps.speech import audio
 from apps.speech.base import Recording
 from apps.voices.models import VoiceProfile
 from apps.voices.services import ready_voice
-from voiceclone.api import AudioRenderer, EventStreamRenderer, audio_response, error_status
+from voiceclone.api import (
+    JSON_CONTENT_TYPE,
+    AudioRenderer,
+    EventStreamRenderer,
+    audio_response,
+    error_body,
+    error_status,
+)
 from voiceclone.errors import UserError
 
 EVENT_STREAM = EventStreamRenderer.media_type
@@ -222,9 +229,12 @@ class FullInteraction(APIView):
             conversation = services.start_conversation(owner=signed_in_user(request), voice=voice)
         turn = services.new_turn(conversation=conversation, voice=voice)
         services.answer(turn=turn, recording=recording)
-        if turn.status == Turn.Status.FAILED:
-            raise UserError(turn.error_code, turn.error_message, status=error_status(turn.error_code))
-        return _mp3_with_texts(request, turn)
+        failed = turn.status == Turn.Status.FAILED or not turn.answer
+        response = _failure(turn) if failed else _mp3_with_texts(request, turn)
+        # With these the caller can ask for a retry, or go on with the conversation.
+        response["X-Conversation-Id"] = str(turn.conversation_id)
+        response["X-Turn-Id"] = str(turn.pk)
+        return response
 
 
 def _answer(request: Request, turn: Turn, recording: Recording | None, ok: int) -> HttpResponseBase:
@@ -241,10 +251,14 @@ def _mp3_with_texts(request: Request, turn: Turn) -> HttpResponse:
     for name, text in zip(("X-Transcript", "X-Response-Text"), texts, strict=True):
         response[name] = header_text(text, plain=plain)
     response["X-Text-Encoding"] = "plain" if plain else "percent-utf8"
-    response["X-Conversation-Id"] = str(turn.conversation_id)
-    response["X-Turn-Id"] = str(turn.pk)
     response["X-AI-Generated"] = "true"
     return response
+
+
+def _failure(turn: Turn) -> Response:
+    code = turn.error_code or TURN_STOPPED
+    message = turn.error_message or str(TURN_MESSAGES[TURN_STOPPED])
+    return Response(error_body(code, message), status=error_status(code), content_type=JSON_CONTENT_TYPE)
 
 
 def header_text(text: str, *, plain: bool) -> str:

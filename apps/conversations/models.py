@@ -16,8 +16,10 @@ from apps.voices.models import VoiceProfile
 
 NOTHING_HEARD = "nothing_heard"
 INTERNAL_ERROR = "internal_error"
+TURN_STOPPED = "turn_stopped"
 TURN_MESSAGES = {
     NOTHING_HEARD: _("Nothing was said in this recording. Speak a little louder or nearer, and try again."),
+    TURN_STOPPED: _("This turn was stopped before anything was spoken."),
     INTERNAL_ERROR: _("Something went wrong on this site. What was said so far is kept. Try again."),
 }
 

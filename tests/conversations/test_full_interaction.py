@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -11,7 +12,7 @@ from apps.conversations.models import Conversation, Turn
 from apps.speech.audio import decode, to_wav
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip, mp4, silence, webm
-from tests.client import LONG_REPLY, NOWHERE, QUESTION, Api, error_of
+from tests.client import LONG_REPLY, NOWHERE, QUESTION, Api, error_of, wait_until
 from tests.conftest import serve
 from tests.factories import make_voice
 from tests.fakes.provider import (
@@ -271,3 +272,27 @@ def test_when_the_provider_is_down_it_answers_503(
         response = api.full_interaction(voice.voice_id)
     assert response.status_code == 503
     assert error_of(response)["code"] == "provider_unreachable"
+
+
+def test_a_failure_names_the_turn_so_that_it_can_be_tried_again(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    provider.fail_next(CHAT, status=401, body=openai_error("invalid_api_key"))
+    failed = alice_api.full_interaction(voice.voice_id)
+    assert failed.headers["X-Conversation-Id"] == str(Turn.objects.get().conversation_id)
+    retried = alice_api.post(f"/api/v1/turns/{failed.headers['X-Turn-Id']}/retry")
+    assert retried.json()["status"] == "spoken"
+
+
+def test_a_turn_that_is_stopped_before_it_spoke_is_answered_409(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    provider.behaviour.first_token_seconds = 60
+    with ThreadPoolExecutor(1) as other:
+        answer = other.submit(alice_api.full_interaction, voice.voice_id)
+        wait_until(lambda: Turn.objects.filter(status="heard").exists())
+        Turn.objects.update(stop_requested=True)
+        response = answer.result()
+    assert response.status_code == 409
+    assert error_of(response)["code"] == "turn_stopped"
+    assert Turn.objects.get().status == "interrupted"

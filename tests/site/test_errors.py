@@ -8,6 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from apps.conversations.models import TURN_MESSAGES
 from apps.speech.base import PROVIDER_MESSAGES, AudioError, ProviderError
 from apps.voices.models import VoiceProfile
 from tests.client import bearer, error_of
@@ -107,7 +108,7 @@ class TestCodes:
         assert known.message
 
     def test_no_status_is_kept_for_a_code_that_does_not_exist(self) -> None:
-        assert STAGE_STATUS.keys() <= {*PROVIDER_MESSAGES, "nothing_heard"}
+        assert STAGE_STATUS.keys() <= {*PROVIDER_MESSAGES, *TURN_MESSAGES}
         assert error_status("something new") == 502
 
     def test_a_bad_recording_is_a_422(self) -> None:

@@ -231,8 +231,10 @@ function silence() {
 
 function pressRecord() {
   if (asking) return;
-  if (recorder) recorder.stop();
-  else if (!voiceMissing()) listen();
+  if (recorder) {
+    performance.mark("question-ended");
+    recorder.stop();
+  } else if (!voiceMissing()) listen();
 }
 
 function pressStop() {

@@ -51,6 +51,7 @@ export class Player {
     source.addEventListener("ended", () => this.#over(source), { once: true });
     const now = this.#context.currentTime;
     const start = this.#nextTime > now ? this.#nextTime : now + LEAD;
+    if (!this.#nextTime) performance.mark("first-sound", { startTime: performance.now() + (start - now) * 1000 });
     source.start(start);
     this.#nextTime = start + buffer.duration;
     this.#sources.add(source);

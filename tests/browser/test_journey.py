@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -13,7 +14,7 @@ from apps.conversations.models import Turn
 from apps.voices.models import VoiceProfile
 from tests.browser.steps import ask_aloud, record_voice, sign_in, sign_up, wait_for_state
 from tests.conftest import Server
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, FakeProvider
+from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, Behaviour, FakeProvider
 
 SECONDS_THAT_SUFFICE = 11
 
@@ -56,6 +57,25 @@ def test_the_conversation_is_still_there_after_a_reload_and_plays(
         " audio.onerror = () => resolve(false); audio.play(); })"
     )
     assert played is True
+
+
+def test_it_tells_how_long_it_takes_from_the_button_to_the_first_sound(
+    page: Page,
+    server: Server,
+    provider: FakeProvider,
+    alice: User,
+    voice: VoiceProfile,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    provider.behaviour = Behaviour(
+        hear_seconds=0.3, first_token_seconds=0.35, tokens_per_second=60, first_audio_seconds=0.15, audio_speed=8
+    )
+    sign_in(page, server.url, alice.username)
+    ask_aloud(page, seconds=2)
+    milliseconds = page.evaluate("() => performance.measure('wait', 'question-ended', 'first-sound').duration")
+    with capsys.disabled():
+        sys.stdout.write(f"\nFrom the button to the first sound in Chromium: {milliseconds:.0f} ms\n")
+    assert milliseconds > 800  # what the fake services need by themselves
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

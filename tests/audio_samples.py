@@ -34,6 +34,17 @@ def clip(name: str) -> Recording:
         return Recording(reader.readframes(reader.getnframes()), reader.getframerate())
 
 
+def to_wav(recording: Recording) -> bytes:
+    """Return `recording` as a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(recording.sample_rate)
+        writer.writeframes(recording.pcm)
+    return file.getvalue()
+
+
 def silence(seconds: float, *, sample_rate: int = 16_000) -> Recording:
     return Recording(bytes(2 * round(seconds * sample_rate)), sample_rate)
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import requests
 from django.contrib.messages import get_messages
 
-from apps.speech.audio import to_wav
-from tests.audio_samples import clip
+from tests.audio_samples import clip, to_wav
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -11,7 +11,6 @@ import contextlib
 import io
 import itertools
 import re
-import wave
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -333,17 +332,6 @@ def join(recordings: Sequence[Recording]) -> Recording:
     (sample_rate,) = {recording.sample_rate for recording in recordings}
     pause = bytes(2 * round(PAUSE_SECONDS * sample_rate))
     return Recording(pause.join(recording.pcm for recording in recordings), sample_rate)
-
-
-def to_wav(recording: Recording) -> bytes:
-    """Return `recording` as a WAV file."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(recording.sample_rate)
-        writer.writeframes(recording.pcm)
-    return file.getvalue()
 
 
 def to_flac(recording: Recording) -> bytes:

@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-ELEVENLABS = "elevenlabs"
 LOCAL = "local"
 
 _kept_open: WeakKeyDictionary[asyncio.AbstractEventLoop, Engines] = WeakKeyDictionary()

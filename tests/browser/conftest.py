@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from apps.speech.audio import join, to_wav
-from tests.audio_samples import TRANSCRIPTS, clip, silence
+from apps.speech.audio import join
+from tests.audio_samples import TRANSCRIPTS, clip, silence, to_wav
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [

@@ -9,9 +9,9 @@ import pytest
 
 from apps.conversations.api import HEADER_TEXT_BYTES, header_text
 from apps.conversations.models import Conversation, Turn
-from apps.speech.audio import decode, to_wav
+from apps.speech.audio import decode
 from apps.voices.models import VoiceProfile
-from tests.audio_samples import clip, mp4, silence, webm
+from tests.audio_samples import clip, mp4, silence, to_wav, webm
 from tests.client import LONG_REPLY, NOWHERE, QUESTION, Api, error_of, wait_until
 from tests.conftest import serve
 from tests.factories import make_voice

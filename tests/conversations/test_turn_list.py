@@ -8,9 +8,8 @@ import pytest
 
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.services import MAX_TEXT_CHARACTERS
-from apps.speech.audio import to_wav
 from apps.voices.models import VoiceProfile
-from tests.audio_samples import silence
+from tests.audio_samples import silence, to_wav
 from tests.client import QUESTION, Api, bearer, error_of, turns_path
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from apps.speech import audio
 from apps.speech.base import AudioError, Recording
-from tests.audio_samples import clip, contained, mp4, silence, webm
+from tests.audio_samples import clip, contained, mp4, silence, to_wav, webm
 
 SPEECH = clip("austen-0880.wav")
 SECOND = Recording(SPEECH.pcm[:32_000], SPEECH.sample_rate)
@@ -31,7 +31,7 @@ FILES = {
     "m4a": contained(SPEECH, "ipod", "aac", sample_rate=44_100),
     "m4a, lossless": contained(SPEECH, "ipod", "alac"),
     "ogg": contained(SPEECH, "ogg", "libopus"),
-    "wav": audio.to_wav(SPEECH),
+    "wav": to_wav(SPEECH),
     "wav of floats": contained(SPEECH, "wav", "pcm_f32le", sample_rate=44_100),
     "flac": audio.to_flac(SPEECH),
     "mp3": contained(SPEECH, "mp3", "libmp3lame", sample_rate=44_100),
@@ -327,7 +327,7 @@ def test_it_does_not_search_without_end_for_a_packet_that_holds_sound() -> None:
         pytest.param(FILES["wav"][:30], id="cut in the header"),
         pytest.param(FILES["webm as browsers stream it"].split(b"\x1f\x43\xb6\x75")[0], id="cut behind the header"),
         pytest.param(FILES["mp3"][:60], id="no whole frame"),
-        pytest.param(audio.to_wav(silence(0.05)), id="a twentieth of a second"),
+        pytest.param(to_wav(silence(0.05)), id="a twentieth of a second"),
     ],
 )
 def test_it_refuses_a_file_of_which_next_to_nothing_can_be_read(data: bytes) -> None:
@@ -337,7 +337,7 @@ def test_it_refuses_a_file_of_which_next_to_nothing_can_be_read(data: bytes) -> 
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(audio.to_wav(silence(0)), id="no samples"),
+        pytest.param(to_wav(silence(0)), id="no samples"),
         pytest.param(with_picture("mp4", codec="png", sound=None, attached=True), id="cover picture only"),
     ],
 )
@@ -361,7 +361,7 @@ SECONDS = [
     contained(SECOND, "wav", "pcm_f32le"),
     contained(SECOND, "mp3", "libmp3lame"),
     contained(SECOND, "adts", "aac"),
-    audio.to_wav(SECOND),
+    to_wav(SECOND),
     audio.to_flac(SECOND),
 ]
 
@@ -463,7 +463,7 @@ def test_only_recordings_of_one_sample_rate_can_be_joined(recordings: list[Recor
 
 
 def test_flac_is_smaller_than_wav() -> None:
-    assert len(audio.to_flac(SPEECH)) < 0.7 * len(audio.to_wav(SPEECH))
+    assert len(audio.to_flac(SPEECH)) < 0.7 * len(to_wav(SPEECH))
 
 
 def test_a_flac_of_nothing_is_a_file_without_sound() -> None:

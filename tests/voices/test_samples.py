@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.speech.audio import to_wav
 from apps.speech.base import AudioError, Recording
 from apps.voices.samples import MAX_FILES, check_samples, sample_rules
-from tests.audio_samples import clip, mp4, silence, webm
+from tests.audio_samples import clip, mp4, silence, to_wav, webm
 from tests.client import QUESTION, SAMPLE_SECONDS, SAMPLES
 from voiceclone.errors import UserError
 

@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from django.conf import settings
+from django.core.mail import send_mail
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from apps.accounts.models import ApiToken, User
+from apps.accounts.models import ApiToken, Invitation, User, all_scopes, digest_of
+from voiceclone.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 LAST_USE_PRECISION = timedelta(minutes=1)
+MAX_TOKENS = 50
+INVITATION_LIFETIME = timedelta(days=7)
 
 
-def create_api_token(*, owner: User, name: str, expires_at: datetime | None = None) -> str:
-    """Store a new token for `owner` and return its secret, which can not be shown again."""
+def create_api_token(
+    *, owner: User, name: str, scopes: Collection[str] | None = None, expires_at: datetime | None = None
+) -> str:
+    """Store a new token for `owner` and return its secret, which can not be shown again.
+
+    Without `scopes` it has all of them, without `expires_at` it works until it is revoked.
+    Raises UserError where the owner has MAX_TOKENS already.
+    """
+    if ApiToken.objects.for_user(owner).not_revoked().count() >= MAX_TOKENS:
+        text = _("You have %(count)d tokens, and that is the most. Revoke one that you no longer need.")
+        raise UserError("too_many_tokens", text % {"count": MAX_TOKENS}, status=409)
     secret = ApiToken.new_secret()
-    ApiToken.objects.create(owner=owner, name=name, digest=ApiToken.digest_of(secret), expires_at=expires_at)
+    token = ApiToken.objects.create(
+        owner=owner,
+        name=name,
+        digest=digest_of(secret),
+        scopes=all_scopes() if scopes is None else [scope for scope in all_scopes() if scope in scopes],
+        expires_at=expires_at,
+    )
+    logger.info("API token created", extra={"token": token.pk, "user": owner.pk, "scopes": token.scopes})
     return secret
 
 
 def find_api_token(*, secret: str) -> ApiToken | None:
-    """Return the usable token that `secret` is, with its owner, and note that it was used."""
-    token = ApiToken.objects.usable().select_related("owner").filter(digest=ApiToken.digest_of(secret)).first()
-    if token is not None:
-        _note_use(token)
+    """Return the usable token that `secret` is, with its owner, and note that it was used. One query, no more."""
+    token = ApiToken.objects.with_secret(secret).select_related("owner").first()
+    refusal = token.refusal if token else "unknown"
+    if token is None or refusal:
+        logger.warning("API token refused", extra={"token": token and token.pk, "reason": refusal})
+        return None
+    _note_use(token)
     return token
 
 
@@ -31,3 +61,46 @@ def _note_use(token: ApiToken) -> None:
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at > LAST_USE_PRECISION:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+
+
+def revoke_api_token(*, token: ApiToken) -> None:
+    """Let the token open nothing any more, from the next request on."""
+    if ApiToken.objects.filter(pk=token.pk).not_revoked().update(revoked_at=timezone.now()):
+        logger.info("API token revoked", extra={"token": token.pk, "user": token.owner_id})
+
+
+def invite(*, email: str, invited_by: User | None = None) -> str:
+    """Store an invitation for `email` and return its secret, which can not be shown again."""
+    secret = Invitation.new_secret()
+    invitation = Invitation.objects.create(
+        email=email,
+        digest=digest_of(secret),
+        invited_by=invited_by,
+        expires_at=timezone.now() + INVITATION_LIFETIME,
+    )
+    logger.info("Invitation created", extra={"invitation": invitation.pk, "user": invited_by and invited_by.pk})
+    return secret
+
+
+def mail_invitation(*, email: str, link: str) -> bool:
+    """Send the link of an invitation; False where this site has no mail server, or that refuses the mail."""
+    if not settings.MAIL_IS_DELIVERED:
+        return False
+    subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + _("You are invited")
+    try:
+        send_mail(subject, render_to_string("accounts/email/invitation.txt", {"link": link}), None, [email])
+    except OSError as error:  # SMTPException is one, and so are the network's.
+        logger.warning("An invitation could not be mailed", extra={"reason": type(error).__name__})
+        return False
+    return True
+
+
+def find_invitation(*, secret: str) -> Invitation | None:
+    """Return the invitation that `secret` is, if somebody can still sign up with it."""
+    return Invitation.objects.usable().filter(digest=digest_of(secret)).first()
+
+
+def accept_invitation(*, invitation: Invitation, user: User) -> bool:
+    """Use the invitation up for `user`; False where somebody else was faster or it has expired."""
+    accepted = Invitation.objects.usable().filter(pk=invitation.pk)
+    return bool(accepted.update(accepted_at=timezone.now(), accepted_by=user))

@@ -8,12 +8,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts.models import ApiToken, User
-from apps.accounts.services import create_api_token
+from apps.accounts.models import ApiToken, User, digest_of
+from apps.accounts.services import create_api_token, find_api_token
 from apps.conversations.models import Conversation
 from tests.client import bearer, error_of
 
 if TYPE_CHECKING:
+    from pytest_django import DjangoAssertNumQueries
+
     from apps.voices.models import VoiceProfile
     from tests.client import Page
 
@@ -33,7 +35,7 @@ class TestToken:
     def test_only_its_hash_is_stored(self, alice_token: str) -> None:
         token = ApiToken.objects.get()
         assert alice_token not in str(vars(token))
-        assert token.digest == ApiToken.digest_of(alice_token)
+        assert token.digest == digest_of(alice_token)
 
     @pytest.mark.parametrize("secret", ["", "made-up", "vc_" + "x" * 43, "é\xff"])
     def test_an_unknown_one_is_refused(self, alice_token: str, secret: str) -> None:
@@ -43,7 +45,7 @@ class TestToken:
         assert error_of(response)["code"] == "authentication_failed"
 
     def test_its_hash_opens_nothing(self, alice_token: str) -> None:
-        assert call(ApiToken.digest_of(alice_token)).status_code == 401
+        assert call(digest_of(alice_token)).status_code == 401
 
     def test_it_works_until_it_expires(self, alice: User) -> None:
         now = timezone.now()
@@ -70,6 +72,11 @@ class TestToken:
         ApiToken.objects.update(last_used_at=timezone.now() - timedelta(minutes=2))
         call(alice_token)
         assert last_used() > first  # type: ignore[operator]
+
+    def test_it_costs_one_query(self, alice_token: str, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+        call(alice_token)
+        with django_assert_num_queries(1):
+            assert find_api_token(secret=alice_token)
 
     def test_another_scheme_is_no_token(self, alice: User) -> None:
         response = Client().get(reverse("api:voices"), headers={"Authorization": "Basic YWxpY2U6eA=="})

@@ -6,13 +6,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from tests.accounts.steps import NEW_PASSWORD
 from tests.conftest import PASSWORD
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
     from tests.client import Page
-
-NEW_PASSWORD = "another long password for tests"
 
 
 def change(client: Client, old: str, new: str) -> Page:

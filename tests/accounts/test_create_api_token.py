@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import ApiToken
 from tests.client import bearer
@@ -49,4 +51,25 @@ def test_it_refuses_a_deactivated_user(alice: User) -> None:
     alice.save()
     with pytest.raises(CommandError, match="alice"):
         run("alice")
+    assert not ApiToken.objects.exists()
+
+
+def test_it_may_do_everything_for_ever_without_options(alice: User) -> None:
+    run("alice")
+    token = ApiToken.objects.get()
+    assert (token.scopes, token.expires_at) == (["read", "talk", "voices"], None)
+
+
+def test_options_narrow_it(alice: User) -> None:
+    run("alice", "--scope", "read", "--scope", "talk", "--expires-days", "2")
+    token = ApiToken.objects.get()
+    assert token.scopes == ["read", "talk"]
+    assert token.expires_at
+    assert timedelta(days=1) < token.expires_at - timezone.now() <= timedelta(days=2)
+
+
+@pytest.mark.parametrize("options", [["--scope", "all"], ["--expires-days", "soon"], ["--expires-days", "0"]])
+def test_it_refuses_options_that_make_no_sense(alice: User, options: list[str]) -> None:
+    with pytest.raises(CommandError):
+        run("alice", *options)
     assert not ApiToken.objects.exists()

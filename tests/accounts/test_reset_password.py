@@ -7,14 +7,13 @@ from urllib.parse import urlsplit
 from django.core import mail
 from django.urls import reverse
 
+from tests.accounts.steps import NEW_PASSWORD
 from tests.conftest import PASSWORD
 
 if TYPE_CHECKING:
     from django.test import Client
 
     from apps.accounts.models import User
-
-NEW_PASSWORD = "another long password for tests"
 
 
 def asked_link(client: Client) -> str:

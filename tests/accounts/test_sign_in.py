@@ -3,25 +3,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
+from tests.accounts.steps import is_signed_in, sign_in
 from tests.conftest import PASSWORD
 
 if TYPE_CHECKING:
-    from pytest_django import Settings
-
     from apps.accounts.models import User
-    from tests.client import Page
-
-
-def sign_in(client: Client, login: str, password: str = PASSWORD, **more: str) -> Page:
-    return client.post(reverse("account_login"), {"login": login, "password": password} | more)
-
-
-def is_signed_in(client: Client) -> bool:
-    return client.get(reverse("conversations:talk")).status_code == 200
 
 
 @pytest.mark.parametrize("login", ["alice", "alice@example.org", "Alice@Example.org"])
@@ -71,12 +60,9 @@ def test_a_form_without_the_csrf_token_is_refused(alice: User) -> None:
     assert sign_in(Client(enforce_csrf_checks=True), "alice").status_code == 403
 
 
-def test_guessing_is_stopped(client: Client, alice: User, settings: Settings) -> None:
-    settings.ACCOUNT_RATE_LIMITS = {}  # allauth's own limits, which LIMITS=off lifts.
-    cache.clear()
-    for number in range(10):
-        sign_in(client, "alice", f"guess number {number}")
-    assert sign_in(client, "alice").context["form"].errors
+@pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/admin/accounts/user/"])
+def test_the_admin_has_no_door_of_its_own(client: Client, alice: User, path: str) -> None:
+    page = client.get(path, follow=True)
+    assert page.redirect_chain[-1][0].startswith(reverse("account_login"))
+    client.post("/admin/login/", {"username": "alice", "password": PASSWORD})
     assert not is_signed_in(client)
-    cache.clear()
-    assert sign_in(client, "alice").status_code == 302

@@ -6,21 +6,14 @@ import pytest
 from django.urls import reverse
 
 from apps.accounts.models import User
+from tests.accounts.steps import sign_up
 from tests.conftest import PASSWORD
 
 if TYPE_CHECKING:
     from django.test import Client
 
-    from tests.client import Page
 
 pytestmark = pytest.mark.django_db
-
-
-def sign_up(client: Client, **changes: str) -> Page:
-    form = {"username": "carol", "email": "carol@example.org", "password1": PASSWORD, "password2": PASSWORD}
-    if "password" in changes:
-        form["password1"] = form["password2"] = changes.pop("password")
-    return client.post(reverse("account_signup"), form | changes)
 
 
 def test_it_shows_a_form(client: Client) -> None:

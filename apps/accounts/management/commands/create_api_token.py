@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
-from apps.accounts.models import User
+from apps.accounts.models import Scope, User
 from apps.accounts.services import create_api_token
+from voiceclone.errors import UserError
+
+MAX_DAYS = 3650
 
 
 class Command(BaseCommand):
@@ -15,10 +20,40 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
         parser.add_argument("--name", default="command line", help="what the token is for (default: %(default)s)")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            dest="scopes",
+            choices=Scope.values,
+            help="what the token may be used for; may be given several times (default: everything)",
+        )
+        parser.add_argument(
+            "--expires-days", type=_days, metavar="DAYS", help="after how many days it ends (default: never)"
+        )
 
-    def handle(self, *_args: Any, username: str, name: str, **_options: Any) -> None:
+    def handle(
+        self,
+        *_args: Any,
+        username: str,
+        name: str,
+        scopes: list[str] | None,
+        expires_days: int | None,
+        **_options: Any,
+    ) -> None:
         owner = User.objects.filter(username=username, is_active=True).first()
         if owner is None:
             message = f"There is no active user named {username}."
             raise CommandError(message)
-        self.stdout.write(create_api_token(owner=owner, name=name))
+        expires_at = timezone.now() + timedelta(days=expires_days) if expires_days else None
+        try:
+            secret = create_api_token(owner=owner, name=name, scopes=scopes, expires_at=expires_at)
+        except UserError as error:
+            raise CommandError(error.message) from error
+        self.stdout.write(secret)
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= MAX_DAYS:
+        raise ValueError
+    return days

@@ -1,0 +1,134 @@
+"""How often passwords may be tried, so that guessing is hopeless and the owner of an account feels nothing of it.
+
+A browser in which somebody has signed in once carries a signed cookie for that account (OWASP's "device cookie"). Its
+attempts are counted by themselves, so that whatever strangers do to the account, its owner gets in. Attempts from all
+other browsers are counted by address and account, by address, and by account, against guessing from many addresses.
+Who is stopped by the last on a new device still gets in by resetting the password.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import secrets
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+
+from apps.accounts.models import User, digest_of
+
+logger = logging.getLogger(__name__)
+
+COOKIE_SALT = "apps.accounts.known_browser"
+COOKIE_SECONDS = 400 * 24 * 3600  # Longer than browsers keep any cookie.
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `attempts` in the `seconds` that begin with the first."""
+
+    name: str
+    attempts: int
+    seconds: int
+
+    def take(self, subject: str) -> int:
+        """Count an attempt and return how many seconds to wait before the next, 0 where it may be made at once."""
+        now = int(time.time())
+        end: int = cache.get_or_set(self._end_key(subject), now + self.seconds, self.seconds) or now
+        counter = self._counter_key(subject, end)
+        cache.add(counter, 0, 2 * self.seconds)
+        return 0 if cache.incr(counter) <= self.attempts else max(end - now, 1)
+
+    def give_back(self, subject: str) -> None:
+        """Uncount an attempt, because it succeeded."""
+        counter = self._counter_key(subject, cache.get(self._end_key(subject)))
+        if cache.get(counter):
+            cache.decr(counter)
+
+    def _end_key(self, subject: str) -> str:
+        return f"sign-in:{self.name}:{digest_of(subject)}".replace(" ", "-")
+
+    def _counter_key(self, subject: str, end: int | None) -> str:
+        return f"{self._end_key(subject)}:{end}"
+
+
+KNOWN_BROWSER = Limit("known browser", 10, 15 * 60)
+ADDRESS_AND_ACCOUNT = Limit("address and account", 10, 15 * 60)
+ADDRESS = Limit("address", 100, 3600)
+ACCOUNT = Limit("account", 100, 3600)
+
+
+class Attempt:
+    """One try of a password. It counts from the beginning, so that many at once are not let through together."""
+
+    def __init__(self, request: HttpRequest, login: str, address: str) -> None:
+        account = _account_named(login)
+        browser = _known_browser(request, account) if account else None
+        # Counted by the account and not by what was typed: it can be named by user name and by address.
+        name = f"user {account.pk}" if account else f"login {login.casefold()}"
+        if browser:
+            self._counters = [(KNOWN_BROWSER, browser)]
+        else:
+            network = _network(address)
+            self._counters = [(ADDRESS_AND_ACCOUNT, f"{network} {name}"), (ADDRESS, network), (ACCOUNT, name)]
+
+    def count(self) -> int:
+        """Count the attempt and return how many seconds to wait instead of making it; 0: go on."""
+        for number, (limit, subject) in enumerate(self._counters):
+            wait = limit.take(subject)
+            if wait:
+                logger.warning("Sign-in stopped", extra={"limit": limit.name})
+                # An attempt that is stopped for its address must not use up what others may try.
+                self._counters = self._counters[:number]
+                self.forget()
+                return wait
+        return 0
+
+    def forget(self) -> None:
+        """Uncount the attempt: it succeeded, or was not made."""
+        for limit, subject in self._counters:
+            limit.give_back(subject)
+
+
+def begin_attempt(request: HttpRequest, *, login: str, address: str) -> tuple[Attempt | None, int]:
+    """Count an attempt to sign in as `login`; return it, and the seconds to wait where it must not be made."""
+    if not settings.LIMITS:
+        return None, 0
+    attempt = Attempt(request, login, address)
+    return attempt, attempt.count()
+
+
+def remember_browser(request: HttpRequest, response: HttpResponse, user: User) -> None:
+    """Let this browser sign in as `user` again, whatever strangers try from elsewhere."""
+    response.set_signed_cookie(
+        _cookie_name(user),
+        _known_browser(request, user) or secrets.token_urlsafe(16),
+        salt=COOKIE_SALT,
+        max_age=COOKIE_SECONDS,
+        path="/accounts/",
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _known_browser(request: HttpRequest, user: User) -> str | None:
+    return request.get_signed_cookie(_cookie_name(user), default=None, salt=COOKIE_SALT, max_age=COOKIE_SECONDS)
+
+
+def _cookie_name(user: User) -> str:
+    return f"known_browser_{user.pk}"
+
+
+def _account_named(login: str) -> User | None:
+    return User.objects.filter(Q(username__iexact=login) | Q(email__iexact=login)).order_by("pk").first()
+
+
+def _network(address: str) -> str:
+    """Return whom an address stands for: of IPv6, everyone has a whole /64."""
+    version = ipaddress.ip_address(address).version
+    return str(ipaddress.ip_network(f"{address}/{32 if version == 4 else 64}", strict=False))

@@ -1,0 +1,21 @@
+from django.urls import path
+
+from apps.accounts import usage_views, views, webhook_views
+
+app_name = "accounts"
+urlpatterns = [
+    path("profile/", views.profile, name="profile"),
+    path("tokens/", views.TokenList.as_view(), name="tokens"),
+    path("tokens/<int:token_pk>/revoke/", views.revoke_token, name="revoke-token"),
+    path("usage/", usage_views.usage_page, name="usage"),
+    path("webhooks/", webhook_views.WebhookList.as_view(), name="webhooks"),
+    path("webhooks/<uuid:webhook_pk>/", webhook_views.WebhookDetail.as_view(), name="webhook"),
+    path("webhooks/<uuid:webhook_pk>/switch/", webhook_views.switch_webhook, name="switch-webhook"),
+    path("webhooks/<uuid:webhook_pk>/delete/", webhook_views.delete_webhook, name="delete-webhook"),
+    path(
+        "webhooks/<uuid:webhook_pk>/deliveries/<uuid:delivery_pk>/redeliver/",
+        webhook_views.redeliver,
+        name="redeliver",
+    ),
+    path("invitation/<str:secret>/", views.invitation, name="invitation"),
+]

@@ -1,0 +1,130 @@
+"""What a person does with an account: sign up, confirm the address, add a second factor, make a token."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import requests
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from axe_playwright_python.sync_playwright import Axe
+from django.core import mail
+from playwright.sync_api import Page, expect
+
+from apps.accounts.models import User
+from tests.accounts.steps import code_of
+from tests.browser.steps import sign_up
+from tests.client import bearer
+from tests.conftest import PASSWORD, Server
+
+ACCOUNT_PAGES = ["profile/", "email/", "password/change/", "2fa/", "sessions/", "tokens/"]
+
+
+def confirm_address(page: Page) -> None:
+    """Follow the link in the last mail."""
+    link = re.search(r"http\S+/confirm-email/\S+", str(mail.outbox[-1].body))
+    assert link
+    page.goto(link[0])
+    page.get_by_role("button", name="Yes, confirm it").click()
+    page.wait_for_url("**/talk/")
+
+
+def enter_password(page: Page) -> None:
+    expect(page.get_by_role("heading", name="Is it you?")).to_be_visible()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Go on").click()
+
+
+def open_account_page(page: Page, name: str) -> None:
+    page.get_by_role("navigation", name="Account").get_by_role("link", name=name).click()
+
+
+def switch_second_factor_on(page: Page) -> str:
+    """Set the authenticator app up and return its secret."""
+    open_account_page(page, "Two-factor sign-in")
+    page.get_by_role("link", name="Set up").click()
+    enter_password(page)
+    expect(page.get_by_role("img", name="QR code")).to_be_visible()
+    secret = page.locator("#secret").inner_text()
+    page.get_by_label("Authenticator code").fill(code_of(secret))
+    page.get_by_role("button", name="Switch on").click()
+    expect(page.locator("#codes li")).to_have_count(10)
+    return secret
+
+
+def sign_in_with_code(page: Page, server: Server, secret: str) -> None:
+    page.goto(f"{server.url}/accounts/login/")
+    page.get_by_label("Username or email").fill("carol")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_label("Code").fill(code_of(secret))
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/talk/")
+
+
+def create_token(page: Page) -> str:
+    """Make a token and return its secret, as the page shows it."""
+    open_account_page(page, "API tokens")
+    page.get_by_label("Name").fill("Kitchen speaker")
+    page.get_by_role("button", name="Create the token").click()
+    return page.locator("#token").inner_text()
+
+
+def test_a_person_signs_up_confirms_adds_a_second_factor_and_makes_a_token(page: Page, server: Server) -> None:
+    sign_up(page, server.url)
+    confirm_address(page)
+    assert EmailAddress.objects.get().verified
+
+    page.locator("summary").filter(has_text="carol").click()
+    page.get_by_role("link", name="Account", exact=True).click()
+    secret = switch_second_factor_on(page)
+    assert Authenticator.objects.filter(user=User.objects.get(), type="totp").exists()
+    page.context.clear_cookies()
+    sign_in_with_code(page, server, secret)
+
+    page.goto(f"{server.url}/accounts/profile/")
+    token = create_token(page)
+    assert requests.get(f"{server.url}/api/v1/voices", headers=bearer(token), timeout=10).status_code == 200
+    page.goto(f"{server.url}/accounts/tokens/")
+    expect(page.get_by_role("heading", name="Kitchen speaker")).to_be_visible()
+    expect(page.get_by_text(token)).to_have_count(0)
+
+
+def test_the_token_is_copied_by_a_button(page: Page, server: Server) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    sign_up(page, server.url)
+    page.goto(f"{server.url}/accounts/profile/")
+    token = create_token(page)
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    page.goto(f"{server.url}/accounts/tokens/")
+    page.get_by_label("Name").focus()
+    page.keyboard.press("Control+V")
+    expect(page.get_by_label("Name")).to_have_value(token)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_account_pages_have_no_barrier_and_fit_a_telephone(page: Page, server: Server, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal
+    page.set_viewport_size({"width": 360, "height": 800})
+    sign_up(page, server.url)
+    confirm_address(page)
+    page.goto(f"{server.url}/accounts/profile/")
+    switch_second_factor_on(page)
+    assert_usable(page)
+    create_token(page)
+    assert_usable(page)
+    for path in ACCOUNT_PAGES:
+        page.goto(f"{server.url}/accounts/{path}")
+        assert_usable(page)
+    page.context.clear_cookies()
+    for path in ("accounts/confirm-email/", "accounts/inactive/", "accounts/password/reset/done/"):
+        page.goto(f"{server.url}/{path}")
+        assert_usable(page)
+
+
+def assert_usable(page: Page) -> None:
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url

@@ -7,7 +7,7 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 REQUIREMENTS := constraints.txt requirements.txt requirements-local.txt
 
-.PHONY: run install test check bench format lock models
+.PHONY: run install test check bench format lock models screenshots
 
 run: install .env
 	@echo "› Bringing the database up to date"
@@ -16,7 +16,7 @@ run: install .env
 	@$(MANAGE) collectstatic --no-input --verbosity 0
 	@$(MANAGE) fetch_models --if-used
 	@echo "› Serving on http://$(HOST):$(PORT) (stop with Ctrl+C)"
-	@exec $(BIN)/uvicorn voiceclone.asgi:application --host $(HOST) --port $(PORT) --log-level warning \
+	@exec $(BIN)/python -m voiceclone.run --host $(HOST) --port $(PORT) --log-level warning \
 		--timeout-graceful-shutdown 10
 
 install: .venv/installed
@@ -34,6 +34,10 @@ check: .venv/installed-dev
 	DJANGO_SETTINGS_MODULE=tests.settings $(MANAGE) makemigrations --check --dry-run
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') SECURE_SSL_REDIRECT=on \
 		ALLOWED_HOSTS=voice.example.org $(MANAGE) check --deploy --fail-level WARNING
+
+# Pictures of every page, on a telephone and a screen, light and dark, in var/screenshots.
+screenshots: .venv/installed-dev
+	$(BIN)/pytest tests/browser/screenshots.py
 
 bench: .venv/installed-dev
 	$(BIN)/python -m bench

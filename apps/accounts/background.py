@@ -1,0 +1,63 @@
+"""Keeps the queue of background work in order: what a dead worker left behind is done again, what is old goes."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django_tasks import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
+
+from apps.accounts.idempotency import forget_old_keys
+from apps.accounts.models import WebhookDelivery
+
+logger = logging.getLogger(__name__)
+
+# No task takes longer: what still runs after that has lost its worker.
+LEASE = timedelta(minutes=10)
+MAX_STARTS = 5
+KEPT_TASKS = timedelta(days=14)
+KEPT_DELIVERIES = timedelta(days=30)
+# How a task ends whose worker was stopped a second time.
+_STOPPED = Q(status=TaskResultStatus.FAILED, exception_class_path="builtins.SystemExit")
+
+
+def run_abandoned_again() -> int:
+    """Queue what a worker began and did not end, and return how much that was.
+
+    What has taken its worker down MAX_STARTS times is given up, and stays in the admin as failed.
+    """
+    lost = Q(status=TaskResultStatus.RUNNING, started_at__lt=timezone.now() - LEASE)
+    count = 0
+    for task in DBTaskResult.objects.filter(lost | _STOPPED):
+        begun = DBTaskResult.objects.filter(pk=task.pk, status=task.status, started_at=task.started_at)
+        if len(task.worker_ids) < MAX_STARTS:
+            count += _queue(begun)
+        elif task.status == TaskResultStatus.RUNNING:
+            given_up = {"status": TaskResultStatus.FAILED, "finished_at": timezone.now()}
+            begun.update(**given_up, traceback=f"It was begun {MAX_STARTS} times and never ended.")
+    if count:
+        logger.warning("Background work was left behind and is done again", extra={"tasks": count})
+    return count
+
+
+def run_again(tasks: QuerySet[DBTaskResult[..., Any]]) -> int:
+    """Queue those of `tasks` that failed, with all their starts anew, and return how many they are."""
+    return _queue(tasks.filter(status=TaskResultStatus.FAILED), worker_ids=[])
+
+
+def _queue(tasks: QuerySet[DBTaskResult[..., Any]], **values: Any) -> int:
+    blank = {"status": TaskResultStatus.READY, "exception_class_path": "", "traceback": "", "finished_at": None}
+    return tasks.update(**blank | values)
+
+
+def delete_old() -> None:
+    """Delete what is over for long: tasks that succeeded, the log of deliveries, kept answers. Failed tasks stay."""
+    now = timezone.now()
+    DBTaskResult.objects.successful().filter(finished_at__lt=now - KEPT_TASKS).delete()
+    over = WebhookDelivery.objects.exclude(status=WebhookDelivery.Status.PENDING)
+    over.filter(created_at__lt=now - KEPT_DELIVERIES).delete()
+    forget_old_keys()

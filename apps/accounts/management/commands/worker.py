@@ -1,0 +1,61 @@
+"""`manage.py worker`: does the background work, beside the web server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from threading import Event, Thread
+from typing import Any
+
+from django.db import DatabaseError, connection
+from django_tasks_db.management.commands.db_worker import Command as WorkerCommand
+
+from apps.accounts.background import delete_old, run_abandoned_again
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2
+TIDY_SECONDS = 60
+
+
+class Command(WorkerCommand):
+    """The worker of django-tasks, which also keeps its queue in order and ends with the process that started it."""
+
+    help = "Do background work, such as sending webhooks, until stopped."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        over = Event()
+        watch = Thread(target=_watch, args=[over], daemon=True)
+        watch.start()
+        try:
+            super().handle(**options)
+        finally:
+            over.set()
+            watch.join()
+
+
+def _watch(over: Event) -> None:
+    parent = os.getppid()
+    looks = 0
+    try:
+        while True:
+            if looks % (TIDY_SECONDS // LOOK_SECONDS) == 0:
+                _tidy()
+            if os.getppid() != parent:
+                # Who had started this was killed, and could not end it.
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            looks += 1
+            if over.wait(LOOK_SECONDS):
+                return
+    finally:
+        connection.close()
+
+
+def _tidy() -> None:
+    try:
+        run_abandoned_again()
+        delete_old()
+    except DatabaseError:
+        logger.exception("The queue of background work could not be kept in order")

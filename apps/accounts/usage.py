@@ -1,0 +1,274 @@
+"""What people use of the engines, and how much of it they may.
+
+A request reserves what it may use before any engine works, in one statement, so that many at once do not get past a
+limit together. When it is over, `settle` puts what it really used in place of that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Self
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Case, F, Value, When
+from django.db.models.expressions import Combinable
+from django.utils import timezone
+from django.utils.timesince import timeuntil
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.accounts.models import UsageDay, UsageRecord
+from apps.speech.registry import LOCAL
+from voiceclone.errors import UserError
+
+LIMIT_REACHED = "limit_reached"
+CHARACTERS_PER_TOKEN = 4  # What the engines count is not told by all of them.
+BUSY_RETRY_SECONDS = 5
+DAY_SECONDS = 24 * 3600
+NO_LIMIT = 2**62
+# Longer than any request runs: what still counts as running after that was ended by the end of its process.
+LONGEST_REQUEST = timedelta(minutes=10)
+
+_AT_MIDNIGHT = gettext_lazy("You can go on in %(wait)s, at midnight UTC.")
+_REFUSALS = {
+    "requests": gettext_lazy("You have made the %(limit)d requests that one person may make in a day."),
+    "seconds": gettext_lazy("You have spoken the %(limit)d seconds that one person is listened to in a day."),
+    "characters": gettext_lazy("You have heard the %(limit)d characters that are spoken to one person in a day."),
+}
+
+# One statement, so that it is exact however many run at once. Whoever is below a limit may go on, and reserves.
+_RESERVE = """
+INSERT INTO accounts_usageday AS today (
+    owner_id, day, requests, running, last_request_at, heard_ms, spoken_characters,
+    tokens_read, tokens_written, cost_micros
+) VALUES (%(owner)s, %(day)s, 1, 1, %(now)s, %(heard_ms)s, %(characters)s, 0, 0, 0)
+ON CONFLICT (owner_id, day) DO UPDATE SET
+    requests = today.requests + 1,
+    running = CASE WHEN today.last_request_at < %(long_ago)s THEN 1 ELSE today.running + 1 END,
+    last_request_at = %(now)s,
+    heard_ms = today.heard_ms + %(heard_ms)s,
+    spoken_characters = today.spoken_characters + %(characters)s
+WHERE today.requests < %(max_requests)s
+    AND today.heard_ms < %(max_heard_ms)s
+    AND today.spoken_characters < %(max_characters)s
+    AND (today.running < %(max_running)s OR today.last_request_at < %(long_ago)s)
+RETURNING requests, heard_ms, spoken_characters
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a request may use: it counts until the request is settled. `headers` tell what is left."""
+
+    owner_id: int
+    day: date
+    heard_ms: int = 0
+    spoken_characters: int = 0
+    is_counted: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_nothing(cls, owner_id: int) -> Self:
+        """Return what stands in for a reservation where nothing is limited."""
+        return cls(owner_id, timezone.now().astimezone(UTC).date())
+
+
+@dataclass(slots=True)
+class Used:
+    """What a request uses, added up while it runs. `reference` is the turn or voice that it is for."""
+
+    reference: UUID | None = None
+    heard_ms: int = 0
+    spoken_characters: int = 0
+    tokens_read: int = 0
+    tokens_written: int = 0
+    cost: float = 0.0
+
+    def hear(self, seconds: float, *, engine: str) -> None:
+        self.heard_ms += round(seconds * 1000)
+        self._pay("heard_minute", seconds / 60, engine)
+
+    def read(self, characters: int, *, engine: str) -> None:
+        tokens = math.ceil(characters / CHARACTERS_PER_TOKEN)
+        self.tokens_read += tokens
+        self._pay("million_tokens_read", tokens / 1_000_000, engine)
+
+    def write(self, characters: int, *, engine: str) -> None:
+        tokens = math.ceil(characters / CHARACTERS_PER_TOKEN)
+        self.tokens_written += tokens
+        self._pay("million_tokens_written", tokens / 1_000_000, engine)
+
+    def speak(self, characters: int, *, engine: str) -> None:
+        self.spoken_characters += characters
+        self._pay("thousand_characters_spoken", characters / 1000, engine)
+
+    def _pay(self, price: str, quantity: float, engine: str) -> None:
+        if engine != LOCAL:
+            self.cost += settings.PRICES[price] * quantity
+
+
+def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -> Reservation:
+    """Count a request and what it may use; raise UserError (429, `limit_reached`) where a limit is reached."""
+    if not settings.LIMITS:
+        return Reservation.of_nothing(owner_id)
+    now = timezone.now()
+    day = now.astimezone(UTC).date()
+    heard_ms = round(heard_seconds * 1000)
+    values = {
+        "owner": owner_id,
+        "day": connection.ops.adapt_datefield_value(day),
+        "now": connection.ops.adapt_datetimefield_value(now),
+        "long_ago": connection.ops.adapt_datetimefield_value(now - LONGEST_REQUEST),
+        "heard_ms": heard_ms,
+        "characters": characters,
+        "max_requests": settings.LIMIT_REQUESTS_PER_DAY or NO_LIMIT,
+        "max_heard_ms": settings.LIMIT_HEARD_SECONDS_PER_DAY * 1000 or NO_LIMIT,
+        "max_characters": settings.LIMIT_SPOKEN_CHARACTERS_PER_DAY or NO_LIMIT,
+        "max_running": settings.LIMIT_CONCURRENT_REQUESTS or NO_LIMIT,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_RESERVE, values)
+        counts = cursor.fetchall()
+    if not counts:
+        raise _refusal(UsageDay.objects.get(owner_id=owner_id, day=day), now)
+    headers = limit_headers(*counts[0], now=now)
+    return Reservation(owner_id, day, heard_ms, characters, is_counted=True, headers=headers)
+
+
+def settle(reservation: Reservation, *, kind: UsageRecord.Kind, used: Used) -> None:
+    """Record what a request used, in place of what it had reserved."""
+    counts = {
+        "tokens_read": used.tokens_read,
+        "tokens_written": used.tokens_written,
+        "cost_micros": round(used.cost * 1_000_000),
+    }
+    with transaction.atomic():
+        UsageRecord.objects.create(
+            owner_id=reservation.owner_id,
+            kind=kind,
+            reference=used.reference,
+            heard_ms=used.heard_ms,
+            spoken_characters=used.spoken_characters,
+            **counts,
+        )
+        _add(
+            reservation,
+            heard_ms=used.heard_ms - reservation.heard_ms,
+            spoken_characters=used.spoken_characters - reservation.spoken_characters,
+            requests=0 if reservation.is_counted else 1,
+            **counts,
+        )
+
+
+def release(reservation: Reservation) -> None:
+    """Take a reservation back whose request was not made after all."""
+    if reservation.is_counted:
+        _add(
+            reservation,
+            heard_ms=-reservation.heard_ms,
+            spoken_characters=-reservation.spoken_characters,
+            requests=-1,
+        )
+
+
+def _add(reservation: Reservation, **changes: int) -> None:
+    """Add `changes` to the sums of the day on which the request was counted; it no longer runs."""
+    if not reservation.is_counted:
+        UsageDay.objects.get_or_create(owner_id=reservation.owner_id, day=reservation.day)
+    expressions: dict[str, Combinable] = {name: F(name) + change for name, change in changes.items()}
+    if reservation.is_counted:
+        expressions["running"] = Case(When(running__gt=0, then=F("running") - 1), default=Value(0))
+    UsageDay.objects.filter(owner_id=reservation.owner_id, day=reservation.day).update(**expressions)
+
+
+@contextmanager
+def metered(
+    *,
+    owner_id: int,
+    kind: UsageRecord.Kind,
+    heard_seconds: float = 0.0,
+    characters: int = 0,
+) -> Iterator[Used]:
+    """Reserve before the block and settle behind it, however it ends; the block adds to what it is given.
+
+    Raises UserError where a limit is reached: no engine may be called before.
+    """
+    reservation = reserve(owner_id=owner_id, heard_seconds=heard_seconds, characters=characters)
+    used = Used()
+    try:
+        yield used
+    finally:
+        settle(reservation, kind=kind, used=used)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A limit of a day and what of it is used."""
+
+    name: str
+    limit: int
+    used: int
+
+    @property
+    def left(self) -> int:
+        return max(self.limit - self.used, 0)
+
+
+def allowances(requests: int, heard_ms: int, spoken_characters: int) -> list[Allowance]:
+    """Return the limits of a day that are set, with what is used of them."""
+    if not settings.LIMITS:
+        return []
+    all_limits = [
+        Allowance("requests", settings.LIMIT_REQUESTS_PER_DAY, requests),
+        Allowance("seconds", settings.LIMIT_HEARD_SECONDS_PER_DAY, heard_ms // 1000),
+        Allowance("characters", settings.LIMIT_SPOKEN_CHARACTERS_PER_DAY, spoken_characters),
+    ]
+    return [allowance for allowance in all_limits if allowance.limit]
+
+
+def limit_headers(requests: int, heard_ms: int, spoken_characters: int, *, now: datetime) -> dict[str, str]:
+    """Return the headers of draft-ietf-httpapi-ratelimit-headers-10 for what is used of a day's limits."""
+    limits = allowances(requests, heard_ms, spoken_characters)
+    if not limits:
+        return {}
+    seconds = math.ceil((midnight_after(now) - now).total_seconds())
+    return {
+        "RateLimit-Policy": ", ".join(f'"{limit.name}";q={limit.limit};w={DAY_SECONDS}' for limit in limits),
+        "RateLimit": ", ".join(f'"{limit.name}";r={limit.left};t={seconds}' for limit in limits),
+    }
+
+
+def midnight_after(now: datetime) -> datetime:
+    """Return when the day of UTC that `now` lies in is over."""
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today + timedelta(days=1)
+
+
+def _refusal(today: UsageDay, now: datetime) -> UserError:
+    counts = (today.requests, today.heard_ms, today.spoken_characters)
+    headers = limit_headers(*counts, now=now)
+    reached = next((limit for limit in allowances(*counts) if not limit.left), None)
+    if reached is None:
+        busy = _("You have %(limit)d requests running, and that is the most at once. Wait until one of them is over.")
+        message = busy % {"limit": settings.LIMIT_CONCURRENT_REQUESTS}
+        retry_after = BUSY_RETRY_SECONDS
+    else:
+        midnight = midnight_after(now)
+        wait = timeuntil(midnight, now).replace("\xa0", " ")
+        message = f"{_REFUSALS[reached.name]} {_AT_MIDNIGHT}" % {"limit": reached.limit, "wait": wait}
+        retry_after = math.ceil((midnight - now).total_seconds())
+    return UserError(LIMIT_REACHED, message, status=429, headers={**headers, "Retry-After": str(retry_after)})
+
+
+def days_of(*, owner_id: int, count: int) -> list[UsageDay]:
+    """Return the owner's latest `count` days, oldest first and today last, with empty ones where nothing was used."""
+    today = timezone.now().astimezone(UTC).date()
+    days = [today - timedelta(days=ago) for ago in reversed(range(count))]
+    stored = {row.day: row for row in UsageDay.objects.filter(owner_id=owner_id, day__gte=days[0])}
+    return [stored.get(day) or UsageDay(owner_id=owner_id, day=day) for day in days]

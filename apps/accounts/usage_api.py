@@ -1,0 +1,86 @@
+"""What the caller used, for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts import usage
+from apps.accounts.authentication import signed_in_user
+from apps.accounts.models import OwnedQuerySet, UsageDay, UsageRecord
+
+DAYS = 30
+
+
+class UsageFields(serializers.Serializer[Any]):
+    """What was used. Tokens are estimated from characters, and the cost from the site's list of prices."""
+
+    heard_seconds = serializers.FloatField()
+    spoken_characters = serializers.IntegerField()
+    tokens_read = serializers.IntegerField()
+    tokens_written = serializers.IntegerField()
+    cost_usd = serializers.FloatField(source="cost_dollars")
+
+
+class UsageDaySerializer(UsageFields):
+    day = serializers.DateField()
+    requests = serializers.IntegerField()
+
+
+class UsageRecordSerializer(UsageFields):
+    kind = serializers.CharField()
+    reference = serializers.UUIDField()
+    created_at = serializers.DateTimeField()
+
+
+class UsageSummary(APIView):
+    """What the caller used in the last 30 days (UTC), day by day, and what is left of today's limits."""
+
+    class Output(serializers.Serializer[Any]):
+        class LimitSerializer(serializers.Serializer[Any]):
+            name = serializers.CharField()
+            limit = serializers.IntegerField()
+            used = serializers.IntegerField()
+            left = serializers.IntegerField()
+
+        today = UsageDaySerializer()
+        limits = LimitSerializer(many=True)
+        resets_at = serializers.DateTimeField()
+        days = UsageDaySerializer(many=True)
+
+    def get(self, request: Request) -> Response:
+        days = usage.days_of(owner_id=signed_in_user(request).pk, count=DAYS)
+        now = timezone.now()
+        counts = _counts(days[-1])
+        summary = {
+            "today": days[-1],
+            "limits": usage.allowances(*counts),
+            "resets_at": usage.midnight_after(now),
+            "days": days,
+        }
+        return Response(self.Output(summary).data, headers=usage.limit_headers(*counts, now=now))
+
+
+def _counts(day: UsageDay) -> tuple[int, int, int]:
+    return day.requests, day.heard_ms, day.spoken_characters
+
+
+class UsageRecordList(ListAPIView[UsageRecord]):
+    """List what each request used; `?reference=` finds those of one turn or voice."""
+
+    serializer_class = UsageRecordSerializer
+
+    class Query(serializers.Serializer[Any]):
+        reference = serializers.UUIDField(required=False)
+
+    def get_queryset(self) -> OwnedQuerySet[UsageRecord]:
+        query = self.Query(data=self.request.query_params)
+        query.is_valid(raise_exception=True)
+        records = UsageRecord.objects.for_user(self.request.user)
+        return records.filter(**query.validated_data)

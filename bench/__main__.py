@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import math
 import sys
 import time
@@ -24,7 +25,7 @@ QUESTION = (processes.PROJECT_DIR / "tests/data/speech/austen-0930.wav").read_by
 SPREAD_SECONDS = 8
 SETTLING_SECONDS = 0.5
 SERIAL_CONVERSATIONS = 3
-MEMORY_CONVERSATIONS = 20
+MEMORY_CONVERSATIONS = 10
 MEMORY_WARM_UP_TURNS = 100
 
 
@@ -72,6 +73,7 @@ def _say(text: str) -> None:
 def _sign_up(count: int, providers: processes.Server) -> list[Person]:
     """Make the database and `count` people in it."""
     django.setup()
+    logging.getLogger("apps").setLevel(logging.WARNING)  # Not a line for each token.
     from apps.accounts.models import User
     from apps.accounts.services import create_api_token
     from tests.factories import make_voice

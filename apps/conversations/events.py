@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
 from django.http import StreamingHttpResponse
 
+from apps.conversations import services
 from apps.conversations.models import Turn
 from apps.conversations.turn import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting, run_turn
 from apps.speech.base import Recording
@@ -25,6 +27,33 @@ def stream_response(turn: Turn, recording: Recording | None) -> StreamingHttpRes
     response["X-Accel-Buffering"] = "no"  # nginx would collect the events otherwise
     response["X-AI-Generated"] = "true"
     return response
+
+
+def stored_response(turn: Turn) -> StreamingHttpResponse:
+    """Answer with the events of a turn that is over, told from what was stored of it."""
+    response = StreamingHttpResponse(_stored_lines(turn), content_type="text/event-stream")
+    response["Cache-Control"] = "no-store"
+    response["X-AI-Generated"] = "true"
+    return response
+
+
+async def _stored_lines(turn: Turn) -> AsyncIterator[bytes]:
+    for event in await asyncio.to_thread(lambda: list(_stored_events(turn))):
+        yield _line(event, str(turn.pk))
+
+
+def _stored_events(turn: Turn) -> Iterator[TurnEvent]:
+    if turn.transcript:
+        yield Heard(turn.transcript, turn.language)
+    if turn.reply:
+        yield Said(turn.reply)
+    if turn.answer:
+        recording = services.stored_recording(turn.answer)
+        yield Spoken(0, turn.spoken_text or turn.reply, recording.pcm, recording.sample_rate)
+    if turn.error:
+        yield Failed(**turn.error)
+    else:
+        yield Done(turn.remembered_reply, turn.timings)
 
 
 async def _lines(turn: Turn, recording: Recording | None) -> AsyncIterator[bytes]:

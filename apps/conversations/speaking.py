@@ -35,6 +35,10 @@ class RunAhead(Generic[Item]):
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
+    def cancel(self) -> None:
+        """Have the generator closed soon; from any thread."""
+        self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
 
 async def made_ahead(
     pieces: AsyncGenerator[str, None],

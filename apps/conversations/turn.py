@@ -11,11 +11,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.text import Truncator
 
+from apps.accounts import usage, webhooks
+from apps.accounts.models import UsageRecord, WebhookEvent
 from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.prompts import build_messages
 from apps.conversations.sentences import SpeechChunker
@@ -30,6 +34,7 @@ logger = logging.getLogger(__name__)
 QUESTION_SAMPLE_RATE = 16_000
 TITLE_CHARACTERS = 60
 STOP_CHECK_SECONDS = 1
+HEAD_START_SECONDS = 0.02
 WAITING_SECONDS = 10
 CHARACTERS_PER_SECOND = 15  # of English speech, for the part of a piece that has not come yet
 RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
@@ -107,6 +112,7 @@ async def run_turn(
             task.cancel()
         await asyncio.gather(watch, work, return_exceptions=True)
         await run.interrupt_unless_over()
+        await run.settle()
     if turn.status == Turn.Status.INTERRUPTED:
         yield Done(turn.spoken_text, turn.timings)
 
@@ -146,6 +152,7 @@ class _TurnRun:
     spoken: list[_SpokenPiece] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     speaking_since: float = 0.0
+    used: usage.Used = field(default_factory=usage.Used)
 
     async def work(self) -> None:
         try:
@@ -178,10 +185,27 @@ class _TurnRun:
             **await self._sound(heard_seconds),
         )
 
+    async def settle(self) -> None:
+        """Record what the turn used, and tell the owner's webhooks that it is over."""
+        try:
+            await sync_to_async(self._settle)()
+        except DatabaseError:  # What was said is stored, and counts more.
+            logger.exception("The usage of a turn was not recorded", extra={"turn": str(self.turn.pk)})
+
+    def _settle(self) -> None:
+        self.used.reference = self.turn.pk
+        self.used.write(len(self.reply), engine=settings.LANGUAGE_MODEL)
+        reservation = self.turn.reservation or usage.Reservation.of_nothing(self.turn.owner_id)
+        usage.settle(reservation, kind=UsageRecord.Kind.TURN, used=self.used)
+        data = {"turn_id": self.turn.pk, "conversation_id": self.turn.conversation_id, "status": self.turn.status}
+        webhooks.notify(owner_id=self.turn.owner_id, event=WebhookEvent.TURN_DONE, data=data)
+
     async def _run_stages(self) -> None:
+        # A spoken question goes on its way before anything else takes the processor; it is heard for longer than that.
+        pause = 0 if self.turn.transcript else HEAD_START_SECONDS
         if self.turn._state.adding:
-            self.saving = asyncio.create_task(self._create())
-        earlier = asyncio.create_task(self._earlier_turns())
+            self.saving = asyncio.create_task(self._create(pause))
+        earlier = asyncio.create_task(self._earlier_turns(pause))
         try:
             if not self.turn.transcript:
                 await self._hear()
@@ -209,15 +233,17 @@ class _TurnRun:
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
 
-    async def _create(self) -> None:
+    async def _create(self, pause: float) -> None:
         """Store the new turn with its question. It does not wait for that to be heard, nor that for it."""
+        await asyncio.sleep(pause)
         if self.recording is not None:
             flac = await asyncio.to_thread(audio.to_flac, self.recording)
             self.turn.question = ContentFile(flac, name="question.flac")
             self.turn.question_seconds = self.recording.seconds
         await self.turn.asave(force_insert=True)
 
-    async def _earlier_turns(self) -> list[Turn]:
+    async def _earlier_turns(self, pause: float) -> list[Turn]:
+        await asyncio.sleep(pause)
         turns = Turn.objects.filter(conversation_id=self.turn.conversation_id, created_at__lt=self.turn.created_at)
         latest = turns.exclude(transcript="").exclude(reply="").order_by("-created_at")[: settings.MEMORY_TURNS]
         return list(reversed([turn async for turn in latest]))
@@ -225,7 +251,10 @@ class _TurnRun:
     async def _hear(self) -> None:
         if self.recording is None:
             self.recording = await asyncio.to_thread(self._stored_question)
-        transcript = await self.engines.speech_to_text.transcribe(self.recording, language="")
+        self.used.hear(self.recording.seconds, engine=settings.SPEECH_TO_TEXT)
+        transcript = await self.engines.speech_to_text.transcribe(
+            self.recording, language=self.turn.conversation.language
+        )
         self._store_soon(
             transcript=transcript.text,
             language=transcript.language,
@@ -240,10 +269,15 @@ class _TurnRun:
 
     async def _think(self, earlier: list[Turn]) -> None:
         messages = build_messages(
-            persona=self.turn.conversation.persona, earlier=earlier, transcript=self.turn.transcript
+            persona=self.turn.conversation.persona,
+            language=self.turn.conversation.language,
+            earlier=earlier,
+            transcript=self.turn.transcript,
         )
+        model = self.engines.chosen_language_model(self.turn.conversation.model)
+        self.used.read(sum(len(message.content) for message in messages), engine=settings.LANGUAGE_MODEL)
         chunker = SpeechChunker()
-        async with aclosing(self.engines.language_model.reply(messages, max_tokens=settings.MAX_REPLY_TOKENS)) as reply:
+        async with aclosing(model.reply(messages, max_tokens=settings.MAX_REPLY_TOKENS)) as reply:
             async for delta in reply:
                 if not self.reply:
                     self.turn.first_word_ms = self._elapsed_ms()
@@ -270,6 +304,7 @@ class _TurnRun:
         engine = self.engines.text_to_speech(voice.provider)
 
         def speak(piece: str, previous: str) -> AsyncGenerator[bytes, None]:
+            self.used.speak(len(piece), engine=voice.provider)
             return engine.speak(piece, voice_id=voice.voice_id, settings=voice.speech_settings, previous_text=previous)
 
         self.sample_rate = engine.sample_rate

@@ -11,6 +11,7 @@ import contextlib
 import io
 import itertools
 import re
+import wave
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -73,6 +74,12 @@ CLIPPED_RUN = 3  # One or two samples at full scale are a loud peak; three in a 
 SILENCE_DB = -50.0
 SILENCE_WINDOW_SECONDS = 0.3  # As long as a short word, so that a lone faint crackle does not count as sound.
 PAUSE_SECONDS = 0.5
+# Four periods of a deep voice: long enough to measure one, short enough to fit between two words.
+FRAME_SECONDS = 0.05
+NOISE_PERCENTILE = 5  # Who reads aloud pauses for more than this share of the time; the pauses hold the noise.
+LOUD_PERCENTILE = 95
+SPEECH_ABOVE_NOISE_DB = 6.0
+SPEECH_BELOW_LOUD_DB = 25.0
 
 LAME_DELAY = 1105  # Samples of silence that LAME's look-ahead and the decoder's filter put before the sound.
 
@@ -141,6 +148,15 @@ def _without_riff_metadata(data: bytes) -> bytes:
 
 
 def _open(data: bytes, demuxer: str) -> InputContainer:
+    options = {
+        "format_whitelist": demuxer,
+        "codec_whitelist": ",".join(DECODERS),
+        "protocol_whitelist": "none",
+        "max_streams": "16",
+    }
+    if demuxer == "wav":
+        # The header says it all; FFmpeg would look for other codecs in disguise all through the samples, for 5 ms.
+        options["probesize"] = "2048"
     return av.open(
         io.BytesIO(data),
         mode="r",
@@ -148,12 +164,7 @@ def _open(data: bytes, demuxer: str) -> InputContainer:
         io_open=_deny,
         timeout=(5, 5),
         metadata_errors="replace",
-        options={
-            "format_whitelist": demuxer,
-            "codec_whitelist": ",".join(DECODERS),
-            "protocol_whitelist": "none",
-            "max_streams": "16",
-        },
+        options=options,
     )
 
 
@@ -234,8 +245,8 @@ def _mono_pcm(frames: Iterable[AudioFrame], sample_rate: int) -> bytes:
     """Mix down and resample to s16le. A resampler takes one kind of frame, so each run of like frames has its own."""
     pieces = []
     for kind, run in itertools.groupby(frames, key=_kind_of_frame):
-        if kind == ("s16", "mono", sample_rate):
-            pieces += [frame.to_ndarray().tobytes() for frame in run]
+        if kind == ("s16", 1, sample_rate):
+            pieces += [bytes(frame.planes[0])[: 2 * frame.samples] for frame in run]
             continue
         resampler = AudioResampler(format="s16", layout="mono", rate=sample_rate)
         for frame in itertools.chain(run, [None]):  # None flushes; a resampler without anything to do hands it back.
@@ -243,8 +254,8 @@ def _mono_pcm(frames: Iterable[AudioFrame], sample_rate: int) -> bytes:
     return b"".join(pieces)
 
 
-def _kind_of_frame(frame: AudioFrame) -> tuple[str, str, int]:
-    return frame.format.name, frame.layout.name, frame.sample_rate
+def _kind_of_frame(frame: AudioFrame) -> tuple[str, int, int]:
+    return frame.format.name, frame.layout.nb_channels, frame.sample_rate
 
 
 def _unreadable() -> AudioError:
@@ -291,6 +302,47 @@ def measure(recording: Recording) -> Level:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SpeechLevel:
+    """How speech stands out from what surrounds it.
+
+    `speech_db` is the loudness of what is spoken, without the pauses, and `noise_db` that of the pauses, both in dBFS
+    RMS; `speech_share` (0–1) is how much of the time is spoken. Where nothing stands out, the share is 0 and both
+    levels are that of the whole.
+    """
+
+    speech_db: float
+    noise_db: float
+    speech_share: float
+
+
+def measure_speech(recording: Recording) -> SpeechLevel:
+    """Tell speech from pauses by loudness alone, in frames of 50 ms, as ITU-T P.56 does for the active speech level."""
+    frames = _frame_levels(recording)
+    if not frames.size:
+        return SpeechLevel(DIGITAL_SILENCE_DB, DIGITAL_SILENCE_DB, speech_share=0.0)
+    noise_db, loud_db = (float(level) for level in np.percentile(frames, [NOISE_PERCENTILE, LOUD_PERCENTILE]))
+    spoken = frames > max(noise_db + SPEECH_ABOVE_NOISE_DB, loud_db - SPEECH_BELOW_LOUD_DB)
+    if not spoken.any():
+        return SpeechLevel(_mean_level(frames), _mean_level(frames), speech_share=0.0)
+    return SpeechLevel(_mean_level(frames[spoken]), noise_db, speech_share=float(spoken.mean()))
+
+
+def _frame_levels(recording: Recording) -> NDArray[np.float64]:
+    """Return the level of each whole frame in dBFS, each without its own DC offset."""
+    samples = _samples(recording)
+    length = round(FRAME_SECONDS * recording.sample_rate)
+    frames = samples[: samples.size // length * length].reshape(-1, length)
+    silent = FULL_SCALE * 10 ** (DIGITAL_SILENCE_DB / 20)
+    levels: NDArray[np.float64] = 20 * np.log10(np.maximum(frames.std(axis=1), silent) / FULL_SCALE)
+    return levels
+
+
+def _mean_level(levels: NDArray[np.float64]) -> float:
+    """Return the level of the mean power of frames, all in dBFS."""
+    return 10 * float(np.log10(np.mean(10 ** (levels / 10))))
+
+
 def is_silent(recording: Recording) -> bool:
     """Tell whether no stretch as long as a short word is louder than the noise of a quiet room."""
     samples = _samples(recording)
@@ -324,7 +376,7 @@ def resample(recording: Recording, *, sample_rate: int) -> Recording:
     """Return `recording` at `sample_rate` hertz."""
     if recording.sample_rate == sample_rate:
         return recording
-    return Recording(_mono_pcm(_as_frames(recording.pcm, recording.sample_rate), sample_rate), sample_rate)
+    return Recording(_mono_pcm(as_frames(recording.pcm, recording.sample_rate), sample_rate), sample_rate)
 
 
 def join(recordings: Sequence[Recording]) -> Recording:
@@ -334,12 +386,26 @@ def join(recordings: Sequence[Recording]) -> Recording:
     return Recording(pause.join(recording.pcm for recording in recordings), sample_rate)
 
 
+def to_wav(recording: Recording) -> bytes:
+    """Return `recording` as a WAV file: larger than FLAC, but it costs no time."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(recording.sample_rate)
+        writer.writeframes(recording.pcm)
+    return file.getvalue()
+
+
 def to_flac(recording: Recording) -> bytes:
     """Return `recording` as a FLAC file: lossless, and about half the size of a WAV."""
     file = io.BytesIO()
     with av.open(file, mode="w", format="flac") as container:
-        stream = container.add_stream("flac", rate=recording.sample_rate, layout="mono", format="s16")
-        for frame in [*_as_frames(recording.pcm, recording.sample_rate), None]:  # None flushes the encoder.
+        # Level 3 takes a fifth less time than the default, 5, and makes speech half a percent larger.
+        stream = container.add_stream(
+            "flac", rate=recording.sample_rate, layout="mono", format="s16", options={"compression_level": "3"}
+        )
+        for frame in [*as_frames(recording.pcm, recording.sample_rate), None]:  # None flushes the encoder.
             container.mux(stream.encode(frame))
     return file.getvalue()
 
@@ -374,7 +440,7 @@ class Mp3Encoder:
 
     def encode(self, pcm: bytes) -> bytes:
         """Take any number of whole s16le samples and return the frames that are finished, which may be none."""
-        return b"".join(self._encoded(frame) for frame in _as_frames(pcm, self._codec.sample_rate))
+        return b"".join(self._encoded(frame) for frame in as_frames(pcm, self._codec.sample_rate))
 
     def finish(self) -> bytes:
         """Return the rest. The encoder can not be used afterwards."""
@@ -387,7 +453,7 @@ class Mp3Encoder:
         return b"".join(bytes(packet) for packet in packets[dropped:])
 
 
-def _as_frames(pcm: bytes, sample_rate: int) -> list[AudioFrame]:
+def as_frames(pcm: bytes, sample_rate: int) -> list[AudioFrame]:
     """Return mono s16le samples as one frame, or as none where there are no samples: FFmpeg fails on empty frames."""
     if not pcm:
         return []

@@ -29,11 +29,24 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class TranscriptSegment:
+    """A part of what was heard, and when in the recording it is said, in seconds."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was heard. `text` is stripped and may be empty; `language` is an ISO 639-1 code, "" where it is unknown."""
+    """What was heard. `text` is stripped and may be empty; `language` is an ISO 639-1 code, "" where it is unknown.
+
+    `segments` are the same text in parts with their times, in order; none where the engine does not tell times.
+    """
 
     text: str
     language: str = ""
+    segments: tuple[TranscriptSegment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,11 @@ class ProviderVoice:
 
 
 class SpeechToText(Protocol):
+    @property
+    def tells_times(self) -> bool:
+        """Whether transcripts have segments with their times."""
+        ...
+
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
         """Return what is said in `recording`; `language` (ISO 639-1, or "" to let the engine find out) is a hint."""
         ...

@@ -40,9 +40,15 @@ _AS_IT_ARRIVES = cast("RequestOptions", {"chunk_size": None})
 _SAMPLE_SAMPLE_RATE = 44_100
 _SAMPLE_BIT_RATE = 192_000
 _LARGEST_PAGE = 100
+_WARM_UP_SECONDS = 3
 
 # The SDK's retries of an upload leave out the voice's name, and may make a second voice.
 _NO_SDK_RETRIES: RequestOptions = {"max_retries": 0}
+
+# The plan allows fewer requests at once than the setting says, or another program uses it as well: after this long the
+# limit is tried again.
+_TOO_MANY_AT_ONCE = {"concurrent_limit_exceeded", "too_many_concurrent_requests"}
+_FEWER_SECONDS = 60
 
 _VOICE_GONE = {"voice_not_found", "voice_does_not_exist"}
 # Today's codes and those that the API gave before and still gives in places.
@@ -117,6 +123,12 @@ def create_client(config: ElevenLabsConfig) -> ElevenLabsClient:
     return ElevenLabsClient(config)
 
 
+async def connect(client: ElevenLabsClient) -> None:
+    """Open a connection with the cheapest call, so that the first turn need not. Its answer does not matter."""
+    with suppress(ApiError, httpx.HTTPError, AttributeError, TypeError, ValueError):
+        await client.models.list(request_options={"max_retries": 0, "timeout_in_seconds": _WARM_UP_SECONDS})
+
+
 class ElevenLabsTextToSpeech:
     """Speech through `POST /v1/text-to-speech/{voice_id}/stream`."""
 
@@ -149,10 +161,20 @@ class ElevenLabsTextToSpeech:
             async for chunk in chunks:
                 yield chunk
 
+    @contextmanager
+    def _fewer_at_once(self) -> Iterator[None]:
+        """Make the next try wait for one of the requests under way, where there are more than the plan allows."""
+        try:
+            yield
+        except ApiError as error:
+            if not _TOO_MANY_AT_ONCE.isdisjoint(_said(error.body)):
+                self._slots.shrink(seconds=_FEWER_SECONDS)
+            raise
+
     async def _spoken(
         self, text: str, voice_id: str, settings: VoiceSettings, previous_text: str
     ) -> AsyncGenerator[bytes, None]:
-        with _elevenlabs_errors("speak"):
+        with _elevenlabs_errors("speak"), self._fewer_at_once():
             async with self._text_to_speech.with_raw_response.stream(
                 voice_id,
                 text=text,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("voiceclone.speech")
 
-_RETRYABLE = {
+RETRYABLE_CODES = {
     "provider_busy",
     "provider_unreachable",
     "provider_timeout",
@@ -58,7 +58,7 @@ def provider_error(
         _identifier(provider_code),
         _identifier(request_id),
     )
-    return ProviderError(code, stage=stage, retryable=code in _RETRYABLE, retry_after=retry_after)
+    return ProviderError(code, stage=stage, retryable=code in RETRYABLE_CODES, retry_after=retry_after)
 
 
 def error_for_status(

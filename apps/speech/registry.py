@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -63,6 +64,14 @@ class Engines:
 
         return OpenAILanguageModel(self._openai_client, self._openai_config)
 
+    def chosen_language_model(self, model: str) -> LanguageModel:
+        """Return the language model for a conversation that chose `model`; where it is not offered, the site's own."""
+        if settings.LANGUAGE_MODEL == LOCAL or model not in settings.OPENAI_CHAT_MODELS:
+            return self.language_model
+        from apps.speech.openai import OpenAILanguageModel
+
+        return OpenAILanguageModel(self._openai_client, replace(self._openai_config, chat_model=model))
+
     def text_to_speech(self, provider: str) -> TextToSpeech:
         """Return the engine that speaks with the voices of `provider`."""
         if provider == LOCAL:
@@ -82,12 +91,25 @@ class Engines:
         return ElevenLabsVoiceCloner(self._elevenlabs_client, self._elevenlabs_config)
 
     async def warm_up(self) -> None:
-        """Make the engines that a turn needs, so that no request imports a package or loads a model."""
+        """Make the engines that a turn needs, so that no request imports a package, loads a model or has to connect."""
         engines = (self.speech_to_text, self.language_model, self.text_to_speech(settings.TEXT_TO_SPEECH))
         for engine in engines:
             preload = getattr(engine, "preload", None)
             if preload is not None:
                 await _preload(preload)
+        await self._connect()
+
+    async def _connect(self) -> None:
+        calls: list[Awaitable[None]] = []
+        if "_openai_client" in self.__dict__:
+            from apps.speech import openai
+
+            calls.append(openai.connect(self._openai_client))
+        if "_elevenlabs_client" in self.__dict__:
+            from apps.speech import elevenlabs
+
+            calls.append(elevenlabs.connect(self._elevenlabs_client))
+        await asyncio.gather(*calls)
 
     async def close(self) -> None:
         """Close the connections of the clients that were made."""

@@ -13,7 +13,7 @@ class Slots:
     """At most `size` are taken at once on one event loop. A free one goes to the urgent, then to who waits longest."""
 
     def __init__(self, size: int) -> None:
-        self._free = size
+        self._size = self._free = size
         self._arrivals = itertools.count()
         self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
 
@@ -26,8 +26,19 @@ class Slots:
         finally:
             self._give_back()
 
+    def shrink(self, *, seconds: float) -> None:
+        """Do with one slot less than are taken now for so long, but not with none: there are fewer than was thought."""
+        fewer = self._size - max(1, self._size - self._free - 1)
+        self._add(-fewer)
+        asyncio.get_running_loop().call_later(seconds, self._add, fewer)
+
+    def _add(self, count: int) -> None:
+        self._size += count
+        self._free += count
+        self._hand_out()
+
     async def _take(self, *, urgent: bool) -> None:
-        if self._free:
+        if self._free > 0:
             self._free -= 1
             return
         turn = asyncio.get_running_loop().create_future()
@@ -40,9 +51,12 @@ class Slots:
             raise
 
     def _give_back(self) -> None:
-        while self._waiting:
+        self._free += 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._free > 0 and self._waiting:
             _calm, _arrival, turn = heapq.heappop(self._waiting)
             if not turn.done():
                 turn.set_result(None)
-                return
-        self._free += 1
+                self._free -= 1

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pytest
+import requests
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from apps.conversations.api import HEADER_TEXT_BYTES, header_text
 from apps.conversations.models import Conversation, Turn
 from apps.speech.audio import decode
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip, mp4, silence, to_wav, webm
-from tests.client import LONG_REPLY, NOWHERE, QUESTION, Api, error_of, wait_until
+from tests.client import LONG_REPLY, NOWHERE, QUESTION, Api, bearer, error_of, wait_until
 from tests.conftest import serve
 from tests.factories import make_voice
 from tests.fakes.provider import (
@@ -27,6 +29,7 @@ from tests.fakes.provider import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from django.test import Client
     from pytest_django import Settings
 
     from apps.accounts.models import User
@@ -49,6 +52,58 @@ def test_it_answers_an_mp3_of_the_reply_with_both_texts(
     assert headers["X-Conversation-Id"] == str(turn.conversation_id)
     recording = decode(response.content, sample_rate=24_000, max_seconds=60)
     assert recording.seconds == pytest.approx(len(provider.behaviour.reply) / CHARACTERS_PER_SECOND, abs=0.2)
+
+
+def test_the_sound_begins_while_the_answer_is_still_being_spoken(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 2
+    form = {"data": {"voice_id": voice.voice_id}, "files": {"audio_file": QUESTION}}
+    with alice_api.post("/full-interaction", stream=True, **form) as response:
+        chunks = response.iter_content(1000)
+        mp3 = next(chunks)
+        assert Turn.objects.get().status == "answered"
+        assert response.headers["X-Response-Text"] == LONG_REPLY
+        mp3 += b"".join(chunks)
+    wait_until(lambda: Turn.objects.get().status == "spoken")
+    recording = decode(mp3, sample_rate=24_000, max_seconds=60)
+    assert recording.seconds == pytest.approx(len(LONG_REPLY) / CHARACTERS_PER_SECOND, abs=0.3)
+
+
+def test_leaving_in_the_middle_of_the_sound_interrupts_the_turn(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    provider.behaviour.audio_speed = 1
+    form = {"data": {"voice_id": voice.voice_id}, "files": {"audio_file": QUESTION}}
+    with alice_api.post("/full-interaction", stream=True, **form) as response:
+        assert next(response.iter_content(1000))
+    wait_until(lambda: Turn.objects.get().status == "interrupted")
+    assert all(speak.finished.wait(2) for speak in provider.requests_to(SPEECH))
+
+
+def test_a_voice_that_fails_in_the_middle_breaks_the_sound_off(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    provider.behaviour.audio_speed = 20
+    provider.cut_after(SPEECH, 40_000, times=3)
+    form = {"data": {"voice_id": voice.voice_id}, "files": {"audio_file": QUESTION}}
+    with alice_api.post("/full-interaction", stream=True, **form) as response:
+        assert response.status_code == 200
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            assert response.content
+    turn = Turn.objects.get()
+    assert (turn.status, turn.failed_stage) == ("failed", "speak")
+    assert response.headers["X-Turn-Id"] == str(turn.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_without_streams_answers_when_the_turn_is_over(
+    client: Client, alice_token: str, remote_engines: FakeProvider, voice: VoiceProfile
+) -> None:
+    form = {"voice_id": voice.voice_id, "audio_file": SimpleUploadedFile("question.wav", QUESTION)}
+    response = client.post("/full-interaction", form, headers=bearer(alice_token))
+    assert response["X-Response-Text"] == remote_engines.behaviour.reply
+    assert decode(response.content, sample_rate=24_000, max_seconds=60).seconds > 1
 
 
 def test_each_service_is_asked_once_for_each_thing(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:

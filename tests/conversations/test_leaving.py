@@ -27,8 +27,27 @@ def leave_after(api: Api, conversation: Conversation, name: str) -> None:
 
 
 def wait_for_interruption() -> Turn:
-    wait_until(lambda: Turn.objects.get().status == "interrupted")
+    wait_until(Turn.objects.filter(status="interrupted").exists)
     return Turn.objects.get()
+
+
+def test_leaving_when_the_question_is_heard_ends_the_call_and_keeps_the_question(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    provider.behaviour.first_token_seconds = 60
+    leave_after(alice_api, conversation, "heard")
+    turn = wait_for_interruption()
+    calls = provider.requests_to(CHAT)  # There is none where the model was not yet asked.
+    assert all(think.finished.wait(2) and think.left_early for think in calls)
+    assert (turn.transcript, turn.reply) == ("Hello?", "")
+
+
+def test_leaving_at_the_last_event_loses_nothing(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    leave_after(alice_api, conversation, "done")
+    turn = Turn.objects.get()
+    assert (turn.status, turn.reply) == ("spoken", provider.behaviour.reply)
 
 
 def test_leaving_while_the_reply_is_written_ends_the_call_and_keeps_what_was_said(
@@ -147,6 +166,27 @@ def test_stopping_interrupts_a_running_turn_within_two_seconds(
     assert last.data["reply"] == Turn.objects.get().spoken_text
     assert Turn.objects.get().status == "interrupted"
     assert all(speak.finished.wait(2) for speak in provider.requests_to(SPEECH))
+
+
+def test_an_answer_that_was_made_but_not_heard_to_its_end_is_remembered_as_far_as_it_was_heard(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    provider.behaviour.reply = "The first half of it is this, and the second half was never heard."
+    turn = alice_api.ask(conversation, text="Hello?").json()
+    stopped = alice_api.post(f"/api/v1/turns/{turn['id']}/stop", json={"heard_seconds": turn["answer_seconds"] / 2})
+    assert stopped.json()["status"] == "interrupted"
+    assert stopped.json()["reply"] == provider.behaviour.reply
+    remembered = messages_of_next_turn(alice_api, provider, conversation)[1]
+    assert remembered == {"role": "assistant", "content": "The first half of it is this,"}
+
+
+@pytest.mark.parametrize("heard_seconds", [-1, "soon", 1000])
+def test_what_was_heard_to_the_end_stays_spoken(
+    alice_api: Api, conversation: Conversation, heard_seconds: object
+) -> None:
+    turn = alice_api.ask(conversation, text="Hello?").json()
+    alice_api.post(f"/api/v1/turns/{turn['id']}/stop", json={"heard_seconds": heard_seconds})
+    assert Turn.objects.get().status == "spoken"
 
 
 def test_stopping_a_turn_that_is_over_changes_nothing(

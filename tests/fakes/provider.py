@@ -295,7 +295,7 @@ class FakeProvider:
         if not exchange.request.files or not exchange.request.form.get("model"):
             await exchange.send(400, openai_error("missing_required_parameter", "file and model are required"))
             return
-        await exchange.pause(self.behaviour.hear_seconds)
+        await exchange.work(self.behaviour.hear_seconds)
         answer: dict[str, Any] = {"text": self.behaviour.transcript}
         if self.behaviour.languages:
             answer["languages"] = [{"code": code} for code in self.behaviour.languages]
@@ -306,7 +306,7 @@ class FakeProvider:
         if not isinstance(asked, dict) or not asked.get("model") or not asked.get("messages"):
             await exchange.send(400, openai_error("missing_required_parameter", "model and messages are required"))
             return
-        await exchange.pause(self.behaviour.first_token_seconds)
+        await exchange.work(self.behaviour.first_token_seconds)
         usage = {"prompt_tokens": 20, "completion_tokens": len(self.behaviour.reply.split()), "total_tokens": 20}
         head = {"id": "chatcmpl-fake", "created": int(time.time()), "model": asked["model"]}
         if asked.get("stream"):
@@ -379,7 +379,7 @@ class FakeProvider:
             code = "empty_text" if encoding == "pcm" else "invalid_output_format"
             await exchange.send(400, elevenlabs_error(code, "This can not be spoken.", kind="validation_error"))
             return
-        await exchange.pause(self.behaviour.first_audio_seconds)
+        await exchange.work(self.behaviour.first_audio_seconds)
         await exchange.start(200, {"content-type": "audio/pcm", "request-id": secrets.token_hex(8)})
         sound = speech(text, int(sample_rate))
         piece_size = 2 * int(PIECE_SECONDS * int(sample_rate))
@@ -397,7 +397,7 @@ class Exchange:
         self.fault = Fault(request.path, 0)
         self._receive = receive
         self._send = send
-        self._started = time.monotonic()
+        self._arrived = self._started = time.monotonic()
         self._left: asyncio.Future[Any] | None = None
 
     async def read(self) -> None:
@@ -411,6 +411,7 @@ class Exchange:
             assert message["type"] == "http.request"
             body += message["body"]
             more = message["more_body"]
+        self._arrived = time.monotonic()
         content_type = self.request.headers.get("content-type", "")
         if content_type.startswith("multipart/form-data"):
             self.request.form, self.request.files = parse_form(content_type, body)
@@ -428,6 +429,10 @@ class Exchange:
         await asyncio.wait([self._left], timeout=max(0, seconds))
         if self._left.done():
             raise ClientLeftError
+
+    async def work(self, seconds: float) -> None:
+        """Wait until `seconds` after the whole of the request was there: to take it apart is a part of the work."""
+        await self.pause(self._arrived + seconds - time.monotonic())
 
     async def keep_pace(self, count: float, rate: float) -> None:
         """Wait until `count` things are due at `rate` a second since the answer began."""

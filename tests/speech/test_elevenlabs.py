@@ -18,8 +18,10 @@ from apps.speech.elevenlabs import (
     ElevenLabsConfig,
     ElevenLabsTextToSpeech,
     ElevenLabsVoiceCloner,
+    connect,
     create_client,
 )
+from tests.client import NOWHERE
 from tests.fakes.provider import SPEECH, VOICES, VOICES_ADD, VOICES_SEARCH, FakeProvider, elevenlabs_error, speech
 
 if TYPE_CHECKING:
@@ -440,6 +442,32 @@ class TestList:
         assert error_of(list_voices, provider, clone_seconds=0.5).code == "provider_timeout"
 
 
+def test_where_the_plan_allows_fewer_at_once_the_next_try_waits_for_one_under_way(provider: FakeProvider) -> None:
+    config, voice_id = config_for(provider, max_retries=1), provider.add_voice("Alice")
+    ended: list[str] = []
+
+    async def work(client: ElevenLabsClient) -> None:
+        engine = ElevenLabsTextToSpeech(client, config)
+
+        async def speak_it(name: str) -> None:
+            async for _ in engine.speak(TEXT, voice_id=voice_id, settings=NEUTRAL, previous_text="Before."):
+                pass
+            ended.append(name)
+
+        provider.behaviour.audio_speed = 3
+        first = asyncio.create_task(speak_it("first"))
+        await asyncio.sleep(0.1)
+        provider.fail_next(SPEECH, status=429, body=elevenlabs_error("concurrent_limit_exceeded"))
+        await speak_it("second")
+        await first
+
+    run(config, work)
+
+    assert ended == ["first", "second"]
+    _slow, refused, again = provider.requests_to(SPEECH)
+    assert (refused.status, again.status) == (429, 200)
+
+
 class TestClient:
     def test_all_calls_share_one_connection(self, provider: FakeProvider) -> None:
         config = config_for(provider)
@@ -457,6 +485,23 @@ class TestClient:
 
         assert len(provider.requests) == 6
         assert provider.connections == 1
+
+    def test_a_connection_opened_before_is_used(self, provider: FakeProvider) -> None:
+        config, voice_id = config_for(provider), provider.add_voice("Alice")
+
+        async def work(client: ElevenLabsClient) -> None:
+            await connect(client)
+            engine = ElevenLabsTextToSpeech(client, config)
+            async for _ in engine.speak(TEXT, voice_id=voice_id, settings=NEUTRAL, previous_text=""):
+                pass
+
+        run(config, work)
+
+        assert len(provider.requests) == 2
+        assert provider.connections == 1
+
+    def test_to_open_a_connection_in_vain_is_no_error(self, provider: FakeProvider) -> None:
+        run(config_for(provider, base_url=NOWHERE), connect)
 
     def test_a_redirect_is_not_followed(self, provider: FakeProvider) -> None:
         elsewhere = {"location": f"{provider.url}/elsewhere"}

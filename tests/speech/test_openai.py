@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from apps.speech.audio import resample, to_flac
+from apps.speech.audio import resample, to_wav
 from apps.speech.base import PROVIDER_MESSAGES, Message, ProviderError, Recording, Transcript
-from apps.speech.openai import OpenAIConfig, OpenAILanguageModel, OpenAISpeechToText, create_client
+from apps.speech.openai import OpenAIConfig, OpenAILanguageModel, OpenAISpeechToText, connect, create_client
+from tests.client import NOWHERE
 from tests.fakes.provider import CHAT, TRANSCRIPTIONS, FakeProvider, event, openai_error, speech
 
 if TYPE_CHECKING:
@@ -82,13 +83,13 @@ class TestSpeechToText:
 
         assert transcribe(provider) == Transcript("Good morning.", "")
 
-    def test_it_sends_flac_of_16_khz_under_a_name_with_its_type(self, provider: FakeProvider) -> None:
+    def test_it_sends_wav_of_16_khz_under_a_name_with_its_type(self, provider: FakeProvider) -> None:
         transcribe(provider)
 
-        flac = to_flac(resample(RECORDING, sample_rate=16_000))
+        wav = to_wav(resample(RECORDING, sample_rate=16_000))
         (file,) = provider.last_request.files
-        assert (file.field, file.name, file.content_type) == ("file", "recording.flac", "audio/flac")
-        assert file.sha256 == hashlib.sha256(flac).hexdigest()
+        assert (file.field, file.name, file.content_type) == ("file", "recording.wav", "audio/wav")
+        assert file.sha256 == hashlib.sha256(wav).hexdigest()
         assert provider.last_request.form == {"model": "ears-1", "response_format": "json"}
 
     def test_it_hands_on_the_language_as_a_hint(self, provider: FakeProvider) -> None:
@@ -207,6 +208,14 @@ class TestLanguageModel:
         assert error.code == "provider_incomplete"
         assert said[0] == "The"
         assert len(provider.requests) == 1
+
+    def test_a_long_reply_comes_word_by_word_first_and_then_in_larger_deltas(self, provider: FakeProvider) -> None:
+        provider.behaviour.reply, provider.behaviour.tokens_per_second = "word " * 119 + "end.", 200
+        said: list[str] = []
+
+        assert reply(provider, said) == provider.behaviour.reply
+        assert said[:10] == ["word", *[" word"] * 9]
+        assert len(said) < 40
 
     def test_a_stream_cut_off_before_the_first_word_is_asked_for_again(self, provider: FakeProvider) -> None:
         provider.cut_after(CHAT, 20)
@@ -426,6 +435,21 @@ class TestClient:
 
         assert len(provider.requests) == 6
         assert provider.connections == 1
+
+    def test_a_connection_opened_before_is_used(self, provider: FakeProvider) -> None:
+        config = config_for(provider)
+
+        async def hear(client: AsyncOpenAI) -> None:
+            await connect(client)
+            await OpenAISpeechToText(client, config).transcribe(RECORDING, language="")
+
+        run(config, hear)
+
+        assert len(provider.requests) == 2
+        assert provider.connections == 1
+
+    def test_to_open_a_connection_in_vain_is_no_error(self, provider: FakeProvider) -> None:
+        run(config_for(provider, base_url=NOWHERE), connect)
 
     def test_the_key_is_sent_and_shown_nowhere(self, provider: FakeProvider, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)

@@ -128,12 +128,16 @@ def spoken_pieces(text: str) -> Iterator[str]:
 
 
 def synthesise(kokoro: Kokoro, text: str, voice: Voice, speed: float, language: str) -> bytes:
-    """Return `text` spoken, as PCM of 24 kHz with a short pause after it; nothing where there is nothing to say."""
+    """Return `text` spoken, as PCM of 24 kHz; nothing where there is nothing to say.
+
+    A short pause follows where a sentence or a clause ends: elsewhere it would be heard as a stumble.
+    """
     phonemes = LANGUAGE_FLAG.sub("", kokoro.tokenizer.phonemize(text, language))
     if not any(character.isalpha() for character in phonemes):
         return b""
     sound, _ = kokoro.create(phonemes, voice, speed=speed, is_phonemes=True)
-    return samples.to_pcm(sound) + bytes(2 * round(SENTENCE_PAUSE_SECONDS * SAMPLE_RATE))
+    pause = 0.0 if text[-1:].isalnum() else SENTENCE_PAUSE_SECONDS
+    return samples.to_pcm(sound) + bytes(2 * round(pause * SAMPLE_RATE))
 
 
 def load_voice(voices_dir: Path, voice_id: str) -> Voice:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from apps.speech.base import Recording, Transcript
+from apps.speech.base import Recording, Transcript, TranscriptSegment
 from apps.speech.local import samples
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.samples import Samples
@@ -28,10 +28,14 @@ MAX_COMPRESSION_RATIO = 2.4
 """Text that compresses better than this repeats itself (Whisper's own limit)."""
 MIN_LOG_PROBABILITY = -1.2
 """Mean per token. Clear speech lies above -0.5, mumbling above -1, inventions below."""
+INEXACT_SECONDS = 0.5
+"""How far Whisper's times may lie on the wrong side of a pause that it did not get."""
 
 
 class LocalSpeechToText:
     """A SpeechToText on a faster-whisper folder."""
+
+    tells_times = True
 
     def __init__(self, config: LocalConfig) -> None:
         self._worker = shared_worker(load_whisper, config.whisper_dir, config.threads)
@@ -56,28 +60,39 @@ def load_whisper(folder: Path, threads: int) -> WhisperModel:
 
 def transcribe(model: WhisperModel, recording: Recording, language: str) -> Transcript:
     """Return what is said in `recording`; `language` is a hint, and "" lets the model find out."""
-    speech = only_speech(samples.from_recording(recording, sample_rate=SAMPLE_RATE))
-    if not speech.size:
+    sound = samples.from_recording(recording, sample_rate=SAMPLE_RATE)
+    spans = speech_spans(sound)
+    if not spans:
         return Transcript("")
-    segments, info = model.transcribe(
-        speech,
+    heard, info = model.transcribe(
+        np.concatenate([sound[span["start"] : span["end"]] for span in spans]),
         language=known_language(model, language),
         beam_size=1,
         temperature=TEMPERATURES,
         condition_on_previous_text=False,
     )
-    text = " ".join(segment.text.strip() for segment in segments if is_credible(segment))
-    return Transcript(text.strip(), info.language if text else "")
+    segments = tuple(in_recording(segment, spans) for segment in heard if is_credible(segment))
+    text = " ".join(segment.text for segment in segments).strip()
+    return Transcript(text, info.language if text else "", segments)
 
 
-def only_speech(sound: Samples) -> Samples:
-    """Return what a voice activity detector takes for speech, with a margin around it and without long pauses."""
+def speech_spans(sound: Samples) -> list[dict[str, int]]:
+    """Return where a voice activity detector finds speech, with a margin around it, as `start` and `end` samples."""
     from faster_whisper.vad import get_speech_timestamps
 
-    if not sound.size:
-        return sound
-    spans = get_speech_timestamps(sound)
-    return np.concatenate([sound[span["start"] : span["end"]] for span in spans] or [sound[:0]])
+    return list(get_speech_timestamps(sound)) if sound.size else []
+
+
+def in_recording(segment: Segment, spans: list[dict[str, int]]) -> TranscriptSegment:
+    """Return `segment` with its times in the whole recording; the model got only the `spans` of it."""
+    from faster_whisper.vad import SpeechTimestampsMap
+
+    times = SpeechTimestampsMap(spans, SAMPLE_RATE)
+    margin = min(INEXACT_SECONDS, (segment.end - segment.start) / 2)
+    first, last = times.get_chunk_index(segment.start + margin), times.get_chunk_index(segment.end - margin)
+    start = max(times.get_original_time(segment.start, first), spans[first]["start"] / SAMPLE_RATE)
+    end = min(times.get_original_time(segment.end, last), spans[last]["end"] / SAMPLE_RATE)
+    return TranscriptSegment(round(start, 2), round(end, 2), segment.text.strip())
 
 
 def known_language(model: WhisperModel, language: str) -> str | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from apps.speech.base import Recording
 from apps.speech.local import weights
 from apps.speech.local.config import LocalConfig
+from apps.speech.local.kokoro import LocalVoiceCloner
 from tests.audio_samples import TRANSCRIPTS, clip
 
 
@@ -36,3 +38,9 @@ def config_without_models(tmp_path: Path) -> LocalConfig:
 def clips() -> list[Recording]:
     """Five sentences of one reader, of 3 to 7 seconds."""
     return [clip(name) for name in TRANSCRIPTS]
+
+
+@pytest.fixture(scope="session")
+def voice_id(config: LocalConfig, clips: list[Recording]) -> str:
+    """A voice like that of the reader of the clips."""
+    return asyncio.run(LocalVoiceCloner(config).create("Jane at home", clips))

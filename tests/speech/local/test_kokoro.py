@@ -20,12 +20,6 @@ SENTENCES = ["Thank you for asking, I am well.", "What would you like to talk ab
 
 
 @pytest.fixture(scope="session")
-def voice_id(config: LocalConfig, clips: list[Recording]) -> str:
-    """A voice like that of the reader of the clips."""
-    return asyncio.run(LocalVoiceCloner(config).create("Jane at home", clips))
-
-
-@pytest.fixture(scope="session")
 def spoken(config: LocalConfig, voice_id: str) -> list[Recording]:
     """What the voice makes of SENTENCES, chunk by chunk."""
     return speak(config, " ".join(SENTENCES), voice_id)

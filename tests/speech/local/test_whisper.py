@@ -82,3 +82,18 @@ def test_it_never_looks_for_missing_files_elsewhere(config: LocalConfig, tmp_pat
         (tmp_path / name).symlink_to(config.whisper_dir / name)
     with pytest.raises(ProviderError, match="models_missing"):
         transcribe(replace(config, stt_model=str(tmp_path)), [silence(1)], language="en")
+
+
+def test_it_tells_when_something_is_said(config: LocalConfig, clips: list[Recording]) -> None:
+    before, between = silence(3), silence(4)
+    parts = [before, clips[1], between, clips[3]]
+    assert len({part.sample_rate for part in parts}) == 1
+    whole = Recording(b"".join(part.pcm for part in parts), clips[1].sample_rate)
+    (heard,) = transcribe(config, [whole], language="en")
+    assert " ".join(segment.text for segment in heard.segments) == heard.text
+    times = [time for segment in heard.segments for time in (segment.start, segment.end)]
+    assert times == sorted(times)
+    second = before.seconds + clips[1].seconds + between.seconds
+    assert before.seconds - 1 < times[0] < before.seconds + 1
+    assert any(abs(segment.start - second) < 1 for segment in heard.segments)
+    assert times[-1] <= whole.seconds + 0.5

@@ -17,14 +17,27 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
+from apps.accounts.idempotency import idempotent
 from apps.voices import services
-from apps.voices.models import VoiceProfile
+from apps.voices.models import VoiceProfile, VoiceSample
+from apps.voices.sample_quality import measure_sample
+from apps.voices.speech_settings import SIMILARITY, SPEED, STABILITY, STYLE, SpeechSetting, settings_of
 from voiceclone.api import AudioRenderer, audio_response
+
+
+class SampleSerializer(serializers.ModelSerializer[VoiceSample]):
+    """A recording that a voice was cloned from; `voices/{id}/samples/{id}/audio` is its sound. Levels are in dBFS."""
+
+    class Meta:
+        model = VoiceSample
+        fields = ["id", "seconds", "rms_db", "peak_db"]
 
 
 class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
     """A voice as the API shows it."""
 
+    adjustable = serializers.SerializerMethodField()
+    samples = SampleSerializer(many=True)
     error = serializers.SerializerMethodField()
 
     class Meta:
@@ -37,30 +50,39 @@ class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
             "status",
             "is_default",
             "settings",
+            "adjustable",
             "sample_seconds",
+            "samples",
             "error",
             "created_at",
             "last_used_at",
         ]
 
+    def get_adjustable(self, voice: VoiceProfile) -> list[str]:
+        """Return the settings that change anything with this voice; its engine ignores others."""
+        return [setting.name for setting in settings_of(voice.provider)]
+
     def get_error(self, voice: VoiceProfile) -> dict[str, str] | None:
         return {"code": voice.error_code, "message": voice.error_message} if voice.error_code else None
+
+
+def _field_of(setting: SpeechSetting) -> serializers.FloatField:
+    return serializers.FloatField(min_value=setting.minimum, max_value=setting.maximum, allow_null=True, required=False)
 
 
 class SettingsSerializer(serializers.Serializer[dict[str, float]]):
     """How a voice speaks; null takes a setting back to the engine's default."""
 
-    stability = serializers.FloatField(min_value=0, max_value=1, allow_null=True, required=False)
-    similarity = serializers.FloatField(min_value=0, max_value=1, allow_null=True, required=False)
-    style = serializers.FloatField(  # type: ignore[assignment] # DRF has an unrelated attribute of this name
-        min_value=0, max_value=1, allow_null=True, required=False
-    )
-    speed = serializers.FloatField(min_value=0.7, max_value=1.2, allow_null=True, required=False)
+    stability = _field_of(STABILITY)
+    similarity = _field_of(SIMILARITY)
+    style = _field_of(STYLE)  # type: ignore[assignment] # DRF has an unrelated attribute of this name
+    speed = _field_of(SPEED)
 
 
 class VoiceList(ListAPIView[VoiceProfile]):
     """List the caller's voices, or clone a new one."""
 
+    token_scope = "voices"
     serializer_class = VoiceSerializer
     parser_classes = [MultiPartParser]
 
@@ -71,6 +93,7 @@ class VoiceList(ListAPIView[VoiceProfile]):
     def get_queryset(self) -> Any:
         return VoiceProfile.objects.for_user(self.request.user).prefetch_related("samples")
 
+    @idempotent
     def post(self, request: Request) -> Response:
         values = self.CreateInput(data=request.data)
         values.is_valid(raise_exception=True)
@@ -82,6 +105,7 @@ class VoiceList(ListAPIView[VoiceProfile]):
 class VoiceDetail(APIView):
     """Read, change or delete one voice."""
 
+    token_scope = "voices"
     parser_classes = [JSONParser]
 
     class ChangeInput(serializers.Serializer[Any]):
@@ -96,13 +120,7 @@ class VoiceDetail(APIView):
         voice = _own_voice(request, voice_pk)
         values = self.ChangeInput(data=request.data)
         values.is_valid(raise_exception=True)
-        changes = values.validated_data
-        if "name" in changes:
-            services.rename_voice(voice=voice, name=changes["name"])
-        if "settings" in changes:
-            services.change_settings(voice=voice, settings=changes["settings"])
-        if changes.get("is_default"):
-            services.make_default(voice=voice)
+        services.change_voice(voice=voice, **values.validated_data)
         return Response(VoiceSerializer(voice).data)
 
     def delete(self, request: Request, voice_pk: UUID) -> Response:
@@ -113,6 +131,9 @@ class VoiceDetail(APIView):
 class VoiceRetry(APIView):
     """Try again to clone a voice that failed, from the recordings that were kept."""
 
+    token_scope = "voices"
+
+    @idempotent
     def post(self, request: Request, voice_pk: UUID) -> Response:
         voice = services.retry_cloning(voice=_own_voice(request, voice_pk))
         return Response(VoiceSerializer(voice).data)
@@ -121,24 +142,73 @@ class VoiceRetry(APIView):
 class VoicePreview(APIView):
     """Hear a voice say a sentence."""
 
+    token_scope = "talk"
     parser_classes = [JSONParser, FormParser, MultiPartParser]
     renderer_classes = [JSONRenderer, AudioRenderer]
 
     class Input(serializers.Serializer[Any]):
         text = serializers.CharField(max_length=services.PREVIEW_MAX_CHARACTERS)
+        settings = SettingsSerializer(required=False)
 
+    @idempotent
     def post(self, request: Request, voice_pk: UUID) -> HttpResponse:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
-        mp3 = services.speak_preview(voice=_own_voice(request, voice_pk), text=values.validated_data["text"])
+        mp3 = services.speak_preview(voice=_own_voice(request, voice_pk), **values.validated_data)
         response = audio_response(request, mp3, "audio/mpeg")
         response["X-AI-Generated"] = "true"
         return response
 
 
+class VoiceSampleAudio(APIView):
+    """A recording that a voice was cloned from, as FLAC."""
+
+    renderer_classes = [JSONRenderer, AudioRenderer]
+
+    def get(self, request: Request, voice_pk: UUID, sample_pk: int) -> HttpResponse:
+        samples = VoiceSample.objects.for_user(request.user)
+        sample = get_object_or_404(samples, pk=sample_pk, voice=voice_pk)
+        with sample.file.open("rb") as file:
+            return audio_response(request, file.read(), "audio/flac")
+
+
+class SampleChecks(APIView):
+    """Measure a recording before a voice is cloned from it. Nothing is stored and no provider is called."""
+
+    token_scope = "voices"
+    parser_classes = [MultiPartParser]
+
+    class Input(serializers.Serializer[Any]):
+        audio = serializers.FileField(allow_empty_file=True)
+
+    class Output(serializers.Serializer[Any]):
+        class PointSerializer(serializers.Serializer[Any]):
+            code = serializers.CharField()
+            label = serializers.CharField()  # type: ignore[assignment] # DRF has an unrelated attribute of this name
+            value = serializers.CharField()
+            passed = serializers.BooleanField()
+            advice = serializers.CharField()
+
+        seconds = serializers.FloatField()
+        rms_db = serializers.FloatField()
+        peak_db = serializers.FloatField()
+        clipped_share = serializers.FloatField()
+        speech_db = serializers.FloatField()
+        noise_db = serializers.FloatField()
+        speech_share = serializers.FloatField()
+        passed = serializers.BooleanField()
+        points = PointSerializer(many=True)
+
+    def post(self, request: Request) -> Response:
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        return Response(self.Output(measure_sample(values.validated_data["audio"].read())).data)
+
+
 class CloneVoice(APIView):
     """`POST /clone-voice`: the plain door to cloning, for programs that only know a name and a file."""
 
+    token_scope = "voices"
     parser_classes = [MultiPartParser]
 
     class Input(serializers.Serializer[Any]):
@@ -147,6 +217,7 @@ class CloneVoice(APIView):
         # Accepted because callers send it; the owner is whoever the token or session says.
         user_id = serializers.CharField(required=False, allow_blank=True)
 
+    @idempotent
     def post(self, request: Request) -> Response:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)

@@ -7,6 +7,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
 from apps.voices.models import VoiceProfile
+from apps.voices.speech_settings import settings_of
 
 
 class MultipleFileInput(forms.ClearableFileInput):
@@ -36,3 +37,17 @@ class RenameForm(forms.ModelForm[VoiceProfile]):
     class Meta:
         model = VoiceProfile
         fields = ["name"]
+
+
+class SettingsForm(forms.Form):
+    """The sliders of a voice, for browsers without JavaScript. One at its engine's own value is cleaned to None."""
+
+    def __init__(self, data: Any, *, voice: VoiceProfile) -> None:
+        super().__init__(data)
+        self._settings = settings_of(voice.provider)
+        for setting in self._settings:
+            self.fields[setting.name] = forms.FloatField(min_value=setting.minimum, max_value=setting.maximum)
+
+    def clean(self) -> dict[str, float | None]:
+        own = {setting.name: setting.default for setting in self._settings}
+        return {name: None if value == own[name] else value for name, value in self.cleaned_data.items()}

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import OwnedQuerySet
 from apps.speech.base import PROVIDER_MESSAGES, VoiceSettings
+from apps.voices.speech_settings import SpeechSetting, settings_of
 
 
 def sample_path(sample: VoiceSample, _filename: str) -> str:
@@ -62,6 +63,11 @@ class VoiceProfile(models.Model):
     @property
     def speech_settings(self) -> VoiceSettings:
         return VoiceSettings(**self.settings)
+
+    @property
+    def sliders(self) -> list[tuple[SpeechSetting, float]]:
+        """Each setting that changes anything with this voice, and its value now."""
+        return [(setting, self.settings.get(setting.name, setting.default)) for setting in settings_of(self.provider)]
 
     @property
     def provider_name(self) -> str:

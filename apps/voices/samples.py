@@ -53,12 +53,13 @@ def check_samples(files: Sequence[bytes]) -> list[CheckedSample]:
     if len(files) > MAX_FILES:
         text = _("%(count)d recordings are more than the %(most)d that fit in one voice. Send fewer, longer ones.")
         raise UserError("too_many_samples", text % {"count": len(files), "most": MAX_FILES}, status=422)
-    samples = [_check(data) for data in files]
+    samples = [check_sample(data) for data in files]
     _check_length(sum(sample.recording.seconds for sample in samples))
     return samples
 
 
-def _check(data: bytes) -> CheckedSample:
+def check_sample(data: bytes) -> CheckedSample:
+    """Decode one recording and measure it; raise UserError or AudioError where no voice can be made from it."""
     recording = audio.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS)
     level = audio.measure(recording)
     if audio.is_silent(recording):

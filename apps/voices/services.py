@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -12,9 +12,10 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.accounts.models import User
+from apps.accounts import usage, webhooks
+from apps.accounts.models import UsageRecord, User, WebhookEvent
 from apps.speech import audio, registry
-from apps.speech.base import ProviderError, Recording
+from apps.speech.base import ProviderError, Recording, VoiceSettings
 from apps.voices.models import VoiceProfile, VoiceSample
 from apps.voices.samples import SAMPLE_RATE, CheckedSample, check_samples
 from voiceclone.errors import UserError
@@ -22,6 +23,9 @@ from voiceclone.errors import UserError
 logger = logging.getLogger(__name__)
 
 PREVIEW_MAX_CHARACTERS = 300
+
+SettingChanges: TypeAlias = dict[str, float | None]
+"""New values by the name of the setting; None is the engine's own."""
 
 
 def clone_voice(*, owner: User, name: str, files: Sequence[bytes]) -> VoiceProfile:
@@ -31,19 +35,24 @@ def clone_voice(*, owner: User, name: str, files: Sequence[bytes]) -> VoiceProfi
     `retry_cloning` goes on from there. Raises UserError, AudioError and ProviderError.
     """
     samples = check_samples(files)
-    voice = _store_pending(owner, name, samples)
-    return _clone_at_provider(voice, [sample.recording for sample in samples])
+    with usage.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
+        voice = _store_pending(owner, name, samples)
+        used.reference = voice.pk
+        return _clone_at_provider(voice, [sample.recording for sample in samples])
 
 
 def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
     """Try again to clone a voice that failed, from the samples that were kept."""
-    claimed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED).update(
-        status=VoiceProfile.Status.PENDING, error_code=""
-    )
-    if not claimed:
-        raise UserError("voice_not_failed", _("Only a voice whose cloning failed can be tried again."), status=409)
-    voice.refresh_from_db()
-    return _clone_at_provider(voice, [_stored_recording(sample) for sample in voice.samples.all()])
+    with usage.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
+        used.reference = voice.pk
+        claimed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED).update(
+            status=VoiceProfile.Status.PENDING, error_code=""
+        )
+        if not claimed:
+            text = _("Only a voice whose cloning failed can be tried again.")
+            raise UserError("voice_not_failed", text, status=409)
+        voice.refresh_from_db()
+        return _clone_at_provider(voice, [_stored_recording(sample) for sample in voice.samples.all()])
 
 
 def _store_pending(owner: User, name: str, samples: Sequence[CheckedSample]) -> VoiceProfile:
@@ -76,6 +85,7 @@ def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording]) -> 
     except ProviderError as error:
         logger.warning("Cloning failed", extra={"voice": str(voice.pk), "code": error.code})
         cloning.update(status=VoiceProfile.Status.FAILED, error_code=error.code)
+        _notify(voice, WebhookEvent.VOICE_FAILED, VoiceProfile.Status.FAILED)
         raise
     with transaction.atomic():
         first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
@@ -84,7 +94,13 @@ def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording]) -> 
         _discard_at_provider(voice.provider, voice_id)
         raise UserError("voice_not_found", _("This voice was deleted while it was being cloned."), status=404)
     voice.refresh_from_db()
+    _notify(voice, WebhookEvent.VOICE_READY, VoiceProfile.Status.READY)
     return voice
+
+
+def _notify(voice: VoiceProfile, event: WebhookEvent, status: VoiceProfile.Status) -> None:
+    data = {"id": voice.pk, "voice_id": voice.voice_id, "status": status}
+    webhooks.notify(owner_id=voice.owner_id, event=event, data=data)
 
 
 def _discard_at_provider(provider: str, voice_id: str) -> None:
@@ -95,9 +111,29 @@ def ready_voice(*, owner: User, **lookup: Any) -> VoiceProfile:
     """Return the one voice of `owner` that `lookup` names, if it can speak."""
     voice = VoiceProfile.objects.for_user(owner).filter(**lookup).first()
     if voice is None:
-        raise UserError("voice_not_found", _("You have no such voice."), status=404)
+        raise _no_such_voice()
     require_ready(voice=voice)
     return voice
+
+
+def named_voice(*, owner: User, name: str) -> VoiceProfile:
+    """Return the voice of `owner` with the id, the provider's id or else the name `name`, if it can speak.
+
+    Of several with this name it is one that is ready, of those the default one, or else the newest.
+    """
+    voices = list(VoiceProfile.objects.for_user(owner).order_by("-is_default", "-created_at"))
+    named = [voice for voice in voices if name in {str(voice.pk), voice.voice_id}]
+    named = named or [voice for voice in voices if voice.name.casefold() == name.casefold()]
+    ready = [voice for voice in named if voice.status == VoiceProfile.Status.READY]
+    if not named:
+        raise _no_such_voice()
+    voice = (ready or named)[0]
+    require_ready(voice=voice)
+    return voice
+
+
+def _no_such_voice() -> UserError:
+    return UserError("voice_not_found", _("You have no such voice."), status=404)
 
 
 def require_ready(*, voice: VoiceProfile) -> None:
@@ -113,11 +149,15 @@ def rename_voice(*, voice: VoiceProfile, name: str) -> None:
     voice.save(update_fields=["name", "updated_at"])
 
 
-def change_settings(*, voice: VoiceProfile, settings: dict[str, float | None]) -> None:
+def change_settings(*, voice: VoiceProfile, settings: SettingChanges) -> None:
     """Change how the voice speaks; None takes a setting back to the engine's default."""
-    kept = {name: value for name, value in {**voice.settings, **settings}.items() if value is not None}
-    voice.settings = kept
+    voice.settings = changed_settings(voice=voice, settings=settings)
     voice.save(update_fields=["settings", "updated_at"])
+
+
+def changed_settings(*, voice: VoiceProfile, settings: SettingChanges) -> dict[str, float]:
+    """Return the settings of the voice with these changes."""
+    return {name: value for name, value in {**voice.settings, **settings}.items() if value is not None}
 
 
 def make_default(*, voice: VoiceProfile) -> None:
@@ -130,21 +170,43 @@ def make_default(*, voice: VoiceProfile) -> None:
         voice.save(update_fields=["is_default", "updated_at"])
 
 
+@transaction.atomic
+def change_voice(
+    *, voice: VoiceProfile, name: str = "", settings: SettingChanges | None = None, is_default: bool = False
+) -> None:
+    """Rename the voice, change its settings, make it the default: all that is given or, where that fails, nothing."""
+    try:
+        # Read again, locked: two changes at once would each take back what the other one did.
+        voice.refresh_from_db(from_queryset=VoiceProfile.objects.select_for_update())
+    except VoiceProfile.DoesNotExist:
+        raise _no_such_voice() from None
+    if name:
+        rename_voice(voice=voice, name=name)
+    if settings:
+        change_settings(voice=voice, settings=settings)
+    if is_default:
+        make_default(voice=voice)
+
+
 def note_use(*, voice: VoiceProfile) -> None:
     """Remember that the voice has just spoken."""
     VoiceProfile.objects.filter(pk=voice.pk).update(last_used_at=timezone.now())
 
 
-def speak_preview(*, voice: VoiceProfile, text: str) -> bytes:
-    """Return `text` spoken by the voice, as MP3."""
+def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | None = None) -> bytes:
+    """Return `text` spoken by the voice, as MP3; `settings` are tried out, and not kept."""
     voice = ready_voice(owner=voice.owner, pk=voice.pk)
+    tried = VoiceSettings(**changed_settings(voice=voice, settings=settings or {}))
 
     async def speak(engines: registry.Engines) -> Recording:
         engine = engines.text_to_speech(voice.provider)
-        chunks = engine.speak(text, voice_id=voice.voice_id, settings=voice.speech_settings, previous_text="")
+        chunks = engine.speak(text, voice_id=voice.voice_id, settings=tried, previous_text="")
         return Recording(b"".join([chunk async for chunk in chunks]), engine.sample_rate)
 
-    recording = registry.call(speak)
+    with usage.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.SPEECH, characters=len(text)) as used:
+        used.reference = voice.pk
+        used.speak(len(text), engine=voice.provider)
+        recording = registry.call(speak)
     note_use(voice=voice)
     return audio.to_mp3(recording)
 

@@ -6,6 +6,7 @@ app_name = "voices"
 urlpatterns = [
     path("", views.VoiceList.as_view(), name="list"),
     path("<uuid:voice_pk>/rename", views.rename, name="rename"),
+    path("<uuid:voice_pk>/settings", views.change_settings, name="settings"),
     path("<uuid:voice_pk>/default", views.make_default, name="default"),
     path("<uuid:voice_pk>/retry", views.retry, name="retry"),
     path("<uuid:voice_pk>/delete", views.delete, name="delete"),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.authentication import signed_in_user
 from apps.voices import services
-from apps.voices.forms import CloneForm, RenameForm
+from apps.voices.forms import CloneForm, RenameForm, SettingsForm
 from apps.voices.models import VoiceProfile
 from apps.voices.samples import sample_rules
 from voiceclone.errors import told_on_page
@@ -56,6 +56,18 @@ def rename(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
         messages.success(request, _("The voice is now called “%(name)s”.") % {"name": voice.name})
     else:
         messages.error(request, _("A voice needs a name of at most 60 characters."))
+    return redirect("voices:list")
+
+
+@require_POST
+def change_settings(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
+    voice = _own_voice(request, voice_pk)
+    form = SettingsForm(request.POST, voice=voice)
+    if form.is_valid():
+        services.change_settings(voice=voice, settings=form.cleaned_data)
+        messages.success(request, _("“%(name)s” now speaks with the new settings.") % {"name": voice.name})
+    else:
+        messages.error(request, _("The settings were not saved. Move the sliders and save again."))
     return redirect("voices:list")
 
 

@@ -12,16 +12,17 @@ const TYPES = [
 const METER_INTERVAL = 50; // milliseconds; the analyser's 2048 samples last 43 at 48 kHz, so little goes unmeasured
 const MEMORY = 30; // measurements that a verdict looks back on: pauses between words are no silence
 const SILENT_BELOW = -50; // dBFS RMS
-const QUIET_BELOW = -38; // dBFS RMS
-const LOUD_ABOVE = -1; // dBFS peak
+/** dBFS: quiet below this RMS, loud above this peak. A sample has to meet what the server measures it against. */
+const LIMITS = { question: { quiet: -38, loud: -1 }, sample: { quiet: -22, loud: -3 } };
 const STOPPING = 0.5; // seconds before the limit: stopping takes its time, and the server's limit is sharp
 const SPEECH_MEASUREMENTS = 4; // a fifth of a second; a click of the mouse is shorter
 
 /**
  * @typedef {"silent" | "quiet" | "good" | "loud"} Verdict
  * @typedef {{rms: number, peak: number, verdict: Verdict, seconds: number}} Level rms, peak in dBFS; the take's length
- * @typedef {{blob: Blob, name: string, seconds: number, heard: boolean, interrupted: boolean}} Take
- *   `heard` is false where nothing rose above silence; `interrupted` is true where the system took the microphone away.
+ * @typedef {{blob: Blob, name: string, seconds: number, heard: boolean,
+ *   interrupted: "" | "mute" | "ended"}} Take `heard` is false where nothing rose above silence; `interrupted` tells
+ *   how the system took the microphone away: for a while, as for a call, or for good
  */
 
 const decibels = (amplitude) => 20 * Math.log10(amplitude);
@@ -39,11 +40,11 @@ function measure(samples) {
   return { rms: decibels(Math.sqrt(power / samples.length)), peak: decibels(peak) };
 }
 
-function judge(levels) {
+function judge(levels, { quiet, loud }) {
   const rms = Math.max(...levels.map((level) => level.rms));
-  if (Math.max(...levels.map((level) => level.peak)) > LOUD_ABOVE) return "loud";
+  if (Math.max(...levels.map((level) => level.peak)) > loud) return "loud";
   if (rms < SILENT_BELOW) return "silent";
-  return rms < QUIET_BELOW ? "quiet" : "good";
+  return rms < quiet ? "quiet" : "good";
 }
 
 export class Recorder {
@@ -51,7 +52,9 @@ export class Recorder {
   #chunks = [];
   #extension;
   #finished;
+  #interrupted = ""; // what the track said
   #levels = [];
+  #limits;
   #maxSeconds;
   #media;
   #measured = 0;
@@ -66,31 +69,25 @@ export class Recorder {
 
   /**
    * Ask for the microphone and record. Call it inside a click. Throws a DOMException, for `microphoneProblem`.
-   * @param {{processing: boolean, deviceId?: string, maxSeconds: number, onLevel: (level: Level) => void}} options
-   *   `processing` is the browser's echo cancellation, noise suppression and gain control: good for questions, harmful
-   *   for cloning; after `maxSeconds` the take ends by itself
+   * @param {{processing: boolean, deviceId?: string, stream?: MediaStream, maxSeconds: number,
+   *   onLevel: (level: Level) => void}} options `processing` is the browser's echo cancellation, noise suppression and
+   *   gain control: good for questions, harmful for cloning; a `stream` is recorded, and ended, instead of a new one;
+   *   after `maxSeconds` the take ends by itself
    * @returns {Promise<Recorder>}
    */
-  static async start({ processing, deviceId, maxSeconds, onLevel }) {
+  static async start({ processing, deviceId, stream, maxSeconds, onLevel }) {
     const context = audioContext();
-    if (!navigator.mediaDevices) throw new DOMException("no secure context", "SecurityError");
     const type = globalThis.MediaRecorder && TYPES.find(([name]) => MediaRecorder.isTypeSupported(name));
     if (!type) throw new DOMException("no usable format", "NotSupportedError");
-    const stream = await navigator.mediaDevices.getUserMedia({
-      audio: {
-        deviceId,
-        channelCount: 1,
-        echoCancellation: processing,
-        noiseSuppression: processing,
-        autoGainControl: processing,
-      },
-    });
-    return new Recorder(context, stream, type, maxSeconds, onLevel);
+    const source = stream ?? (await microphoneStream(processing, deviceId));
+    const limits = processing ? LIMITS.question : LIMITS.sample;
+    return new Recorder(context, source, type, { limits, maxSeconds, onLevel });
   }
 
   /** For Recorder.start alone. */
-  constructor(context, stream, [mimeType, extension], maxSeconds, onLevel) {
+  constructor(context, stream, [mimeType, extension], { limits, maxSeconds, onLevel }) {
     this.#stream = stream;
+    this.#limits = limits;
     this.#maxSeconds = maxSeconds;
     this.#onLevel = onLevel;
     this.#extension = extension;
@@ -101,8 +98,8 @@ export class Recorder {
       this.#media.addEventListener("stop", () => resolve(this.#finish()), { once: true });
     });
     const [track] = stream.getAudioTracks();
-    track.addEventListener("mute", () => this.#end()); // A call or Siri, on iOS.
-    track.addEventListener("ended", () => this.#end()); // Unplugged, or permission taken back.
+    track.addEventListener("mute", (event) => this.#interrupt(event)); // A call or Siri, on iOS.
+    track.addEventListener("ended", (event) => this.#interrupt(event)); // Unplugged, or permission taken back.
     this.#media.start(); // With a timeslice WebKit drops the header, and no file has a duration.
     this.#since = performance.now();
   }
@@ -138,6 +135,11 @@ export class Recorder {
     return this.#finished;
   }
 
+  #interrupt({ type }) {
+    this.#interrupted ||= type;
+    this.#end();
+  }
+
   #end() {
     if (this.#media.state !== "inactive") this.#media.stop();
   }
@@ -164,7 +166,7 @@ export class Recorder {
     this.#measured += 1;
     if (level.rms > SILENT_BELOW) this.#speech += 1;
     this.#levels = [...this.#levels, level].slice(-MEMORY);
-    this.#onLevel({ ...level, verdict: judge(this.#levels), seconds: this.seconds });
+    this.#onLevel({ ...level, verdict: judge(this.#levels, this.#limits), seconds: this.seconds });
   }
 
   #finish() {
@@ -177,9 +179,28 @@ export class Recorder {
       name: `recording.${this.#extension}`,
       seconds: this.#recorded / 1000,
       heard: this.#measured === 0 || this.#speech >= SPEECH_MEASUREMENTS, // Unmeasured, it has the benefit of the doubt
-      interrupted: !this.#stopped,
+      interrupted: this.#stopped ? "" : this.#interrupted || "ended",
     };
   }
+}
+
+/**
+ * Ask for the microphone. Throws a DOMException, for `microphoneProblem`.
+ * @param {boolean} processing whether the browser takes echo and noise away and levels the voice
+ * @param {string} [deviceId]
+ * @returns {Promise<MediaStream>}
+ */
+export async function microphoneStream(processing, deviceId) {
+  if (!navigator.mediaDevices) throw new DOMException("no secure context", "SecurityError");
+  return navigator.mediaDevices.getUserMedia({
+    audio: {
+      deviceId,
+      channelCount: 1,
+      echoCancellation: processing,
+      noiseSuppression: processing,
+      autoGainControl: processing,
+    },
+  });
 }
 
 /**

@@ -2,7 +2,11 @@
 
 const KEPT_FOR = 7 * 24 * 3600 * 1000; // milliseconds; after that a forgotten recording goes
 
-/** @typedef {{id: number, owner: string, blob: Blob, name: string, seconds: number, kept: number}} StoredTake */
+/**
+ * @typedef {{code: string, label: string, value: string, passed: boolean, advice: string}} QualityPoint
+ * @typedef {{id?: number, blob: Blob, name: string, seconds: number, points?: QualityPoint[], refusal?: string}} Take
+ *   `points` is what the server measured, `refusal` why it can not use the take; neither is there before it has looked
+ */
 
 function settled(request) {
   return new Promise((resolve, reject) => {
@@ -38,22 +42,22 @@ export class TakeStore {
     this.#owner = owner;
   }
 
-  /** The owner's takes, oldest first. @returns {Promise<StoredTake[]>} */
+  /** The owner's takes, oldest first. @returns {Promise<Take[]>} */
   async all() {
     const takes = await settled(this.#takes("readonly").getAll());
     const expired = takes.filter((take) => take.kept < Date.now() - KEPT_FOR);
-    await Promise.all(expired.map((take) => this.remove(take.id)));
+    await Promise.all(expired.map((take) => this.remove(take)));
     return takes.filter((take) => take.owner === this.#owner && !expired.includes(take));
   }
 
-  /** @param {{blob: Blob, name: string, seconds: number}} take @returns {Promise<number>} its id */
-  add({ blob, name, seconds }) {
-    return settled(this.#takes("readwrite").add({ owner: this.#owner, blob, name, seconds, kept: Date.now() }));
+  /** Store the take, or what has become of it since, and give it its id. @param {Take} take */
+  async save(take) {
+    take.id = await settled(this.#takes("readwrite").put({ kept: Date.now(), ...take, owner: this.#owner }));
   }
 
-  /** @param {number} id */
-  remove(id) {
-    return settled(this.#takes("readwrite").delete(id));
+  /** @param {Take} take */
+  async remove({ id }) {
+    if (id !== undefined) await settled(this.#takes("readwrite").delete(id));
   }
 
   #takes(mode) {

@@ -3,12 +3,11 @@
 import { upload } from "./api.js";
 import { announce, clock, text } from "./page.js";
 import { loudness, microphoneProblem, microphones, Recorder } from "./recorder.js";
-import { TakeStore } from "./takes.js";
-import { refreshVoices } from "./voice-cards.js";
-
-/** @typedef {import("./takes.js").StoredTake} StoredTake its id is missing where the browser stores nothing */
+import { TakeList } from "./take-list.js";
+import { refreshVoices, showVoice, voiceIds } from "./voice-cards.js";
 
 const FULL = 2; // seconds to the longest sample: not worth another take
+const STAGE_INTERVAL = 1000; // milliseconds
 
 const byId = (id) => document.getElementById(id);
 const form = byId("clone-form");
@@ -17,41 +16,49 @@ const fileField = form.elements.namedItem("audio");
 const rules = {
   minimum: Number(form.dataset.minSeconds),
   recommended: Number(form.dataset.recommendedMinSeconds),
+  recommendedMost: Number(form.dataset.recommendedMaxSeconds),
   maximum: Number(form.dataset.maxSeconds),
 };
+const nameKey = `voice-name-${form.dataset.owner}`; // in the local storage: as the takes, it survives the tab
+const takes = new TakeList(byId("takes"), byId("take"), {
+  onChange: showTotal,
+  onChecked: tellChecked,
+  onRemoved: tellRemoved,
+  onRepeat: pressRecord,
+});
 
-/** @type {StoredTake[]} */
-let takes = [];
-/** @type {TakeStore | null} */
-let store = null;
 /** @type {Recorder | null} */
 let recorder = null;
 let asking = false; // for the microphone
 let cloning = false;
+let warned = false; // of something that is worth more than how good a take is
 
-const total = () => takes.reduce((sum, take) => sum + take.seconds, 0);
-/** A file whose length the browser can not tell counts as 0 seconds; then the server alone can judge. */
-const allKnown = () => takes.every((take) => take.seconds > 0);
+const room = () => rules.maximum - takes.seconds;
 
 // Recording
 
 function showRecording() {
   const state = recorder ? "stop" : "start";
-  byId("record").querySelector(".label").textContent = text(state);
-  byId("record").classList.toggle("recording", Boolean(recorder));
+  byId("record").querySelector(".label").textContent = text(takes.seconds && !recorder ? "start-another" : state);
   byId("pause").hidden = !recorder;
   byId("pause").textContent = text(recorder?.paused ? "resume" : "pause");
   byId("device").disabled = Boolean(recorder);
   byId("recording").classList.toggle("live", Boolean(recorder));
+  byId("recording").classList.toggle("paused", Boolean(recorder?.paused));
   if (recorder) announce(text(recorder.paused ? "paused" : "recording"));
+  if (!recorder || recorder.paused) showLevelWord(text(recorder ? "level-paused" : "level-off"), "");
+}
+
+function showLevelWord(word, verdict) {
+  byId("level-word").textContent = word;
+  byId("gauge").dataset.verdict = verdict;
 }
 
 /** @param {import("./recorder.js").Level} level */
 function showLevel({ rms, verdict, seconds }) {
-  byId("level-word").textContent = text(`level-${verdict}`);
-  byId("gauge").dataset.verdict = verdict;
+  showLevelWord(text(`level-${verdict}`), verdict);
   byId("level").style.setProperty("--level", loudness(rms));
-  showLength(total() + seconds);
+  showLength(takes.seconds + seconds);
 }
 
 function showLength(seconds) {
@@ -67,44 +74,53 @@ async function showMicrophones() {
   byId("device-field").hidden = devices.length === 0;
 }
 
+/** What keeps the microphone from recording stays beside the button until it works. @param {string} [message] */
+function showMicrophoneProblem(message = "") {
+  byId("microphone-problem").hidden = !message;
+  byId("microphone-problem-text").textContent = message;
+  if (message) announce(message, "error");
+}
+
 async function record() {
-  const maxSeconds = rules.maximum - total();
-  if (maxSeconds < FULL) {
+  if (room() < FULL) {
     announce(text("take-full"));
     return;
   }
   asking = true;
+  warned = false;
   announce(text("asking"));
   try {
     const deviceId = byId("device").value || undefined;
-    recorder = await Recorder.start({ processing: false, deviceId, maxSeconds, onLevel: showLevel });
+    recorder = await Recorder.start({ processing: false, deviceId, maxSeconds: room(), onLevel: showLevel });
   } catch (error) {
-    announce(text(microphoneProblem(error)), "error");
+    showMicrophoneProblem(text(microphoneProblem(error)));
     return;
   } finally {
     asking = false;
   }
+  showMicrophoneProblem();
   showRecording();
   showMicrophones();
   document.querySelector(".reading").scrollIntoView(); // On narrow screens the text stands above the controls.
   const take = await recorder.finished;
   recorder = null;
-  showRecording();
   await keepRecording(take);
+  showRecording();
 }
 
 /** @param {import("./recorder.js").Take} take */
 async function keepRecording(take) {
-  byId("level-word").textContent = text("level-off");
   if (!take.heard) {
-    showLength(total());
+    showLength(takes.seconds);
     announce(text("take-silent"), "error");
     return;
   }
-  const stored = await keep(take);
+  const stored = await takes.keep(take);
+  byId("takes").lastElementChild.scrollIntoView({ block: "center" });
+  warned = !stored || Boolean(take.interrupted) || room() < FULL;
   if (!stored) announce(text("takes-not-stored"), "error");
-  else if (take.interrupted) announce(text("take-interrupted"), "error");
-  else if (rules.maximum - total() < FULL) announce(text("take-full"));
+  else if (take.interrupted) announce(text(`take-interrupted-${take.interrupted}`), "error");
+  else if (room() < FULL) announce(text("take-full"));
   else announce(text("take-kept", { duration: clock(take.seconds) }));
 }
 
@@ -122,77 +138,39 @@ function pressPause() {
 
 // Takes
 
-/** @param {{blob: Blob, name: string, seconds: number}} take @returns {Promise<boolean>} whether it is stored */
-async function keep({ blob, name, seconds }) {
-  const take = { blob, name, seconds };
-  takes.push(take);
-  showTakes();
-  try {
-    take.id = await store.add(take);
-    return true;
-  } catch {
-    return false;
+function showTotal() {
+  const [key, verdict] = totalVerdict();
+  byId("total").textContent = text(key, durations());
+  byId("total").dataset.verdict = verdict;
+  if (!takes.takes.length) byId("draft").hidden = true;
+  if (!recorder) {
+    showLength(takes.seconds);
+    showRecording();
   }
 }
 
-/** @param {StoredTake} take */
-async function remove(take) {
-  takes = takes.filter((other) => other !== take);
-  showTakes();
-  if (take.id !== undefined) await store?.remove(take.id);
+function durations() {
+  const entries = Object.entries({ ...rules, total: takes.seconds });
+  return Object.fromEntries(entries.map(([name, seconds]) => [name, clock(seconds)]));
 }
 
-function showTakes() {
-  for (const audio of byId("takes").querySelectorAll("audio")) URL.revokeObjectURL(audio.src);
-  byId("takes").replaceChildren(...takes.map(takeItem));
-  byId("total").textContent = totalText();
-  showLength(total());
-}
-
-/** @param {StoredTake} take @param {number} index @returns {HTMLElement} */
-function takeItem(take, index) {
-  const item = byId("take").content.firstElementChild.cloneNode(true);
-  const name = take.blob instanceof File ? take.name : text("take-recorded", { number: index + 1 });
-  item.querySelector(".take-name").textContent = name;
-  item.querySelector(".take-length").textContent = take.seconds ? clock(take.seconds) : text("length-unknown");
-  const audio = item.querySelector("audio");
-  audio.src = URL.createObjectURL(take.blob);
-  audio.setAttribute("aria-label", text("take-listen", { name }));
-  const button = item.querySelector(".take-remove");
-  button.setAttribute("aria-label", text("take-remove", { name }));
-  button.addEventListener("click", () => {
-    remove(take);
-    announce(text("take-removed"));
-    byId("record").focus();
-  });
-  return item;
-}
-
-function totalText() {
-  if (!takes.length) return text("total-none");
-  const values = {
-    total: clock(total()),
-    minimum: clock(rules.minimum),
-    recommended: clock(rules.recommended),
-    maximum: clock(rules.maximum),
-  };
-  if (total() < rules.minimum) return text("total-short", values);
-  if (total() < rules.recommended) return text("total-more", values);
-  return text(total() > rules.maximum ? "total-long" : "total-good", values);
+/** @returns {[string, "" | "good" | "weak" | "refused"]} the text about the length of all takes, and what it means */
+function totalVerdict() {
+  const total = takes.seconds;
+  if (!takes.takes.length) return ["total-none", ""];
+  if (total > rules.maximum + 1) return ["total-long", "refused"]; // The server allows a second more, too.
+  if (total < rules.minimum) return ["total-short", "refused"];
+  if (total < rules.recommended) return ["total-more", "weak"];
+  return total > rules.recommendedMost + 1 ? ["total-much", "weak"] : ["total-good", "good"];
 }
 
 /** @param {Iterable<File>} files */
 async function addFiles(files) {
-  for (const file of files) await keep({ blob: file, name: file.name, seconds: await secondsOf(file) });
-}
-
-/** @param {File} file @returns {Promise<number>} 0 where this browser can not tell */
-function secondsOf(file) {
-  const audio = new Audio(URL.createObjectURL(file));
-  return new Promise((resolve) => {
-    audio.addEventListener("loadedmetadata", () => resolve(Number.isFinite(audio.duration) ? audio.duration : 0));
-    audio.addEventListener("error", () => resolve(0));
-  }).finally(() => URL.revokeObjectURL(audio.src));
+  const added = [...files];
+  warned = false;
+  for (const file of added) if (!(await takes.keep({ blob: file, name: file.name, seconds: 0 }))) warned = true;
+  if (warned) announce(text("takes-not-stored"), "error");
+  else if (added.length) announce(text("files-added"));
 }
 
 function chooseFiles() {
@@ -207,16 +185,27 @@ function drop(event) {
   addFiles(event.dataTransfer.files);
 }
 
-async function restoreTakes() {
-  try {
-    store = await TakeStore.open(form.dataset.owner);
-    takes = [...(await store.all()), ...takes];
-  } catch {
-    return; // The page works without; keep() says so when there is something to lose.
-  }
-  if (!takes.length) return;
-  showTakes();
+/** @param {string} name @param {string} verdict */
+function tellChecked(name, verdict) {
+  if (!recorder && !cloning && !warned) announce(text("take-checked", { name, verdict }));
+}
+
+function tellRemoved() {
+  announce(text("take-removed"));
+  byId("record").focus();
+}
+
+async function restore() {
+  nameField.value ||= localStorage.getItem(nameKey) ?? "";
+  const count = await takes.restore(form.dataset.owner);
+  if (!count) return;
+  byId("draft").hidden = false;
   announce(text("takes-restored"));
+}
+
+async function discardTakes() {
+  await takes.clear();
+  tellRemoved();
 }
 
 // Cloning
@@ -224,12 +213,13 @@ async function restoreTakes() {
 /** @returns {{field: HTMLElement, message: string} | null} what is missing */
 function problem() {
   if (!nameField.value.trim()) return { field: nameField, message: text("need-name") };
-  if (!takes.length) return { field: byId("record"), message: text("need-take") };
-  if (!allKnown()) return null;
-  const values = { total: clock(total()), minimum: clock(rules.minimum), maximum: clock(rules.maximum) };
-  if (total() < rules.minimum) return { field: byId("record"), message: text("need-seconds", values) };
-  if (total() > rules.maximum) return { field: byId("record"), message: text("need-less", values) };
-  return null;
+  if (!takes.takes.length) return { field: byId("record"), message: text("need-take") };
+  const refused = takes.takes.find((take) => take.refusal);
+  if (refused) return { field: byId("takes"), message: text("need-usable", { message: refused.refusal }) };
+  // A file whose length is not known yet counts as 0 seconds; then the server alone can judge.
+  const known = takes.takes.every((take) => take.seconds > 0);
+  const [key, verdict] = totalVerdict();
+  return known && verdict === "refused" ? { field: byId("record"), message: text(key, durations()) } : null;
 }
 
 async function clone(event) {
@@ -242,23 +232,45 @@ async function clone(event) {
     missing.field.focus();
     return;
   }
+  const before = voiceIds();
   setCloning(true);
   try {
     const voice = await upload("/api/v1/voices", sample(), showUpload);
-    await welcome(voice);
-  } catch (error) {
-    showFieldError(nameField, error.fields?.name?.join(" ") ?? "");
-    announce(text("clone-failed", { message: error.message }), "error");
+    await forget();
     await refreshVoices();
+    showVoice(voice.id);
+    announce(text("clone-ready", { name: voice.name }));
+  } catch (error) {
+    await explain(error, before);
   } finally {
     setCloning(false);
   }
 }
 
+/** Say what failed. A voice that is there all the same shows that the server has the takes: the list says the rest. */
+async function explain(error, before) {
+  showFieldError(nameField, error.fields?.name?.join(" ") ?? "");
+  await refreshVoices();
+  const arrived = voiceIds().find((id) => !before.includes(id));
+  if (arrived && error.retryable) {
+    await forget();
+    showVoice(arrived);
+    announce(text("clone-kept", { message: error.message }), "error");
+    return;
+  }
+  announce(text("clone-failed", { message: error.message }), "error");
+}
+
+async function forget() {
+  await takes.clear();
+  nameField.value = "";
+  localStorage.removeItem(nameKey);
+}
+
 function sample() {
   const body = new FormData();
   body.append("name", nameField.value.trim());
-  for (const take of takes) body.append("audio", take.blob, take.name);
+  for (const take of takes.takes) body.append("audio", take.blob, take.name);
   return body;
 }
 
@@ -266,28 +278,39 @@ function setCloning(busy) {
   cloning = busy;
   byId("clone").setAttribute("aria-disabled", String(busy));
   byId("progress").hidden = !busy;
-  if (busy) byId("progress").scrollIntoView({ block: "center" });
+  if (!busy) return;
+  showStage("sending");
+  byId("progress").scrollIntoView({ block: "center" });
 }
 
 /** @param {number} share of the upload, 0 to 1 */
 function showUpload(share) {
-  const sent = share >= 1;
-  byId("progress-text").textContent = sent ? text("cloning") : text("uploading", { percent: Math.floor(share * 100) });
-  if (sent) {
-    byId("progress-bar").removeAttribute("value");
-    announce(text("cloning"));
-  } else byId("progress-bar").value = share;
+  byId("progress-text").textContent = text("uploading", { percent: Math.floor(share * 100) });
+  byId("progress-bar").value = share;
+  if (share >= 1) watchStages(voiceIds());
 }
 
-/** @param {{id: string, name: string, status: string}} voice */
-async function welcome(voice) {
-  for (const take of takes) if (take.id !== undefined) await store.remove(take.id);
-  takes = [];
-  nameField.value = "";
-  showTakes();
-  await refreshVoices();
-  byId(`voice-${voice.id}`)?.querySelector("h2").focus();
-  announce(text(voice.status === "ready" ? "clone-ready" : "clone-pending", { name: voice.name }));
+/** The server answers when all is done; that the voice is in the list tells that its recordings were accepted. */
+async function watchStages(before) {
+  showStage("checking");
+  while (cloning) {
+    await new Promise((resolve) => setTimeout(resolve, STAGE_INTERVAL));
+    if (cloning) await refreshVoices();
+    if (cloning && voiceIds().some((id) => !before.includes(id))) {
+      showStage("making");
+      return;
+    }
+  }
+}
+
+/** @param {"sending" | "checking" | "making"} stage */
+function showStage(stage) {
+  for (const item of byId("stages").children) item.toggleAttribute("aria-current", false);
+  byId("stages").querySelector(`[data-stage=${stage}]`).setAttribute("aria-current", "step");
+  announce(text(stage));
+  if (stage === "sending") return;
+  byId("progress-text").textContent = text(stage);
+  byId("progress-bar").removeAttribute("value");
 }
 
 /** @param {HTMLInputElement} field @param {string} message "" takes the error away */
@@ -310,8 +333,10 @@ form.noValidate = true; // The takes are not in the file field, and what is miss
 fileField.required = false;
 form.addEventListener("submit", clone);
 fileField.addEventListener("change", chooseFiles);
+nameField.addEventListener("input", () => localStorage.setItem(nameKey, nameField.value));
 byId("record").addEventListener("click", pressRecord);
 byId("pause").addEventListener("click", pressPause);
+byId("draft-discard").addEventListener("click", discardTakes);
 byId("dropzone").addEventListener("drop", drop);
 byId("dropzone").addEventListener("dragover", (event) => {
   event.preventDefault();
@@ -321,6 +346,11 @@ byId("dropzone").addEventListener("dragleave", () => byId("dropzone").classList.
 window.addEventListener("beforeunload", (event) => {
   if (recorder || cloning) event.preventDefault();
 });
+byId("voices").addEventListener(
+  "toggle",
+  ({ target }) => target.classList.contains("settings-fold") && import("./voice-settings.js"),
+  true, // This event does not bubble.
+);
 navigator.mediaDevices?.addEventListener("devicechange", showMicrophones);
 showMicrophones();
-restoreTakes();
+restore();

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.voices.models import VoiceProfile
+from apps.voices.services import change_voice
 from tests.client import bearer, error_of
 from tests.factories import make_voice
+from voiceclone.errors import UserError
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -97,3 +99,43 @@ def test_only_a_ready_voice_becomes_the_default(
     assert response.status_code == 409
     assert error_of(response)["code"] == "voice_not_ready"
     assert VoiceProfile.objects.get(is_default=True) == voice
+
+
+def test_all_changes_are_made_or_none(client: Client, alice: User, alice_token: str, voice: VoiceProfile) -> None:
+    failed = make_voice(alice, "", status="failed", name="Before")
+    changes = {"name": "After", "settings": {"speed": 1.1}, "is_default": True}
+    url, headers = f"/api/v1/voices/{failed.pk}", bearer(alice_token)
+    response = client.patch(url, changes, content_type="application/json", headers=headers)
+    assert response.status_code == 409
+    failed.refresh_from_db()
+    assert (failed.name, failed.settings, failed.is_default) == ("Before", {}, False)
+
+
+def test_all_changes_of_one_request_are_made(change: Send, voice: VoiceProfile) -> None:
+    body = change(name="After", settings={"speed": 1.1}, is_default=True).json()
+    assert (body["name"], body["settings"], body["is_default"]) == ("After", {"speed": 1.1}, True)
+
+
+def test_a_change_keeps_what_another_one_did_meanwhile(voice: VoiceProfile) -> None:
+    VoiceProfile.objects.filter(pk=voice.pk).update(settings={"style": 0.2})
+    change_voice(voice=voice, settings={"speed": 1.1})
+    voice.refresh_from_db()
+    assert voice.settings == {"style": 0.2, "speed": 1.1}
+
+
+def test_a_voice_that_was_deleted_meanwhile_is_not_there(voice: VoiceProfile) -> None:
+    VoiceProfile.objects.filter(pk=voice.pk).delete()
+    with pytest.raises(UserError) as caught:
+        change_voice(voice=voice, name="After")
+    assert (caught.value.code, caught.value.status) == ("voice_not_found", 404)
+
+
+@pytest.mark.parametrize(
+    ("provider", "adjustable"),
+    [("elevenlabs", ["stability", "similarity", "style", "speed"]), ("local", ["speed"])],
+)
+def test_it_tells_which_settings_change_anything(
+    client: Client, alice: User, alice_token: str, provider: str, adjustable: list[str]
+) -> None:
+    made = make_voice(alice, "some-voice", provider=provider)
+    assert client.get(f"/api/v1/voices/{made.pk}", headers=bearer(alice_token)).json()["adjustable"] == adjustable

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.voices.models import VoiceProfile
@@ -43,6 +46,32 @@ class TestList:
 
     def test_it_shows_the_rules(self, page: Client) -> None:
         assert page.get(LIST).context["rules"].min_seconds == 10
+
+    def test_recordings_play_without_javascript(self, page: Client, voice: VoiceProfile) -> None:
+        path = reverse("api:voice-sample", args=[voice.pk, voice.samples.get().pk])
+        assert f'src="{path}"' in page.get(LIST).content.decode()
+        assert page.get(path).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("provider", "sliders"),
+        [("elevenlabs", ["stability", "similarity", "style", "speed"]), ("local", ["speed"])],
+    )
+    def test_a_voice_has_the_sliders_that_its_engine_knows(
+        self, page: Client, alice: User, provider: str, sliders: list[str]
+    ) -> None:
+        make_voice(alice, "some-voice", provider=provider)
+        assert re.findall(r'<input type="range"[^>]* name="(\w+)"', page.get(LIST).content.decode()) == sliders
+
+    def test_it_takes_as_many_queries_for_many_voices_as_for_one(
+        self, page: Client, alice: User, django_assert_num_queries: Any
+    ) -> None:
+        make_voice(alice, "voice")
+        with CaptureQueriesContext(connection) as queries:
+            page.get(LIST)
+        for number in range(4):
+            make_voice(alice, f"voice-{number}")
+        with django_assert_num_queries(len(queries)):
+            page.get(LIST)
 
     def test_names_are_escaped(self, page: Client, alice: User) -> None:
         make_voice(alice, "voice", name="<script>alert(1)</script>")
@@ -101,6 +130,22 @@ class TestActions:
         voice.refresh_from_db()
         assert voice.name == "Jane"
 
+    def test_settings(self, page: Client, voice: VoiceProfile) -> None:
+        VoiceProfile.objects.filter(pk=voice.pk).update(settings={"style": 0.4})
+        sliders = {"stability": "0.3", "similarity": "0.75", "style": "0", "speed": "1.1"}
+        response = page.post(reverse("voices:settings", args=[voice.pk]), sliders)
+        assert response["Location"] == LIST
+        assert messages_of(response) == ["success"]
+        voice.refresh_from_db()
+        assert voice.settings == {"stability": 0.3, "speed": 1.1}
+
+    @pytest.mark.parametrize("speed", ["", "7", "fast"])
+    def test_settings_refuse_bad_values(self, page: Client, alice: User, speed: str) -> None:
+        local = make_voice(alice, "local-voice", provider="local")
+        assert messages_of(page.post(reverse("voices:settings", args=[local.pk]), {"speed": speed})) == ["error"]
+        local.refresh_from_db()
+        assert local.settings == {}
+
     def test_make_default(self, page: Client, alice: User, voice: VoiceProfile) -> None:
         other = make_voice(alice, "other")
         assert page.post(reverse("voices:default", args=[other.pk]))["Location"] == LIST
@@ -137,6 +182,6 @@ class TestActions:
         assert messages_of(page.post(reverse("voices:delete", args=[voice.pk]))) == ["error"]
         assert VoiceProfile.objects.get().status == "deleting"
 
-    @pytest.mark.parametrize("name", ["rename", "default", "retry"])
+    @pytest.mark.parametrize("name", ["rename", "settings", "default", "retry"])
     def test_a_link_changes_nothing(self, page: Client, voice: VoiceProfile, name: str) -> None:
         assert page.get(reverse(f"voices:{name}", args=[voice.pk])).status_code == 405

@@ -77,3 +77,22 @@ def test_a_voice_that_the_provider_no_longer_has_is_named(
 ) -> None:
     provider.voices.clear()
     assert error_of(preview(alice_api, voice))["code"] == "provider_voice_missing"
+
+
+def test_settings_can_be_tried_without_keeping_them(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
+    VoiceProfile.objects.filter(pk=voice.pk).update(settings={"stability": 0.3, "speed": 0.9})
+    body = {"text": TEXT, "settings": {"stability": None, "style": 0.5}}
+    assert alice_api.post(f"/api/v1/voices/{voice.pk}/preview", json=body).status_code == 200
+    assert provider.last_request.json["voice_settings"] == {"style": 0.5, "speed": 0.9}
+    voice.refresh_from_db()
+    assert voice.settings == {"stability": 0.3, "speed": 0.9}
+
+
+def test_settings_to_try_are_checked(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+    body = {"text": TEXT, "settings": {"speed": 7}}
+    response = alice_api.post(f"/api/v1/voices/{voice.pk}/preview", json=body)
+    assert response.status_code == 400
+    assert error_of(response)["fields"].keys() == {"settings"}
+    assert not provider.requests

@@ -1,0 +1,143 @@
+"""How good a recording is to clone a voice from, told in words before any provider is paid.
+
+The limits are what ElevenLabs recommends for instant voice cloning (one to two minutes, −23 to −18 dB RMS, peaks of at
+most −3 dB, no noise, no long silence); what it gives no number for has one here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from apps.speech import audio
+from apps.voices.samples import CheckedSample, check_sample, sample_rules
+
+LOWEST_SPEECH_DB, HIGHEST_SPEECH_DB = -23, -18
+HIGHEST_PEAK_DB = -3
+MOST_CLIPPED_SHARE = 0.0001  # Six thousandths of a second in a minute: nobody hears less.
+LEAST_SPEECH_OVER_NOISE_DB = 25  # Above a quiet living room; a fan or a street is louder.
+INAUDIBLE_DB = -90  # Below the noise of 16-bit sound itself: the pauses were made, not recorded.
+LEAST_SPEECH_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class QualityPoint:
+    """One thing that was measured. `code` is stable; `advice` says what to do, and is empty where it `passed`."""
+
+    code: str
+    label: str
+    value: str
+    passed: bool
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleQuality:
+    """What a recording measures, levels in dBFS and shares in 0–1, and how each point compares with what is best."""
+
+    seconds: float
+    rms_db: float
+    peak_db: float
+    clipped_share: float
+    speech_db: float
+    noise_db: float
+    speech_share: float
+    points: list[QualityPoint]
+
+    @property
+    def passed(self) -> bool:
+        return all(point.passed for point in self.points)
+
+
+def measure_sample(data: bytes) -> SampleQuality:
+    """Measure an upload without storing it. Raises what cloning it would raise: UserError and AudioError."""
+    sample = check_sample(data)
+    speech = audio.measure_speech(sample.recording)
+    return SampleQuality(
+        seconds=sample.recording.seconds,
+        rms_db=sample.level.rms_db,
+        peak_db=sample.level.peak_db,
+        clipped_share=sample.level.clipped_share,
+        speech_db=speech.speech_db,
+        noise_db=speech.noise_db,
+        speech_share=speech.speech_share,
+        points=_points(sample, speech),
+    )
+
+
+def _points(sample: CheckedSample, speech: audio.SpeechLevel) -> list[QualityPoint]:
+    return [
+        _length(sample.recording.seconds),
+        _level(speech.speech_db),
+        _peak(sample.level.peak_db),
+        _clipping(sample.level.clipped_share),
+        _noise(speech),
+        _speech(speech.speech_share),
+    ]
+
+
+def _length(seconds: float) -> QualityPoint:
+    rules = sample_rules()
+    best = {"from": rules.recommended_min_seconds, "to": rules.recommended_max_seconds}
+    advice = ""
+    if seconds < rules.recommended_min_seconds:
+        advice = _("%(from)d to %(to)d seconds are best, all recordings together. Read on, or add another take.") % best
+    elif seconds > rules.recommended_max_seconds + audio.SLACK_SECONDS:
+        advice = _("%(from)d to %(to)d seconds are best: more makes the voice no better.") % best
+    return _point("length", _("Length"), _("%d s") % seconds, advice)
+
+
+def _level(speech_db: float) -> QualityPoint:
+    # Judged as shown: nobody understands why "−23 dB" fails where −23 is allowed.
+    shown = round(speech_db)
+    best = {"from": _signed(LOWEST_SPEECH_DB), "to": _signed(HIGHEST_SPEECH_DB)}
+    advice = ""
+    if shown < LOWEST_SPEECH_DB:
+        advice = _("Too quiet; %(from)s to %(to)s dB is best. Come closer, or turn the microphone up.") % best
+    elif shown > HIGHEST_SPEECH_DB:
+        advice = _("Too loud; %(from)s to %(to)s dB is best. Move back a little, or turn the microphone down.") % best
+    return _point("level", _("Loudness"), _decibels(shown), advice)
+
+
+def _peak(peak_db: float) -> QualityPoint:
+    shown = round(peak_db)
+    advice = ""
+    if shown > HIGHEST_PEAK_DB:
+        advice = _("Some sounds are too loud; %(most)s dB is the most. Speak evenly, a little beside the microphone.")
+        advice %= {"most": _signed(HIGHEST_PEAK_DB)}
+    return _point("peak", _("Loudest sound"), _decibels(shown), advice)
+
+
+def _clipping(clipped_share: float) -> QualityPoint:
+    clipped = clipped_share > MOST_CLIPPED_SHARE
+    advice = _("Parts are cut off and crackle. Turn the microphone down and record again.") if clipped else ""
+    return _point("clipping", _("Distortion"), _("some") if clipped else _("none"), advice)
+
+
+def _noise(speech: audio.SpeechLevel) -> QualityPoint:
+    advice = ""
+    if speech.speech_db - speech.noise_db < LEAST_SPEECH_OVER_NOISE_DB:
+        advice = _("Too near to your voice. Close the window, switch fans off, and come closer to the microphone.")
+    value = _decibels(round(speech.noise_db)) if speech.noise_db > INAUDIBLE_DB else _("none")
+    return _point("noise", _("Background noise"), value, advice)
+
+
+def _speech(share: float) -> QualityPoint:
+    advice = ""
+    if share < LEAST_SPEECH_SHARE:
+        advice = _("Long pauses teach the voice nothing. Read on without waiting, or cut them out.")
+    return _point("speech", _("Speech"), _("%d %% of the time") % round(100 * share), advice)
+
+
+def _point(code: str, label: str, value: str, advice: str) -> QualityPoint:
+    return QualityPoint(code, label, value, passed=not advice, advice=advice)
+
+
+def _decibels(level: int) -> str:
+    return _("%s dB") % _signed(level)
+
+
+def _signed(level: int) -> str:
+    """Return `level` with a real minus sign, which screen readers read out."""
+    return f"{level}".replace("-", "−")

@@ -1,0 +1,460 @@
+"""The My voices page: recording with all that can go wrong, quality before money, and the care of voices."""
+
+from __future__ import annotations
+
+import base64
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from apps.voices.models import VoiceProfile
+from tests.browser.conftest import CHROMIUM, FLAGS, faultless_page
+from tests.browser.steps import sign_in
+from tests.factories import make_voice
+from tests.fakes.provider import SPEECH, VOICES_ADD, elevenlabs_error
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+    from apps.accounts.models import User
+    from tests.conftest import Server
+    from tests.fakes.provider import FakeProvider
+
+FAKE_UI, FAKE_DEVICE = "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
+LONG_CLIP = Path(__file__).parent.parent / "data" / "speech" / "austen-0870.wav"
+BYTES_BEFORE_BREAK = 200_000
+PLAYED = (
+    "audio => new Promise(resolve => { const look = setInterval(() => { if (audio.currentTime > 0.1) {"
+    " clearInterval(look); resolve(true); } }, 20); setTimeout(() => resolve(false), 5000); })"
+)
+NOTE_STREAMS = """
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      window.wanted = wanted;
+      window.stream = await ask(wanted);
+      return window.stream;
+    };
+"""
+
+
+@pytest.fixture
+def voices(page: Page, server: Server, alice: User) -> Page:
+    """Alice's My voices page."""
+    return open_voices(page, server, alice)
+
+
+def open_voices(page: Page, server: Server, user: User) -> Page:
+    sign_in(page, server.url, user.username)
+    page.goto(f"{server.url}/voices/")
+    return page
+
+
+@contextmanager
+def page_without(browser: Browser, *flags: str, instead: str = "--mute-audio") -> Iterator[Page]:
+    """A page of a Chromium that lacks some of the usual flags."""
+    arguments = [flag for flag in FLAGS if flag not in flags]
+    other = browser.browser_type.launch(executable_path=CHROMIUM, args=[*arguments, instead])
+    with faultless_page(other.new_context()) as page:
+        yield page
+    other.close()
+
+
+class WeakLine(ThreadingTCPServer):
+    """Carries bytes to a server and back, and breaks some way into each request that begins with `breaks_at`."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        super().__init__(("127.0.0.1", 0), WeakLineConnection)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.port = port
+        self.breaks_at = b""
+        self.breaks = 0
+
+
+class WeakLineConnection(BaseRequestHandler):
+    server: WeakLine
+
+    def handle(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.server.port)) as upstream:
+            ends = {self.request: upstream, upstream: self.request}
+            left = -1  # Bytes until it breaks; less than none where it does not.
+            while True:
+                for source in select.select(list(ends), [], [])[0]:
+                    data = source.recv(65536)
+                    if source is self.request and self.server.breaks_at and self.server.breaks_at in data:
+                        left = BYTES_BEFORE_BREAK
+                    if not data or 0 <= left < len(data):
+                        self.server.breaks += bool(data)
+                        return
+                    left -= len(data) if left >= 0 else 0
+                    ends[source].sendall(data)
+
+
+@contextmanager
+def weak_line(server: Server) -> Iterator[WeakLine]:
+    with WeakLine(int(server.url.rpartition(":")[2])) as line:
+        thread = threading.Thread(target=line.serve_forever)
+        thread.start()
+        yield line
+        line.shutdown()
+        thread.join()
+
+
+def record(page: Page, seconds: float) -> None:
+    page.get_by_role("button", name="Start recording").click()
+    expect(page.get_by_role("button", name="Stop recording")).to_be_visible()
+    page.wait_for_timeout(seconds * 1000)
+
+
+def stop(page: Page) -> None:
+    page.get_by_role("button", name="Stop recording").click()
+
+
+def add_file(page: Page, path: Path = LONG_CLIP, *, times: int = 2) -> None:
+    for _time in range(times):
+        page.locator("#id_audio").set_input_files(path)
+    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(times)
+
+
+def length_of_takes(page: Page) -> float:
+    minutes, seconds = page.locator("#clock").inner_text().split(":")
+    return int(minutes) * 60 + int(seconds)
+
+
+class TestMicrophone:
+    def assert_told(self, page: Page, words: str) -> None:
+        page.get_by_role("button", name="Start recording").click()
+        expect(page.locator("#microphone-problem")).to_contain_text(words)
+        expect(page.get_by_role("status")).to_contain_text(words)
+        expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+        add_file(page)  # The way that is always left.
+
+    def test_a_microphone_that_is_denied_is_explained(self, browser: Browser, server: Server, alice: User) -> None:
+        with page_without(browser, FAKE_UI, instead="--deny-permission-prompts") as page:
+            self.assert_told(open_voices(page, server, alice), "Allow the microphone in your browser’s address bar")
+
+    def test_a_missing_microphone_is_explained(self, browser: Browser, server: Server, alice: User) -> None:
+        with page_without(browser, FAKE_DEVICE) as page:
+            self.assert_told(open_voices(page, server, alice), "No microphone found. Plug one in")
+
+    def test_it_is_asked_for_only_after_a_click_and_without_processing(
+        self, page: Page, server: Server, alice: User
+    ) -> None:
+        page.add_init_script(NOTE_STREAMS)
+        open_voices(page, server, alice)
+        assert page.evaluate("() => window.wanted") is None
+        record(page, 1)
+        wanted = page.evaluate("() => window.wanted.audio")
+        assert (wanted["echoCancellation"], wanted["noiseSuppression"], wanted["autoGainControl"]) == (False,) * 3
+        stop(page)
+
+    def test_what_was_said_before_it_was_unplugged_is_kept(self, page: Page, server: Server, alice: User) -> None:
+        page.add_init_script(NOTE_STREAMS)
+        open_voices(page, server, alice)
+        record(page, 3)
+        page.evaluate("() => window.stream.getAudioTracks()[0].dispatchEvent(new Event('ended'))")
+        expect(page.get_by_role("status")).to_contain_text("unplugged")
+        expect(page.locator(".take .point")).to_have_count(5)
+        expect(page.get_by_role("status")).to_contain_text("unplugged")
+        assert length_of_takes(page) >= 2
+
+
+class TestRecording:
+    def test_a_pause_is_left_out_and_the_take_is_measured(self, voices: Page, provider: FakeProvider) -> None:
+        record(voices, 3)
+        expect(voices.locator("#level-word")).to_have_text("Good")
+        voices.get_by_role("button", name="Pause").click()
+        expect(voices.locator("#level-word")).to_have_text("paused")
+        voices.wait_for_timeout(3000)
+        voices.get_by_role("button", name="Resume").click()
+        voices.wait_for_timeout(2000)
+        stop(voices)
+        expect(voices.locator(".take .point")).to_have_count(5)
+        assert 4 <= length_of_takes(voices) <= 6
+        expect(voices.locator(".take .waveform rect").first).to_be_visible()
+        expect(voices.locator(".take")).to_contain_text("Background noise")
+        expect(voices.locator("#total")).to_contain_text("At least 0:10 are needed")
+        assert voices.locator(".take audio").evaluate(f"audio => (audio.play(), ({PLAYED})(audio))")
+        assert not VoiceProfile.objects.exists()
+        assert not provider.requests
+
+    def test_it_ends_by_itself_at_the_limit(self, page: Page, server: Server, alice: User, settings: Settings) -> None:
+        settings.MIN_SAMPLE_SECONDS, settings.MAX_SAMPLE_SECONDS = 1, 4
+        open_voices(page, server, alice)
+        page.get_by_role("button", name="Start recording").click()
+        expect(page.get_by_role("status")).to_contain_text("the longest sample there can be", timeout=8000)
+        expect(page.locator(".take .point")).to_have_count(5)
+        assert 3 <= length_of_takes(page) <= 4
+
+    def test_a_take_can_be_recorded_again(self, voices: Page) -> None:
+        record(voices, 1)
+        stop(voices)
+        voices.get_by_role("button", name="Record again instead of Take 1").click()
+        expect(voices.get_by_role("button", name="Stop recording")).to_be_visible()
+        voices.wait_for_timeout(1000)
+        stop(voices)
+        expect(voices.locator(".take")).to_have_count(1)
+        voices.get_by_role("button", name="Record another take").click()
+        voices.wait_for_timeout(1000)
+        stop(voices)
+        expect(voices.get_by_role("button", name="Remove Take 2")).to_be_visible()
+
+    def test_a_microphone_can_be_chosen(self, voices: Page) -> None:
+        record(voices, 1)
+        stop(voices)
+        choice = voices.get_by_label("Microphone")
+        choice.select_option(index=1)
+        voices.get_by_role("button", name="Record another take").click()
+        expect(choice).to_be_disabled()
+        voices.wait_for_timeout(1000)
+        stop(voices)
+        expect(voices.locator(".take")).to_have_count(2)
+
+
+class TestFiles:
+    def test_files_are_measured_and_become_a_voice(self, voices: Page, provider: FakeProvider) -> None:
+        add_file(voices)
+        expect(voices.locator("#total")).to_contain_text("0:14 in all")
+        voices.get_by_label("Name of the voice").fill("From files")
+        voices.get_by_role("button", name="Clone my voice").click()
+        heading = voices.get_by_role("heading", name="From files")
+        expect(heading).to_be_focused()
+        (upload,) = provider.requests_to(VOICES_ADD)
+        assert len(upload.files) == 2
+        expect(voices.locator(".take")).to_have_count(0)
+
+    def test_files_can_be_dropped(self, voices: Page) -> None:
+        drop = voices.evaluate_handle(
+            "data => { const drop = new DataTransfer(); const bytes = Uint8Array.from(atob(data), (c) =>"
+            " c.charCodeAt(0)); drop.items.add(new File([bytes], 'dropped.wav')); return drop; }",
+            base64.b64encode(LONG_CLIP.read_bytes()).decode(),
+        )
+        voices.dispatch_event("#dropzone", "drop", {"dataTransfer": drop})
+        expect(voices.locator(".take")).to_contain_text("dropped.wav")
+        expect(voices.locator(".take .point")).to_have_count(5)
+
+    def test_a_file_that_can_not_be_used_says_why_and_stands_in_the_way(
+        self, context: BrowserContext, server: Server, alice: User, tmp_path: Path
+    ) -> None:
+        text = tmp_path / "notes.txt"
+        text.write_text("no recording")
+        with faultless_page(context, expected="422") as page:
+            open_voices(page, server, alice)
+            add_file(page, text, times=1)
+            expect(page.locator(".take-verdict")).to_contain_text("not an audio file")
+            page.get_by_label("Name of the voice").fill("Jane")
+            page.get_by_role("button", name="Clone my voice").click()
+            expect(page.get_by_role("status")).to_contain_text("can not be used")
+            page.get_by_role("button", name="Remove notes.txt").click()
+            expect(page.locator("#total")).to_have_text("No take yet.")
+
+
+class TestNothingIsLost:
+    def test_a_connection_cut_in_the_middle_of_the_upload_loses_no_take(
+        self, context: BrowserContext, server: Server, alice: User, provider: FakeProvider
+    ) -> None:
+        with weak_line(server) as line, faultless_page(context, expected="net::ERR_") as page:
+            sign_in(page, line.url, alice.username)
+            page.goto(f"{line.url}/voices/")
+            add_file(page)
+            page.get_by_label("Name of the voice").fill("Held up")
+            line.breaks_at = b"POST /api/v1/voices HTTP"
+            page.get_by_role("button", name="Clone my voice").click()
+            expect(page.get_by_role("status")).to_contain_text("The connection was lost")
+            expect(page.get_by_role("status")).to_contain_text("Your takes are kept here")
+            assert line.breaks
+            assert not VoiceProfile.objects.exists()
+            line.breaks_at = b""
+
+            page.reload()
+            expect(page.locator("#draft")).to_be_visible()
+            page.get_by_role("link", name="Go on with it").click()
+            expect(page.locator(".take .point")).to_have_count(10)
+            expect(page.get_by_label("Name of the voice")).to_have_value("Held up")
+            page.get_by_role("button", name="Clone my voice").click()
+            expect(page.get_by_role("heading", name="Held up")).to_be_focused()
+            assert len(provider.requests_to(VOICES_ADD)) == 1
+
+            page.reload()
+            expect(page.locator("#total")).to_have_text("No take yet.")
+            expect(page.locator("#draft")).to_be_hidden()
+
+    def test_a_closed_tab_loses_no_take(self, voices: Page, context: BrowserContext, server: Server) -> None:
+        record(voices, 2)
+        stop(voices)
+        expect(voices.locator(".take .point")).to_have_count(5)
+        voices.close()
+        with faultless_page(context) as page:
+            page.goto(f"{server.url}/voices/")
+            expect(page.locator(".take")).to_have_count(1)
+            page.get_by_role("button", name="Delete it").click()
+            expect(page.locator(".take")).to_have_count(0)
+            page.reload()
+            expect(page.locator("#total")).to_have_text("No take yet.")
+
+    def test_takes_of_somebody_else_are_not_shown(
+        self, voices: Page, context: BrowserContext, server: Server, bob: User
+    ) -> None:
+        add_file(voices, times=1)
+        context.clear_cookies()
+        open_voices(voices, server, bob)
+        voices.wait_for_timeout(300)
+        expect(voices.locator(".take")).to_have_count(0)
+
+    def test_a_take_that_was_not_measured_can_be_measured_later(
+        self, context: BrowserContext, server: Server, alice: User
+    ) -> None:
+        with faultless_page(context, expected="net::ERR_") as page:
+            open_voices(page, server, alice)
+            context.set_offline(True)
+            page.locator("#id_audio").set_input_files(LONG_CLIP)
+            expect(page.locator(".take-verdict")).to_contain_text("Not measured yet: The connection was lost")
+            context.set_offline(False)
+            page.get_by_role("button", name="Check again").click()
+            expect(page.locator(".take .point")).to_have_count(5)
+
+    def test_takes_that_arrived_are_kept_with_a_voice_that_failed(
+        self, context: BrowserContext, server: Server, alice: User, provider: FakeProvider
+    ) -> None:
+        provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))
+        with faultless_page(context, expected="502") as page:
+            open_voices(page, server, alice)
+            add_file(page)
+            page.get_by_label("Name of the voice").fill("Out of credit")
+            page.get_by_role("button", name="Clone my voice").click()
+            expect(page.get_by_role("status")).to_contain_text("no credit left")
+            expect(page.locator(".take")).to_have_count(0)
+            page.get_by_role("button", name="Try again Out of credit").click()
+            expect(page.get_by_role("status")).to_contain_text("Your voice Out of credit is ready")
+        assert VoiceProfile.objects.get().status == "ready"
+
+
+def test_cloning_tells_its_stages(voices: Page, provider: FakeProvider) -> None:
+    provider.delay(VOICES_ADD, 3)
+    add_file(voices)
+    voices.get_by_label("Name of the voice").fill("Slow")
+    voices.get_by_role("button", name="Clone my voice").click()
+    voices.wait_for_selector("[data-stage=checking][aria-current]")
+    expect(voices.locator("#stages [aria-current]")).to_have_text("Make the voice")
+    expect(voices.locator(".voice")).to_contain_text("being cloned")
+    expect(voices.locator(".voice[data-status=ready]")).to_be_visible()
+    expect(voices.get_by_role("status")).to_contain_text("Your voice Slow is ready")
+
+
+class TestCards:
+    @pytest.fixture(autouse=True)
+    def with_a_voice(self, voice: VoiceProfile) -> None:
+        """The page shows one voice, Jane."""
+
+    def test_a_voice_says_what_one_types(self, voices: Page, provider: FakeProvider) -> None:
+        voices.get_by_label("Let it say something").fill("Nice to meet you.")
+        voices.get_by_role("button", name="Hear it Jane").click()
+        expect(voices.get_by_role("status")).to_have_text("Playing the preview.")
+        assert voices.locator(".preview audio").evaluate(PLAYED)
+        assert provider.last_request.json["text"] == "Nice to meet you."
+
+    def test_a_recording_plays(self, voices: Page) -> None:
+        voices.get_by_text("What it was made from").click()
+        assert voices.locator(".samples audio").evaluate(f"audio => (audio.play(), ({PLAYED})(audio))")
+
+    def test_a_voice_is_renamed_in_place(self, voices: Page, voice: VoiceProfile) -> None:
+        voices.locator("summary", has_text="Rename Jane").click()
+        voices.keyboard.press("Escape")
+        expect(voices.locator("summary", has_text="Rename Jane")).to_be_focused()
+        voices.keyboard.press("Enter")
+        voices.keyboard.type("Jane Doe")
+        voices.keyboard.press("Enter")
+        expect(voices.get_by_role("heading", name="Jane Doe")).to_be_focused()
+        expect(voices.get_by_role("status")).to_have_text("The voice is now called Jane Doe.")
+        voice.refresh_from_db()
+        assert voice.name == "Jane Doe"
+
+    def test_another_voice_becomes_the_default(
+        self, page: Page, server: Server, alice: User, provider: FakeProvider
+    ) -> None:
+        other = make_voice(alice, provider.add_voice("Other"), name="Other")
+        open_voices(page, server, alice)
+        page.get_by_role("button", name="Make default Other").click()
+        expect(page.locator(f"#voice-{other.pk} .badge")).to_have_text("Default")
+        expect(page.locator(".badge")).to_have_count(1)
+        assert VoiceProfile.objects.get(is_default=True) == other
+
+    def test_settings_are_heard_before_they_are_saved(
+        self, voices: Page, voice: VoiceProfile, provider: FakeProvider
+    ) -> None:
+        voices.get_by_text("How it speaks").click()
+        voices.get_by_role("button", name="Hear the difference").click()
+        expect(voices.get_by_role("status")).to_contain_text("Move a slider first")
+        voices.get_by_label("Stability").fill("0.8")
+        expect(voices.locator(".slider-value").first).to_have_text("0.80")
+        voices.get_by_role("button", name="Hear the difference").click()
+        expect(voices.get_by_role("status")).to_contain_text("First as it speaks now")
+        expect(voices.get_by_role("status")).to_contain_text("with your changes")
+        heard = [request.json.get("voice_settings") for request in provider.requests_to(SPEECH)]
+        assert sorted(heard, key=str) == sorted([None, {"stability": 0.8}], key=str)
+        voice.refresh_from_db()
+        assert voice.settings == {}
+
+        voices.get_by_role("button", name="Save Jane").click()
+        expect(voices.get_by_role("status")).to_have_text("Jane now speaks like this.")
+        voice.refresh_from_db()
+        assert voice.settings == {"stability": 0.8}
+
+        voices.get_by_role("button", name="Back to the usual").click()
+        expect(voices.locator(".slider-value").first).to_have_text("0.50")
+        voices.get_by_label("Let it say something").fill("Still here")
+        save = voices.get_by_role("button", name="Save Jane")
+        with voices.expect_response(lambda response: response.request.method == "PATCH"):
+            save.click()
+        expect(save).to_be_focused()
+        expect(voices.get_by_label("Let it say something")).to_have_value("Still here")
+        voice.refresh_from_db()
+        assert voice.settings == {}
+
+    def test_a_voice_is_deleted_after_the_consequences_were_told(self, voices: Page, provider: FakeProvider) -> None:
+        voices.get_by_role("link", name="Delete Jane").click()
+        expect(voices.get_by_role("main")).to_contain_text("deleted here and at ElevenLabs")
+        expect(voices.get_by_role("main")).to_contain_text("The recording that it was made from (7 seconds) is deleted")
+        voices.get_by_role("button", name="Delete the voice").click()
+        expect(voices.get_by_role("heading", name="You have no voice yet")).to_be_visible()
+        assert not provider.voices
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_the_page_in_full_use_has_no_barrier_that_axe_knows(self, voices: Page, scheme: str) -> None:
+        voices.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal
+        for words in ("How it speaks", "What it was made from"):
+            voices.get_by_text(words).click()
+        add_file(voices)
+        results = Axe().run(voices)
+        assert results.violations_count == 0, results.generate_report()
+
+
+def test_without_javascript_one_can_listen_and_upload(
+    browser: Browser, server: Server, alice: User, voice: VoiceProfile
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    with faultless_page(context) as page:
+        open_voices(page, server, alice)
+        expect(page.get_by_role("button", name="Start recording")).to_be_hidden()
+        page.get_by_text("What it was made from").click()
+        expect(page.locator(".samples audio")).to_be_visible()
+        page.get_by_label("Audio files of your voice").set_input_files([LONG_CLIP, LONG_CLIP])
+        page.get_by_label("Name of the voice").fill("Plain")
+        page.get_by_role("button", name="Clone my voice").click()
+        expect(page.get_by_role("heading", name="Plain")).to_be_visible()
+        page.locator("summary", has_text="How it speaks: Plain").click()
+        page.get_by_label("Speed").first.fill("1.1")
+        page.get_by_role("button", name="Save Plain").click()
+        expect(page.get_by_text("“Plain” now speaks with the new settings.")).to_be_visible()
+    context.close()
+    assert VoiceProfile.objects.get(name="Plain").settings == {"speed": 1.1}

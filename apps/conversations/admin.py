@@ -39,8 +39,8 @@ class TurnInline(admin.TabularInline[Turn, Conversation]):
 
 @admin.register(Conversation)
 class ConversationAdmin(HistoryAdmin):
-    list_display = ["__str__", "owner", "voice", "turn_count", "created_at", "updated_at"]
-    list_filter = ["created_at", "voice__provider"]
+    list_display = ["__str__", "owner", "voice", "language", "turn_count", "created_at", "updated_at"]
+    list_filter = ["created_at", "voice__provider", "language", "model"]
     list_select_related = ["owner", "voice"]
     search_fields = ["title", "owner__username", "owner__email", "turns__transcript", "turns__reply"]
     inlines = [TurnInline]

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import wraps
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from django.http import HttpResponse
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.accounts import usage
 from apps.accounts.authentication import signed_in_user
-from apps.conversations import services
-from apps.conversations.events import stream_response
+from apps.accounts.idempotency import idempotent, key_in_use, note_made
+from apps.accounts.models import IdempotencyKey
+from apps.conversations import services, stages
+from apps.conversations.events import stored_response, stream_response
+from apps.conversations.languages import Language
 from apps.conversations.models import TURN_MESSAGES, TURN_STOPPED, Conversation, Turn
+from apps.conversations.mp3 import Mp3Answer
+from apps.conversations.turn import RUNNING
 from apps.speech import audio
-from apps.speech.base import Recording
+from apps.speech.base import Recording, VoiceSettings
+from apps.speech.encoders import CONTENT_TYPES, AudioFormat
+from apps.voices.api import SettingsSerializer
 from apps.voices.models import VoiceProfile
-from apps.voices.services import ready_voice
+from apps.voices.services import SettingChanges, changed_settings, named_voice, note_use, ready_voice
 from voiceclone.api import (
-    JSON_CONTENT_TYPE,
     AudioRenderer,
     EventStreamRenderer,
     audio_response,
@@ -39,6 +54,9 @@ from voiceclone.errors import UserError
 
 EVENT_STREAM = EventStreamRenderer.media_type
 HEADER_TEXT_BYTES = 4096
+LANGUAGE_CODE = r"^[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})?$"
+# A turn is stored while it is already being heard; where it is not there so long after, it was deleted.
+STORED_WITHIN = timedelta(seconds=30)
 
 
 class TurnSerializer(serializers.ModelSerializer[Turn]):
@@ -70,9 +88,10 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
 
     class Meta:
         model = Conversation
-        fields = ["id", "title", "persona", "voice", "created_at", "updated_at"]
+        fields = ["id", "title", "persona", "voice", "language", "model", "created_at", "updated_at"]
 
 
+@extend_schema_field(OpenApiTypes.UUID)
 class OwnVoiceField(serializers.PrimaryKeyRelatedField[VoiceProfile]):
     """The id of a voice of the caller; any other one does not exist."""
 
@@ -80,15 +99,28 @@ class OwnVoiceField(serializers.PrimaryKeyRelatedField[VoiceProfile]):
         return VoiceProfile.objects.for_user(self.context["request"].user)
 
 
+class ConversationChoices(serializers.Serializer[Any]):
+    """What is chosen when a conversation begins, and can be changed later; an empty language or model is any."""
+
+    title = serializers.CharField(max_length=120, required=False, allow_blank=True)
+    persona = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    language = serializers.ChoiceField(choices=Language.choices, required=False, allow_blank=True)
+    model = serializers.CharField(required=False, allow_blank=True)
+
+    def validate_model(self, model: str) -> str:
+        if model and model not in services.chat_models():
+            raise serializers.ValidationError(_("This model can not be chosen here."))
+        return model
+
+
 class ConversationList(ListAPIView[Conversation]):
     """List and search the caller's conversations, or start one."""
 
+    token_scope = "talk"
     serializer_class = ConversationSerializer
 
-    class CreateInput(serializers.Serializer[Any]):
+    class CreateInput(ConversationChoices):
         voice = OwnVoiceField()
-        title = serializers.CharField(max_length=120, required=False, allow_blank=True)
-        persona = serializers.CharField(max_length=2000, required=False, allow_blank=True)
 
     def get_queryset(self) -> Any:
         words = self.request.query_params.get("search", "")
@@ -104,10 +136,10 @@ class ConversationList(ListAPIView[Conversation]):
 class ConversationDetail(APIView):
     """Read, change or delete one conversation."""
 
-    class ChangeInput(serializers.Serializer[Any]):
+    token_scope = "talk"
+
+    class ChangeInput(ConversationChoices):
         voice = OwnVoiceField(required=False)
-        title = serializers.CharField(max_length=120, required=False, allow_blank=True)
-        persona = serializers.CharField(max_length=2000, required=False, allow_blank=True)
 
     def get(self, request: Request, conversation_pk: UUID) -> Response:
         return Response(_conversation_with_turns(_own_conversation(request, conversation_pk)))
@@ -127,6 +159,7 @@ class ConversationDetail(APIView):
 class TurnList(APIView):
     """Ask something in a conversation: `audio` as multipart, or `{"text"}` as JSON."""
 
+    token_scope = "talk"
     parser_classes = [JSONParser, MultiPartParser]
     renderer_classes = [JSONRenderer, EventStreamRenderer]
 
@@ -139,6 +172,7 @@ class TurnList(APIView):
                 raise serializers.ValidationError({"audio": [_("Send either audio or text.")]})
             return values
 
+    @idempotent
     def post(self, request: Request, conversation_pk: UUID) -> HttpResponseBase:
         conversation = _own_conversation(request, conversation_pk)
         values = self.Input(data=request.data)
@@ -147,10 +181,15 @@ class TurnList(APIView):
         if "text" in values.validated_data:
             text = values.validated_data["text"]
             turn = services.new_turn(conversation=conversation, voice=voice, text=text)
+            note_made(request, turn.pk)
             return _answer(request, turn, None, status.HTTP_201_CREATED)
         recording = services.read_question(data=values.validated_data["audio"].read())
-        turn = services.new_turn(conversation=conversation, voice=voice)
+        turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)
+        note_made(request, turn.pk)
         return _answer(request, turn, recording, status.HTTP_201_CREATED)
+
+    def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
+        return _stored_answer(request, _made_turn(request, row), status.HTTP_201_CREATED)
 
 
 class TurnDetail(APIView):
@@ -163,20 +202,107 @@ class TurnDetail(APIView):
 class TurnRetry(APIView):
     """Take a failed turn up again where it failed."""
 
+    token_scope = "talk"
     renderer_classes = [JSONRenderer, EventStreamRenderer]
 
+    @idempotent
     def post(self, request: Request, turn_pk: UUID) -> HttpResponseBase:
         turn = services.prepare_retry(turn=_own_turn(request, turn_pk))
+        note_made(request, turn.pk)
         return _answer(request, turn, None, status.HTTP_200_OK)
+
+    def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
+        return _stored_answer(request, _made_turn(request, row), status.HTTP_200_OK)
 
 
 class TurnStop(APIView):
     """End a running turn; what was said by then is kept."""
 
+    token_scope = "talk"
+
+    class Input(serializers.Serializer[Any]):
+        heard_seconds = serializers.FloatField(min_value=0, required=False)
+
     def post(self, request: Request, turn_pk: UUID) -> Response:
         turn = _own_turn(request, turn_pk)
-        services.stop_turn(turn=turn)
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        services.stop_turn(turn=turn, **values.validated_data)
         return Response(TurnSerializer(turn).data, status=status.HTTP_202_ACCEPTED)
+
+
+class Transcriptions(APIView):
+    """Speech to text alone: nothing is stored."""
+
+    token_scope = "talk"
+    parser_classes = [MultiPartParser]
+
+    class Input(serializers.Serializer[Any]):
+        audio = serializers.FileField(allow_empty_file=True)
+        language = serializers.RegexField(LANGUAGE_CODE, required=False, allow_blank=True)
+
+    class Output(serializers.Serializer[Any]):
+        text = serializers.CharField()
+        language = serializers.CharField()
+        seconds = serializers.FloatField()
+
+    @idempotent
+    def post(self, request: Request) -> Response:
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        data, language = values.validated_data["audio"].read(), values.validated_data.get("language", "")
+        transcript, seconds = stages.transcribe(owner=signed_in_user(request), data=data, language=language)
+        return Response({"text": transcript.text, "language": transcript.language, "seconds": round(seconds, 3)})
+
+
+class Speech(APIView):
+    """Text to speech alone: nothing is stored. The file comes while it is being spoken."""
+
+    token_scope = "talk"
+    parser_classes = [JSONParser, FormParser, MultiPartParser]
+    renderer_classes = [JSONRenderer, AudioRenderer]
+
+    class Input(serializers.Serializer[Any]):
+        text = serializers.CharField(max_length=stages.MAX_SPEECH_CHARACTERS)
+        voice = serializers.CharField(max_length=100)
+        format = serializers.ChoiceField(choices=list(AudioFormat), default=AudioFormat.MP3)
+        settings = SettingsSerializer(required=False)
+
+    @idempotent
+    def post(self, request: Request) -> HttpResponseBase:
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        voice = named_voice(owner=signed_in_user(request), name=values.validated_data["voice"])
+        return speech_response(
+            request,
+            voice=voice,
+            text=values.validated_data["text"],
+            audio_format=AudioFormat(values.validated_data["format"]),
+            changes=values.validated_data.get("settings", {}),
+        )
+
+
+def speech_response(
+    request: Request, *, voice: VoiceProfile, text: str, audio_format: AudioFormat, changes: SettingChanges
+) -> HttpResponseBase:
+    """Answer with `text` spoken by `voice`, as it comes; `changes` are to the voice's settings, for this time."""
+    settings = VoiceSettings(**changed_settings(voice=voice, settings=changes))
+    speech = stages.Speech(stages.pieces_to_speak(text), voice, settings, audio_format)
+    reservation = usage.reserve(owner_id=voice.owner_id, characters=sum(map(len, speech.pieces)))
+    file = stages.speak(speech, reservation)
+    content_type = CONTENT_TYPES[audio_format]
+    response: HttpResponseBase
+    if isinstance(request._request, ASGIRequest):
+        begun = async_to_sync(stages.BegunFile.begin)(file)
+        response = StreamingHttpResponse(begun, content_type=content_type, headers=reservation.headers)
+        response["X-Accel-Buffering"] = "no"  # nginx would collect the sound otherwise
+    else:
+        data = async_to_sync(stages.whole)(file)
+        response = HttpResponse(data, content_type=content_type, headers=reservation.headers)
+    note_use(voice=voice)
+    response["X-AI-Generated"] = "true"
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 class TurnAudio(APIView):
@@ -190,7 +316,10 @@ class TurnAudio(APIView):
         file = getattr(turn, self.kind)
         if not file:
             raise UserError("audio_not_found", _("This turn has no such recording."), status=404)
-        response = self._response(request, file, f"{self.kind}-{turn.pk}.mp3")
+        try:
+            response = self._response(request, file, f"{self.kind}-{turn.pk}.mp3")
+        except FileNotFoundError:
+            raise UserError("audio_not_found", _("This recording is no longer kept."), status=404) from None
         if self.kind == "answer":
             response["X-AI-Generated"] = "true"
         return response
@@ -208,6 +337,7 @@ class TurnAudio(APIView):
 class FullInteraction(APIView):
     """`POST /full-interaction`: a spoken question in, the spoken answer out, as one MP3."""
 
+    token_scope = "talk"
     parser_classes = [MultiPartParser]
     renderer_classes = [JSONRenderer, AudioRenderer]
 
@@ -218,7 +348,8 @@ class FullInteraction(APIView):
         # Accepted because callers send it; the owner is whoever the token or session says.
         user_id = serializers.CharField(required=False, allow_blank=True)
 
-    def post(self, request: Request) -> HttpResponse:
+    @idempotent
+    def post(self, request: Request) -> HttpResponseBase:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
         voice = ready_voice(owner=signed_in_user(request), voice_id=values.validated_data["voice_id"])
@@ -226,39 +357,104 @@ class FullInteraction(APIView):
         conversation = _own_conversation(request, conversation_pk) if conversation_pk else None
         recording = services.read_question(data=values.validated_data["audio_file"].read())
         if conversation is None:
-            conversation = services.start_conversation(owner=signed_in_user(request), voice=voice)
-        turn = services.new_turn(conversation=conversation, voice=voice)
-        services.answer(turn=turn, recording=recording)
-        failed = turn.status == Turn.Status.FAILED or not turn.answer
-        response = _failure(turn) if failed else _mp3_with_texts(request, turn)
-        # With these the caller can ask for a retry, or go on with the conversation.
-        response["X-Conversation-Id"] = str(turn.conversation_id)
-        response["X-Turn-Id"] = str(turn.pk)
-        return response
+            conversation = Conversation(owner=signed_in_user(request), voice=voice)
+        turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)
+        note_made(request, turn.pk)
+        return _PreparedTurn(turn, recording)
+
+    def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
+        turn = _made_turn(request, row)
+        return _full_answer(turn, services.answer_mp3(turn=turn))
+
+
+class _PreparedTurn(HttpResponse):
+    """A turn that can begin; `full_interaction` makes an answer of it."""
+
+    def __init__(self, turn: Turn, recording: Recording) -> None:
+        super().__init__()
+        self.turn = turn
+        self.recording = recording
+
+
+_prepare_full_interaction = FullInteraction.as_view()
+
+
+@wraps(_prepare_full_interaction)
+async def full_interaction(request: HttpRequest) -> HttpResponseBase:
+    """Answer while the turn still runs: the body begins as soon as the texts in the headers are known."""
+    prepared = await sync_to_async(_prepare_full_interaction)(request)
+    if not isinstance(prepared, _PreparedTurn):
+        return prepared
+    turn, recording = prepared.turn, prepared.recording
+    mp3: bytes | AsyncIterator[bytes] | None
+    if isinstance(request, ASGIRequest):
+        answer = Mp3Answer(turn, recording)
+        mp3 = answer.body() if await answer.begins() else None
+    else:
+        await sync_to_async(services.answer)(turn=turn, recording=recording)
+        mp3 = await sync_to_async(services.answer_mp3)(turn=turn)
+    return _full_answer(turn, mp3)
+
+
+def _full_answer(turn: Turn, mp3: bytes | AsyncIterator[bytes] | None) -> HttpResponseBase:
+    response = _failure(turn) if mp3 is None else _mp3_with_texts(turn, mp3)
+    # With these the caller can ask for a retry, or go on with the conversation.
+    response["X-Conversation-Id"] = str(turn.conversation_id)
+    response["X-Turn-Id"] = str(turn.pk)
+    return _with_limits(response, turn)
 
 
 def _answer(request: Request, turn: Turn, recording: Recording | None, ok: int) -> HttpResponseBase:
     """Stream the turn where an event stream is asked for, else answer when it is over."""
     if request.accepted_media_type == EVENT_STREAM:
-        return stream_response(turn, recording)
-    return Response(TurnSerializer(services.answer(turn=turn, recording=recording)).data, status=ok)
+        return _with_limits(stream_response(turn, recording), turn)
+    body = TurnSerializer(services.answer(turn=turn, recording=recording)).data
+    return _with_limits(Response(body, status=ok), turn)
 
 
-def _mp3_with_texts(request: Request, turn: Turn) -> HttpResponse:
-    response = audio_response(request, audio.to_mp3(services.stored_recording(turn.answer)), "audio/mpeg")
+def _with_limits(response: HttpResponseBase, turn: Turn) -> HttpResponseBase:
+    """Add the headers that tell what is left of the day's limits."""
+    for name, value in turn.reservation.headers.items() if turn.reservation else ():
+        response[name] = value
+    return response
+
+
+def _stored_answer(request: Request, turn: Turn, ok: int) -> HttpResponseBase:
+    """Answer as `_answer` did, from what it stored."""
+    if request.accepted_media_type == EVENT_STREAM:
+        return stored_response(turn)
+    return Response(TurnSerializer(turn).data, status=ok)
+
+
+def _made_turn(request: Request, row: IdempotencyKey) -> Turn:
+    """Return the turn that the first request with the same key made, when it is over."""
+    turn = Turn.objects.for_user(request.user).filter(pk=row.made).first()
+    if turn is None and timezone.now() - row.claimed_at > STORED_WITHIN:
+        raise Http404
+    if turn is None or turn.status in RUNNING:
+        raise key_in_use()
+    return turn
+
+
+def _mp3_with_texts(turn: Turn, mp3: bytes | AsyncIterator[bytes]) -> HttpResponseBase:
+    if isinstance(mp3, bytes):
+        response: HttpResponseBase = HttpResponse(mp3, content_type="audio/mpeg")
+    else:
+        response = StreamingHttpResponse(mp3, content_type="audio/mpeg")
     texts = [turn.transcript, turn.reply]
     plain = all(text.isascii() and text.isprintable() for text in texts)
     for name, text in zip(("X-Transcript", "X-Response-Text"), texts, strict=True):
         response[name] = header_text(text, plain=plain)
     response["X-Text-Encoding"] = "plain" if plain else "percent-utf8"
     response["X-AI-Generated"] = "true"
+    response["Cache-Control"] = "no-store"
     return response
 
 
-def _failure(turn: Turn) -> Response:
+def _failure(turn: Turn) -> HttpResponseBase:
     code = turn.error_code or TURN_STOPPED
     message = turn.error_message or str(TURN_MESSAGES[TURN_STOPPED])
-    return Response(error_body(code, message), status=error_status(code), content_type=JSON_CONTENT_TYPE)
+    return JsonResponse(error_body(code, message), status=error_status(code))
 
 
 def header_text(text: str, *, plain: bool) -> str:

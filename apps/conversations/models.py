@@ -11,7 +11,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import OwnedQuerySet
+from apps.accounts.usage import Reservation
+from apps.conversations.languages import Language
 from apps.speech.base import PROVIDER_MESSAGES
+from apps.speech.faults import RETRYABLE_CODES
 from apps.voices.models import VoiceProfile
 
 NOTHING_HEARD = "nothing_heard"
@@ -33,7 +36,10 @@ def answer_path(turn: Turn, _filename: str) -> str:
 
 
 class Conversation(models.Model):
-    """Turns that belong together. The persona tells the model whom to be."""
+    """Turns that belong together. The persona tells the model whom to be.
+
+    Without a language each question's own is found out and answered in; without a model it is the site's.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
@@ -44,6 +50,8 @@ class Conversation(models.Model):
     )
     title = models.CharField(_("title"), max_length=120, blank=True)
     persona = models.TextField(_("persona"), max_length=2000, blank=True)
+    language = models.CharField(_("language"), max_length=10, choices=Language.choices, blank=True)
+    model = models.CharField(_("language model"), max_length=100, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("last turn"), auto_now=True)
 
@@ -97,6 +105,8 @@ class Turn(models.Model):
     first_audio_ms = models.PositiveIntegerField(_("first audio after (ms)"), null=True, blank=True)
     total_ms = models.PositiveIntegerField(_("over after (ms)"), null=True, blank=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    # What was set aside for its next run, where that is limited; not stored.
+    reservation: Reservation | None = None
 
     objects: ClassVar[OwnedQuerySet[Turn]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -136,8 +146,18 @@ class Turn(models.Model):
         return str({**PROVIDER_MESSAGES, **TURN_MESSAGES}.get(self.error_code, ""))
 
     @property
+    def retryable(self) -> bool:
+        """Whether another attempt may succeed where this one failed."""
+        return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR}
+
+    @property
     def error(self) -> dict[str, Any] | None:
         """What went wrong, in the shape of the API's errors, with the stage that failed."""
         if self.status != self.Status.FAILED:
             return None
-        return {"stage": self.failed_stage, "code": self.error_code, "message": self.error_message}
+        return {
+            "stage": self.failed_stage,
+            "code": self.error_code,
+            "message": self.error_message,
+            "retryable": self.retryable,
+        }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from apps.conversations.languages import Language
 from apps.conversations.models import Turn
 from apps.speech.base import Message
 
@@ -15,15 +16,19 @@ INSTRUCTIONS = (
 )
 
 
-def build_messages(*, persona: str, earlier: Sequence[Turn], transcript: str) -> list[Message]:
+def build_messages(*, persona: str, language: str = "", earlier: Sequence[Turn], transcript: str) -> list[Message]:
     """Return the messages for a new reply: instructions and persona, the `earlier` turns, oldest first, the question.
 
-    What a person said is only ever in the user role.
+    `language` is a code of `Language`, or "" for the question's own. What a person said is only ever in the user role.
     """
-    system = f"{INSTRUCTIONS}\n\n{persona}" if persona else INSTRUCTIONS
-    messages = [Message("system", system)]
+    messages = [Message("system", "\n\n".join(filter(None, [INSTRUCTIONS, _language_rule(language), persona])))]
     for turn in earlier:
         messages.append(Message("user", turn.transcript))
         if turn.remembered_reply:
             messages.append(Message("assistant", turn.remembered_reply))
     return [*messages, Message("user", transcript)]
+
+
+def _language_rule(language: str) -> str:
+    """Return the rule that `language` makes; it stands behind the instructions, so that it counts more."""
+    return f"Always answer in {Language(language).name.title()}, whatever the question is in." if language else ""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext as _
 
+from apps.accounts import usage
 from apps.accounts.models import User
+from apps.accounts.usage import CHARACTERS_PER_TOKEN, Reservation
 from apps.conversations.models import NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.turn import QUESTION_SAMPLE_RATE, RUNNING, run_turn
 from apps.speech import audio, registry
@@ -24,22 +27,44 @@ STORED_SAMPLE_RATE = 24_000
 STORED_MAX_SECONDS = 3600
 
 
-def start_conversation(*, owner: User, voice: VoiceProfile, title: str = "", persona: str = "") -> Conversation:
-    """Begin a conversation in which `voice`, one of the owner's, answers."""
-    return Conversation.objects.create(owner=owner, voice=voice, title=title, persona=persona)
+def start_conversation(*, owner: User, voice: VoiceProfile, **choices: str) -> Conversation:
+    """Begin a conversation in which `voice`, one of the owner's, answers; `choices` are `change_conversation`'s."""
+    return Conversation.objects.create(owner=owner, voice=voice, **choices)
+
+
+def chat_models() -> list[str]:
+    """Return the names of the language models to choose from, the site's own first."""
+    if settings.LANGUAGE_MODEL == registry.LOCAL:
+        return [Path(settings.LOCAL_CHAT_MODEL).name]  # A file of the operator's may be named by its path.
+    return list(dict.fromkeys([settings.OPENAI_CHAT_MODEL, *settings.OPENAI_CHAT_MODELS]))
 
 
 def search_conversations(*, owner: User, words: str) -> QuerySet[Conversation]:
     """Return the owner's conversations in whose title or turns all of `words` occur."""
     conversations = Conversation.objects.for_user(owner).select_related("voice")
     for word in words.split():
-        said = Turn.objects.for_user(owner).filter(Q(transcript__icontains=word) | Q(reply__icontains=word))
+        said = Turn.objects.for_user(owner).filter(_says(word))
         conversations = conversations.filter(Q(title__icontains=word) | Q(pk__in=said.values("conversation")))
     return conversations
 
 
+def with_excerpts(conversations: QuerySet[Conversation], *, words: str) -> QuerySet[Conversation]:
+    """Annotate what is to be shown of each: question and reply of the latest turn in which all of `words` occur."""
+    turns = Turn.objects.filter(conversation=OuterRef("pk"))
+    for word in words.split():
+        turns = turns.filter(_says(word))
+    latest = turns.order_by("-created_at")[:1]
+    return conversations.annotate(
+        excerpt_question=Subquery(latest.values("transcript")), excerpt_reply=Subquery(latest.values("reply"))
+    )
+
+
+def _says(word: str) -> Q:
+    return Q(transcript__icontains=word) | Q(reply__icontains=word)
+
+
 def change_conversation(*, conversation: Conversation, **changes: Any) -> None:
-    """Change the title, the persona or the voice."""
+    """Change the title, the persona, the voice, the language or the model."""
     for name, value in changes.items():
         setattr(conversation, name, value)
     conversation.save(update_fields=[*changes, "updated_at"])
@@ -66,10 +91,27 @@ def read_question(*, data: bytes) -> Recording:
     return recording
 
 
-def new_turn(*, conversation: Conversation, voice: VoiceProfile, text: str = "") -> Turn:
-    """Return a turn for a typed question, or a spoken one; `run_turn` stores and answers it."""
+def new_turn(
+    *, conversation: Conversation, voice: VoiceProfile, text: str = "", recording: Recording | None = None
+) -> Turn:
+    """Return a turn for a typed question, or a spoken one; `run_turn` stores and answers it.
+
+    A conversation that is not stored yet is stored now. Raises UserError where the owner has reached a limit.
+    """
+    seconds = recording.seconds if recording else 0.0
+    reservation = _reserve(conversation.owner_id, heard_seconds=seconds)
+    if conversation._state.adding:
+        conversation.save(force_insert=True)
     status = Turn.Status.HEARD if text else Turn.Status.RECEIVED
-    return Turn(owner_id=conversation.owner_id, conversation=conversation, voice=voice, transcript=text, status=status)
+    turn = Turn(owner_id=conversation.owner_id, conversation=conversation, voice=voice, transcript=text, status=status)
+    turn.reservation = reservation
+    return turn
+
+
+def _reserve(owner_id: int, *, heard_seconds: float) -> Reservation:
+    """Set aside what a turn may use; of its answer, no more is known than how long it can be."""
+    characters = settings.MAX_REPLY_TOKENS * CHARACTERS_PER_TOKEN
+    return usage.reserve(owner_id=owner_id, heard_seconds=heard_seconds, characters=characters)
 
 
 def voice_of(*, conversation: Conversation) -> VoiceProfile:
@@ -86,11 +128,16 @@ def prepare_retry(*, turn: Turn) -> Turn:
     if turn.voice is None or turn.voice.status != VoiceProfile.Status.READY:
         turn.voice = voice_of(conversation=turn.conversation)
         turn.save(update_fields=["voice"])
+    seconds = 0.0 if turn.transcript else turn.question_seconds or 0.0
+    reservation = _reserve(turn.owner_id, heard_seconds=seconds)
     claimed = Turn.objects.filter(pk=turn.pk, status=Turn.Status.FAILED).update(status=_status_before_failure(turn))
     if not claimed:
+        usage.release(reservation)
         raise UserError("turn_not_failed", _("Only a turn that failed can be tried again."), status=409)
     # With what `run_turn` reads: it can not wait for the database on the event loop.
-    return Turn.objects.select_related("voice", "conversation").get(pk=turn.pk)
+    claimed_turn = Turn.objects.select_related("voice", "conversation").get(pk=turn.pk)
+    claimed_turn.reservation = reservation
+    return claimed_turn
 
 
 def _status_before_failure(turn: Turn) -> Turn.Status:
@@ -99,9 +146,24 @@ def _status_before_failure(turn: Turn) -> Turn.Status:
     return Turn.Status.ANSWERED if turn.failed_stage == Turn.Stage.SPEAK else Turn.Status.HEARD
 
 
-def stop_turn(*, turn: Turn) -> None:
-    """Ask for the end of a running turn: within two seconds it is interrupted, in whatever process it runs."""
+def stop_turn(*, turn: Turn, heard_seconds: float | None = None) -> None:
+    """Ask for the end of a running turn: within two seconds it is interrupted, in whatever process it runs.
+
+    An answer is made faster than it is heard: one that is over is interrupted all the same where no more than
+    `heard_seconds` of it were heard.
+    """
     Turn.objects.filter(pk=turn.pk, status__in=RUNNING).update(stop_requested=True)
+    if heard_seconds is not None and heard_seconds < (turn.answer_seconds or 0):
+        Turn.objects.filter(pk=turn.pk, status=Turn.Status.SPOKEN).update(
+            status=Turn.Status.INTERRUPTED, spoken_text=_heard_text(turn, heard_seconds)
+        )
+    turn.refresh_from_db()
+
+
+def _heard_text(turn: Turn, heard_seconds: float) -> str:
+    """Return as much of the reply as is spoken in its first seconds, to the word."""
+    share = heard_seconds / (turn.answer_seconds or 1)
+    return turn.reply[: round(share * len(turn.reply))].rpartition(" ")[0]
 
 
 def answer(*, turn: Turn, recording: Recording | None = None) -> Turn:
@@ -113,6 +175,13 @@ def answer(*, turn: Turn, recording: Recording | None = None) -> Turn:
 
     registry.call(run)
     return turn
+
+
+def answer_mp3(*, turn: Turn) -> bytes | None:
+    """Return the stored answer of a turn as MP3, None where the turn failed or nothing was spoken."""
+    if turn.status == Turn.Status.FAILED or not turn.answer:
+        return None
+    return audio.to_mp3(stored_recording(turn.answer))
 
 
 def stored_recording(file: FieldFile) -> Recording:

@@ -9,4 +9,5 @@ urlpatterns = [
     path("history/", views.history, name="history"),
     path("history/<uuid:conversation_pk>/rename", views.rename, name="rename"),
     path("history/<uuid:conversation_pk>/delete", views.delete, name="delete"),
+    path("history/<uuid:conversation_pk>/export.<str:extension>", views.export, name="export"),
 ]

@@ -7,20 +7,27 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import content_disposition_header, url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.authentication import signed_in_user
 from apps.conversations import services
+from apps.conversations.export import EXPORTS, export_name
 from apps.conversations.forms import TitleForm
+from apps.conversations.languages import Language
 from apps.conversations.models import Conversation, Turn
+from apps.speech import registry
 from apps.voices.models import VoiceProfile
 
 CONVERSATIONS_PER_PAGE = 20
+TURNS_PER_PAGE = 40
+NO_ID = UUID(int=0)  # In the addresses of a conversation that is yet to begin; the page's scripts exchange it.
 
 
 def talk(request: HttpRequest) -> HttpResponse:
@@ -29,21 +36,47 @@ def talk(request: HttpRequest) -> HttpResponse:
 
 
 def detail(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
-    """An earlier conversation, which can go on."""
+    """An earlier conversation, which can go on. `?before=` a turn shows what was said before it, to look back."""
     conversation = _own_conversation(request, conversation_pk)
     return render(request, "conversations/talk.html", _talk_context(request, conversation))
 
 
 def _talk_context(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
     voices = VoiceProfile.objects.for_user(request.user).filter(status=VoiceProfile.Status.READY)
-    turns = Turn.objects.for_user(request.user).filter(conversation=conversation) if conversation else []
     return {
         "voices": voices,
         "selected_voice": _selected_voice(request, conversation, list(voices)),
         "conversation": conversation,
-        "turns": turns,
+        "conversation_id": conversation.pk if conversation else NO_ID,
+        "languages": Language.choices,
+        "speaks_english_only": settings.TEXT_TO_SPEECH == registry.LOCAL,
+        "chat_models": services.chat_models(),
         "max_question_seconds": settings.MAX_QUESTION_SECONDS,
+        **(_turns_context(request, conversation) if conversation else {}),
     }
+
+
+def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
+    """Return the latest turns, or the last ones before that which the address names, oldest first."""
+    turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
+    before = _named_turn(request, conversation)
+    if before is not None:
+        turns = turns.filter(created_at__lt=before.created_at)
+    latest = list(turns.order_by("-created_at")[: TURNS_PER_PAGE + 1])
+    shown = latest[:TURNS_PER_PAGE][::-1]
+    return {
+        "turns": shown,
+        "has_earlier_turns": len(latest) > TURNS_PER_PAGE,
+        "looking_back": before is not None,
+    }
+
+
+def _named_turn(request: HttpRequest, conversation: Conversation) -> Turn | None:
+    turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
+    try:
+        return turns.filter(pk=request.GET.get("before", "")).first()
+    except ValidationError:  # It is no UUID.
+        return None
 
 
 def _selected_voice(
@@ -61,7 +94,8 @@ def history(request: HttpRequest) -> HttpResponse:
     """All conversations, searchable."""
     search = request.GET.get("q", "").strip()
     conversations = services.search_conversations(owner=signed_in_user(request), words=search)
-    counted = conversations.annotate(turn_count=Count("turns")).order_by("-updated_at")  # Counting drops the order.
+    excerpted = services.with_excerpts(conversations, words=search)
+    counted = excerpted.annotate(turn_count=Count("turns")).order_by("-updated_at")  # Counting drops the order.
     page = Paginator(counted, CONVERSATIONS_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "conversations/history.html", {"page_obj": page, "search": search})
 
@@ -75,6 +109,14 @@ def rename(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
         messages.success(request, _("The conversation is renamed."))
     else:
         messages.error(request, _("A title has at most 120 characters."))
+    return _back(request)
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    """Go back to where the form was, which names itself in `next`."""
+    address = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(address, allowed_hosts=None):
+        return redirect(address)
     return redirect("conversations:history")
 
 
@@ -87,6 +129,20 @@ def delete(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
     services.delete_conversation(conversation=conversation)
     messages.success(request, _("The conversation and its recordings are deleted."))
     return redirect("conversations:history")
+
+
+@require_safe
+def export(request: HttpRequest, conversation_pk: UUID, extension: str) -> HttpResponse:
+    """The conversation as a file."""
+    conversation = _own_conversation(request, conversation_pk)
+    if extension not in EXPORTS:
+        raise Http404
+    content_type, write = EXPORTS[extension]
+    turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
+    response = HttpResponse(write(conversation, list(turns)), content_type=content_type)
+    name = export_name(conversation, extension)
+    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=name)
+    return response
 
 
 def _own_conversation(request: HttpRequest, conversation_pk: UUID) -> Conversation:

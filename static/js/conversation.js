@@ -1,10 +1,13 @@
-/** The Talk page: record or type a question, send it, show and play the answer while it arrives. */
+/** The Talk page: speak or type a question, send it, show and play the answer while it arrives. */
 
 import { ApiError, request } from "./api.js";
+import { conversationId, isHandsFree, pauseSeconds, voiceMissing, watchSettings } from "./conversation-settings.js";
 import { serverEvents } from "./events.js";
+import { OpenMicrophone } from "./open-microphone.js";
 import { announce, clock, text } from "./page.js";
 import { Player } from "./player.js";
 import { loudness, microphoneProblem, Recorder } from "./recorder.js";
+import { watchSpaceBar } from "./space-bar.js";
 import { TurnView } from "./turn-view.js";
 
 /**
@@ -12,8 +15,11 @@ import { TurnView } from "./turn-view.js";
  * @typedef {{take: import("./recorder.js").Take} | {text: string}} Question
  */
 
+const TITLE_LENGTH = 60; // characters; the server cuts titles there, too
+
 const byId = (id) => document.getElementById(id);
 const page = byId("talk");
+const { dataset: look } = document.documentElement; // what the style sheet shows
 const player = new Player();
 
 /** What was asked in turns that the server may not have, for another attempt. @type {WeakMap<Element, Question>} */
@@ -21,21 +27,45 @@ const unsent = new WeakMap();
 
 /** @type {Recorder | null} */
 let recorder = null;
+/** Open in hands-free mode, from one question to the next. @type {OpenMicrophone | null} */
+let microphone = null;
 let asking = false; // for the microphone
 /** @type {import("./recorder.js").Take | null} */
 let interruptedTake = null;
 /** @type {{abort: AbortController, complete: boolean, view: TurnView} | null} */
 let running = null;
 
+// States
+
+const isAnswering = () => look.turnState === "thinking" || look.turnState === "speaking";
+
 /** @param {State} state @param {string} [message] what to say instead of the state's own words */
-function enter(state, message = text(state)) {
-  document.documentElement.dataset.turnState = state;
-  const listening = state === "listening";
-  byId("record").querySelector(".label").textContent = text(listening ? "stop" : "start");
-  byId("dock-level").hidden = !listening;
-  byId("type").hidden = listening;
-  byId("stop").setAttribute("aria-disabled", String(state === "ready" || state === "failed"));
+function enter(state, message = text(microphone && state !== "failed" ? `hands-free-${state}` : state)) {
+  look.turnState = state;
+  if (microphone) microphone.wary = isAnswering();
+  byId("dock-level").hidden = !recorder;
+  byId("type").hidden = Boolean(recorder);
+  byId("stop").setAttribute("aria-disabled", String(!recorder && !microphone && !isAnswering()));
+  showMicrophone();
   announce(message, state === "failed" ? "error" : "");
+}
+
+/** Ready for the next question; in hands-free mode that is to listen for it. */
+function enterNext(message) {
+  enter(microphone ? "listening" : "ready", message);
+}
+
+function showMicrophone() {
+  const isLive = recorder || microphone?.hearing;
+  look.microphone = isLive ? "live" : microphone ? "open" : "";
+  byId("record").querySelector(".label").textContent = text(recordLabel());
+}
+
+function recordLabel() {
+  if (recorder) return "stop";
+  if (!microphone) return isHandsFree() ? "start-hands-free" : "start";
+  if (isAnswering()) return "interrupt";
+  return microphone.hearing ? "send-now" : "end-hands-free";
 }
 
 // Listening
@@ -47,20 +77,27 @@ function showLevel({ rms, verdict, seconds }) {
   byId("record").style.setProperty("--level", loudness(rms));
 }
 
-async function listen() {
+/** Ask for the microphone, and say what is wrong where there is none. @returns {Promise<T | null>} @template T */
+async function withPermission(start) {
   silence();
   asking = true;
   announce(text("asking"));
-  let started;
   try {
-    const maxSeconds = Number(page.dataset.maxSeconds);
-    started = await Recorder.start({ processing: true, maxSeconds, onLevel: showLevel });
+    return await start();
   } catch (error) {
     enter("failed", text(microphoneProblem(error)));
-    return;
+    return null;
   } finally {
     asking = false;
   }
+}
+
+const maxSeconds = () => Number(page.dataset.maxSeconds);
+
+async function listen() {
+  const options = { processing: true, maxSeconds: maxSeconds(), onLevel: showLevel };
+  const started = await withPermission(() => Recorder.start(options));
+  if (!started) return;
   recorder = started;
   enter("listening");
   const take = await started.finished;
@@ -89,41 +126,72 @@ function discard() {
   discarded.stop();
 }
 
+// Hands-free
+
+async function openMicrophone() {
+  const options = { maxSeconds: maxSeconds(), pause: pauseSeconds() * 1000, onLevel: showLevel };
+  const callbacks = { onVoice: heedVoice, onTake: heedTake, onLost: loseMicrophone };
+  microphone = await withPermission(() => OpenMicrophone.open({ ...options, ...callbacks }));
+  if (microphone) enterNext();
+}
+
+function closeMicrophone() {
+  microphone?.close();
+  microphone = null;
+}
+
+/** Someone begins to speak: whoever speaks over an answer wants it to end. */
+function heedVoice() {
+  if (look.turnState === "speaking") {
+    silence();
+    enterNext();
+  }
+  showMicrophone();
+}
+
+/** @param {import("./recorder.js").Take} take */
+function heedTake(take) {
+  performance.mark("question-ended");
+  if (!microphone) return; // It was closed meanwhile.
+  if (take.heard && !voiceMissing()) ask({ take });
+  else showMicrophone();
+}
+
+function loseMicrophone() {
+  microphone = null;
+  silence();
+  enter("failed", text("microphone-lost"));
+}
+
 // Asking
 
 /** @param {Question} question */
 function ask(question) {
   byId("no-turns").hidden = true;
   const view = TurnView.append(byId("turns"));
-  view.transcript = question.text ?? text("spoken-question");
-  view.spoken = Boolean(question.take);
+  if ("text" in question) view.transcript = question.text;
+  else view.awaitTranscript(text("spoken-question"));
+  view.questionSeconds = question.take?.seconds ?? 0;
   unsent.set(byId("turns").lastElementChild, question);
   return run(view, (signal) => send(question, signal));
 }
 
-/** @param {Element} item a failed turn */
+/** @param {HTMLElement} item a failed turn */
 function retry(item) {
+  item.focus(); // Its button disappears.
   const view = new TurnView(item);
   const question = unsent.get(item);
-  view.spoken = Boolean(question?.take);
+  view.questionSeconds = question?.take?.seconds ?? 0;
   if (!view.id) return run(view, (signal) => send(question, signal));
   return run(view, (signal) => stream(`/api/v1/turns/${view.id}/retry`, {}, signal));
 }
 
 /** @param {Question} question @param {AbortSignal} signal @returns {Promise<Response>} */
 async function send(question, signal) {
-  page.dataset.conversation ||= await createConversation(signal);
-  const id = page.dataset.conversation;
+  const id = await conversationId(signal);
   const response = await stream(`/api/v1/conversations/${id}/turns`, bodyOf(question), signal);
   history.replaceState(null, "", `/talk/${id}/`);
   return response;
-}
-
-async function createConversation(signal) {
-  const body = { voice: byId("voice").value, persona: byId("persona").value };
-  const response = await request("POST", "/api/v1/conversations", { body, signal });
-  byId("new-conversation").hidden = false;
-  return (await response.json()).id;
 }
 
 /** @param {Question} question */
@@ -136,25 +204,6 @@ function bodyOf(question) {
 
 function stream(url, body, signal) {
   return request("POST", url, { body, signal, accept: "text/event-stream" });
-}
-
-async function keepSettings() {
-  if (!page.dataset.conversation) return; // They go along when it is created.
-  const body = { voice: byId("voice").value || undefined, persona: byId("persona").value };
-  try {
-    await request("PATCH", `/api/v1/conversations/${page.dataset.conversation}`, { body });
-    announce(text("settings-kept"));
-  } catch (error) {
-    announce(error.message, "error");
-  }
-}
-
-/** A conversation whose voice was deleted needs another one. */
-function voiceMissing() {
-  if (byId("voice").value) return false;
-  announce(text("need-voice"), "error");
-  byId("voice").focus();
-  return true;
 }
 
 // Answering
@@ -172,7 +221,7 @@ async function run(view, open) {
     turn.complete = true;
     player.finish();
     await player.ended;
-    if (running === turn) enter("ready");
+    if (running === turn) enterNext();
   } catch (error) {
     if (running === turn) fail(view, error);
   } finally {
@@ -184,16 +233,14 @@ async function run(view, open) {
 async function follow(view, response) {
   for await (const { event, data } of serverEvents(response.body)) {
     if (data.turn_id) view.id = data.turn_id;
-    if (event === "heard") {
-      view.transcript = data.text;
-      if (view.spoken) view.offerQuestion();
-    }
+    if (event === "heard") showHeard(view, data.text);
     if (event === "said") view.addReply(data.delta);
     if (event === "spoken") speak(data);
     if (event === "failed") throw new ApiError(data);
     if (event === "done") {
       view.reply = data.reply;
-      view.offerAnswer();
+      view.timings = data.timings;
+      view.offerAnswer(player.seconds);
       return;
     }
   }
@@ -202,29 +249,62 @@ async function follow(view, response) {
 
 const streamBroken = () => new ApiError({ code: "stream_broken", message: text("stream-broken"), retryable: true });
 
+/** @param {TurnView} view @param {string} transcript */
+function showHeard(view, transcript) {
+  view.transcript = transcript;
+  view.offerQuestion();
+  if (!("untitled" in page.dataset)) return;
+  delete page.dataset.untitled;
+  const isLong = transcript.length > TITLE_LENGTH;
+  byId("title").textContent = isLong ? `${transcript.slice(0, TITLE_LENGTH - 1)}…` : transcript;
+}
+
 function speak({ audio, sample_rate: sampleRate }) {
+  if (microphone?.hearing) {
+    silence(); // The question went on: the answer to its first part is not to be heard.
+    enterNext();
+    return;
+  }
   player.add(audio, sampleRate);
-  if (document.documentElement.dataset.turnState === "thinking") enter("speaking");
+  if (look.turnState === "thinking") enter("speaking");
 }
 
 /** @param {TurnView} view @param {Error} error */
 function fail(view, error) {
   player.finish();
-  const { message, retryable } = error instanceof ApiError ? error : streamBroken();
+  const { code, message, retryable } = error instanceof ApiError ? error : streamBroken();
+  if (code === "nothing_heard" && !view.id) {
+    view.remove();
+    enterNext(text("heard-nothing"));
+    return;
+  }
   view.fail(message, retryable);
   enter("failed", text("failed", { message }));
 }
 
-/** End the running turn, if there is one: nothing more is asked for, nothing more is heard. */
+/** Nothing more is heard, and nothing more is asked for. */
 function silence() {
   byId("interrupted").hidden = true;
   for (const audio of page.querySelectorAll("audio")) audio.pause();
+  endTurn();
+}
+
+function endTurn() {
+  const heardSeconds = player.heardSeconds;
   player.stop();
   if (!running) return;
   const { abort, complete, view } = running;
   running = null;
   abort.abort();
-  if (!complete) view.stop();
+  view.stop();
+  if (complete) tellHeard(view.id, heardSeconds);
+}
+
+/** The server made the answer faster than it was heard: it can not know where it was broken off. */
+function tellHeard(turnId, seconds) {
+  request("POST", `/api/v1/turns/${turnId}/stop`, { body: { heard_seconds: seconds } }).catch(() => {
+    // Then the model remembers the whole answer, which no one has to be told.
+  });
 }
 
 // Controls
@@ -234,14 +314,32 @@ function pressRecord() {
   if (recorder) {
     performance.mark("question-ended");
     recorder.stop();
-  } else if (!voiceMissing()) listen();
+  } else if (microphone) {
+    pressRecordHandsFree();
+  } else if (!voiceMissing()) {
+    if (isHandsFree()) openMicrophone();
+    else listen();
+  }
+}
+
+function pressRecordHandsFree() {
+  if (isAnswering()) {
+    silence();
+    enterNext();
+  } else if (microphone.hearing) {
+    microphone.send();
+  } else {
+    closeMicrophone();
+    enter("ready", text("hands-free-ended"));
+  }
 }
 
 function pressStop() {
   if (recorder) {
     discard();
     enter("ready", text("discarded"));
-  } else if (running) {
+  } else if (running || microphone) {
+    closeMicrophone();
     silence();
     enter("ready", text("stopped"));
   }
@@ -261,16 +359,49 @@ function sendTyped(event) {
   ask({ text: question });
 }
 
-byId("record")?.addEventListener("click", pressRecord);
-byId("stop")?.addEventListener("click", pressStop);
-byId("mute")?.addEventListener("click", pressMute);
-byId("voice")?.addEventListener("change", keepSettings);
-byId("persona")?.addEventListener("change", keepSettings);
-byId("type")?.addEventListener("submit", sendTyped);
-byId("record-again")?.addEventListener("click", pressRecord);
-byId("send-interrupted")?.addEventListener("click", () => ask({ take: interruptedTake }));
+function sendSuggestion(event) {
+  const suggestion = event.target.closest(".suggestion");
+  if (!suggestion || asking || voiceMissing()) return;
+  byId("record").focus(); // The suggestions disappear.
+  ask({ text: suggestion.textContent.trim() });
+}
+
+/** A recording that is replayed is listened to, not spoken over. */
+function heedReplay() {
+  if (!recorder && !microphone && !running) return;
+  closeMicrophone();
+  if (recorder) discard();
+  endTurn();
+  enter("ready");
+}
+
+function changeMode() {
+  if (microphone) microphone.pause = pauseSeconds() * 1000;
+  if (microphone && !isHandsFree()) pressStop();
+  showMicrophone();
+}
+
+function pressEscape(event) {
+  if (event.key === "Escape" && !event.target.closest(".menu")) pressStop();
+}
+
+byId("record").addEventListener("click", pressRecord);
+byId("stop").addEventListener("click", pressStop);
+byId("mute").addEventListener("click", pressMute);
+byId("type").addEventListener("submit", sendTyped);
+byId("no-turns").addEventListener("click", sendSuggestion);
+byId("record-again").addEventListener("click", pressRecord);
+byId("send-interrupted").addEventListener("click", () => {
+  byId("record").focus();
+  ask({ take: interruptedTake });
+});
 byId("turns").addEventListener("click", (event) => {
   if (event.target.closest(".retry")) retry(event.target.closest(".turn"));
 });
-document.documentElement.dataset.turnState = "ready";
+byId("turns").addEventListener("play", heedReplay, true);
+document.addEventListener("keydown", pressEscape);
+watchSpaceBar({ press: pressRecord, begins: () => recordLabel() === "start", isBegun: () => Boolean(recorder) });
+watchSettings(changeMode);
+look.turnState = "ready";
+showMicrophone();
 byId("turns").lastElementChild?.scrollIntoView({ block: "end" });

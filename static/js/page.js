@@ -32,7 +32,7 @@ export function clock(seconds) {
 }
 
 function closeMenus(event) {
-  for (const menu of document.querySelectorAll(".menu[open]")) {
+  for (const menu of document.querySelectorAll(".menu[open], .drop[open]")) {
     const left = event.type === "click" && !menu.contains(event.target);
     if (left || event.key === "Escape") {
       menu.open = false;

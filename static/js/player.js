@@ -17,6 +17,7 @@ export class Player {
   #muted = false;
   #nextTime = 0;
   #resolve;
+  #seconds = 0;
   #sources = new Set();
 
   /** Settles when the answer was played to its end, or stopped. @type {Promise<void>} */
@@ -30,6 +31,7 @@ export class Player {
     this.#gain.gain.value = this.#muted ? 0 : 1;
     this.#gain.connect(this.#context.destination);
     this.#nextTime = 0;
+    this.#seconds = 0;
     this.#complete = false;
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve;
@@ -54,6 +56,7 @@ export class Player {
     if (!this.#nextTime) performance.mark("first-sound", { startTime: performance.now() + (start - now) * 1000 });
     source.start(start);
     this.#nextTime = start + buffer.duration;
+    this.#seconds += buffer.duration;
     this.#sources.add(source);
   }
 
@@ -69,6 +72,17 @@ export class Player {
     for (const source of this.#sources) source.stop();
     this.#sources.clear();
     this.finish();
+  }
+
+  /** How much of the answer has come. @returns {number} */
+  get seconds() {
+    return this.#seconds;
+  }
+
+  /** How much of it was heard. @returns {number} */
+  get heardSeconds() {
+    const ahead = this.#context ? Math.max(0, this.#nextTime - this.#context.currentTime) : 0;
+    return Math.max(0, this.#seconds - ahead);
   }
 
   /** @param {boolean} muted */

@@ -1,11 +1,13 @@
 /** One question and its answer on the page: the list item of templates/conversations/turn.html. */
 
+import { offerClip } from "./clips.js";
+
 const NEAR = 320; // pixels from the end of the page: whoever has scrolled further up is reading there
 
 export class TurnView {
   #item;
-  /** Whether the question was recorded here, so that its sound can be offered once it is stored. */
-  spoken = false;
+  /** Seconds of a question that was recorded here, so that its sound can be offered once it is stored. */
+  questionSeconds = 0;
   #stale = false; // the reply on show is an earlier attempt's
 
   /** A new, empty turn at the end of the list. @param {HTMLElement} list @returns {TurnView} */
@@ -30,6 +32,13 @@ export class TurnView {
 
   set transcript(transcript) {
     this.#part(".transcript").textContent = transcript;
+    this.#part(".question .copy").hidden = false;
+    this.#follow();
+  }
+
+  /** Stand in for the transcript of a recording. @param {string} placeholder */
+  awaitTranscript(placeholder) {
+    this.#part(".transcript").textContent = placeholder;
     this.#follow();
   }
 
@@ -43,17 +52,36 @@ export class TurnView {
   addReply(delta) {
     if (this.#stale) this.reply = "";
     this.#part(".reply").append(delta);
+    this.#part(".answer .copy").hidden = false;
     this.#follow();
   }
 
-  /** Offer the stored question for replay. */
+  /** Offer the stored question for replay, if it was spoken. */
   offerQuestion() {
-    this.#offer(".question-audio", "question");
+    if (this.questionSeconds) offerClip(this.#part(".question .clip"), this.#sound("question"), this.questionSeconds);
   }
 
-  /** Offer the stored answer for replay. */
-  offerAnswer() {
-    this.#offer(".answer-audio", "audio");
+  /** Offer the stored answer for replay. @param {number} seconds its length */
+  offerAnswer(seconds) {
+    offerClip(this.#part(".answer .clip"), this.#sound("audio"), seconds);
+    this.#follow();
+  }
+
+  /** Draw how long each stage took. @param {Record<string, number | null>} timings milliseconds since the beginning */
+  set timings(timings) {
+    const total = timings.total_ms;
+    let before = 0;
+    for (const row of this.#item.querySelectorAll(".timing")) {
+      const milliseconds = timings[row.dataset.timing];
+      row.hidden = milliseconds === null;
+      if (row.hidden) continue;
+      row.querySelector("svg").setAttribute("viewBox", `0 0 ${total} 1`);
+      row.querySelector("line").setAttribute("x1", before);
+      row.querySelector("line").setAttribute("x2", milliseconds);
+      row.querySelector(".timing-ms").textContent = milliseconds;
+      before = milliseconds;
+    }
+    this.#part(".timings").hidden = !total;
   }
 
   /** Begin, or begin again: an earlier attempt's reply stays until another one comes, as it may only lack its sound. */
@@ -80,16 +108,18 @@ export class TurnView {
     this.#item.scrollIntoView({ block: "end" });
   }
 
+  /** Take the turn off the page: the server has none. */
+  remove() {
+    this.#item.remove();
+  }
+
   #follow() {
     const { scrollHeight } = document.documentElement;
     if (window.scrollY + window.innerHeight > scrollHeight - NEAR) this.#item.scrollIntoView({ block: "end" });
   }
 
-  #offer(selector, what) {
-    const audio = this.#part(selector);
-    audio.src = `/api/v1/turns/${this.id}/${what}`;
-    audio.hidden = false;
-    this.#follow();
+  #sound(what) {
+    return `/api/v1/turns/${this.id}/${what}`;
   }
 
   #part(selector) {

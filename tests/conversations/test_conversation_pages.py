@@ -7,12 +7,13 @@ from django.core.files.storage import default_storage
 from django.urls import reverse
 
 from apps.conversations.models import Conversation, Turn
-from apps.conversations.views import CONVERSATIONS_PER_PAGE
+from apps.conversations.views import CONVERSATIONS_PER_PAGE, TURNS_PER_PAGE
 from tests.client import messages_of
 from tests.factories import make_turn, make_voice
 
 if TYPE_CHECKING:
     from django.test import Client
+    from pytest_django import Settings
 
     from apps.accounts.models import User
     from apps.voices.models import VoiceProfile
@@ -75,6 +76,55 @@ class TestDetail:
         for raw in ("<img src=x", "<script>alert", "<b>bold", "</textarea><i>"):
             assert raw not in text
 
+    @pytest.mark.parametrize(
+        ("code", "offered"), [("provider_busy", True), ("internal_error", True), ("nothing_heard", False)]
+    )
+    def test_it_offers_another_attempt_where_that_may_succeed(
+        self, page: Client, conversation: Conversation, code: str, offered: bool
+    ) -> None:
+        turn = make_turn(conversation, status="failed", error_code=code, reply="")
+        text = page.get(reverse("conversations:detail", args=[conversation.pk])).content.decode()
+        [shown] = [part for part in text.split("<li ") if str(turn.pk) in part]
+        assert ('needs-js">Try again' in shown) == offered
+
+    def test_a_long_conversation_comes_in_parts_the_latest_first(
+        self, page: Client, conversation: Conversation
+    ) -> None:
+        turns = [make_turn(conversation, question="", answer="") for _count in range(TURNS_PER_PAGE + 2)]
+        url = reverse("conversations:detail", args=[conversation.pk])
+        latest = page.get(url).context
+        assert (latest["turns"], latest["has_earlier_turns"]) == (turns[2:], True)
+        earlier = page.get(url, {"before": str(turns[2].pk)}).context
+        assert (earlier["turns"], earlier["has_earlier_turns"], earlier["looking_back"]) == (turns[:2], False, True)
+
+    @pytest.mark.parametrize("before", ["", "7", "00000000-0000-0000-0000-000000000000"])
+    def test_a_part_that_does_not_exist_is_the_latest(
+        self, page: Client, conversation: Conversation, before: str
+    ) -> None:
+        turn = make_turn(conversation)
+        context = page.get(reverse("conversations:detail", args=[conversation.pk]), {"before": before}).context
+        assert (context["turns"], context["looking_back"]) == ([turn], False)
+
+    def test_a_choice_of_models_is_offered_where_there_is_one(
+        self, page: Client, conversation: Conversation, settings: Settings
+    ) -> None:
+        settings.LANGUAGE_MODEL = "openai"
+        settings.OPENAI_CHAT_MODEL = "first-model"
+        url = reverse("conversations:detail", args=[conversation.pk])
+        for others, offered in (([], False), (["second-model"], True)):
+            settings.OPENAI_CHAT_MODELS = others
+            text = page.get(url).content.decode()
+            assert "first-model" in text
+            assert ('<select id="model"' in text) == offered
+
+    def test_a_model_of_the_operators_is_shown_without_its_path(
+        self, page: Client, conversation: Conversation, settings: Settings
+    ) -> None:
+        settings.LOCAL_CHAT_MODEL = "/srv/secret/place/model.gguf"
+        text = page.get(reverse("conversations:detail", args=[conversation.pk])).content.decode()
+        assert "model.gguf" in text
+        assert "/srv" not in text
+
     def test_it_chooses_the_voice_of_the_conversation(
         self, page: Client, alice: User, voice: VoiceProfile, conversation: Conversation
     ) -> None:
@@ -113,6 +163,16 @@ class TestHistory:
         (shown,) = page.get(self.URL, {"q": "seine river"}).context["page_obj"]
         assert (shown, shown.turn_count) == (conversation, 2)
 
+    def test_it_shows_the_latest_turn_in_which_all_words_of_the_search_are(
+        self, page: Client, conversation: Conversation
+    ) -> None:
+        make_turn(conversation, transcript="Which rivers are there?", reply="The Seine and the Spree.")
+        make_turn(conversation, transcript="Where is the Seine?", reply="In France.")
+        make_turn(conversation, transcript="Thank you.", reply="Good bye.")
+        for search, reply in (("", "Good bye."), ("seine", "In France."), ("spree seine", "The Seine and the Spree.")):
+            (shown,) = page.get(self.URL, {"q": search}).context["page_obj"]
+            assert shown.excerpt_reply == reply
+
     def test_a_search_for_markup_is_escaped(self, page: Client) -> None:
         assert b"<script>alert" not in page.get(self.URL, {"q": "<script>alert(1)</script>"}).content
 
@@ -131,6 +191,20 @@ class TestActions:
         assert response["Location"] == TestHistory.URL
         conversation.refresh_from_db()
         assert conversation.title == "Paris"
+
+    @pytest.mark.parametrize(
+        ("address", "location"),
+        [
+            ("/history/?q=a&page=2", "/history/?q=a&page=2"),
+            ("https://evil.example/", "/history/"),
+            ("//evil.example", "/history/"),
+        ],
+    )
+    def test_rename_leads_back_to_where_it_was_asked_for(
+        self, page: Client, conversation: Conversation, address: str, location: str
+    ) -> None:
+        url = reverse("conversations:rename", args=[conversation.pk])
+        assert page.post(url, {"title": "Paris", "next": address})["Location"] == location
 
     def test_rename_refuses_a_long_title(self, page: Client, conversation: Conversation) -> None:
         response = page.post(reverse("conversations:rename", args=[conversation.pk]), {"title": "x" * 121})

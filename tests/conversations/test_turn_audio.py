@@ -48,6 +48,15 @@ def test_it_serves_what_is_stored(fetch: Any, turn: Turn, path: str, kind: str) 
     assert response["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize("path", ["audio", "audio?as=mp3", "question"])
+def test_a_file_that_is_gone_is_told(fetch: Any, turn: Turn, path: str) -> None:
+    for file in (turn.question, turn.answer):
+        file.storage.delete(str(file.name))
+    response = fetch(path)
+    assert response.status_code == 404
+    assert error_of(response)["code"] == "audio_not_found"
+
+
 def test_only_the_answer_is_marked_as_made_by_ai(fetch: Any) -> None:
     assert fetch("audio")["X-AI-Generated"] == "true"
     assert "X-AI-Generated" not in fetch("question")

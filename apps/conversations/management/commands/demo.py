@@ -62,7 +62,7 @@ class Command(BaseCommand):
         self.stdout.write(f"› Asking {question.name}")
         conversation = services.start_conversation(owner=voice.owner, voice=voice)
         recording = services.read_question(data=question.read_bytes())
-        turn = services.new_turn(conversation=conversation, voice=voice)
+        turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)
         services.answer(turn=turn, recording=recording)
         self.stdout.write(f"Heard: {turn.transcript}")
         self.stdout.write(f"Said:  {turn.reply}")

@@ -1,0 +1,76 @@
+"""A conversation as a file to keep: as text to read, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.conversations.models import Conversation, Turn
+
+AI_NOTE = gettext_lazy("The answers were written by a language model and spoken in a cloned voice.")
+
+
+def conversation_as_text(conversation: Conversation, turns: Sequence[Turn]) -> str:
+    """Return what was said, a paragraph for each question and each answer, under a heading with what it is."""
+    voice = conversation.voice.name if conversation.voice else _("voice deleted")
+    started = date_format(timezone.localtime(conversation.created_at), "DATETIME_FORMAT")
+    heading = [str(conversation), f"{started} · {voice}", str(AI_NOTE)]
+    paragraphs = [paragraph for turn in turns for paragraph in _paragraphs(turn)]
+    return "\n\n".join(["\n".join(heading), *paragraphs]) + "\n"
+
+
+def _paragraphs(turn: Turn) -> list[str]:
+    asked = turn.transcript or _("(a recording that was not understood)")
+    answered = turn.reply or turn.error_message or _("(no answer)")
+    return [f"{_('You')}: {asked}", f"{_('Answer (AI)')}: {answered}"]
+
+
+def conversation_as_json(conversation: Conversation, turns: Sequence[Turn]) -> str:
+    """Return all that is kept of the conversation but for its sound, whose lengths are given."""
+    data = {
+        "id": str(conversation.pk),
+        "title": conversation.title,
+        "persona": conversation.persona,
+        "voice": conversation.voice.name if conversation.voice else None,
+        "language": conversation.language,
+        "model": conversation.model,
+        "created_at": conversation.created_at.isoformat(),
+        "updated_at": conversation.updated_at.isoformat(),
+        "note": str(AI_NOTE),
+        "turns": [_turn_data(turn) for turn in turns],
+    }
+    return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+
+
+def _turn_data(turn: Turn) -> dict[str, Any]:
+    return {
+        "id": str(turn.pk),
+        "created_at": turn.created_at.isoformat(),
+        "status": turn.status,
+        "language": turn.language,
+        "transcript": turn.transcript,
+        "reply": turn.reply,
+        "question_seconds": turn.question_seconds,
+        "answer_seconds": turn.answer_seconds,
+        "timings": turn.timings,
+        "error": turn.error,
+    }
+
+
+def export_name(conversation: Conversation, extension: str) -> str:
+    """Return a name for the file that every system takes."""
+    title = slugify(conversation.title)[:60].strip("-") or "conversation"
+    return f"{title}-{conversation.created_at:%Y-%m-%d}.{extension}"
+
+
+EXPORTS: dict[str, tuple[str, Callable[[Conversation, Sequence[Turn]], str]]] = {
+    "txt": ("text/plain; charset=utf-8", conversation_as_text),
+    "json": ("application/json", conversation_as_json),
+}

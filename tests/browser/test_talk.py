@@ -1,0 +1,445 @@
+"""Talking: by button, by the space bar, hands-free and in writing; what fails, what is kept, what is looked back on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from apps.accounts.models import User
+from apps.conversations.models import Conversation, Turn
+from apps.conversations.views import TURNS_PER_PAGE
+from apps.voices.models import VoiceProfile
+from tests.audio_samples import clip, silence
+from tests.browser.steps import ask_aloud, be_signed_in, wait_for_state
+from tests.client import LONG_REPLY, wait_until
+from tests.conftest import Server
+from tests.factories import make_turn
+from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, Behaviour, FakeProvider, openai_error
+
+QUESTION, SECOND_QUESTION = clip("austen-0880.wav"), clip("austen-0930.wav")
+OPEN_SECONDS = 1  # between the press of the button and the first word
+LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
+
+PageThatHears = Callable[..., Page]
+
+
+@pytest.fixture
+def talk(page: Page, server: Server, alice: User, voice: VoiceProfile) -> Page:
+    """The Talk page of Alice, who has a voice."""
+    be_signed_in(page, server.url, alice)
+    return page
+
+
+def type_question(page: Page, text: str = "What is the capital of France?") -> None:
+    page.get_by_label("Type instead of speaking").fill(text)
+    page.get_by_role("button", name="Send", exact=True).click()
+
+
+def answered(page: Page) -> None:
+    wait_for_state(page, "speaking")
+    wait_for_state(page, "ready")
+
+
+class TestHandsFree:
+    def start(self, page: Page, url: str, owner: User) -> None:
+        be_signed_in(page, url, owner)
+        page.get_by_role("switch", name="Hands-free").check()
+        page.get_by_role("button", name="Start listening").click()
+        wait_for_state(page, "listening")
+
+    def test_a_pause_sends_the_question_and_after_the_answer_it_listens_again(
+        self, page_that_hears: PageThatHears, server: Server, provider: FakeProvider, alice: User, voice: VoiceProfile
+    ) -> None:
+        provider.behaviour.reply = "It is Paris."
+        page = page_that_hears(silence(OPEN_SECONDS), QUESTION, silence(5), SECOND_QUESTION, silence(30))
+        self.start(page, server.url, alice)
+        for count in (1, 2):
+            expect(page.locator(".answer-audio[src]")).to_have_count(count, timeout=20_000)
+            wait_for_state(page, "listening")
+        page.wait_for_timeout(2000)
+
+        assert [turn.status for turn in Turn.objects.all()] == [Turn.Status.SPOKEN] * 2
+        assert len(provider.requests_to(TRANSCRIPTIONS)) == 2
+        for turn, said in zip(Turn.objects.all(), (QUESTION, SECOND_QUESTION), strict=True):
+            assert turn.question_seconds is not None
+            assert said.seconds + 1 < turn.question_seconds < said.seconds + 5  # with its run-up and the pause
+        page.get_by_role("button", name="Stop listening").click()
+        wait_for_state(page, "ready")
+
+    def test_speaking_over_the_answer_stops_it_and_is_the_next_question(
+        self, page_that_hears: PageThatHears, server: Server, provider: FakeProvider, alice: User, voice: VoiceProfile
+    ) -> None:
+        provider.behaviour = LONG_ANSWER
+        page = page_that_hears(silence(OPEN_SECONDS), QUESTION, silence(4), SECOND_QUESTION, silence(30))
+        self.start(page, server.url, alice)
+        wait_for_state(page, "speaking")
+        wait_for_state(page, "listening")
+        expect(page.locator(".turn").first).to_have_attribute("data-status", "interrupted")
+        wait_for_state(page, "speaking")
+        expect(page.locator(".turn")).to_have_count(2)
+        page.get_by_role("button", name="Stop", exact=True).click()
+        expect(page.get_by_role("status")).to_contain_text("Stopped")
+        expect(page.get_by_role("button", name="Start listening")).to_be_visible()
+        wait_until(lambda: Turn.objects.filter(total_ms__isnull=False).count() == 2)
+        assert len(provider.requests_to(TRANSCRIPTIONS)) == 2
+
+    def test_silence_is_never_sent(
+        self, page_that_hears: PageThatHears, server: Server, provider: FakeProvider, alice: User, voice: VoiceProfile
+    ) -> None:
+        page = page_that_hears(silence(60))
+        self.start(page, server.url, alice)
+        page.wait_for_timeout(3000)
+        assert not provider.requests
+        assert not Turn.objects.exists()
+        page.get_by_role("switch", name="Hands-free").uncheck()
+        wait_for_state(page, "ready")
+        ask = page.get_by_role("button", name="Start recording")
+        ask.click()
+        wait_for_state(page, "listening")
+        page.wait_for_timeout(1000)
+        page.locator("#record").click()
+        expect(page.get_by_role("status")).to_contain_text("I heard nothing")
+        assert not provider.requests
+
+    def test_the_mode_and_its_pause_are_remembered(self, talk: Page) -> None:
+        talk.get_by_role("switch", name="Hands-free").check()
+        talk.get_by_label("Hands-free: send after a pause of").fill("2.5")
+        expect(talk.locator("#pause-seconds")).to_have_text("2.5 s")
+        talk.reload()
+        expect(talk.get_by_role("switch", name="Hands-free")).to_be_checked()
+        expect(talk.locator("#pause-seconds")).to_have_text("2.5 s")
+        expect(talk.get_by_role("button", name="Start listening")).to_be_visible()
+
+
+class TestVoiceActivity:
+    """What the loudness of a moment means; levels in dBFS, each for so many seconds."""
+
+    QUIET, FAN, WORD, LOUD = -70, -40, -32, -20
+
+    @pytest.fixture
+    def site(self, page: Page, server: Server) -> Page:
+        """Some page of the site, whose scripts can be imported there."""
+        page.goto(f"{server.url}/accounts/login/")
+        return page
+
+    def changes(self, page: Page, *levels: tuple[float, float], wary: bool = False) -> list[str]:
+        """Return what is noticed, and after how many seconds."""
+        changes: list[str] = page.evaluate(
+            """async ([levels, wary]) => {
+                const { VoiceActivity } = await import("/static/js/voice-activity.js");
+                const activity = new VoiceActivity(1000);
+                activity.wary = wary;
+                const changes = [];
+                let now = 0;
+                for (const [level, seconds] of levels) {
+                    for (const end = now + seconds * 1000; now < end; now += 50) {
+                        const change = activity.heed(level, now);
+                        if (change) changes.push(`${change} ${(now / 1000).toFixed(2)}`);
+                    }
+                }
+                return changes;
+            }""",
+            [levels, wary],
+        )
+        return changes
+
+    def test_words_with_short_pauses_are_one_question(self, site: Page) -> None:
+        words = [(self.WORD, 0.4), (self.QUIET, 0.3)] * 5
+        assert self.changes(site, (self.QUIET, 2), *words, (self.QUIET, 3)) == ["begun 2.15", "over 6.15"]
+
+    def test_it_hears_who_speaks_from_the_first_moment_on(self, site: Page) -> None:
+        assert self.changes(site, (self.LOUD, 2), (self.QUIET, 2))[0] == "begun 0.15"
+
+    def test_neither_a_click_nor_a_fan_nor_a_moment_without_signal_is_speech(self, site: Page) -> None:
+        click = (self.LOUD, 0.1)
+        assert not self.changes(site, (self.QUIET, 2), click, (self.QUIET, 2), click, (self.QUIET, 2))
+        assert not self.changes(site, (self.FAN, 60))
+        assert not self.changes(site, (-200, 0.1), (-50, 5), (-200, 0.1), (-50, 5))
+
+    def test_it_hears_speech_over_a_fan_and_its_end(self, site: Page) -> None:
+        assert self.changes(site, (self.FAN, 5), (self.LOUD, 3), (self.FAN, 3)) == ["begun 5.15", "over 8.95"]
+
+    def test_noise_that_stays_does_not_hold_a_question_open_for_ever(self, site: Page) -> None:
+        [begun, over] = self.changes(site, (self.QUIET, 3), (self.FAN, 30))
+        assert begun.startswith("begun")
+        assert float(over.split()[1]) < 25
+
+    def test_while_an_answer_plays_its_echo_is_not_speech(self, site: Page) -> None:
+        echo = [(-48, 0.3), (self.QUIET, 0.2)] * 10
+        assert self.changes(site, (self.QUIET, 2), *echo)
+        assert not self.changes(site, (self.QUIET, 2), *echo, wary=True)
+        assert self.changes(site, (self.QUIET, 2), (self.LOUD, 1), wary=True) == ["begun 2.30"]
+
+
+class TestKeyboard:
+    def test_it_records_while_the_space_bar_is_held(self, talk: Page) -> None:
+        talk.keyboard.down("Space")
+        wait_for_state(talk, "listening")
+        talk.wait_for_timeout(1500)
+        talk.keyboard.up("Space")
+        answered(talk)
+        assert Turn.objects.get().status == Turn.Status.SPOKEN
+
+    @pytest.mark.parametrize("focused", ["#main", "#record"])
+    def test_a_tap_on_it_starts_and_another_one_sends(self, talk: Page, focused: str) -> None:
+        talk.locator(focused).focus()
+        talk.keyboard.press("Space")
+        wait_for_state(talk, "listening")
+        talk.wait_for_timeout(1500)
+        talk.keyboard.press("Space")
+        answered(talk)
+        assert Turn.objects.count() == 1
+
+    def test_in_a_field_it_is_a_space(self, talk: Page) -> None:
+        field = talk.get_by_label("Type instead of speaking")
+        field.press_sequentially("a b")
+        expect(field).to_have_value("a b")
+        expect(talk.locator("html")).to_have_attribute("data-turn-state", "ready")
+
+    def test_escape_throws_the_recording_away(self, talk: Page, provider: FakeProvider) -> None:
+        talk.get_by_role("button", name="Start recording").click()
+        wait_for_state(talk, "listening")
+        talk.keyboard.press("Escape")
+        expect(talk.get_by_role("status")).to_contain_text("thrown away")
+        assert not provider.requests
+
+
+class TestAnswer:
+    def test_stop_ends_it_in_the_middle_and_its_calls_too(self, talk: Page, provider: FakeProvider) -> None:
+        provider.behaviour = LONG_ANSWER
+        type_question(talk)
+        wait_for_state(talk, "speaking")
+        talk.get_by_role("button", name="Stop", exact=True).click()
+        wait_for_state(talk, "ready")
+        expect(talk.locator(".turn-note")).to_be_visible()
+        wait_until(lambda: Turn.objects.get().status == Turn.Status.INTERRUPTED)
+        wait_until(lambda: all(request.finished.is_set() for request in provider.requests_to(SPEECH)))
+        expect(talk.get_by_role("button", name="Stop", exact=True)).to_have_attribute("aria-disabled", "true")
+
+    def test_stop_while_an_answer_that_is_made_is_still_heard_keeps_what_was_heard(
+        self, talk: Page, provider: FakeProvider
+    ) -> None:
+        provider.behaviour.reply = "One sentence that takes its time to be heard, and goes on and on for a while. " * 3
+        type_question(talk)
+        wait_for_state(talk, "speaking")
+        wait_until(lambda: Turn.objects.get().status == Turn.Status.SPOKEN)
+        talk.wait_for_timeout(1500)
+        talk.get_by_role("button", name="Stop", exact=True).click()
+        wait_until(lambda: Turn.objects.get().status == Turn.Status.INTERRUPTED)
+        assert 0 < len(Turn.objects.get().spoken_text) < len(provider.behaviour.reply) / 2
+
+    def test_mute_silences_it_and_lets_it_go_on(self, talk: Page, provider: FakeProvider) -> None:
+        talk.add_init_script(
+            "const make = AudioContext.prototype.createGain;"
+            "AudioContext.prototype.createGain = function () { return (window.gain = make.call(this)); };"
+        )
+        talk.reload()
+        provider.behaviour = LONG_ANSWER
+        type_question(talk)
+        wait_for_state(talk, "speaking")
+        mute = talk.get_by_role("button", name="Mute")
+        for pressed, volume in (("true", 0), ("false", 1)):
+            mute.click()
+            expect(mute).to_have_attribute("aria-pressed", pressed)
+            assert talk.evaluate("window.gain.gain.value") == volume
+        expect(talk.locator("html")).to_have_attribute("data-turn-state", "speaking")
+        talk.get_by_role("button", name="Stop", exact=True).click()
+
+    def test_a_suggestion_is_asked_as_it_stands(self, talk: Page, provider: FakeProvider) -> None:
+        suggestion = talk.get_by_role("button", name="What should I cook tonight?")
+        suggestion.click()
+        answered(talk)
+        assert provider.requests_to(CHAT)[0].json["messages"][-1]["content"] == "What should I cook tonight?"
+        expect(talk.get_by_role("heading", name="What should I cook tonight?")).to_be_visible()
+
+    def test_it_can_be_heard_again_copied_and_looked_into(self, talk: Page, provider: FakeProvider) -> None:
+        talk.context.grant_permissions(["clipboard-write"])
+        field = talk.get_by_label("Type instead of speaking")
+        ask_aloud(talk, seconds=2)
+        for reloaded in (False, True):
+            if reloaded:
+                talk.reload()
+            talk.get_by_role("button", name="Play the answer").click()
+            expect(talk.get_by_role("button", name="Pause the answer")).to_be_visible()
+            expect(talk.get_by_label("Position").last).to_be_visible()
+            talk.get_by_role("button", name="Play the question").click()
+            expect(talk.get_by_role("button", name="Play the answer")).to_be_visible()  # One sound at a time.
+            talk.get_by_role("button", name="Pause the question").click()
+            talk.get_by_role("button", name="Copy the answer").click()
+            expect(talk.get_by_role("status")).to_have_text("Copied.")
+            field.press("ControlOrMeta+V")
+            expect(field).to_have_value(provider.behaviour.reply)
+            talk.locator("summary", has_text="Timings").click()
+            expect(talk.locator(".timing:visible")).to_have_count(4)
+            first_sound = talk.locator("[data-timing=first_audio_ms]")
+            turn = Turn.objects.get()
+            expect(first_sound.locator(".timing-ms")).to_have_text(str(turn.first_audio_ms))
+            expect(first_sound.locator("line")).to_have_attribute("x2", str(turn.first_audio_ms))
+
+    def test_a_recording_that_is_gone_is_told(self, talk: Page, server: Server, conversation: Conversation) -> None:
+        turn = make_turn(conversation)
+        turn.answer.storage.delete(str(turn.answer.name))
+        talk.goto(f"{server.url}/talk/{conversation.pk}/")
+        response = talk.request.get(f"{server.url}/api/v1/turns/{turn.pk}/audio")
+        assert (response.status, response.json()["error"]["code"]) == (404, "audio_not_found")
+
+
+class TestFailure:
+    @pytest.mark.parametrize("reloaded", [False, True])
+    @pytest.mark.parametrize("path", [TRANSCRIPTIONS, CHAT, SPEECH])
+    def test_another_attempt_goes_on_from_the_stage_that_failed(
+        self, talk: Page, provider: FakeProvider, path: str, reloaded: bool
+    ) -> None:
+        provider.fail_next(path, status=200, body="This is neither JSON nor sound.")
+        talk.get_by_role("button", name="Start recording").click()
+        wait_for_state(talk, "listening")
+        talk.wait_for_timeout(1000)
+        talk.locator("#record").click()
+        wait_for_state(talk, "failed")
+        if path != TRANSCRIPTIONS:
+            expect(talk.locator(".transcript")).to_have_text(provider.behaviour.transcript)
+        if reloaded:
+            talk.reload()
+            wait_for_state(talk, "ready")
+        heard = len(provider.requests_to(TRANSCRIPTIONS))
+        talk.get_by_role("button", name="Try again").click()
+        answered(talk)
+        expect(talk.locator(".reply")).to_have_text(provider.behaviour.reply)
+        assert Turn.objects.get().status == Turn.Status.SPOKEN
+        assert len(provider.requests_to(TRANSCRIPTIONS)) - heard == (path == TRANSCRIPTIONS)
+
+    def test_what_can_not_succeed_is_not_offered_again(self, talk: Page, provider: FakeProvider) -> None:
+        provider.fail_next(CHAT, status=401, body=openai_error("invalid_api_key"))
+        type_question(talk)
+        wait_for_state(talk, "failed")
+        for _view in ("live", "reloaded"):
+            expect(talk.locator(".turn-error")).to_contain_text("refused its key")
+            expect(talk.get_by_role("button", name="Try again")).to_have_count(0)
+            talk.reload()
+
+    def test_after_it_the_next_question_is_answered(self, talk: Page, provider: FakeProvider) -> None:
+        provider.fail_next(CHAT, status=401, body=openai_error("invalid_api_key"))
+        type_question(talk)
+        wait_for_state(talk, "failed")
+        type_question(talk, "And now?")
+        answered(talk)
+        expect(talk.locator(".reply").last).to_have_text(provider.behaviour.reply)
+
+
+class TestSettings:
+    def test_they_count_from_the_first_question_on(self, talk: Page, provider: FakeProvider) -> None:
+        talk.get_by_label("Language", exact=True).select_option("French")
+        talk.get_by_label("Persona").fill("A pirate.")
+        ask_aloud(talk, seconds=1)
+        assert provider.requests_to(TRANSCRIPTIONS)[0].form["language"] == "fr"
+        system = provider.requests_to(CHAT)[0].json["messages"][0]["content"]
+        assert "Always answer in French" in system
+        assert "A pirate." in system
+        talk.get_by_label("Language", exact=True).select_option("German")
+        expect(talk.get_by_role("status")).to_contain_text("Kept")
+        assert Conversation.objects.get().language == "de"
+
+    def test_a_conversation_just_begun_can_be_renamed_exported_and_deleted(self, talk: Page, server: Server) -> None:
+        type_question(talk)
+        answered(talk)
+        talk.locator("summary", has_text="Manage").click()
+        with talk.expect_download() as download:
+            talk.get_by_role("link", name="Export as text").click()
+        assert "You: What is the capital of France?" in Path(download.value.path()).read_text()
+        talk.get_by_label("Title").fill("Paris")
+        talk.get_by_role("button", name="Save").click()
+        expect(talk.get_by_role("heading", level=1)).to_have_text("Paris")
+        talk.locator("summary", has_text="Manage").click()
+        talk.get_by_role("link", name="Delete this conversation").click()
+        talk.get_by_role("button", name="Delete the conversation").click()
+        talk.wait_for_url(f"{server.url}/history/")
+        assert not Conversation.objects.exists()
+
+
+class TestHistory:
+    def test_it_is_searched_renamed_exported_and_deleted(
+        self, talk: Page, server: Server, conversation: Conversation
+    ) -> None:
+        make_turn(conversation)
+        make_turn(
+            Conversation.objects.create(owner=conversation.owner, title="Dinner"), transcript="Rice?", reply="Yes."
+        )
+        talk.goto(f"{server.url}/history/")
+        talk.get_by_label("Search in conversations").fill("france")
+        talk.get_by_role("button", name="Search").click()
+        expect(talk.locator(".conversation")).to_have_count(1)
+        talk.locator("summary", has_text="Rename").click()
+        talk.get_by_label("New title").fill("Geography")
+        talk.get_by_role("button", name="Save").click()
+        talk.wait_for_url("**/history/?q=france")
+        expect(talk.get_by_role("link", name="Geography", exact=True)).to_be_visible()
+        talk.locator("summary", has_text="Export").click()
+        with talk.expect_download() as download:
+            talk.get_by_role("link", name="As JSON").click()
+        assert re.fullmatch(r"geography-\d{4}-\d\d-\d\d\.json", download.value.suggested_filename)
+        assert json.loads(Path(download.value.path()).read_text())["turns"][0]["reply"] == "Paris."
+        talk.keyboard.press("Escape")
+        expect(talk.get_by_role("link", name="As JSON")).to_be_hidden()
+        talk.get_by_role("link", name="Delete Geography").click()
+        talk.get_by_role("button", name="Delete the conversation").click()
+        expect(talk.get_by_role("link", name="Dinner", exact=True)).to_be_visible()
+        expect(talk.locator(".conversation")).to_have_count(1)
+
+    def test_a_long_conversation_is_read_in_pages(self, talk: Page, server: Server, conversation: Conversation) -> None:
+        for number in range(TURNS_PER_PAGE + 3):
+            make_turn(conversation, transcript=f"Question {number}")
+        talk.goto(f"{server.url}/talk/{conversation.pk}/")
+        expect(talk.locator(".turn")).to_have_count(TURNS_PER_PAGE)
+        expect(talk.locator(".turn").last).to_be_in_viewport()
+        talk.get_by_role("link", name="Earlier turns").click()
+        expect(talk.locator(".transcript")).to_have_text([f"Question {number}" for number in range(3)])
+        expect(talk.locator("#record")).to_have_count(0)
+        talk.get_by_role("button", name="Play the answer").first.click()
+        expect(talk.get_by_role("button", name="Pause the answer")).to_be_visible()
+        talk.get_by_role("link", name="Back to the latest turns").click()
+        expect(talk.get_by_role("button", name="Start recording")).to_be_visible()
+
+
+class TestAccess:
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_a_conversation_has_no_barrier_that_axe_knows(
+        self, talk: Page, server: Server, conversation: Conversation, scheme: str
+    ) -> None:
+        make_turn(conversation, heard_ms=200, first_word_ms=400, first_audio_ms=600)
+        make_turn(conversation, status="failed", error_code="provider_busy", reply="", answer="")
+        talk.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal
+        talk.goto(f"{server.url}/talk/{conversation.pk}/")
+        for summary in talk.locator("summary:visible").all()[1:]:
+            if summary.evaluate("element => !element.parentElement.open"):
+                summary.click()
+        results = Axe().run(talk)
+        assert results.violations_count == 0, results.generate_report()
+
+    def test_it_fits_at_a_width_of_320_pixels(self, talk: Page, server: Server, conversation: Conversation) -> None:
+        make_turn(conversation, transcript="word " * 40, reply="Llanfairpwllgwyngyllgogerychwyrndrobwllllantysilio")
+        talk.set_viewport_size({"width": 320, "height": 640})
+        for path in (f"/talk/{conversation.pk}/", "/talk/", "/history/"):
+            talk.goto(server.url + path)
+            assert talk.evaluate("document.documentElement.scrollWidth") <= 320
+
+    def test_without_javascript_it_lists_plays_and_explains(
+        self, browser: Browser, server: Server, alice: User, conversation: Conversation
+    ) -> None:
+        make_turn(conversation)
+        context = browser.new_context(java_script_enabled=False)
+        page = context.new_page()
+        be_signed_in(page, server.url, alice)
+        page.goto(f"{server.url}/history/?q=france")
+        page.locator(".conversation h2 a").click()
+        expect(page.get_by_text("Talking needs JavaScript")).to_be_visible()
+        expect(page.locator(".answer-audio")).to_be_visible()
+        expect(page.locator(".question-audio")).to_be_visible()
+        expect(page.get_by_role("link", name="Download the answer as MP3")).to_be_visible()
+        expect(page.locator("#record")).to_be_hidden()
+        context.close()

@@ -1,0 +1,190 @@
+"""Sends a request that costs money once, however often it arrives: `Idempotency-Key`.
+
+Source: draft-ietf-httpapi-idempotency-key-header-07. A request is carried out by whoever stores its key first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from asgiref.sync import sync_to_async
+from django.core.files.uploadedfile import UploadedFile
+from django.db import IntegrityError
+from django.http import HttpResponse, QueryDict, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.authentication import signed_in_user
+from apps.accounts.models import IdempotencyKey, User
+from voiceclone.errors import UserError
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+KEY = re.compile(r"[!-~]{1,255}")
+KEPT_FOR = timedelta(hours=24)
+# Longer than any request runs: whoever held a key for so long was killed.
+LONGEST_REQUEST = timedelta(minutes=10)
+RETRY_SECONDS = 2
+# Sixteen minutes of speech as WAV: more than the longest text takes.
+MAX_KEPT_BYTES = 48_000_000
+KEPT_HEADERS = ("Content-Type", "Cache-Control", "X-AI-Generated", "X-Content-Type-Options")
+
+Handler = TypeVar("Handler", bound=Callable[..., HttpResponseBase])
+
+
+def idempotent(handler: Handler) -> Handler:
+    """Let the method of an API view be asked for again with the same key: the first answer comes again.
+
+    Successes are kept. An error frees the key, so that the same request can be tried again. Where the handler has
+    called `note_made`, the view's `repeat(request, row)` answers from what was made, whatever became of it.
+    """
+
+    @wraps(handler)
+    def answer_once(view: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        key = request.headers.get(HEADER)
+        if key is None:
+            return handler(view, request, *args, **kwargs)
+        row, is_mine = claim(owner=signed_in_user(request), key=key, fingerprint=fingerprint_of(request))
+        if not is_mine:
+            return _replayed(view.repeat(request, row) if row.made else _kept_answer(row))
+        request.idempotency_row = row  # type: ignore[attr-defined]
+        try:
+            response = handler(view, request, *args, **kwargs)
+        except BaseException:
+            _free(row)
+            raise
+        return _keeping(row, response)
+
+    answer_once.is_idempotent = True  # type: ignore[attr-defined]
+    return cast("Handler", answer_once)
+
+
+def note_made(request: Request, pk: object) -> None:
+    """Remember what the request makes, before it does: a repeat is answered from that."""
+    row = getattr(request, "idempotency_row", None)
+    if row is not None:
+        row.made = str(pk)
+        row.save(update_fields=["made"])
+
+
+def key_in_use() -> UserError:
+    """Return what to raise for a request whose first copy still runs."""
+    text = _("The first request with this Idempotency-Key still runs. Send it again in a moment for its answer.")
+    return UserError("idempotency_key_in_use", text, status=409, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
+def fingerprint_of(request: Request) -> str:
+    """Return what tells requests apart: where they go and what they say, but neither boundaries nor file names."""
+    data = request.data
+    parts: list[Any] = [request.method, request.get_full_path()]
+    if isinstance(data, QueryDict):
+        parts += [[name, [_content_of(value) for value in values]] for name, values in sorted(data.lists())]
+    else:
+        parts.append(data)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _content_of(value: object) -> str:
+    if not isinstance(value, UploadedFile):
+        return str(value)
+    digest = hashlib.sha256()
+    for chunk in value.chunks():
+        digest.update(chunk)
+    value.seek(0)
+    return digest.hexdigest()
+
+
+def claim(*, owner: User, key: str, fingerprint: str) -> tuple[IdempotencyKey, bool]:
+    """Return the row of `key` and whether the caller is to carry the request out, or else answer with what is kept.
+
+    Raises UserError: idempotency_key_invalid, idempotency_key_reused, idempotency_key_in_use.
+    """
+    if not KEY.fullmatch(key):
+        raise UserError("idempotency_key_invalid", _("An Idempotency-Key has 1 to 255 visible ASCII characters."))
+    forget_old_keys()
+    try:
+        row, is_new = IdempotencyKey.objects.get_or_create(
+            owner=owner, key=key, defaults={"fingerprint": fingerprint, "claimed_at": timezone.now()}
+        )
+    except IntegrityError:  # It was there, and was freed before it could be read.
+        raise key_in_use() from None
+    if is_new:
+        return row, True
+    if row.fingerprint != fingerprint:
+        text = _("This Idempotency-Key was used for another request. Take a new key for each request.")
+        raise UserError("idempotency_key_reused", text, status=422)
+    if row.made or row.status is not None:
+        return row, False
+    if not _take_over(row):
+        raise key_in_use()
+    return row, True
+
+
+def _take_over(row: IdempotencyKey) -> bool:
+    now = timezone.now()
+    running = IdempotencyKey.objects.filter(pk=row.pk, claimed_at=row.claimed_at, status=None, made="")
+    return bool(running.filter(claimed_at__lt=now - LONGEST_REQUEST).update(claimed_at=now))
+
+
+def forget_old_keys() -> None:
+    """Delete what was kept for a day, with the answers in it."""
+    IdempotencyKey.objects.filter(claimed_at__lt=timezone.now() - KEPT_FOR).delete()
+
+
+def _kept_answer(row: IdempotencyKey) -> HttpResponseBase:
+    if row.body is None:
+        text = _("The answer to the first request with this Idempotency-Key was too large to be kept.")
+        raise UserError("idempotent_answer_not_kept", text, status=409)
+    return HttpResponse(bytes(row.body), status=row.status, headers=row.headers)
+
+
+def _replayed(response: HttpResponseBase) -> HttpResponseBase:
+    response[REPLAYED] = "true"
+    return response
+
+
+def _keeping(row: IdempotencyKey, response: HttpResponseBase) -> HttpResponseBase:
+    """Have the answer kept when it is known whole; an error frees the key."""
+    if row.made:
+        return response
+    if response.status_code >= 400:
+        _free(row)
+    elif isinstance(response, StreamingHttpResponse):
+        response.streaming_content = _kept_when_over(row, response, response.streaming_content)
+    elif isinstance(response, Response):
+        response.add_post_render_callback(lambda rendered: _keep(row, rendered, rendered.content))
+    else:
+        _keep(row, response, cast("HttpResponse", response).content)
+    return response
+
+
+async def _kept_when_over(row: IdempotencyKey, response: HttpResponseBase, stream: Any) -> AsyncIterator[bytes]:
+    kept, is_over = bytearray(), False
+    try:
+        async for piece in stream:
+            kept += piece if len(kept) <= MAX_KEPT_BYTES else b""
+            yield piece
+        is_over = True
+    finally:
+        await (sync_to_async(_keep)(row, response, bytes(kept)) if is_over else sync_to_async(_free)(row))
+
+
+def _keep(row: IdempotencyKey, response: HttpResponseBase, body: bytes) -> None:
+    row.status = response.status_code
+    row.headers = {name: response[name] for name in KEPT_HEADERS if name in response}
+    row.body = body if len(body) <= MAX_KEPT_BYTES else None
+    row.save(update_fields=["status", "headers", "body"])
+
+
+def _free(row: IdempotencyKey) -> None:
+    if not row.made:
+        row.delete()

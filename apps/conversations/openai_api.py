@@ -1,0 +1,238 @@
+"""`/v1`: the wire format of OpenAI, so that its clients can hear and speak here, in the caller's own voices.
+
+Source: developers.openai.com/api/reference, and the `openai` package, which the tests drive against it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.authentication import signed_in_user
+from apps.accounts.idempotency import idempotent
+from apps.conversations import stages
+from apps.conversations.api import LANGUAGE_CODE, speech_response
+from apps.speech.base import Transcript
+from apps.speech.encoders import AudioFormat
+from apps.voices.services import named_voice
+from apps.voices.speech_settings import SPEED
+from voiceclone.api import EventStreamRenderer, handle_exception, openai_error_body
+from voiceclone.errors import UserError
+
+WITH_TIMES = ("verbose_json", "srt", "vtt")
+TRANSCRIPT_FORMATS = ("json", "text", *WITH_TIMES)
+
+
+class WhateverIsAccepted(BaseContentNegotiation):
+    """Answers as the body asks: what OpenAI's clients say that they accept is not what they expect."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        content_type = request.content_type or ""
+        return next((parser for parser in parsers if content_type.startswith(parser.media_type)), None)
+
+    def select_renderer(
+        self, _request: Request, renderers: Any, _format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class OpenAIView(APIView):
+    """What all views here share: errors as OpenAI words them."""
+
+    content_negotiation_class = WhateverIsAccepted
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        return handle_openai_exception
+
+
+def handle_openai_exception(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn whatever a view raised into an error that OpenAI's clients understand."""
+    response = handle_exception(error, context)
+    if response is not None:
+        response.data = openai_error_body(response.data["error"], response.status_code)
+    return response
+
+
+def _unsupported_format(wanted: str, possible: Any) -> UserError:
+    text = _("“%(wanted)s” can not be had here. Ask for one of these: %(possible)s.")
+    return UserError("unsupported_format", text % {"wanted": wanted, "possible": ", ".join(possible)})
+
+
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "object", "properties": {"id": {"type": "string"}}}]})
+class VoiceField(serializers.Field[str, Any, str, Any]):
+    """A voice by its id or its name; newer clients say it as `{"id": …}`."""
+
+    def to_internal_value(self, data: Any) -> str:
+        name = data.get("id") if isinstance(data, dict) else data
+        if not isinstance(name, str) or not name:
+            raise serializers.ValidationError(_("Name one of your voices, by its id or its name."))
+        return name
+
+    def to_representation(self, value: str) -> str:
+        return value
+
+
+class OpenAISpeech(OpenAIView):
+    """`client.audio.speech.create(…)`. Any `model` will do: a voice speaks with the engine that made it."""
+
+    token_scope = "talk"
+    parser_classes = [JSONParser]
+
+    class Input(serializers.Serializer[Any]):
+        input = serializers.CharField(max_length=stages.MAX_SPEECH_CHARACTERS)
+        voice = VoiceField()
+        model = serializers.CharField(required=False)
+        response_format = serializers.CharField(default=AudioFormat.MP3.value)
+        speed = serializers.FloatField(min_value=SPEED.minimum, max_value=SPEED.maximum, required=False)
+        instructions = serializers.CharField(required=False, allow_blank=True)
+        stream_format = serializers.CharField(default="audio")
+
+        def validate_response_format(self, name: str) -> AudioFormat:
+            if name not in list(AudioFormat):
+                raise _unsupported_format(name, AudioFormat)
+            return AudioFormat(name)
+
+        def validate_stream_format(self, name: str) -> str:
+            if name != "audio":
+                raise _unsupported_format(name, ["audio"])
+            return name
+
+    @idempotent
+    def post(self, request: Request) -> HttpResponseBase:
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        speed = values.validated_data.get("speed")
+        return speech_response(
+            request,
+            voice=named_voice(owner=signed_in_user(request), name=values.validated_data["voice"]),
+            text=values.validated_data["input"],
+            audio_format=values.validated_data["response_format"],
+            changes={} if speed is None else {SPEED.name: speed},
+        )
+
+
+class OpenAITranscriptions(OpenAIView):
+    """`client.audio.transcriptions.create(…)`. Any `model` will do: the site has one that hears."""
+
+    token_scope = "talk"
+    parser_classes = [MultiPartParser]
+
+    class Input(serializers.Serializer[Any]):
+        file = serializers.FileField(allow_empty_file=True)
+        model = serializers.CharField(required=False)
+        language = serializers.RegexField(LANGUAGE_CODE, required=False, allow_blank=True)
+        prompt = serializers.CharField(required=False, allow_blank=True)
+        response_format = serializers.CharField(default="json")
+        temperature = serializers.FloatField(required=False)
+        stream = serializers.BooleanField(default=False)
+
+        def validate_response_format(self, name: str) -> str:
+            if name not in TRANSCRIPT_FORMATS:
+                raise _unsupported_format(name, TRANSCRIPT_FORMATS)
+            return name
+
+    @idempotent
+    def post(self, request: Request) -> HttpResponseBase:
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        if "word" in request.POST.getlist("timestamp_granularities[]"):
+            raise _unsupported_format("word", ["segment"])
+        response_format = values.validated_data["response_format"]
+        transcript, seconds = stages.transcribe(
+            owner=signed_in_user(request),
+            data=values.validated_data["file"].read(),
+            language=values.validated_data.get("language", ""),
+            with_times=response_format in WITH_TIMES,
+        )
+        if values.validated_data["stream"]:
+            return HttpResponse(_events(transcript), content_type=EventStreamRenderer.media_type)
+        return _in_format(response_format, transcript, seconds)
+
+
+def _in_format(response_format: str, transcript: Transcript, seconds: float) -> HttpResponseBase:
+    match response_format:
+        case "json":
+            return Response({"text": transcript.text, "usage": {"type": "duration", "seconds": math.ceil(seconds)}})
+        case "verbose_json":
+            return Response(_verbose(transcript, seconds))
+        case "srt":
+            return HttpResponse(_subtitles(transcript, ","), content_type="text/plain; charset=utf-8")
+        case "vtt":
+            text = f"WEBVTT\n\n{_subtitles(transcript, '.', numbered=False)}"
+            return HttpResponse(text, content_type="text/vtt; charset=utf-8")
+        case _:
+            return HttpResponse(f"{transcript.text}\n", content_type="text/plain; charset=utf-8")
+
+
+def _verbose(transcript: Transcript, seconds: float) -> dict[str, Any]:
+    segments = [
+        {"id": number, "start": segment.start, "end": segment.end, "text": segment.text}
+        for number, segment in enumerate(transcript.segments)
+    ]
+    return {
+        "task": "transcribe",
+        "language": transcript.language,
+        "duration": round(seconds, 3),
+        "text": transcript.text,
+        "segments": segments,
+        "usage": {"type": "duration", "seconds": math.ceil(seconds)},
+    }
+
+
+def _subtitles(transcript: Transcript, point: str, *, numbered: bool = True) -> str:
+    """Return the segments as SubRip has them, and WebVTT without the numbers and with another decimal point."""
+    cues = [
+        (f"{number}\n" if numbered else "") + f"{_time(cue.start, point)} --> {_time(cue.end, point)}\n{cue.text}\n"
+        for number, cue in enumerate(transcript.segments, start=1)
+    ]
+    return "\n".join(cues)
+
+
+def _time(seconds: float, point: str) -> str:
+    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
+
+
+def _events(transcript: Transcript) -> str:
+    """Return the whole as the events that a client gets who asked for a stream: the engines give no parts."""
+    delta = {"type": "transcript.text.delta", "delta": transcript.text}
+    done = {"type": "transcript.text.done", "text": transcript.text}
+    return "".join(f"data: {data}\n\n" for data in (json.dumps(delta), json.dumps(done), "[DONE]"))
+
+
+class ModelList(OpenAIView):
+    """`client.models.list()`: what hears and what speaks here."""
+
+    def get(self, _request: Request) -> Response:
+        models = [_model(name, owner) for name, owner in stages.models().items()]
+        return Response({"object": "list", "data": models})
+
+
+class ModelDetail(OpenAIView):
+    """`client.models.retrieve(…)`."""
+
+    def get(self, _request: Request, model: str) -> Response:
+        owner = stages.models().get(model)
+        if owner is None:
+            text = _("There is no model “%(name)s” here.") % {"name": model}
+            raise UserError("model_not_found", text, status=404)
+        return Response(_model(model, owner))
+
+
+def _model(name: str, owner: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}

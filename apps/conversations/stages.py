@@ -1,0 +1,159 @@
+"""One stage of a turn on its own: sound to text, and text to sound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from contextvars import Context
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from apps.accounts import usage
+from apps.accounts.models import UsageRecord, User
+from apps.conversations.sentences import SpeechChunker
+from apps.conversations.speaking import RunAhead, made_ahead
+from apps.conversations.turn import QUESTION_SAMPLE_RATE
+from apps.speech import audio, registry
+from apps.speech.base import ProviderError, TextToSpeech, Transcript, VoiceSettings
+from apps.speech.encoders import AudioFormat, create_encoder
+from apps.voices.models import VoiceProfile
+from voiceclone.errors import UserError
+
+MAX_SPEECH_CHARACTERS = 4096
+LOCAL_SPEECH_MODEL = "kokoro"
+
+
+def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool = False) -> tuple[Transcript, float]:
+    """Return what is said in the recording that `data` is, and how many seconds it takes; "" where nobody speaks.
+
+    `with_times` asks for segments, which not every engine has. Raises UserError, AudioError and ProviderError.
+    """
+    if with_times:
+        registry.call(_require_times)
+    recording = audio.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
+    if audio.is_silent(recording):
+        return Transcript(""), recording.seconds
+
+    async def hear(engines: registry.Engines) -> Transcript:
+        return await engines.speech_to_text.transcribe(recording, language=language)
+
+    kind = UsageRecord.Kind.TRANSCRIPTION
+    with usage.metered(owner_id=owner.pk, kind=kind, heard_seconds=recording.seconds) as used:
+        transcript = registry.call(hear)
+        used.hear(recording.seconds, engine=settings.SPEECH_TO_TEXT)
+    return transcript, recording.seconds
+
+
+async def _require_times(engines: registry.Engines) -> None:
+    if not engines.speech_to_text.tells_times:
+        text = _("The speech to text of this site does not tell when something is said. Ask for json or text.")
+        raise UserError("unsupported_format", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What is to be said, in pieces that are spoken one after the other, by whom, how, and as what file."""
+
+    pieces: list[str]
+    voice: VoiceProfile
+    settings: VoiceSettings
+    format: AudioFormat
+
+
+def pieces_to_speak(text: str) -> list[str]:
+    """Return `text` in the pieces in which it would be spoken in a conversation."""
+    chunker = SpeechChunker()
+    pieces = [*chunker.feed(text), *chunker.finish()]
+    if not pieces:
+        raise UserError("nothing_to_speak", _("Nothing in this text can be spoken. Send words."), status=422)
+    return pieces
+
+
+async def speak(speech: Speech, reservation: usage.Reservation) -> AsyncGenerator[bytes, None]:
+    """Yield the file while it is being spoken, and settle what it used."""
+    used = usage.Used(reference=speech.voice.pk)
+    try:
+        async with registry.current_engines() as engines:
+            engine = engines.text_to_speech(speech.voice.provider)
+            async with aclosing(_file(speech, engine, used)) as file:
+                async for data in file:
+                    yield data
+    finally:
+        await sync_to_async(usage.settle)(reservation, kind=UsageRecord.Kind.SPEECH, used=used)
+
+
+async def _file(speech: Speech, engine: TextToSpeech, used: usage.Used) -> AsyncGenerator[bytes, None]:
+    async def pieces() -> AsyncGenerator[str, None]:
+        for piece in speech.pieces:
+            yield piece
+
+    def say(piece: str, previous: str) -> AsyncGenerator[bytes, None]:
+        used.speak(len(piece), engine=speech.voice.provider)
+        voice_id = speech.voice.voice_id
+        return engine.speak(piece, voice_id=voice_id, settings=speech.settings, previous_text=previous)
+
+    encoder = create_encoder(speech.format, engine.sample_rate)
+    is_silent = True
+    async with aclosing(made_ahead(pieces(), say, in_flight=settings.SPEECH_IN_FLIGHT)) as made:
+        async for _piece, chunks in made:
+            async for pcm in chunks:
+                is_silent = False
+                if data := await asyncio.to_thread(encoder.encode, pcm):
+                    yield data
+    if is_silent:
+        raise ProviderError("provider_answer_invalid", stage="speak", retryable=True)
+    yield encoder.finish()
+
+
+class BegunFile:
+    """A file that is still being made, in a task of its own, and whose first bytes are there."""
+
+    def __init__(self, data: AsyncGenerator[bytes, None]) -> None:
+        # Not in the context of the view: it may end before this does, and the threads for the database end with it.
+        self._ahead = Context().run(RunAhead, data)
+        self._rest = aiter(self._ahead)
+        self._first = b""
+
+    @classmethod
+    async def begin(cls, data: AsyncGenerator[bytes, None]) -> Self:
+        """Wait for the first bytes; what goes wrong before them is raised here."""
+        file = cls(data)
+        try:
+            file._first = await anext(file._rest)
+        except BaseException:
+            await file._ahead.stop()
+            raise
+        return file
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        try:
+            yield self._first
+            async for data in self._rest:
+                yield data
+        finally:
+            await self._ahead.stop()
+
+    def close(self) -> None:
+        """Stop making it, where nobody will read it; from any thread."""
+        self._ahead.cancel()
+
+
+async def whole(data: AsyncGenerator[bytes, None]) -> bytes:
+    """Return a file when it is finished."""
+    return b"".join([piece async for piece in data])
+
+
+def models() -> dict[str, str]:
+    """Return the names of the models that hear and speak here, and whose they are."""
+    hearing, speaking = settings.OPENAI_STT_MODEL, settings.ELEVENLABS_TTS_MODEL
+    if settings.SPEECH_TO_TEXT == registry.LOCAL:
+        hearing = Path(settings.LOCAL_STT_MODEL).name  # A folder of the operator's may be named by its path.
+    if settings.TEXT_TO_SPEECH == registry.LOCAL:
+        speaking = LOCAL_SPEECH_MODEL
+    return {hearing: settings.SPEECH_TO_TEXT, speaking: settings.TEXT_TO_SPEECH}

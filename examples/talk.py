@@ -1,0 +1,115 @@
+"""Ask a recorded question and hear the answer while it is still being spoken. Needs nothing but `requests`.
+
+export VOICECLONE_TOKEN=vc_…
+python examples/talk.py question.mp3                       # the answer goes to answer.mp3
+python examples/talk.py question.mp3 --answer - | mpv -    # … or is played as it comes
+python examples/talk.py more.mp3 --conversation ID         # and so it goes on
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote
+
+import requests
+
+# The first sound comes after a second or two, and the rest without long pauses.
+TIMEOUT_SECONDS = 120
+PIECE_BYTES = 4096
+
+
+def main() -> None:
+    options = read_options()
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {options.token}"
+    voice_id = find_voice(session, options.url, options.voice)
+    form = {"voice_id": voice_id}
+    if options.conversation:
+        form["conversation_id"] = options.conversation
+    with options.question.open("rb") as question:
+        response = session.post(
+            f"{options.url}/full-interaction",
+            data=form,
+            files={"audio_file": question},
+            # Sent again with the same key, after a lost connection, the question is not paid for again.
+            headers={"Idempotency-Key": str(uuid.uuid4())},
+            stream=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+    check(response)
+    tell(f"You:    {text_of(response, 'X-Transcript')}")
+    tell(f"Answer: {text_of(response, 'X-Response-Text')}")
+    tell(f"Go on with: --conversation {response.headers['X-Conversation-Id']}")
+    with opened(options.answer) as answer:
+        for piece in response.iter_content(PIECE_BYTES):
+            answer.write(piece)
+            answer.flush()
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Ask a recorded question and hear the answer.")
+    parser.add_argument("question", type=Path, help="a recording: MP3, WAV, FLAC, M4A, WebM or Ogg")
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="where VoiceClone runs (default: %(default)s)")
+    parser.add_argument("--token", default=os.environ.get("VOICECLONE_TOKEN"), help="default: $VOICECLONE_TOKEN")
+    parser.add_argument("--voice", default="", help="name of the voice that answers (default: your default voice)")
+    parser.add_argument("--conversation", default="", help="id of a conversation to go on with")
+    parser.add_argument("--answer", default="answer.mp3", help="file for the answer, - for standard output")
+    options = parser.parse_args()
+    if not options.token:
+        parser.error("make a token under Account → API tokens, and put it into VOICECLONE_TOKEN")
+    return options
+
+
+def find_voice(session: requests.Session, url: str, name: str) -> str:
+    """Return the `voice_id` of the voice called `name`, or of the default one."""
+    response = session.get(f"{url}/api/v1/voices", params={"limit": 200}, timeout=TIMEOUT_SECONDS)
+    check(response)
+    voices: list[dict[str, Any]] = [voice for voice in response.json()["results"] if voice["status"] == "ready"]
+    for voice in voices:
+        if voice["name"] == name if name else voice["is_default"]:
+            return str(voice["voice_id"])
+    sys.exit(f"You have no voice “{name}” that can speak." if name else "Clone a voice first.")
+
+
+def check(response: requests.Response) -> None:
+    """Stop with what the server says, where it refuses."""
+    if not response.ok:
+        error = response.json()["error"]
+        sys.exit(f"{error['message']} ({error['code']})")
+
+
+def text_of(response: requests.Response, name: str) -> str:
+    text = response.headers[name]
+    return text if response.headers["X-Text-Encoding"] == "plain" else unquote(text)
+
+
+def tell(text: str) -> None:
+    """Tell the person; standard output may be the sound."""
+    sys.stderr.write(f"{text}\n")
+
+
+@contextmanager
+def opened(name: str) -> Iterator[BinaryIO]:
+    """Give the file, which appears under its name only when it is whole, or standard output."""
+    if name == "-":
+        yield sys.stdout.buffer
+        return
+    part = Path(f"{name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        shutil.move(part, name)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""A request that costs money is carried out once, however often it is sent with the same key."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from django.utils import timezone
+
+from apps.accounts import idempotency
+from apps.accounts.models import IdempotencyKey
+from apps.conversations.models import Conversation, Turn
+from apps.voices.models import VoiceProfile
+from tests.client import LONG_REPLY, QUESTION, SAMPLES, Api, error_of, read_events, turns_path, wait_until
+from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.accounts.models import User
+    from tests.conftest import Server
+    from tests.fakes.provider import FakeProvider
+
+KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+EVENTS = KEY | {"Accept": "text/event-stream"}
+PATIENCE = 40
+
+
+def clone(api: Api, name: str = "Jane") -> requests.Response:
+    files = [("audio_file", ("a.wav", data)) for data in SAMPLES]
+    return api.post("/clone-voice", data={"voice_name": name}, files=files, headers=KEY)
+
+
+def transcribe(api: Api) -> requests.Response:
+    return api.post("/api/v1/transcriptions", files={"audio": ("a.wav", QUESTION)}, headers=KEY)
+
+
+def speak(api: Api, text: str = "Good morning.") -> requests.Response:
+    return api.post("/api/v1/speech", json={"text": text, "voice": "Jane"}, headers=KEY)
+
+
+def when_it_is_over(send: Callable[[], requests.Response]) -> requests.Response:
+    """Send as often as a client does that is told to wait."""
+    response = send()
+    for _attempt in range(PATIENCE):
+        if response.status_code != 409:
+            break
+        assert error_of(response)["code"] == "idempotency_key_in_use"
+        assert int(response.headers["Retry-After"]) > 0
+        wait_until(lambda: IdempotencyKey.objects.exclude(status=None, made="").exists())
+        response = send()
+    return response
+
+
+def calls(provider: FakeProvider, path: str) -> int:
+    return len(provider.requests_to(path))
+
+
+class TestOnce:
+    def test_a_voice_is_cloned_once_by_twenty_at_the_same_time(
+        self, server: Server, alice_token: str, provider: FakeProvider
+    ) -> None:
+        def send(_number: int) -> requests.Response:
+            with Api(server.url, alice_token) as api:
+                return when_it_is_over(lambda: clone(api))
+
+        with ThreadPoolExecutor(20) as threads:
+            responses = list(threads.map(send, range(20)))
+        assert {response.status_code for response in responses} == {201}
+        assert len({response.content for response in responses}) == 1
+        assert sum("Idempotent-Replayed" in response.headers for response in responses) == 19
+        assert calls(provider, VOICES_ADD) == 1
+        assert VoiceProfile.objects.count() == 1
+
+    def test_a_turn_is_taken_once_by_twenty_at_the_same_time(
+        self, server: Server, alice_token: str, provider: FakeProvider, conversation: Conversation
+    ) -> None:
+        def send(_number: int) -> requests.Response:
+            with Api(server.url, alice_token) as api:
+                return when_it_is_over(lambda: api.ask(conversation, text="Hello?", headers=KEY))
+
+        with ThreadPoolExecutor(20) as threads:
+            responses = list(threads.map(send, range(20)))
+        assert {response.status_code for response in responses} == {201}
+        assert {response.json()["id"] for response in responses} == {str(Turn.objects.get().pk)}
+        assert calls(provider, CHAT) == 1
+
+    def test_a_transcription_is_answered_again(self, alice_api: Api, provider: FakeProvider) -> None:
+        first, second = transcribe(alice_api), transcribe(alice_api)
+        assert first.json() == second.json()
+        assert second.headers["Content-Type"] == "application/json"
+        assert second.headers["Cache-Control"] == "no-store"
+        assert second.headers["Idempotent-Replayed"] == "true"
+        assert calls(provider, TRANSCRIPTIONS) == 1
+
+    @pytest.mark.parametrize("path", ["/api/v1/speech", "/v1/audio/speech"])
+    def test_speech_is_answered_again(
+        self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile, path: str
+    ) -> None:
+        body = {"text": LONG_REPLY, "input": LONG_REPLY, "voice": "Jane"}
+        first = alice_api.post(path, json=body, headers=KEY)
+        spoken = calls(provider, SPEECH)
+        wait_until(IdempotencyKey.objects.exclude(status=None).exists)
+        second = alice_api.post(path, json=body, headers=KEY)
+        assert first.content == second.content
+        assert (second.headers["Content-Type"], second.headers["X-AI-Generated"]) == ("audio/mpeg", "true")
+        assert calls(provider, SPEECH) == spoken
+
+    def test_a_preview_is_answered_again(self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+        path = f"/api/v1/voices/{voice.pk}/preview"
+        first, second = [alice_api.post(path, json={"text": "Good morning."}, headers=KEY) for _ in range(2)]
+        assert first.content == second.content
+        assert calls(provider, SPEECH) == 1
+
+    def test_a_voice_is_made_once(self, alice_api: Api, provider: FakeProvider) -> None:
+        files = [("audio", ("a.wav", data)) for data in SAMPLES]
+        first, second = [
+            alice_api.post("/api/v1/voices", data={"name": "Jane"}, files=files, headers=KEY) for _ in range(2)
+        ]
+        assert (first.status_code, second.status_code) == (201, 201)
+        assert first.json() == second.json()
+        assert calls(provider, VOICES_ADD) == 1
+
+
+class TestTurns:
+    def test_a_stream_is_told_again_from_what_was_stored(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation
+    ) -> None:
+        def ask() -> list[Any]:
+            body: dict[str, Any] = {"json": {"text": "Hello?"}, "headers": EVENTS}
+            with alice_api.post(turns_path(conversation), stream=True, **body) as response:
+                assert response.status_code == 200
+                return list(read_events(response))
+
+        first, second = ask(), ask()
+        assert [event.name for event in second] == ["heard", "said", "spoken", "done"]
+        assert first[-1] == second[-1]
+        assert second[1].data["delta"] == provider.behaviour.reply
+        assert calls(provider, CHAT) == 1
+
+    def test_a_turn_that_still_runs_is_told_so(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation
+    ) -> None:
+        provider.behaviour.first_token_seconds = 60
+        body: dict[str, Any] = {"json": {"text": "Hello?"}, "headers": EVENTS}
+        with alice_api.post(turns_path(conversation), stream=True, **body) as response:
+            events = read_events(response)
+            assert next(events).name == "heard"
+            again = alice_api.ask(conversation, text="Hello?", headers=KEY)
+            assert again.status_code == 409
+            assert error_of(again)["code"] == "idempotency_key_in_use"
+        wait_until(Turn.objects.filter(status="interrupted").exists)
+        assert alice_api.ask(conversation, text="Hello?", headers=KEY).json()["status"] == "interrupted"
+
+    def test_a_turn_that_failed_is_not_paid_for_again(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation
+    ) -> None:
+        provider.fail_next(SPEECH, status=400, times=20)
+        first, second = [alice_api.ask(conversation, headers=KEY).json() for _ in range(2)]
+        assert first == second
+        assert first["status"] == "failed"
+        assert calls(provider, TRANSCRIPTIONS) == 1
+
+    def test_a_retry_happens_once(self, alice_api: Api, provider: FakeProvider, conversation: Conversation) -> None:
+        provider.fail_next(CHAT, status=400)
+        path = f"/api/v1/turns/{alice_api.ask(conversation, text='Hello?').json()['id']}/retry"
+        first, second = [alice_api.post(path, headers=KEY) for _ in range(2)]
+        assert (first.status_code, second.status_code) == (200, 200)
+        assert first.json() == second.json()
+        assert calls(provider, CHAT) == 2
+
+    def test_a_full_interaction_is_answered_again(
+        self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+    ) -> None:
+        form: dict[str, Any] = {"data": {"voice_id": voice.voice_id}, "files": {"audio_file": QUESTION}}
+        first = alice_api.post("/full-interaction", headers=KEY, **form)
+        second = when_it_is_over(lambda: alice_api.post("/full-interaction", headers=KEY, **form))
+        for name in ("Content-Type", "X-Transcript", "X-Response-Text", "X-Turn-Id", "X-Conversation-Id"):
+            assert first.headers[name] == second.headers[name]
+        assert len(second.content) == pytest.approx(len(first.content), abs=2000)
+        assert calls(provider, CHAT) == calls(provider, TRANSCRIPTIONS) == 1
+        assert Conversation.objects.count() == 1
+
+    def test_a_turn_that_was_deleted_is_gone(self, alice_api: Api, conversation: Conversation) -> None:
+        alice_api.ask(conversation, text="Hello?", headers=KEY)
+        Turn.objects.all().delete()
+        IdempotencyKey.objects.update(claimed_at=timezone.now() - timedelta(minutes=1))
+        assert alice_api.ask(conversation, text="Hello?", headers=KEY).status_code == 404
+
+
+class TestReuse:
+    def test_another_request_with_the_same_key_is_refused(
+        self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+    ) -> None:
+        speak(alice_api)
+        wait_until(IdempotencyKey.objects.exclude(status=None).exists)
+        for response in (speak(alice_api, "Good evening."), transcribe(alice_api), clone(alice_api)):
+            assert response.status_code == 422
+            assert error_of(response)["code"] == "idempotency_key_reused"
+        assert calls(provider, SPEECH) == 1
+
+    def test_another_file_is_another_request(self, alice_api: Api) -> None:
+        transcribe(alice_api)
+        files = {"audio": ("a.wav", SAMPLES[0])}
+        response = alice_api.post("/api/v1/transcriptions", files=files, headers=KEY)
+        assert error_of(response)["code"] == "idempotency_key_reused"
+
+    def test_another_name_of_the_file_is_not(self, alice_api: Api) -> None:
+        transcribe(alice_api)
+        files = {"audio": ("b.mp3", QUESTION)}
+        assert alice_api.post("/api/v1/transcriptions", files=files, headers=KEY).status_code == 200
+
+    def test_everybody_has_keys_of_their_own(self, alice_api: Api, bob_api: Api, provider: FakeProvider) -> None:
+        transcribe(alice_api)
+        assert "Idempotent-Replayed" not in transcribe(bob_api).headers
+        assert calls(provider, TRANSCRIPTIONS) == 2
+
+    @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "schön"])
+    def test_a_key_that_is_none_is_refused(self, alice_api: Api, provider: FakeProvider, key: str) -> None:
+        headers = {"Idempotency-Key": key.encode("latin-1")}
+        response = alice_api.post("/api/v1/transcriptions", files={"audio": QUESTION}, headers=headers)
+        assert response.status_code == 400
+        assert error_of(response)["code"] == "idempotency_key_invalid"
+        assert not provider.requests
+
+    def test_in_openai_s_format_errors_are_openai_s(self, alice_api: Api, voice: VoiceProfile) -> None:
+        speak(alice_api)
+        response = alice_api.post("/v1/audio/speech", json={"input": "Hello.", "voice": "Jane"}, headers=KEY)
+        assert response.status_code == 422
+        assert response.json()["error"]["code"] == "idempotency_key_reused"
+        assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+class TestFreed:
+    def test_an_error_frees_the_key(self, alice_api: Api, provider: FakeProvider) -> None:
+        provider.fail_next(TRANSCRIPTIONS, status=400)
+        assert transcribe(alice_api).status_code == 422
+        assert transcribe(alice_api).status_code == 200
+
+    def test_a_request_that_is_refused_frees_the_key(self, alice_api: Api, voice: VoiceProfile) -> None:
+        assert speak(alice_api, "").status_code == 400
+        assert speak(alice_api).status_code == 200
+
+    def test_leaving_frees_the_key(self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+        provider.behaviour.audio_speed = 1
+        body = {"text": LONG_REPLY, "voice": "Jane"}
+        with alice_api.post("/api/v1/speech", json=body, headers=KEY, stream=True) as response:
+            assert next(response.raw.stream(1000))
+        wait_until(lambda: not IdempotencyKey.objects.exists())
+
+    def test_after_a_day_a_key_is_forgotten(self, alice_api: Api, provider: FakeProvider) -> None:
+        transcribe(alice_api)
+        IdempotencyKey.objects.update(claimed_at=timezone.now() - timedelta(hours=24, seconds=1))
+        assert "Idempotent-Replayed" not in transcribe(alice_api).headers
+        assert calls(provider, TRANSCRIPTIONS) == 2
+        assert IdempotencyKey.objects.count() == 1
+
+    def test_what_a_killed_process_held_can_be_taken_over(self, alice_api: Api) -> None:
+        transcribe(alice_api)
+        IdempotencyKey.objects.update(status=None, body=None)
+        assert error_of(transcribe(alice_api))["code"] == "idempotency_key_in_use"
+        IdempotencyKey.objects.update(claimed_at=timezone.now() - idempotency.LONGEST_REQUEST - timedelta(seconds=1))
+        assert transcribe(alice_api).status_code == 200
+
+    def test_an_answer_that_is_too_large_is_not_kept_and_not_made_again(
+        self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(idempotency, "MAX_KEPT_BYTES", 100)
+        speak(alice_api)
+        wait_until(IdempotencyKey.objects.exclude(status=None).exists)
+        assert error_of(speak(alice_api))["code"] == "idempotent_answer_not_kept"
+        assert calls(provider, SPEECH) == 1
+
+    def test_keys_leave_with_their_owner(self, alice_api: Api, alice: User) -> None:
+        transcribe(alice_api)
+        alice.delete()
+        assert not IdempotencyKey.objects.exists()

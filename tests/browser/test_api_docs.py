@@ -1,0 +1,22 @@
+"""The page that shows what programs can do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from voiceclone.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from tests.conftest import Server
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_it_shows_every_operation_and_breaks_no_rule_of_the_site(page: Page, server: Server, colours: str) -> None:
+    page.emulate_media(color_scheme="dark" if colours == "dark" else "light")
+    page.goto(f"{server.url}/api/docs/")
+    expect(page.locator(".opblock")).to_have_count(len(OPERATIONS))
+    page.locator("#operations-Voices-voices_list .opblock-summary-control").click()
+    expect(page.locator("#operations-Voices-voices_list .opblock-body")).to_contain_text("read")

@@ -1,0 +1,93 @@
+"""The example in `examples/talk.py`, run as people run it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings
+
+from apps.conversations.models import Conversation, Turn
+from apps.speech.audio import decode
+from tests.client import LONG_REPLY, QUESTION
+
+if TYPE_CHECKING:
+    from apps.voices.models import VoiceProfile
+    from tests.conftest import Server
+    from tests.fakes.provider import FakeProvider
+
+EXAMPLE = settings.BASE_DIR / "examples" / "talk.py"
+SECONDS = 30
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> Path:
+    path = tmp_path / "question.wav"
+    path.write_bytes(QUESTION)
+    return path
+
+
+def command(server: Server, token: str, *arguments: object) -> list[str]:
+    return [sys.executable, str(EXAMPLE), "--url", server.url, "--token", token, *map(str, arguments)]
+
+
+def talk(server: Server, token: str, *arguments: object, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    line = command(server, token, *arguments)
+    return subprocess.run(line, cwd=folder, capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - our own
+
+
+def test_it_saves_the_answer_and_tells_what_was_said(
+    server: Server, alice_token: str, provider: FakeProvider, voice: VoiceProfile, question: Path
+) -> None:
+    provider.behaviour.reply = "À bientôt, says the capital of France."
+    done = talk(server, alice_token, question, folder=question.parent)
+    assert done.returncode == 0, done.stderr.decode()
+    told = done.stderr.decode()
+    assert provider.behaviour.transcript in told
+    assert provider.behaviour.reply in told
+    assert f"--conversation {Conversation.objects.get().pk}" in told
+    answer = (question.parent / "answer.mp3").read_bytes()
+    assert decode(answer, sample_rate=24_000, max_seconds=60).seconds > 1
+    assert sorted(path.name for path in question.parent.iterdir()) == ["answer.mp3", "question.wav"]
+
+
+def test_the_answer_can_be_played_while_it_comes(
+    server: Server, alice_token: str, provider: FakeProvider, voice: VoiceProfile, question: Path
+) -> None:
+    provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 4
+    line = command(server, alice_token, question, "--answer", "-")
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603 - our own
+        assert process.stdout is not None
+        first = process.stdout.read(4096)
+        began = time.monotonic()
+        mp3 = first + process.stdout.read()
+        assert time.monotonic() - began > 0.5
+        assert process.wait(SECONDS) == 0
+    assert decode(mp3, sample_rate=24_000, max_seconds=60).seconds > 10
+
+
+def test_a_conversation_goes_on(
+    server: Server, alice_token: str, conversation: Conversation, voice: VoiceProfile, question: Path
+) -> None:
+    arguments = ["--conversation", conversation.pk, "--voice", voice.name]
+    done = talk(server, alice_token, question, *arguments, folder=question.parent)
+    assert done.returncode == 0, done.stderr.decode()
+    assert Turn.objects.get().conversation == conversation
+
+
+@pytest.mark.parametrize("token", ["vc_wrong", ""])
+def test_who_has_no_token_is_told(server: Server, question: Path, token: str) -> None:
+    done = talk(server, token, question, folder=question.parent)
+    assert done.returncode != 0
+    assert b"token" in done.stderr
+    assert not (question.parent / "answer.mp3").exists()
+
+
+def test_who_has_no_such_voice_is_told(server: Server, alice_token: str, voice: VoiceProfile, question: Path) -> None:
+    done = talk(server, alice_token, question, "--voice", "Nobody", folder=question.parent)
+    assert done.returncode != 0
+    assert "Nobody" in done.stderr.decode()

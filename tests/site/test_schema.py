@@ -1,0 +1,149 @@
+"""The description of the API: complete, valid, with examples, and a page that shows it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+
+from voiceclone.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.urls import URLResolver
+
+    from apps.voices.models import VoiceProfile
+    from tests.client import Api
+
+FOR_PROGRAMS = ("api/", "v1/", "clone-voice", "full-interaction")
+A_PAGE = "api/docs/"
+ITSELF = "GET /api/schema/"
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """The description as programs get it."""
+    return dict(json.loads(Client().get("/api/schema/", headers={"Accept": "application/json"}).content))
+
+
+def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            yield route
+        else:
+            yield from routes(pattern.url_patterns, route)
+
+
+def operations(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return each operation by its method and path."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def contents(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the media types of what an operation takes and answers, but for its errors."""
+    yield from operation.get("requestBody", {}).get("content", {}).items()
+    for status, response in operation["responses"].items():
+        if status != "default":
+            yield from response.get("content", {}).items()
+
+
+def test_it_is_made_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    validate_schema(schema)  # type: ignore[no-untyped-call]
+    assert capsys.readouterr().err == ""
+
+
+def test_it_is_openapi_3_1_and_open_to_everybody(schema: dict[str, Any]) -> None:
+    assert schema["openapi"].startswith("3.1")
+
+
+def test_every_address_for_programs_is_in_it(schema: dict[str, Any]) -> None:
+    paths = {path.strip("/").replace("{", "<").replace("}", ">") for path in schema["paths"]}
+    expected = {
+        "/".join(f"<{part.split(':')[-1]}" if part.startswith("<") else part for part in route.strip("/").split("/"))
+        for route in routes(get_resolver().url_patterns)
+        if route.startswith(FOR_PROGRAMS) and route != A_PAGE
+    }
+    assert paths == expected
+
+
+def test_nothing_is_said_of_operations_that_do_not_exist(schema: dict[str, Any]) -> None:
+    assert operations(schema).keys() == OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_has_a_name_an_example_and_an_error(schema: dict[str, Any], name: str) -> None:
+    operation = operations(schema)[name]
+    assert operation["summary"]
+    assert operation["tags"]
+    assert "curl" in operation["x-codeSamples"][0]["source"]
+    assert "default" in operation["responses"]
+    for media_type, content in contents(operation):
+        if media_type == "application/json" and name != ITSELF:
+            assert content.get("examples"), media_type
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_examples_are_as_they_say(schema: dict[str, Any], name: str) -> None:
+    for media_type, content in contents(operations(schema)[name]):
+        for example in content.get("examples", {}).values():
+            if media_type == "application/json":
+                whole = {"components": schema["components"], **content["schema"]}
+                jsonschema.validate(example["value"], whole)
+
+
+def test_it_tells_how_to_sign_in_and_that_streams_are_streams(schema: dict[str, Any]) -> None:
+    assert schema["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    ask = operations(schema)["POST /api/v1/conversations/{conversation_pk}/turns"]
+    assert {"token": []} in ask["security"]
+    assert "audio/flac" in operations(schema)["GET /api/v1/turns/{turn_pk}/audio"]["responses"]["206"]["content"]
+    assert "text/event-stream" in ask["responses"]["200"]["content"]
+    assert {"application/json", "multipart/form-data"} <= ask["requestBody"]["content"].keys()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "POST /clone-voice",
+        "POST /full-interaction",
+        "POST /api/v1/voices",
+        "POST /api/v1/voices/{voice_pk}/preview",
+        "POST /api/v1/voices/{voice_pk}/retry",
+        "POST /api/v1/conversations/{conversation_pk}/turns",
+        "POST /api/v1/turns/{turn_pk}/retry",
+        "POST /api/v1/transcriptions",
+        "POST /api/v1/speech",
+        "POST /v1/audio/speech",
+        "POST /v1/audio/transcriptions",
+    ],
+)
+def test_what_costs_money_takes_an_idempotency_key(schema: dict[str, Any], name: str) -> None:
+    parameters = operations(schema)[name]["parameters"]
+    assert "Idempotency-Key" in {parameter["name"] for parameter in parameters}
+
+
+def test_a_voice_is_as_described(alice_api: Api, schema: dict[str, Any], voice: VoiceProfile) -> None:
+    operation = operations(schema)["GET /api/v1/voices"]
+    described = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    body = alice_api.get("/api/v1/voices").json()
+    assert len(body["results"]) == 1
+    jsonschema.validate(body, {"components": schema["components"], **described})
+
+
+@pytest.mark.django_db
+def test_its_page_is_open_to_everybody(client: Client) -> None:
+    response = client.get("/api/docs/")
+    assert response.status_code == 200
+    assert 'data-schema="/api/schema/"' in response.content.decode()

@@ -13,6 +13,7 @@ from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
+from rest_framework.status import HTTP_429_TOO_MANY_REQUESTS, HTTP_500_INTERNAL_SERVER_ERROR
 from rest_framework.views import exception_handler
 
 from apps.speech.base import AudioError, ProviderError
@@ -33,6 +34,8 @@ STAGE_STATUS = {
     "internal_error": 500,
 }
 AUDIO_STATUS = 422
+OPENAI_PATHS = "/v1/"
+OPENAI_CODES = {"not_authenticated": "invalid_api_key", "authentication_failed": "invalid_api_key"}
 JSON_CONTENT_TYPE = "application/json"
 
 
@@ -46,6 +49,12 @@ class NewestFirstPagination(CursorPagination):
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"results": data, "next": self.get_next_link()})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Describe that answer, for OpenAPI."""
+        following = {"type": ["string", "null"], "format": "uri", "description": "The next page.", "example": None}
+        properties = {"results": schema, "next": following}
+        return {"type": "object", "required": list(properties), "properties": properties}
 
 
 class EventStreamRenderer(JSONRenderer):
@@ -70,6 +79,23 @@ def error_body(code: str, message: str, fields: dict[str, Any] | None = None) ->
     return {"error": error}
 
 
+def openai_error_body(error: dict[str, Any], status: int) -> dict[str, Any]:
+    """Return `error`, what stands in `error_body`, as OpenAI's clients read it; their exceptions go by the status."""
+    param = next(iter(error.get("fields", {})), None)
+    message = f"{param}: {_first_text(error['fields'][param])}" if param else error["message"]
+    code = OPENAI_CODES.get(error["code"], error["code"])
+    kind = "rate_limit_error" if status == HTTP_429_TOO_MANY_REQUESTS else "invalid_request_error"
+    kind = "server_error" if status >= HTTP_500_INTERNAL_SERVER_ERROR else kind
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _first_text(texts: Any) -> str:
+    """Return the first of the texts about a field, which are nested where the field is."""
+    while isinstance(texts, dict | list):
+        texts = next(iter(texts.values() if isinstance(texts, dict) else texts), "")
+    return str(texts)
+
+
 def known_error(error: Exception) -> UserError | None:
     """Return `error` as something to tell the person, or None where it is a fault of our own."""
     if isinstance(error, UserError):
@@ -91,7 +117,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     known = known_error(error)
     if known is not None:
         body = error_body(known.code, known.message)
-        return Response(body, status=known.status, content_type=JSON_CONTENT_TYPE)
+        return Response(body, status=known.status, headers=known.headers, content_type=JSON_CONTENT_TYPE)
     response = exception_handler(error, context)
     if response is None:
         return None

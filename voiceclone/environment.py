@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -72,6 +74,16 @@ class Environment:
         if _web_parts(address) is None:
             raise _refusal(name, "an address that begins with http:// or https://")
         return address.rstrip("/")
+
+    def prices(self, name: str, default: Mapping[str, float]) -> dict[str, float]:
+        """Return `default`, changed by the prices that the variable gives as a JSON object."""
+        try:
+            prices = {key: float(price) for key, price in json.loads(self.text(name, "{}")).items()}
+        except (ValueError, TypeError, AttributeError):
+            prices = {"": 0.0}
+        if not prices.keys() <= default.keys() or not all(0 <= price < math.inf for price in prices.values()):
+            raise _refusal(name, f"a JSON object of prices in dollars, such as {json.dumps(dict(default))}")
+        return {**default, **prices}
 
     def path(self, name: str, default: Path) -> Path:
         try:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from apps.speech.base import AudioError, ProviderError
 
 
 class UserError(Exception):
-    """A request that can not be done as asked. `code` is stable; `message` says what happened and what to do."""
+    """A request that can not be done as asked. `code` is stable; `message` says what happened and what to do.
 
-    def __init__(self, code: str, message: str, *, status: int = 400) -> None:
+    `headers` go with the answer of the API.
+    """
+
+    def __init__(self, code: str, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(code)
         self.code = code
         self.message = message
         self.status = status
+        self.headers = dict(headers or {})
 
 
 @contextmanager

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from apps.speech import registry
-from voiceclone.api import error_body
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 # Each framework writes these types of the ASGI specification in its own way.
 Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+TOO_LARGE = "voiceclone.too_large"
+READ_IN_VAIN = 10  # times the limit; past that the connection is closed under a client that goes on sending
 
 
 class WarmEngines:
@@ -41,7 +40,10 @@ class WarmEngines:
 
 
 class BodyLimit:
-    """Refuses bodies over `max_bytes` before anything of them is stored: Django spools a body before any view runs."""
+    """Refuses bodies over `max_bytes` before anything of them is stored: Django spools a body before any view runs.
+
+    The refusal itself is Django's, which gets the request without its body and with the mark TOO_LARGE.
+    """
 
     def __init__(self, application: Application, *, max_bytes: int) -> None:
         self.application = application
@@ -51,26 +53,13 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
-        if self._announced_bytes(scope) > self.max_bytes:
-            await self._refuse(send)
-            return
-        received = 0
-        refused = False
-
-        async def counted_receive() -> Message:
-            nonlocal received, refused
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.max_bytes and not refused:
-                refused = True
-                await self._refuse(send)
-            return {"type": "http.disconnect"} if refused else message
-
-        async def guarded_send(message: Message) -> None:
-            if not refused:
-                await send(message)
-
-        await self.application(scope, counted_receive, guarded_send)
+        body = CountedBody(receive, self.max_bytes)
+        if self._announced_bytes(scope) <= self.max_bytes:
+            await self.application(scope, body.receive, send)
+            if not body.is_too_large:
+                return
+        await body.drop(READ_IN_VAIN * self.max_bytes)
+        await self.application({**scope, TOO_LARGE: True}, body.receive_nothing, send)
 
     @staticmethod
     def _announced_bytes(scope: Message) -> int:
@@ -79,14 +68,39 @@ class BodyLimit:
                 return int(value)
         return 0
 
-    async def _refuse(self, send: Send) -> None:
-        megabytes = self.max_bytes // 1_000_000
-        message = _("This is larger than the %(megabytes)d MB that are accepted. Send a shorter recording.")
-        body = json.dumps(error_body("request_too_large", message % {"megabytes": megabytes})).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+
+class CountedBody:
+    """The body of a request, which breaks off behind `max_bytes`."""
+
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._received = 0
+        self._is_over = False
+        self._is_told = False
+
+    @property
+    def is_too_large(self) -> bool:
+        return self._received > self._max_bytes
+
+    async def receive(self) -> Message:
+        """Pass the next message on; to the application, whoever sends too much has left."""
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        self._is_over = not message.get("more_body", False)
+        return {"type": "http.disconnect"} if self.is_too_large else message
+
+    async def drop(self, max_bytes: int) -> None:
+        """Read on for nothing: closing on a client that still sends can cost it the answer (RFC 9112, section 9.6)."""
+        while not self._is_over and self._received <= max_bytes:
+            await self.receive()
+
+    async def receive_nothing(self) -> Message:
+        """Pass an empty body on, then wait until the client leaves."""
+        if not self._is_told:
+            self._is_told = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        message = await self._receive()
+        while message["type"] != "http.disconnect":
+            message = await self._receive()
+        return message

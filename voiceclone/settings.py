@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
+from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from pythonjsonlogger.core import RESERVED_ATTRS
@@ -37,9 +38,15 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "corsheaders",
     "csp",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_tasks",
+    "django_tasks_db",
     "apps.accounts",
     "apps.speech",
     "apps.voices",
@@ -49,8 +56,11 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "voiceclone.static.StaticFilesMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "voiceclone.middleware.security_headers",
     "corsheaders.middleware.CorsMiddleware",
+    "voiceclone.middleware.body_limit",
+    "voiceclone.static.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -58,7 +68,6 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "voiceclone.urls"
@@ -76,6 +85,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
+            "libraries": {"fields": "voiceclone.fields"},
         },
     },
 ]
@@ -83,6 +93,7 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = True
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 
 # Data
@@ -100,6 +111,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
+
+# Background work waits in the database; `manage.py worker` does it.
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 MEDIA_ROOT = env.path("MEDIA_ROOT", VAR_DIR / "media")
 STATIC_URL = "static/"
@@ -120,16 +134,26 @@ AUTHENTICATION_BACKENDS = [
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
+    {"NAME": "apps.accounts.passwords.LengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 LOGIN_REDIRECT_URL = "home"
+REGISTRATION = env.choice("REGISTRATION", "open", ["open", "invite", "closed"])
+ACCOUNT_ADAPTER = "apps.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "apps.accounts.forms.SignupForm"}
 ACCOUNT_LOGOUT_REDIRECT_URL = "home"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
-ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[VoiceClone] "
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+# Whom a distributed attack on their account stops on a new device gets in like this.
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+MFA_ADAPTER = "apps.accounts.adapters.SecondFactorAdapter"
+MFA_TOTP_ISSUER = "VoiceClone"
 if not LIMITS:
     ACCOUNT_RATE_LIMITS: Any = False
 
@@ -141,8 +165,14 @@ EMAIL_HOST_USER = _email.get("EMAIL_HOST_USER") or ""
 EMAIL_HOST_PASSWORD = _email.get("EMAIL_HOST_PASSWORD") or ""
 EMAIL_USE_TLS = _email.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _email.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = _email.get("EMAIL_FILE_PATH")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "voiceclone@localhost")
+MAIL_IS_DELIVERED = EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend"
+# Where mail is only printed, nobody shall have to find a link in a terminal before they may come in.
+ACCOUNT_EMAIL_VERIFICATION = env.choice(
+    "EMAIL_VERIFICATION", "mandatory" if MAIL_IS_DELIVERED else "optional", ["mandatory", "optional", "none"]
+)
 
 # Security
 
@@ -156,10 +186,13 @@ CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        "default-src": [SELF],
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "connect-src": [SELF],
+        "font-src": [SELF],
         "img-src": [SELF, "data:"],
         "media-src": [SELF, "blob:"],
-        "object-src": [NONE],
         "base-uri": [NONE],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
@@ -167,13 +200,18 @@ CONTENT_SECURITY_POLICY = {
 }
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", ["http://localhost:3000", "http://127.0.0.1:3000"])
 CORS_URLS_REGEX = r"^/(api/|v1/|clone-voice$|full-interaction$)"
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key"]
 CORS_EXPOSE_HEADERS = [
+    "Idempotent-Replayed",
     "X-Transcript",
     "X-Response-Text",
     "X-Text-Encoding",
     "X-Conversation-Id",
     "X-Turn-Id",
     "X-AI-Generated",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
 ]
 
 # API
@@ -183,11 +221,25 @@ REST_FRAMEWORK = {
         "apps.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.accounts.permissions.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "voiceclone.api.NewestFirstPagination",
     "EXCEPTION_HANDLER": "voiceclone.api.handle_exception",
+    "URL_FORMAT_OVERRIDE": None,
+    "DEFAULT_SCHEMA_CLASS": "voiceclone.openapi.OperationSchema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "VoiceClone",
+    "DESCRIPTION": "Clone a voice, and talk with a language model that answers in it.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["voiceclone.openapi.describe_errors"],
 }
 
 # Speech: which engine does what
@@ -196,6 +248,8 @@ OPENAI_API_KEY = env.text("OPENAI_API_KEY")
 OPENAI_BASE_URL = env.web_address("OPENAI_BASE_URL")
 OPENAI_STT_MODEL = env.text("OPENAI_STT_MODEL", "gpt-transcribe")
 OPENAI_CHAT_MODEL = env.text("OPENAI_CHAT_MODEL", "gpt-6-luna")
+# What a conversation may choose between; the one above is what it has by itself.
+OPENAI_CHAT_MODELS = env.words("OPENAI_CHAT_MODELS", [OPENAI_CHAT_MODEL])
 # "default" leaves the choice to the service, for models and compatible servers that do not know the parameter.
 OPENAI_REASONING_EFFORT = env.choice(
     "OPENAI_REASONING_EFFORT", "none", ["none", "minimal", "low", "medium", "high", "default"]
@@ -234,6 +288,31 @@ MEMORY_TURNS = env.integer("MEMORY_TURNS", 20, minimum=0, maximum=1000)
 # The piece that is heard and the one behind it: more would only be paid for in vain when someone stops the answer.
 SPEECH_IN_FLIGHT = env.integer("SPEECH_IN_FLIGHT", 3, minimum=1, maximum=10)
 MAX_REPLY_TOKENS = env.integer("MAX_REPLY_TOKENS", 400, minimum=16, maximum=8192)
+
+# What one person may use; a day is one of UTC, and 0 is no limit
+
+LIMIT_REQUESTS_PER_DAY = env.integer("LIMIT_REQUESTS_PER_DAY", 1000, minimum=0, maximum=10**9)
+LIMIT_HEARD_SECONDS_PER_DAY = env.integer("LIMIT_HEARD_SECONDS_PER_DAY", 7200, minimum=0, maximum=10**9)
+LIMIT_SPOKEN_CHARACTERS_PER_DAY = env.integer("LIMIT_SPOKEN_CHARACTERS_PER_DAY", 200_000, minimum=0, maximum=10**9)
+LIMIT_CONCURRENT_REQUESTS = env.integer("LIMIT_CONCURRENT_REQUESTS", 5, minimum=0, maximum=10**6)
+# US dollars, for the estimate of what remote engines cost; the embedded ones cost nothing. gpt-transcribe as listed in
+# November 2026; the others are round figures for models of this size: set what your contracts say.
+PRICES = env.prices(
+    "PRICES",
+    {
+        "heard_minute": 0.0045,
+        "million_tokens_read": 0.25,
+        "million_tokens_written": 2.0,
+        "thousand_characters_spoken": 0.05,
+    },
+)
+
+# Webhooks
+
+# Lets webhooks reach private and loopback addresses, and plain HTTP. For development and tests only.
+WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
+# How long a receiver may take, all in all.
+WEBHOOK_SECONDS = 20
 
 # Logs: lines for people on a terminal, one JSON object a line everywhere else
 

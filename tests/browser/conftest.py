@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from apps.speech.audio import join
+from apps.speech.base import Recording
 from tests.audio_samples import TRANSCRIPTS, clip, silence, to_wav
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -65,11 +67,39 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page in which nothing may go wrong unseen: no error, no warning of the content security policy."""
+    with faultless_page(context) as page:
+        yield page
+
+
+@pytest.fixture
+def page_that_hears(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
+    """Make a page in a browser of its own, whose microphone hears the given recordings one after the other."""
+    with ExitStack() as stack:
+
+        def make_page(*recordings: Recording) -> Page:
+            path = tmp_path / "heard.wav"
+            path.write_bytes(to_wav(join(list(recordings))))
+            own_browser = browser.browser_type.launch(
+                executable_path=CHROMIUM, args=[*FLAGS, f"--use-file-for-fake-audio-capture={path}"]
+            )
+            stack.callback(own_browser.close)
+            context = own_browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
+            context.set_default_timeout(20_000)
+            return stack.enter_context(faultless_page(context))
+
+        yield make_page
+
+
+@contextmanager
+def faultless_page(context: BrowserContext, *, expected: str = "") -> Iterator[Page]:
+    """Give a page in which nothing may go wrong unseen: no error, no warning of the content security policy.
+
+    A test that makes a request fail names what Chromium says of it: only messages with the words `expected` may come.
+    """
     problems: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        if message.type in {"error", "warning"} and not (expected and expected in message.text):
             problems.append(message.text)
 
     page = context.new_page()

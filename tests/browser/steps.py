@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+from django.test import Client
 from playwright.sync_api import Page, expect
 
+from apps.accounts.models import User
 from tests.conftest import PASSWORD
 
 
@@ -25,6 +28,15 @@ def sign_in(page: Page, url: str, username: str) -> None:
     page.wait_for_url(f"{url}/talk/")
 
 
+def be_signed_in(page: Page, url: str, user: User) -> None:
+    """Give the browser a session, without the way through the forms, and open the Talk page."""
+    client = Client()
+    client.force_login(user)
+    value = client.cookies[settings.SESSION_COOKIE_NAME].value
+    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": url}])
+    page.goto(f"{url}/talk/")
+
+
 def wait_for_state(page: Page, state: str) -> None:
     """Wait until the Talk page is ready, listening, thinking or speaking."""
     page.wait_for_selector(f"html[data-turn-state={state}]", timeout=60_000)
@@ -40,7 +52,7 @@ def record_voice(page: Page, url: str, *, name: str, seconds: float) -> None:
     expect(page.locator("#takes .take")).to_have_count(1)
     page.get_by_label("Name of the voice").fill(name)
     page.get_by_role("button", name="Clone my voice").click()
-    expect(page.locator(".voice").get_by_role("heading", name=name)).to_be_visible(timeout=60_000)
+    expect(page.locator(".voice[data-status=ready]").get_by_role("heading", name=name)).to_be_visible(timeout=60_000)
 
 
 def ask_aloud(page: Page, *, seconds: float) -> None:

@@ -6,7 +6,6 @@ import os
 import sys
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
@@ -76,22 +75,6 @@ def test_it_tells_how_long_it_takes_from_the_button_to_the_first_sound(
     with capsys.disabled():
         sys.stdout.write(f"\nFrom the button to the first sound in Chromium: {milliseconds:.0f} ms\n")
     assert milliseconds > 800  # what the fake services need by themselves
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_pages_have_no_barrier_that_axe_knows(page: Page, server: Server, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal
-    for path in ("/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"):
-        assert_no_barrier(page, server.url + path)
-    sign_up(page, server.url)
-    for path in ("/talk/", "/voices/", "/history/", "/accounts/password/change/"):
-        assert_no_barrier(page, server.url + path)
-
-
-def assert_no_barrier(page: Page, url: str) -> None:
-    page.goto(url)
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
 
 
 @pytest.mark.skipif(not os.environ.get("REQUIRE_MODELS"), reason="takes a minute; runs where REQUIRE_MODELS is set")

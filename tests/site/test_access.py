@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.urls import URLPattern, get_resolver, reverse
 
+from apps.accounts.models import ApiToken, Webhook, WebhookDelivery
 from apps.conversations.models import Conversation, Turn
 from apps.voices.models import VoiceProfile
 from tests.client import bearer, error_of
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-PUBLIC = {"", "healthz", "favicon.ico"}
+PUBLIC = {"", "healthz", "favicon.ico", "api/schema/", "api/docs/"}
+ERRORS_AS_OPENAI_S = "v1/"  # tests/conversations/test_openai_api.py
 OF_OTHER_PACKAGES = ("accounts/", "admin/")
+NOBODY = "00000000-0000-4000-8000-000000000000"
 FOR_PROGRAMS = ("api/", "clone-voice", "full-interaction")
 
 
@@ -40,14 +43,33 @@ def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterat
             yield from routes(pattern.url_patterns, route)
 
 
-ROUTES = [route for route in routes(get_resolver().url_patterns) if not route.startswith(OF_OTHER_PACKAGES)]
+ROUTES = [
+    route
+    for route in routes(get_resolver().url_patterns)
+    if not route.startswith((*OF_OTHER_PACKAGES, ERRORS_AS_OPENAI_S))
+]
 ROUTES_OF_ROWS = [route for route in ROUTES if "<" in route]
 
 
 @pytest.fixture
-def addresses(conversation: Conversation, voice: VoiceProfile) -> dict[str, object]:
+def addresses(conversation: Conversation, voice: VoiceProfile, alice_token: str) -> dict[str, object]:
     """The rows of Alice that the parts of routes stand for."""
-    return {"voice_pk": voice.pk, "conversation_pk": conversation.pk, "turn_pk": make_turn(conversation).pk}
+    return {
+        "voice_pk": voice.pk,
+        "sample_pk": voice.samples.get().pk,
+        "conversation_pk": conversation.pk,
+        "extension": "txt",
+        "turn_pk": make_turn(conversation).pk,
+        "token_pk": ApiToken.objects.with_secret(alice_token).get().pk,
+        **make_delivery(conversation.owner),
+    }
+
+
+def make_delivery(owner: User) -> dict[str, object]:
+    """Return a message to a webhook of `owner`, and that webhook."""
+    webhook = Webhook.objects.create(owner=owner, url="https://example.org/")
+    delivery = WebhookDelivery.objects.create(owner=owner, webhook=webhook, event="turn.done", body="{}")
+    return {"webhook_pk": webhook.pk, "delivery_pk": delivery.pk}
 
 
 def path_of(route: str, rows: dict[str, object]) -> str:
@@ -88,7 +110,7 @@ def test_what_belongs_to_somebody_else_does_not_exist(
 
 
 def everything() -> list[object]:
-    tables = [VoiceProfile.objects, Conversation.objects, Turn.objects]
+    tables = [VoiceProfile.objects, Conversation.objects, Turn.objects, Webhook.objects, WebhookDelivery.objects]
     return [list(rows.order_by("pk").values()) for rows in tables]
 
 
@@ -96,7 +118,7 @@ def everything() -> list[object]:
 def test_what_belongs_to_somebody_else_and_what_does_not_exist_are_told_alike(
     client: Client, bob_token: str, addresses: dict[str, object], route: str
 ) -> None:
-    nobodys: dict[str, object] = dict.fromkeys(addresses, "00000000-0000-4000-8000-000000000000")
+    nobodys: dict[str, object] = {name: 2**31 if isinstance(row, int) else NOBODY for name, row in addresses.items()}
     for method in METHODS:
         foreign, unknown = [
             call(client, method, path_of(route, rows), bearer(bob_token)) for rows in (addresses, nobodys)

@@ -55,6 +55,8 @@ class TestSettings:
             ("DEBUG", "maybe"),
             ("LIMITS", "2"),
             ("SECURE_SSL_REDIRECT", "enabled"),
+            ("REGISTRATION", "yes"),
+            ("EMAIL_VERIFICATION", "on"),
             ("MAX_UPLOAD_MEGABYTES", "0"),
             ("MAX_UPLOAD_MEGABYTES", "50 MB"),
             ("MIN_SAMPLE_SECONDS", "ten"),
@@ -118,6 +120,22 @@ class TestSettings:
         assert (values["DEBUG"], values["LIMITS"]) == (False, True)
         assert values["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
         assert values["CORS_ALLOWED_ORIGINS"] == ["http://localhost:3000", "http://127.0.0.1:3000"]
+
+    @pytest.mark.parametrize(
+        ("email_url", "choice", "verification"),
+        [
+            ("", "", "optional"),
+            ("consolemail://", "mandatory", "mandatory"),
+            ("smtp+tls://user:password@host:587", "", "mandatory"),
+            ("smtp://host", "none", "none"),
+        ],
+    )
+    def test_addresses_are_confirmed_first_where_mail_is_delivered(
+        self, monkeypatch: pytest.MonkeyPatch, email_url: str, choice: str, verification: str
+    ) -> None:
+        values = load_settings(monkeypatch, EMAIL_URL=email_url, EMAIL_VERIFICATION=choice)
+        assert values["ACCOUNT_EMAIL_VERIFICATION"] == verification
+        assert values["MAIL_IS_DELIVERED"] == email_url.startswith("smtp")
 
     def test_tls_makes_cookies_secure_and_browsers_stay(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values = load_settings(monkeypatch, SECURE_SSL_REDIRECT="on")

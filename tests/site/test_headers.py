@@ -23,14 +23,21 @@ ALLOWED = ["http://localhost:3000", "http://127.0.0.1:3000"]
 
 class TestSecurity:
     @pytest.mark.django_db
-    @pytest.mark.parametrize("path", ["/", "/healthz", "/accounts/login/", "/api/v1/voices", "/nothing", "/voices/"])
+    @pytest.mark.parametrize(
+        "path", ["/", "/healthz", "/accounts/login/", "/api/v1/voices", "/nothing", "/voices/", "/static/css/app.css"]
+    )
     def test_every_answer_has_the_headers(self, client: Client, path: str) -> None:
         headers = client.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        permissions = headers["Permissions-Policy"].split(", ")
+        assert "microphone=(self)" in permissions
+        assert {"camera=()", "geolocation=()", "payment=()", "usb=()"} <= set(permissions)
         policy = headers["Content-Security-Policy"]
-        for directive in ("default-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"):
+        for directive in ("default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"):
             assert directive in policy
         assert "unsafe" not in policy
 

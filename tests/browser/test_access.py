@@ -1,0 +1,153 @@
+"""Access for all, on every page: what axe knows, small screens, large text, the keyboard, and a quiet console."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import get_resolver
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from apps.accounts.models import User
+from tests.browser import tour
+from tests.browser.steps import sign_in
+from tests.site.test_access import routes
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+    from tests.conftest import Server
+
+WIDTHS = [390, 1280]
+CONTRAST = {"runOnly": ["color-contrast"]}  # What a colour scheme can change.
+NARROW = [360, 640, 1280]  # A telephone, a window of 1280 pixels at 200 %, the same at 100 %.
+ALL_ROUTES = list(routes(get_resolver().url_patterns))
+NOT_OURS = ("admin", "api", "v1")  # Pages with Django's own look, and addresses for programs.
+TARGET = 44  # CSS pixels
+CONTROLS = "a[href], button, input:not([type=hidden]), select, textarea, summary, [role=button]"
+TOO_SMALL = f"""controls => controls
+  .filter(control => control.checkVisibility({{checkVisibilityCSS: true}}))
+  .filter(control => !control.closest(".visually-hidden, .skip"))
+  .filter(control => getComputedStyle(control).display !== "inline")  // A link inside a sentence.
+  .map(control => [(control.labels?.[0] && control.type === "checkbox" ? control.labels[0] : control), control])
+  .filter(([area]) => area.getBoundingClientRect().height < {TARGET - 0.5})
+  .map(([, control]) => control.outerHTML.slice(0, 120))"""
+
+
+@pytest.fixture(autouse=True)
+def failing_pages(settings: Settings) -> None:
+    settings.ROOT_URLCONF = "tests.site.failing_urls"
+
+
+def open_page(browser: Browser, **options: Any) -> tuple[BrowserContext, Page, list[str]]:
+    """Return a page and what goes wrong in it: errors, and reports of the content security policy."""
+    context = browser.new_context(reduced_motion="reduce", **options)
+    page, problems = context.new_page(), []
+    page.on("console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    return context, page, problems
+
+
+def is_asked_for(problem: str) -> bool:
+    """Tell whether the console reports no more than the error page that was asked for."""
+    return re.search(r"responded with a status of (400|403|404|413|429|500)", problem) is not None
+
+
+@pytest.mark.timeout(600)
+def test_no_page_has_a_barrier_or_an_error(browser: Browser, server: Server, alice: User, bob: User) -> None:
+    context, page, problems = open_page(browser, color_scheme="light")
+    barriers = {}
+    for name in tour.walk(page, server.url, newcomer=bob, regular=alice):
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 844})
+            barriers[f"{name} at {width} pixels"] = barriers_in(page)
+            page.emulate_media(color_scheme="dark")
+            barriers[f"{name} at {width} pixels, dark"] = barriers_in(page, CONTRAST)
+            page.emulate_media(color_scheme="light")
+    context.close()
+    assert {name: found for name, found in barriers.items() if found} == {}
+    assert [problem for problem in problems if not is_asked_for(problem)] == []
+
+
+def barriers_in(page: Page, options: dict[str, Any] | None = None) -> str:
+    results = Axe().run(page, options=options)
+    return results.generate_report() if results.violations_count else ""
+
+
+@pytest.mark.timeout(300)
+def test_no_page_scrolls_sideways_or_has_small_targets(
+    browser: Browser, server: Server, alice: User, bob: User
+) -> None:
+    context, page, _ = open_page(browser)
+    wide, small = {}, {}
+    for name in tour.walk(page, server.url, newcomer=bob, regular=alice):
+        page.evaluate("() => document.querySelectorAll('details').forEach(details => { details.open = true })")
+        for width in NARROW:
+            page.set_viewport_size({"width": width, "height": 400})
+            wide[name, width] = page.evaluate("() => document.documentElement.scrollWidth") - width
+            small[name, width] = page.locator(CONTROLS).evaluate_all(TOO_SMALL)
+    context.close()
+    assert {place: excess for place, excess in wide.items() if excess} == {}
+    assert {place: found for place, found in small.items() if found} == {}
+
+
+def test_the_keyboard_skips_to_the_content(page: Page, server: Server, alice: User) -> None:
+    sign_in(page, server.url, alice.username)
+    page.goto(f"{server.url}/voices/")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+
+
+def test_what_has_the_focus_is_seen(page: Page, server: Server, alice: User) -> None:
+    sign_in(page, server.url, alice.username)
+    for path in ("/voices/", "/talk/", "/history/"):
+        page.goto(server.url + path)
+        for _step in range(12):
+            page.keyboard.press("Tab")
+            outline = page.locator(":focus-visible").evaluate_all(
+                "found => found.map(control => getComputedStyle(control).outlineStyle)"
+            )
+            assert outline in ([], ["solid"])  # Behind the last control the focus leaves the page.
+
+
+def test_the_account_menu_works_by_keyboard(page: Page, server: Server, alice: User) -> None:
+    sign_in(page, server.url, alice.username)
+    menu = page.locator("summary", has_text="alice")
+    menu.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
+    expect(menu).to_be_focused()
+
+
+def test_nothing_moves_for_those_who_want_it_still(browser: Browser, server: Server, alice: User) -> None:
+    context, page, _ = open_page(browser)
+    sign_in(page, server.url, alice.username)
+    moving = "() => document.getAnimations().length"
+    for path in ("/", "/voices/", "/talk/"):
+        page.goto(server.url + path)
+        assert page.evaluate(moving) == 0
+    context.close()
+
+
+def test_the_admin_works_under_the_same_policy(page: Page, server: Server, alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(is_staff=True, is_superuser=True)
+    tour.fill(alice)
+    sign_in(page, server.url, alice.username)
+    for path in ("", "voices/voiceprofile/", "conversations/turn/", "accounts/user/add/"):
+        page.goto(f"{server.url}/admin/{path}")
+        expect(page.locator("#content h1")).to_be_visible()
+
+
+def test_the_tour_leads_past_every_page() -> None:
+    visited = {path.strip("/") for path in (tour.SIGNED_OUT | tour.SIGNED_IN | tour.WITH_SECOND_FACTOR).values()}
+    plain = {route.strip("/") for route in ALL_ROUTES if not re.search(r"[<(]", route)}
+    of_pages = {route for route in plain if not route.startswith(NOT_OURS)}
+    assert of_pages - visited - tour.NOT_PAGES == set()

@@ -1,0 +1,75 @@
+"""What Django's own middleware leaves out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from voiceclone.server import TOO_LARGE
+from voiceclone.views import request_too_large
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+USED_FEATURES = ["autoplay", "clipboard-write", "microphone", "screen-wake-lock"]
+UNUSED_FEATURES = [
+    "accelerometer",
+    "browsing-topics",
+    "camera",
+    "clipboard-read",
+    "compute-pressure",
+    "display-capture",
+    "encrypted-media",
+    "fullscreen",
+    "gamepad",
+    "geolocation",
+    "gyroscope",
+    "hid",
+    "identity-credentials-get",
+    "idle-detection",
+    "keyboard-map",
+    "local-fonts",
+    "magnetometer",
+    "midi",
+    "otp-credentials",
+    "payment",
+    "picture-in-picture",
+    "publickey-credentials-create",
+    "publickey-credentials-get",
+    "serial",
+    "storage-access",
+    "sync-xhr",
+    "usb",
+    "window-management",
+    "xr-spatial-tracking",
+]
+PERMISSIONS_POLICY = ", ".join(
+    [*(f"{feature}=(self)" for feature in USED_FEATURES), *(f"{feature}=()" for feature in UNUSED_FEATURES)]
+)
+
+
+def security_headers(get_response: GetResponse) -> GetResponse:
+    """Switch off what no page uses, and let no other site embed what is answered."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        if re.match(settings.CORS_URLS_REGEX, request.path):  # Nobody on the way keeps what programs are told.
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return middleware
+
+
+def body_limit(get_response: GetResponse) -> GetResponse:
+    """Answer the requests that `voiceclone.server.BodyLimit` has marked, with the headers of every answer."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if TOO_LARGE in getattr(request, "scope", {}):
+            return request_too_large(request)
+        return get_response(request)
+
+    return middleware

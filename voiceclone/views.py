@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
@@ -44,6 +47,29 @@ def favicon(_request: HttpRequest) -> HttpResponse:
 def healthz(_request: HttpRequest) -> HttpResponse:
     """The process answers."""
     return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+def readyz(_request: HttpRequest) -> HttpResponse:
+    """The process can do its work: the database answers, and recordings can be kept."""
+    checks = {"database": _database_answers(), "recordings": _can_keep_recordings()}
+    is_ready = all(checks.values())
+    return JsonResponse({"status": "ready" if is_ready else "not ready", **checks}, status=200 if is_ready else 503)
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def _can_keep_recordings() -> bool:
+    folder = Path(settings.MEDIA_ROOT)
+    existing = next(each for each in (folder, *folder.parents) if each.exists())  # It is made with the first one.
+    return existing.is_dir() and os.access(existing, os.W_OK)
 
 
 @login_not_required

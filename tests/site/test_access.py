@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-PUBLIC = {"", "healthz", "favicon.ico", "api/schema/", "api/docs/"}
+PUBLIC = {"", "healthz", "readyz", "favicon.ico", "api/schema/", "api/docs/"}
 ERRORS_AS_OPENAI_S = "v1/"  # tests/conversations/test_openai_api.py
 OF_OTHER_PACKAGES = ("accounts/", "admin/")
 NOBODY = "00000000-0000-4000-8000-000000000000"

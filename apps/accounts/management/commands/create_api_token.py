@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import logging
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -46,10 +49,21 @@ class Command(BaseCommand):
             raise CommandError(message)
         expires_at = timezone.now() + timedelta(days=expires_days) if expires_days else None
         try:
-            secret = create_api_token(owner=owner, name=name, scopes=scopes, expires_at=expires_at)
+            with _without_log_lines():
+                secret = create_api_token(owner=owner, name=name, scopes=scopes, expires_at=expires_at)
         except UserError as error:
             raise CommandError(error.message) from error
         self.stdout.write(secret)
+
+
+@contextmanager
+def _without_log_lines() -> Iterator[None]:
+    """Print the token and nothing else, on the error stream as well: scripts read both."""
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _days(text: str) -> int:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from django.db import OperationalError, connection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from django.test import Client
+    from pytest_django import Settings
+
+    from tests.conftest import Server
+
+
+def test_it_answers_without_the_database(client: Client) -> None:
+    response = client.get("/healthz")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+
+
+@pytest.mark.django_db
+def test_it_is_ready_where_database_and_recordings_work(client: Client) -> None:
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ready", "database": True, "recordings": True}
+
+
+@pytest.mark.django_db
+def test_it_is_not_ready_without_a_database(client: Client) -> None:
+    with connection.execute_wrapper(out_of_order):
+        response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json() == {"status": "not ready", "database": False, "recordings": True}
+
+
+@pytest.mark.django_db
+def test_it_is_not_ready_where_no_recording_can_be_kept(client: Client, settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "file" / "media"
+    (tmp_path / "file").touch(mode=0o444)
+    response = client.get("/readyz")
+    assert response.json()["recordings"] is False
+
+
+def out_of_order(*_args: object) -> object:
+    raise OperationalError
+
+
+def test_it_answers_on_the_server(server: Server) -> None:
+    assert requests.get(f"{server.url}/healthz", timeout=10).json() == {"status": "ok"}

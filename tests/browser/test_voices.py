@@ -372,6 +372,7 @@ class TestCards:
         voices.keyboard.press("Escape")
         expect(voices.locator("summary", has_text="Rename Jane")).to_be_focused()
         voices.keyboard.press("Enter")
+        expect(voices.locator(".voice input[name=name]")).to_be_focused()
         voices.keyboard.type("Jane Doe")
         voices.keyboard.press("Enter")
         expect(voices.get_by_role("heading", name="Jane Doe")).to_be_focused()

@@ -67,6 +67,7 @@ WITH_SECOND_FACTOR = {
 # Addresses for programs and for browsers, and those that only send on to another page.
 NOT_PAGES = {
     "healthz",
+    "readyz",
     "favicon.ico",
     "clone-voice",
     "full-interaction",

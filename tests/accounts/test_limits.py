@@ -141,11 +141,11 @@ class TestRefusal:
         assert failed.status == "failed"
 
     def test_others_may_go_on(self, bob: User) -> None:
-        usage.reserve(owner_id=bob.pk)
+        assert usage.reserve(owner_id=bob.pk).is_counted
 
     def test_tomorrow_goes_on(self, alice: User) -> None:
         UsageDay.objects.update(day=timezone.now().astimezone(UTC).date() - timedelta(days=1))
-        usage.reserve(owner_id=alice.pk)
+        assert usage.reserve(owner_id=alice.pk).is_counted
 
     def test_the_switch_lifts_all_limits(self, alice: User, limits: Settings, django_assert_num_queries: Any) -> None:
         limits.LIMITS = False

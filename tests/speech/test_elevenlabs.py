@@ -503,6 +503,8 @@ class TestClient:
     def test_to_open_a_connection_in_vain_is_no_error(self, provider: FakeProvider) -> None:
         run(config_for(provider, base_url=NOWHERE), connect)
 
+        assert not provider.requests
+
     def test_a_redirect_is_not_followed(self, provider: FakeProvider) -> None:
         elsewhere = {"location": f"{provider.url}/elsewhere"}
         provider.fail_next("/v1", status=307, headers=elsewhere, times=2)

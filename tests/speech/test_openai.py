@@ -451,6 +451,8 @@ class TestClient:
     def test_to_open_a_connection_in_vain_is_no_error(self, provider: FakeProvider) -> None:
         run(config_for(provider, base_url=NOWHERE), connect)
 
+        assert not provider.requests
+
     def test_the_key_is_sent_and_shown_nowhere(self, provider: FakeProvider, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         secret = "sk-very-secret"

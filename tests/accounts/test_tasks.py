@@ -131,10 +131,18 @@ class TestRun:
             return number
 
     @pytest.fixture
-    def run(self, environment: dict[str, str], port: int) -> Iterator[subprocess.Popen[str]]:
+    def log(self, tmp_path: Path) -> Path:
+        """What both processes print."""
+        return tmp_path / "run.log"
+
+    @pytest.fixture
+    def run(self, environment: dict[str, str], port: int, log: Path) -> Iterator[subprocess.Popen[str]]:
         command = [sys.executable, "-m", "voiceclone.run", "--host", "127.0.0.1", "--port", str(port)]
         options: Any = {"cwd": django_settings.BASE_DIR, "env": environment, "text": True, "start_new_session": True}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options) as process:  # noqa: S603
+        with (
+            log.open("w") as output,
+            subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options) as process,  # noqa: S603
+        ):
             yield process
             process.kill()
 
@@ -151,25 +159,22 @@ class TestRun:
             return False
 
     def test_both_run_and_both_end_when_told(
-        self, environment: dict[str, str], port: int, request: pytest.FixtureRequest
+        self, environment: dict[str, str], port: int, log: Path, request: pytest.FixtureRequest
     ) -> None:
         self.migrate(environment)
         run: subprocess.Popen[str] = request.getfixturevalue("run")
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self.serves(port):
-            assert run.poll() is None
-            assert time.monotonic() < deadline
+        while not (self.serves(port) and "Starting worker" in log.read_text()):
+            assert run.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         os.killpg(run.pid, signal.SIGINT)  # As a terminal does for Ctrl+C.
-        output, _nothing = run.communicate(timeout=PATIENCE_SECONDS)
-        assert run.returncode == 0, output
-        assert "Starting worker" in output
-        assert "Traceback" not in output
+        assert run.wait(PATIENCE_SECONDS) == 0, log.read_text()
+        assert "Traceback" not in log.read_text()
         assert not self.serves(port)
 
-    def test_when_one_dies_the_other_ends(self, run: subprocess.Popen[str], port: int) -> None:
+    def test_when_one_dies_the_other_ends(self, run: subprocess.Popen[str], port: int, log: Path) -> None:
         """Without its tables the worker can not live."""
-        output, _nothing = run.communicate(timeout=PATIENCE_SECONDS)
-        assert run.returncode == 1
-        assert "no such table" in output
+        assert run.wait(PATIENCE_SECONDS) == 1, log.read_text()
+        assert "no such table" in log.read_text()
         assert not self.serves(port)

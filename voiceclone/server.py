@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from apps.speech import registry
+from voiceclone.memory import keep_heap_small
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -29,6 +30,7 @@ class WarmEngines:
             await self.application(scope, receive, send)
             return
         await receive()
+        keep_heap_small()  # Before the first thread gets a heap of its own.
         await registry.open_engines()
         # What is there now stays: the collector need not look at it again, which would stop every stream for 0.2 s.
         gc.collect()

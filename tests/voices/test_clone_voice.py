@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from tests.fakes.provider import FakeProvider
 
+pytestmark = pytest.mark.usefixtures("consent")  # Nothing is cloned without one.
+
 
 def stored_files() -> list[Path]:
     return [path for path in Path(django_settings.MEDIA_ROOT).rglob("*") if path.is_file()]

@@ -331,7 +331,7 @@ OPERATIONS: dict[str, Operation] = {
         VOICES,
         "Consent to your voice being cloned",
         **_json(consent_api.ConsentSerializer, CONSENT),
-        **_sends_form(challenge=A_CHALLENGE, audio="@statement.mp3"),
+        request_examples={FORM: {"challenge": A_CHALLENGE, "audio": "@statement.mp3"}, JSON: {"attested": True}},
         status=201,
         description="`audio` is the statement of the `challenge`, read aloud. Where the site takes that, `attested` "
         "alone is enough. Cloning needs a consent: without one it answers 403, `consent_required`.",

@@ -28,7 +28,7 @@ LONG_REPLY = (
     "It lies on the river Seine in the north of the country, and about two million people live there today."
 )
 NOWHERE = "http://127.0.0.1:9"  # The discard port, where nobody listens.
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -11,15 +12,18 @@ from dataclasses import dataclass
 
 import pytest
 import uvicorn
+from django.conf import settings as django_settings
 from django.test import override_settings
 from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation
-from apps.voices.models import VoiceProfile
+from apps.speech.local import weights
+from apps.speech.local.catalogue import SPEAKER_ENCODER
+from apps.voices.models import Consent, VoiceProfile
 from tests.client import Api, wait_until
-from tests.factories import make_voice
+from tests.factories import make_consent, make_voice
 from tests.fakes.fixtures import *  # noqa: F403
 from tests.fakes.provider import FakeProvider
 
@@ -143,6 +147,20 @@ def bob_api(server: Server, bob_token: str) -> Iterator[Api]:
     """A program that acts for Bob."""
     with Api(server.url, bob_token) as api:
         yield api
+
+
+@pytest.fixture(scope="session")
+def speaker_encoder() -> None:
+    """Whatever clones needs the real encoder: such tests are skipped without it, unless REQUIRE_MODELS is set."""
+    if missing := weights.missing(django_settings.MODELS_DIR, [SPEAKER_ENCODER]):
+        reason = f"{', '.join(missing)} not in {django_settings.MODELS_DIR}: run `make models`"
+        (pytest.fail if os.environ.get("REQUIRE_MODELS") else pytest.skip)(reason)
+
+
+@pytest.fixture
+def consent(alice: User, speaker_encoder: None) -> Consent:
+    """Alice's consent, spoken by the reader of the clips."""
+    return make_consent(alice)
 
 
 @pytest.fixture

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile
+from django.utils import timezone
 
 from apps.conversations.models import Conversation, Turn
-from apps.speech.audio import to_flac
-from apps.voices.models import VoiceProfile, VoiceSample
+from apps.speech.audio import join, to_flac
+from apps.voices.models import Consent, VoiceProfile, VoiceSample
 from tests.audio_samples import clip
 
 if TYPE_CHECKING:
@@ -16,12 +19,44 @@ if TYPE_CHECKING:
 
 SAMPLE_SECONDS = clip("austen-0870.wav").seconds
 SAMPLE = to_flac(clip("austen-0870.wav"))
+CONSENT_CLIP = to_flac(join([clip("austen-0920.wav"), clip("austen-0930.wav")]))
+STATEMENT = "I allow this."
 SOUND = to_flac(clip("austen-0880.wav"))
 
 
+def make_consent(owner: User, **values: Any) -> Consent:
+    """Return a spoken consent of the reader of the clips, given now."""
+    now = timezone.now()
+    defaults: dict[str, Any] = {
+        "method": Consent.Method.SPOKEN,
+        "statement": STATEMENT,
+        "statement_version": "test",
+        "language": "en",
+        "clip": ContentFile(CONSENT_CLIP, name="clip.flac"),
+        "seconds": 9.5,
+        "sha256": hashlib.sha256(CONSENT_CLIP).hexdigest(),
+        "transcript": STATEMENT,
+        "word_error": 0.0,
+        "given_at": now,
+        "valid_until": now + timedelta(days=365),
+        "retain_until": now + timedelta(days=1000),
+    }
+    return Consent.objects.create(owner=owner, **defaults | values)
+
+
+def consent_of(owner: User) -> Consent:
+    """Return the latest consent of `owner`, made where there is none."""
+    return Consent.objects.for_user(owner).first() or make_consent(owner)
+
+
 def make_voice(owner: User, voice_id: str, **values: Any) -> VoiceProfile:
-    """Return a voice that is ready, with one sample."""
-    defaults = {"name": "Jane", "provider": VoiceProfile.Provider.ELEVENLABS, "status": VoiceProfile.Status.READY}
+    """Return a voice that is ready, with one sample and the owner's consent."""
+    defaults = {
+        "name": "Jane",
+        "provider": VoiceProfile.Provider.ELEVENLABS,
+        "status": VoiceProfile.Status.READY,
+        "consent": values.get("consent") or consent_of(owner),
+    }
     voice = VoiceProfile.objects.create(owner=owner, voice_id=voice_id, **defaults | values)
     file = ContentFile(SAMPLE, name="sample.flac")
     VoiceSample.objects.create(

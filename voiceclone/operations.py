@@ -14,6 +14,7 @@ from apps.accounts import usage_api, webhook_api
 from apps.conversations import api as conversations_api
 from apps.speech.encoders import CONTENT_TYPES
 from apps.voices import api as voices_api
+from apps.voices import consent_api
 
 JSON, FORM, EVENTS, TEXT = "application/json", "multipart/form-data", "text/event-stream", "text/plain"
 
@@ -29,6 +30,7 @@ TAGS = [VOICES, TALK, STAGES, OPENAI, ACCOUNT, SITE]
 A_VOICE, A_SAMPLE = "5b1d3c0e-0c63-4d5e-9a3c-0c1a8a0f5f43", 7
 A_CONVERSATION, A_TURN = "0b8a6b63-8f5f-4ad5-8c9e-5a3c5b4a1a10", "c7d5b8f2-7c1e-4c53-9a55-2f1f0b6f8e21"
 A_WEBHOOK, A_DELIVERY = "2f6a1a52-9a57-4b0e-8f5d-1f7f5f0c2f11", "9d0f6b52-4c4b-4f3e-8a63-3f5a2b7c8d90"
+A_CONSENT, A_CHALLENGE = "8c0f7e6a-4d53-4a5b-9d2b-1b7a3a2f6c11", "f0a1d1f4-5a3e-4b52-8a6f-6d0f5f0b7c22"
 A_TIME = "2026-03-02T08:15:30Z"
 
 VOICE = {
@@ -107,6 +109,34 @@ USED = {
     "cost_usd": 0.0049,
 }
 USED_TODAY = {**USED, "day": "2026-03-02", "requests": 1}
+A_STATEMENT = (
+    "My name is Jane Doe. Today is the 2nd of March 2026. I allow this service to make an artificial copy of my voice "
+    "and let it speak what I ask for. I can take this back at any time. My code words are river, lemon, castle and "
+    "violin."
+)
+CONSENT = {
+    "id": A_CONSENT,
+    "method": "spoken",
+    "statement": A_STATEMENT,
+    "statement_version": "2026-11",
+    "language": "en",
+    "purpose": "to make an artificial copy of my voice and let it speak what I ask for",
+    "transcript": A_STATEMENT,
+    "word_error": 0.0,
+    "has_clip": True,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "given_at": A_TIME,
+    "valid_until": "2027-03-02T08:15:30Z",
+    "withdrawn_at": None,
+    "is_valid": True,
+}
+CHALLENGE = {
+    "id": A_CHALLENGE,
+    "statement": A_STATEMENT,
+    "code_words": ["river", "lemon", "castle", "violin"],
+    "language": "en",
+    "expires_at": "2026-03-02T08:25:30Z",
+}
 MODEL = {"id": "gpt-transcribe", "object": "model", "created": 0, "owned_by": "openai"}
 POINT = {"code": "length", "label": "Length", "value": "74 s", "passed": True, "advice": ""}
 SAMPLE_CHECK = {
@@ -295,6 +325,33 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /api/v1/voices/{voice_pk}/samples/{sample_pk}/audio": Operation(
         VOICES, "Hear what a voice was cloned from", answers={"audio/flac": SOUND}, parameters=(RANGE,)
+    ),
+    "GET /api/v1/consents": Operation(VOICES, "List your consents", **_list(consent_api.ConsentSerializer, CONSENT)),
+    "POST /api/v1/consents": Operation(
+        VOICES,
+        "Consent to your voice being cloned",
+        **_json(consent_api.ConsentSerializer, CONSENT),
+        request_examples={FORM: {"challenge": A_CHALLENGE, "audio": "@statement.mp3"}, JSON: {"attested": True}},
+        status=201,
+        description="`audio` is the statement of the `challenge`, read aloud. Where the site takes that, `attested` "
+        "alone is enough. Cloning needs a consent: without one it answers 403, `consent_required`.",
+    ),
+    "POST /api/v1/consents/challenges": Operation(
+        VOICES,
+        "Get a statement to read aloud",
+        **_json(consent_api.ChallengeSerializer, CHALLENGE),
+        **_sends({"name": "Jane Doe"}),
+        status=201,
+        description="It is valid for ten minutes and one recording, and takes the place of an earlier one.",
+    ),
+    "POST /api/v1/consents/{consent_pk}/withdraw": Operation(
+        VOICES,
+        "Take your consent back",
+        **_json(consent_api.ConsentSerializer, {**CONSENT, "withdrawn_at": A_TIME, "is_valid": False}),
+        description="From that moment none of your voices speaks. They are deleted, at their provider too.",
+    ),
+    "GET /api/v1/consents/{consent_pk}/audio": Operation(
+        VOICES, "Hear a spoken consent", answers={"audio/flac": SOUND}, parameters=(RANGE,)
     ),
     "POST /api/v1/sample-checks": Operation(
         VOICES,

@@ -289,6 +289,16 @@ MEMORY_TURNS = env.integer("MEMORY_TURNS", 20, minimum=0, maximum=1000)
 SPEECH_IN_FLIGHT = env.integer("SPEECH_IN_FLIGHT", 3, minimum=1, maximum=10)
 MAX_REPLY_TOKENS = env.integer("MAX_REPLY_TOKENS", 400, minimum=16, maximum=8192)
 
+# Consent, without which no voice is cloned
+
+# "attested" takes a ticked statement for a spoken one: the site then relies on what people say of themselves.
+CONSENT = env.choice("CONSENT", "spoken", ["spoken", "attested"])
+CONSENT_VALID_DAYS = env.integer("CONSENT_VALID_DAYS", 365, minimum=1, maximum=3650)
+# How long the proof is kept behind that.
+CONSENT_KEPT_DAYS = env.integer("CONSENT_KEPT_DAYS", 3 * 365, minimum=0, maximum=36500)
+# Percent (the cosine of two embeddings) at which two recordings are of one person; docs/decisions/0012-consent.md.
+SPEAKER_SIMILARITY = env.integer("SPEAKER_SIMILARITY", 80, minimum=1, maximum=100)
+
 # What one person may use; a day is one of UTC, and 0 is no limit
 
 LIMIT_REQUESTS_PER_DAY = env.integer("LIMIT_REQUESTS_PER_DAY", 1000, minimum=0, maximum=10**9)

@@ -10,6 +10,7 @@ from apps.accounts import usage_api, webhook_api
 from apps.conversations import api as conversations_api
 from apps.conversations import openai_api
 from apps.voices import api as voices_api
+from apps.voices import consent_api
 from voiceclone import views
 
 api_v1 = [
@@ -34,6 +35,10 @@ api_v1 = [
         voices_api.VoiceSampleAudio.as_view(),
         name="voice-sample",
     ),
+    path("consents", consent_api.ConsentList.as_view(), name="consents"),
+    path("consents/challenges", consent_api.ChallengeList.as_view(), name="consent-challenges"),
+    path("consents/<uuid:consent_pk>/withdraw", consent_api.ConsentWithdrawal.as_view(), name="consent-withdraw"),
+    path("consents/<uuid:consent_pk>/audio", consent_api.ConsentAudio.as_view(), name="consent-audio"),
     path("sample-checks", voices_api.SampleChecks.as_view(), name="sample-checks"),
     path("conversations", conversations_api.ConversationList.as_view(), name="conversations"),
     path("conversations/<uuid:conversation_pk>", conversations_api.ConversationDetail.as_view(), name="conversation"),

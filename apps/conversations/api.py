@@ -473,9 +473,11 @@ def _conversation_with_turns(conversation: Conversation) -> dict[str, Any]:
 
 
 def _own_conversation(request: Request, conversation_pk: UUID) -> Conversation:
-    return get_object_or_404(Conversation.objects.for_user(request.user).select_related("voice"), pk=conversation_pk)
+    return get_object_or_404(
+        Conversation.objects.for_user(request.user).select_related("voice__consent"), pk=conversation_pk
+    )
 
 
 def _own_turn(request: Request, turn_pk: UUID) -> Turn:
-    turns = Turn.objects.for_user(request.user).select_related("voice", "conversation")
+    turns = Turn.objects.for_user(request.user).select_related("voice__consent", "conversation")
     return get_object_or_404(turns, pk=turn_pk)

@@ -42,10 +42,10 @@ def detail(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
 
 
 def _talk_context(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
-    voices = VoiceProfile.objects.for_user(request.user).filter(status=VoiceProfile.Status.READY)
+    voices = [voice for voice in VoiceProfile.objects.for_user(request.user) if voice.can_speak]
     return {
         "voices": voices,
-        "selected_voice": _selected_voice(request, conversation, list(voices)),
+        "selected_voice": _selected_voice(request, conversation, voices),
         "conversation": conversation,
         "conversation_id": conversation.pk if conversation else NO_ID,
         "languages": Language.choices,
@@ -146,4 +146,6 @@ def export(request: HttpRequest, conversation_pk: UUID, extension: str) -> HttpR
 
 
 def _own_conversation(request: HttpRequest, conversation_pk: UUID) -> Conversation:
-    return get_object_or_404(Conversation.objects.for_user(request.user).select_related("voice"), pk=conversation_pk)
+    return get_object_or_404(
+        Conversation.objects.for_user(request.user).select_related("voice__consent"), pk=conversation_pk
+    )

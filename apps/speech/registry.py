@@ -20,13 +20,14 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import async_to_sync
 from django.conf import settings
 
-from apps.speech.base import LanguageModel, ProviderError, SpeechToText, Stage, TextToSpeech, VoiceCloner
+from apps.speech.base import LanguageModel, ProviderError, Recording, SpeechToText, Stage, TextToSpeech, VoiceCloner
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
     from apps.speech.elevenlabs import ElevenLabsClient, ElevenLabsConfig
     from apps.speech.local.config import LocalConfig
+    from apps.speech.local.speaker import Embedding
     from apps.speech.openai import OpenAIConfig
 
 # Engines' packages take seconds to import: they are imported when an engine is first made, which the web server does
@@ -90,6 +91,18 @@ class Engines:
 
         return ElevenLabsVoiceCloner(self._elevenlabs_client, self._elevenlabs_config)
 
+    async def embed_speaker(self, recording: Recording) -> Embedding:
+        """Return who speaks in `recording` as a vector of length 1: two of the same speaker point the same way."""
+        from apps.speech.local import speaker
+
+        return await speaker.embed(recording, self._local_config, stage="clone")
+
+    async def embed_pieces(self, recording: Recording) -> Embedding:
+        """Return who speaks in each piece of `recording`, one in a row, as `embed_speaker` does for the whole."""
+        from apps.speech.local import speaker
+
+        return await speaker.embed_pieces(recording, self._local_config, stage="clone")
+
     async def warm_up(self) -> None:
         """Make the engines that a turn needs, so that no request imports a package, loads a model or has to connect."""
         engines = (self.speech_to_text, self.language_model, self.text_to_speech(settings.TEXT_TO_SPEECH))
@@ -97,6 +110,9 @@ class Engines:
             preload = getattr(engine, "preload", None)
             if preload is not None:
                 await _preload(preload)
+        from apps.speech.local import speaker
+
+        await _preload(lambda: speaker.preload(self._local_config))
         await self._connect()
 
     async def _connect(self) -> None:

@@ -6,6 +6,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
+from apps.voices.consent import MAX_NAME_CHARACTERS
 from apps.voices.models import VoiceProfile
 from apps.voices.speech_settings import settings_of
 
@@ -31,6 +32,25 @@ class CloneForm(forms.Form):
 
     name = forms.CharField(label=_("Name of the voice"), max_length=60)
     audio = MultipleFileField(label=_("Recordings"), allow_empty_file=True)
+
+
+class NameForm(forms.Form):
+    """The name under which somebody consents."""
+
+    name = forms.CharField(max_length=MAX_NAME_CHARACTERS, required=False)
+
+
+class SpokenConsentForm(NameForm):
+    """A statement that was read aloud, for browsers without JavaScript."""
+
+    challenge = forms.UUIDField(widget=forms.HiddenInput)
+    audio = forms.FileField(label=_("Recording of the statement"), allow_empty_file=True)
+
+
+class AttestationForm(NameForm):
+    """A statement that is ticked, where the site does without a recording."""
+
+    attested = forms.BooleanField(label=_("I consent to this"))
 
 
 class RenameForm(forms.ModelForm[VoiceProfile]):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import OwnedQuerySet
@@ -19,8 +20,20 @@ def sample_path(sample: VoiceSample, _filename: str) -> str:
     return f"samples/{sample.owner_id}/{uuid.uuid4().hex}.flac"
 
 
+def clip_path(consent: Consent, _filename: str) -> str:
+    return f"consents/{consent.owner_id}/{uuid.uuid4().hex}.flac"
+
+
+class VoiceManager(models.Manager.from_queryset(OwnedQuerySet)):
+    """Reads each voice together with its consent, which is looked at before every word."""
+
+    def get_queryset(self) -> OwnedQuerySet[VoiceProfile]:
+        voices: OwnedQuerySet[VoiceProfile] = super().get_queryset()
+        return voices.select_related("consent")
+
+
 class VoiceProfile(models.Model):
-    """A cloned voice of a user. It speaks only while it is ready."""
+    """A cloned voice of a user. It speaks only while it is ready and its consent is valid."""
 
     class Provider(models.TextChoices):
         ELEVENLABS = "elevenlabs", _("ElevenLabs")
@@ -34,6 +47,7 @@ class VoiceProfile(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="voices", verbose_name=_("owner"))
+    consent = models.ForeignKey("Consent", models.PROTECT, related_name="voices", verbose_name=_("consent"))
     name = models.CharField(_("name"), max_length=60)
     provider = models.CharField(_("provider"), max_length=20, choices=Provider.choices)
     voice_id = models.CharField(_("voice id"), max_length=100, blank=True)
@@ -45,10 +59,11 @@ class VoiceProfile(models.Model):
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
 
-    objects: ClassVar[OwnedQuerySet[VoiceProfile]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[OwnedQuerySet[VoiceProfile]] = VoiceManager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("voice")
+        base_manager_name = "objects"
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(fields=["owner"], condition=models.Q(is_default=True), name="one_default_voice"),
@@ -59,6 +74,10 @@ class VoiceProfile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def can_speak(self) -> bool:
+        return self.status == self.Status.READY and self.consent.is_valid
 
     @property
     def speech_settings(self) -> VoiceSettings:
@@ -93,6 +112,8 @@ class VoiceSample(models.Model):
     rms_db = models.FloatField(_("loudness (dB RMS)"))
     peak_db = models.FloatField(_("peak (dB)"))
     sha256 = models.CharField(_("SHA-256 of the upload"), max_length=64)
+    # Of its least similar part to the clip of the consent, from -1 to 1; None where the consent has no clip.
+    speaker_similarity = models.FloatField(_("similarity to the consent's speaker"), null=True, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects: ClassVar[OwnedQuerySet[VoiceSample]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
@@ -103,3 +124,103 @@ class VoiceSample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.voice}: {self.seconds:.0f} s"
+
+
+class ConsentChallenge(models.Model):
+    """A statement that somebody is to read aloud, once and soon. Nobody can have recorded its code words before."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
+    statement = models.TextField(_("statement"))
+    statement_version = models.CharField(_("version of the statement"), max_length=20)
+    language = models.CharField(_("language"), max_length=10)
+    purpose = models.TextField(_("purpose"))
+    code_words = models.JSONField(_("code words"))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"))
+    used_at = models.DateTimeField(_("used"), null=True, blank=True)
+
+    objects: ClassVar[OwnedQuerySet[ConsentChallenge]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("consent challenge")
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class ImmutableError(TypeError):
+    """Somebody tries to change what was consented to."""
+
+
+class ConsentQuerySet(OwnedQuerySet["Consent"]):
+    def valid(self) -> ConsentQuerySet:
+        """Return the consents that voices can be made and speak with now."""
+        return self.filter(withdrawn_at=None, valid_until__gt=timezone.now())
+
+    def update(self, **changes: Any) -> int:
+        """Withdraw, or take out what names the person. A trigger in the database sees to the same."""
+        for name, value in changes.items():
+            if name != "withdrawn_at" and Consent.ERASED.get(name, ...) != value:
+                message = f"A consent can not be changed: {name}"
+                raise ImmutableError(message)
+        return super().update(**changes)
+
+
+class Consent(models.Model):
+    """What a person allowed, when and how that is known: written once, and withdrawn at most once.
+
+    The minimal proof, which is kept until `retain_until` even where the person's account is erased, is every column
+    but those of ERASED: they name the person or hold their voice, and erasure empties them (`update(**ERASED)`). The
+    hash tells later whether a clip that somebody presents is the one that was judged here.
+    """
+
+    class Method(models.TextChoices):
+        SPOKEN = "spoken", _("spoken")
+        ATTESTED = "attested", _("attested without a recording")
+        NONE = "none", _("none: the voice is older than consents")
+
+    ERASED = {"owner": None, "statement": "", "transcript": "", "clip": ""}
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="consents", verbose_name=_("owner")
+    )
+    method = models.CharField(_("method"), max_length=10, choices=Method.choices)
+    statement = models.TextField(_("statement"), blank=True)
+    statement_version = models.CharField(_("version of the statement"), max_length=20, blank=True)
+    language = models.CharField(_("language"), max_length=10, blank=True)
+    purpose = models.TextField(_("purpose"), blank=True)
+    clip = models.FileField(_("recording"), upload_to=clip_path, blank=True)
+    seconds = models.FloatField(_("seconds"), null=True, blank=True)
+    sha256 = models.CharField(_("SHA-256 of the recording"), max_length=64, blank=True)
+    transcript = models.TextField(_("transcript"), blank=True)
+    word_error = models.FloatField(_("word error"), null=True, blank=True)
+    given_at = models.DateTimeField(_("given"))
+    valid_until = models.DateTimeField(_("valid until"))
+    retain_until = models.DateTimeField(_("kept until"))
+    withdrawn_at = models.DateTimeField(_("withdrawn"), null=True, blank=True)
+
+    objects: ClassVar[ConsentQuerySet] = ConsentQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("consent")
+        base_manager_name = "objects"
+        ordering = ["-given_at"]
+
+    def __str__(self) -> str:
+        return f"{self.get_method_display()}, {self.given_at:%Y-%m-%d}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise ImmutableError("A consent can not be changed")
+        super().save(*args, **kwargs)
+
+    @property
+    def is_valid(self) -> bool:
+        return self.withdrawn_at is None and timezone.now() < self.valid_until
+
+    @property
+    def has_clip(self) -> bool:
+        return bool(self.clip)

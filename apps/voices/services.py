@@ -16,8 +16,11 @@ from apps.accounts import usage, webhooks
 from apps.accounts.models import UsageRecord, User, WebhookEvent
 from apps.speech import audio, registry
 from apps.speech.base import ProviderError, Recording, VoiceSettings
-from apps.voices.models import VoiceProfile, VoiceSample
-from apps.voices.samples import SAMPLE_RATE, CheckedSample, check_samples
+from apps.voices import tasks
+from apps.voices.consent import require_consent, require_valid
+from apps.voices.models import Consent, VoiceProfile, VoiceSample
+from apps.voices.samples import CheckedSample, check_samples
+from apps.voices.speakers import require_same_speaker, stored_recording
 from voiceclone.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -28,37 +31,52 @@ SettingChanges: TypeAlias = dict[str, float | None]
 """New values by the name of the setting; None is the engine's own."""
 
 
-def clone_voice(*, owner: User, name: str, files: Sequence[bytes]) -> VoiceProfile:
+def clone_voice(*, owner: User, name: str, files: Sequence[bytes], consent: Consent | None = None) -> VoiceProfile:
     """Clone a voice from `files`, each a recording in any accepted format, and return it, ready.
 
-    The row and the samples are stored before the provider is called: when it fails, the voice is kept as failed, and
-    `retry_cloning` goes on from there. Raises UserError, AudioError and ProviderError.
+    Their speaker has to be that of `consent`, which is the owner's latest where none is given. The row and the samples
+    are stored before the provider is called: when it fails, the voice is kept as failed, and `retry_cloning` goes on
+    from there. Raises UserError, AudioError and ProviderError.
     """
+    consent = consent or require_consent(owner=owner)
+    require_valid(consent=consent)
     samples = check_samples(files)
+    recordings = [sample.recording for sample in samples]
     with usage.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
-        voice = _store_pending(owner, name, samples)
+        similarities = require_same_speaker(consent, recordings)
+        voice = _store_pending(consent, owner, name, list(zip(samples, similarities, strict=True)))
         used.reference = voice.pk
-        return _clone_at_provider(voice, [sample.recording for sample in samples])
+        return _clone_at_provider(voice, recordings)
 
 
 def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
     """Try again to clone a voice that failed, from the samples that were kept."""
+    consent = require_consent(owner=voice.owner)
+    if voice.status != VoiceProfile.Status.FAILED:
+        raise _not_failed()
     with usage.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
         used.reference = voice.pk
+        recordings = [stored_recording(sample.file, sample.seconds) for sample in voice.samples.all()]
+        require_same_speaker(consent, recordings)
         claimed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED).update(
-            status=VoiceProfile.Status.PENDING, error_code=""
+            status=VoiceProfile.Status.PENDING, error_code="", consent=consent
         )
         if not claimed:
-            text = _("Only a voice whose cloning failed can be tried again.")
-            raise UserError("voice_not_failed", text, status=409)
+            raise _not_failed()
         voice.refresh_from_db()
-        return _clone_at_provider(voice, [_stored_recording(sample) for sample in voice.samples.all()])
+        return _clone_at_provider(voice, recordings)
 
 
-def _store_pending(owner: User, name: str, samples: Sequence[CheckedSample]) -> VoiceProfile:
+def _not_failed() -> UserError:
+    return UserError("voice_not_failed", _("Only a voice whose cloning failed can be tried again."), status=409)
+
+
+def _store_pending(
+    consent: Consent, owner: User, name: str, samples: Sequence[tuple[CheckedSample, float | None]]
+) -> VoiceProfile:
     with transaction.atomic():
-        voice = VoiceProfile.objects.create(owner=owner, name=name, provider=settings.TEXT_TO_SPEECH)
-        for sample in samples:
+        voice = VoiceProfile.objects.create(owner=owner, consent=consent, name=name, provider=settings.TEXT_TO_SPEECH)
+        for sample, similarity in samples:
             VoiceSample.objects.create(
                 owner=owner,
                 voice=voice,
@@ -67,13 +85,9 @@ def _store_pending(owner: User, name: str, samples: Sequence[CheckedSample]) -> 
                 rms_db=sample.level.rms_db,
                 peak_db=sample.level.peak_db,
                 sha256=sample.sha256,
+                speaker_similarity=similarity,
             )
     return voice
-
-
-def _stored_recording(sample: VoiceSample) -> Recording:
-    with sample.file.open("rb") as file:
-        return audio.decode(file.read(), sample_rate=SAMPLE_RATE, max_seconds=sample.seconds)
 
 
 def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording]) -> VoiceProfile:
@@ -91,7 +105,7 @@ def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording]) -> 
         first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
         updated = cloning.update(voice_id=voice_id, status=VoiceProfile.Status.READY, is_default=first)
     if not updated:
-        _discard_at_provider(voice.provider, voice_id)
+        _forget_unwanted(voice, voice_id)
         raise UserError("voice_not_found", _("This voice was deleted while it was being cloned."), status=404)
     voice.refresh_from_db()
     _notify(voice, WebhookEvent.VOICE_READY, VoiceProfile.Status.READY)
@@ -101,6 +115,14 @@ def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording]) -> 
 def _notify(voice: VoiceProfile, event: WebhookEvent, status: VoiceProfile.Status) -> None:
     data = {"id": voice.pk, "voice_id": voice.voice_id, "status": status}
     webhooks.notify(owner_id=voice.owner_id, event=event, data=data)
+
+
+def _forget_unwanted(voice: VoiceProfile, voice_id: str) -> None:
+    """Delete at the provider what was no longer wanted when it came; where that fails, later."""
+    if VoiceProfile.objects.filter(pk=voice.pk).update(voice_id=voice_id):
+        tasks.delete_voice.enqueue(str(voice.pk))
+    else:
+        _discard_at_provider(voice.provider, voice_id)
 
 
 def _discard_at_provider(provider: str, voice_id: str) -> None:
@@ -124,7 +146,7 @@ def named_voice(*, owner: User, name: str) -> VoiceProfile:
     voices = list(VoiceProfile.objects.for_user(owner).order_by("-is_default", "-created_at"))
     named = [voice for voice in voices if name in {str(voice.pk), voice.voice_id}]
     named = named or [voice for voice in voices if voice.name.casefold() == name.casefold()]
-    ready = [voice for voice in named if voice.status == VoiceProfile.Status.READY]
+    ready = [voice for voice in named if voice.can_speak]
     if not named:
         raise _no_such_voice()
     voice = (ready or named)[0]
@@ -137,10 +159,11 @@ def _no_such_voice() -> UserError:
 
 
 def require_ready(*, voice: VoiceProfile) -> None:
-    """Raise UserError unless the voice can speak."""
+    """Raise UserError unless the voice can speak. What that needs is in the query that read the voice."""
     if voice.status != VoiceProfile.Status.READY:
         text = _("This voice can not speak: it is %(status)s.")
         raise UserError("voice_not_ready", text % {"status": voice.get_status_display()}, status=409)
+    require_valid(consent=voice.consent)
 
 
 def rename_voice(*, voice: VoiceProfile, name: str) -> None:
@@ -224,6 +247,26 @@ def delete_voice(*, voice: VoiceProfile) -> None:
     if voice_id:
         _discard_at_provider(voice.provider, voice_id)
     files = [sample.file for sample in voice.samples.all()]
-    voice.delete()
+    row.filter(voice_id=voice_id or "").delete()
+    if row.exists():  # Its cloning has ended just now.
+        delete_voice(voice=voice)
     for file in files:
         file.storage.delete(str(file.name))
+
+
+def withdraw_consent(*, consent: Consent) -> Consent:
+    """Take the person's consent back, at once: their voices are silent from now on, and get deleted everywhere.
+
+    Deleting them, at their provider too, is queued and tried until it is done. What was withdrawn stays so.
+    """
+    with transaction.atomic():
+        withdrawn = Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now())
+        if withdrawn and consent.owner is not None:
+            Consent.objects.for_user(consent.owner).filter(withdrawn_at=None).update(withdrawn_at=timezone.now())
+            voices = VoiceProfile.objects.for_user(consent.owner)
+            voices.update(status=VoiceProfile.Status.DELETING, is_default=False)
+            for voice_pk in voices.values_list("pk", flat=True):
+                tasks.delete_voice.enqueue(str(voice_pk))
+            logger.info("A consent was withdrawn", extra={"consent": str(consent.pk), "user": consent.owner_id})
+    consent.refresh_from_db()
+    return consent

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.authentication import signed_in_user
 from apps.voices import services
+from apps.voices.consent import valid_consent
 from apps.voices.forms import CloneForm, RenameForm, SettingsForm
 from apps.voices.models import VoiceProfile
 from apps.voices.samples import sample_rules
@@ -42,8 +43,12 @@ class VoiceList(View):
 
     @staticmethod
     def _page(request: HttpRequest, form: CloneForm, status: int = 200) -> HttpResponse:
-        voices = VoiceProfile.objects.for_user(request.user).prefetch_related("samples")
-        context: dict[str, Any] = {"voices": voices, "form": form, "rules": sample_rules()}
+        context: dict[str, Any] = {
+            "voices": VoiceProfile.objects.for_user(request.user).prefetch_related("samples"),
+            "consent": valid_consent(owner=signed_in_user(request)),
+            "form": form,
+            "rules": sample_rules(),
+        }
         return render(request, "voices/list.html", context, status=status)
 
 

@@ -162,6 +162,11 @@ list.addEventListener("submit", (event) => {
 });
 list.addEventListener(
   "toggle",
+  ({ target }) => target.classList.contains("settings-fold") && import("./voice-settings.js"),
+  true, // This event does not bubble.
+);
+list.addEventListener(
+  "toggle",
   ({ target }) => target.open && target.querySelector("input[name=name]")?.select(),
   true, // This event does not bubble.
 );

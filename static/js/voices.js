@@ -1,8 +1,9 @@
 /** The My voices page: record or choose takes and clone a voice from them. */
 
 import { upload } from "./api.js";
+import { chosenMicrophone, showLevel, showLevelWord, showMicrophoneProblem, showMicrophones } from "./microphone.js";
 import { announce, clock, text } from "./page.js";
-import { loudness, microphoneProblem, microphones, Recorder } from "./recorder.js";
+import { microphoneProblem, Recorder } from "./recorder.js";
 import { TakeList } from "./take-list.js";
 import { refreshVoices, showVoice, voiceIds } from "./voice-cards.js";
 
@@ -49,36 +50,15 @@ function showRecording() {
   if (!recorder || recorder.paused) showLevelWord(text(recorder ? "level-paused" : "level-off"), "");
 }
 
-function showLevelWord(word, verdict) {
-  byId("level-word").textContent = word;
-  byId("gauge").dataset.verdict = verdict;
-}
-
 /** @param {import("./recorder.js").Level} level */
-function showLevel({ rms, verdict, seconds }) {
-  showLevelWord(text(`level-${verdict}`), verdict);
-  byId("level").style.setProperty("--level", loudness(rms));
-  showLength(takes.seconds + seconds);
+function showProgress(level) {
+  showLevel(level);
+  showLength(takes.seconds + level.seconds);
 }
 
 function showLength(seconds) {
   byId("clock").textContent = clock(seconds);
   byId("timeline-done").setAttribute("width", String(Math.min(seconds, rules.maximum)));
-}
-
-async function showMicrophones() {
-  const devices = await microphones();
-  const chosen = byId("device").value;
-  byId("device").replaceChildren(...devices.map((device) => new Option(device.label, device.deviceId)));
-  if (devices.some((device) => device.deviceId === chosen)) byId("device").value = chosen;
-  byId("device-field").hidden = devices.length === 0;
-}
-
-/** What keeps the microphone from recording stays beside the button until it works. @param {string} [message] */
-function showMicrophoneProblem(message = "") {
-  byId("microphone-problem").hidden = !message;
-  byId("microphone-problem-text").textContent = message;
-  if (message) announce(message, "error");
 }
 
 async function record() {
@@ -90,8 +70,8 @@ async function record() {
   warned = false;
   announce(text("asking"));
   try {
-    const deviceId = byId("device").value || undefined;
-    recorder = await Recorder.start({ processing: false, deviceId, maxSeconds: room(), onLevel: showLevel });
+    const deviceId = chosenMicrophone();
+    recorder = await Recorder.start({ processing: false, deviceId, maxSeconds: room(), onLevel: showProgress });
   } catch (error) {
     showMicrophoneProblem(text(microphoneProblem(error)));
     return;
@@ -346,11 +326,4 @@ byId("dropzone").addEventListener("dragleave", () => byId("dropzone").classList.
 window.addEventListener("beforeunload", (event) => {
   if (recorder || cloning) event.preventDefault();
 });
-byId("voices").addEventListener(
-  "toggle",
-  ({ target }) => target.classList.contains("settings-fold") && import("./voice-settings.js"),
-  true, // This event does not bubble.
-);
-navigator.mediaDevices?.addEventListener("devicechange", showMicrophones);
-showMicrophones();
 restore();

@@ -60,6 +60,7 @@ def calls(provider: FakeProvider, path: str) -> int:
 
 
 class TestOnce:
+    @pytest.mark.usefixtures("consent")
     def test_a_voice_is_cloned_once_by_twenty_at_the_same_time(
         self, server: Server, alice_token: str, provider: FakeProvider
     ) -> None:
@@ -192,6 +193,7 @@ class TestTurns:
 
 
 class TestReuse:
+    @pytest.mark.usefixtures("consent")
     def test_another_request_with_the_same_key_is_refused(
         self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile
     ) -> None:

@@ -121,6 +121,7 @@ class TestRefusal:
         assert refused.headers["RateLimit-Policy"] == '"requests";q=5;w=86400'
         assert re.fullmatch(r'"requests";r=0;t=\d+', refused.headers["RateLimit"])
 
+    @pytest.mark.usefixtures("consent")
     def test_every_door_to_an_engine_is_closed(
         self, alice_api: Api, voice: VoiceProfile, conversation: Conversation, provider: FakeProvider
     ) -> None:

@@ -97,6 +97,7 @@ class TestVoices:
         record = UsageRecord.objects.get()
         assert (record.kind, record.reference, record.spoken_characters) == ("speech", voice.pk, 12)
 
+    @pytest.mark.usefixtures("consent")
     def test_cloning_is_a_request(self, alice_api: Api) -> None:
         alice_api.clone_voice()
         record = UsageRecord.objects.get()

@@ -445,6 +445,7 @@ class TestEvents:
         alice_api.ask(conversation)
         assert [body["data"]["status"] for body in self.bodies()] == ["spoken", "failed"]
 
+    @pytest.mark.usefixtures("consent")
     def test_voices_tell_whether_they_are_ready(self, alice_api: Api, webhook: Webhook, provider: FakeProvider) -> None:
         provider.fail_next(VOICES_ADD, status=400)
         alice_api.clone_voice()

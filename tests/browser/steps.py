@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
 from tests.conftest import PASSWORD
+from tests.fakes.provider import FakeProvider
 
 
 def sign_up(page: Page, url: str, username: str = "carol") -> None:
@@ -53,6 +54,24 @@ def record_voice(page: Page, url: str, *, name: str, seconds: float) -> None:
     page.get_by_label("Name of the voice").fill(name)
     page.get_by_role("button", name="Clone my voice").click()
     expect(page.locator(".voice[data-status=ready]").get_by_role("heading", name=name)).to_be_visible(timeout=60_000)
+
+
+def consent_aloud(page: Page, url: str, provider: FakeProvider, *, seconds: float) -> None:
+    """Follow the way to a voice, read the statement aloud, and come out where the voice is recorded.
+
+    The microphone hears something else; the fake service hears the statement in it.
+    """
+    page.goto(f"{url}/voices/")
+    page.get_by_role("link", name="Give your consent").click()
+    said, provider.behaviour.transcript = provider.behaviour.transcript, page.locator("#statement").inner_text()
+    page.get_by_role("button", name="Start recording").click()
+    expect(page.get_by_role("button", name="Stop recording")).to_be_visible()
+    page.wait_for_timeout(seconds * 1000)
+    page.get_by_role("button", name="Stop recording").click()
+    expect(page.get_by_label("Your recording")).to_be_visible()
+    page.get_by_role("button", name="Consent", exact=True).click()
+    page.wait_for_url(f"{url}/voices/#new-voice", timeout=60_000)
+    provider.behaviour.transcript = said
 
 
 def ask_aloud(page: Page, *, seconds: float) -> None:

@@ -11,15 +11,18 @@ from playwright.sync_api import Page, expect
 from apps.accounts.models import User
 from apps.conversations.models import Turn
 from apps.voices.models import VoiceProfile
-from tests.browser.steps import ask_aloud, record_voice, sign_in, sign_up, wait_for_state
+from tests.browser.steps import ask_aloud, consent_aloud, record_voice, sign_in, sign_up, wait_for_state
 from tests.conftest import Server
+from tests.factories import make_consent
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, Behaviour, FakeProvider
 
 SECONDS_THAT_SUFFICE = 11
 
 
+@pytest.mark.usefixtures("speaker_encoder")
 def test_a_new_person_clones_their_voice_and_talks_with_it(page: Page, server: Server, provider: FakeProvider) -> None:
     sign_up(page, server.url)
+    consent_aloud(page, server.url, provider, seconds=SECONDS_THAT_SUFFICE)
     record_voice(page, server.url, name="Carol", seconds=SECONDS_THAT_SUFFICE)
 
     voice = VoiceProfile.objects.get()
@@ -34,7 +37,7 @@ def test_a_new_person_clones_their_voice_and_talks_with_it(page: Page, server: S
     expect(page.locator(".reply").last).to_have_text(provider.behaviour.reply)
     ask_aloud(page, seconds=2)
 
-    assert len(provider.requests_to(TRANSCRIPTIONS)) == 2
+    assert len(provider.requests_to(TRANSCRIPTIONS)) == 3
     roles = [message["role"] for message in provider.requests_to(CHAT)[-1].json["messages"]]
     assert roles == ["system", "user", "assistant", "user"]
     assert {request.path.split("/")[3] for request in provider.requests_to(SPEECH)} == {voice.voice_id}
@@ -80,6 +83,7 @@ def test_it_tells_how_long_it_takes_from_the_button_to_the_first_sound(
 @pytest.mark.skipif(not os.environ.get("REQUIRE_MODELS"), reason="takes a minute; runs where REQUIRE_MODELS is set")
 def test_the_same_journey_needs_no_key_and_no_network(page: Page, local_server: Server) -> None:
     sign_up(page, local_server.url)
+    make_consent(User.objects.get())  # The microphone can not say random words.
     record_voice(page, local_server.url, name="Carol", seconds=SECONDS_THAT_SUFFICE)
     page.goto(f"{local_server.url}/talk/")
     ask_aloud(page, seconds=5)

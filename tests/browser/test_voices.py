@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tests.conftest import Server
     from tests.fakes.provider import FakeProvider
 
+pytestmark = pytest.mark.usefixtures("consent")  # Nothing is cloned without one.
+
 FAKE_UI, FAKE_DEVICE = "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
 LONG_CLIP = Path(__file__).parent.parent / "data" / "speech" / "austen-0870.wav"
 BYTES_BEFORE_BREAK = 200_000

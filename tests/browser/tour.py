@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from allauth.account.models import EmailAddress
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.utils import timezone
 
 from apps.accounts.models import ApiToken
 from apps.accounts.services import create_api_token
@@ -14,7 +15,7 @@ from apps.conversations.models import Conversation, Turn
 from apps.conversations.views import CONVERSATIONS_PER_PAGE
 from tests.browser.steps import sign_in
 from tests.client import LONG_REPLY
-from tests.factories import make_turn, make_voice
+from tests.factories import make_consent, make_turn, make_voice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ FAILURES = {
 }
 SIGNED_IN = {
     "voices": "/voices/",
+    "consent": "/voices/consent/",
     "talk": "/talk/",
     "history": "/history/",
     "profile": "/accounts/profile/",
@@ -106,6 +108,7 @@ def fill(owner: User) -> dict[str, str]:
     make_voice(owner, "pending", name="Being made", status="pending")
     make_voice(owner, "deleting", name="Going", status="deleting")
     make_voice(owner, "local", name="From this machine", provider="local")
+    make_voice(owner, "silent", name="Silent", consent=make_consent(owner, valid_until=timezone.now()))
     for number in range(CONVERSATIONS_PER_PAGE):
         Conversation.objects.create(owner=owner, voice=voice, title=f"Question {number} about France")
     conversation = Conversation.objects.create(owner=owner, voice=voice, title="What is the capital of France?")
@@ -114,7 +117,10 @@ def fill(owner: User) -> dict[str, str]:
     failure = {"failed_stage": "think", "error_code": "provider_busy"}
     make_turn(conversation, status=Turn.Status.FAILED, reply="", answer="", **failure)
     create_api_token(owner=owner, name="Kitchen speaker")
-    shown = {name: SIGNED_IN[name] for name in ("voices", "talk", "history", "change-email", "two-factor", "tokens")}
+    shown = {
+        name: SIGNED_IN[name]
+        for name in ("voices", "consent", "talk", "history", "change-email", "two-factor", "tokens")
+    }
     return (
         shown
         | WITH_SECOND_FACTOR

@@ -11,7 +11,7 @@ from django.urls import URLPattern, get_resolver, reverse
 
 from apps.accounts.models import ApiToken, Webhook, WebhookDelivery
 from apps.conversations.models import Conversation, Turn
-from apps.voices.models import VoiceProfile
+from apps.voices.models import Consent, VoiceProfile
 from tests.client import bearer, error_of
 from tests.factories import make_turn
 
@@ -57,6 +57,7 @@ def addresses(conversation: Conversation, voice: VoiceProfile, alice_token: str)
     return {
         "voice_pk": voice.pk,
         "sample_pk": voice.samples.get().pk,
+        "consent_pk": voice.consent.pk,
         "conversation_pk": conversation.pk,
         "extension": "txt",
         "turn_pk": make_turn(conversation).pk,
@@ -110,8 +111,8 @@ def test_what_belongs_to_somebody_else_does_not_exist(
 
 
 def everything() -> list[object]:
-    tables = [VoiceProfile.objects, Conversation.objects, Turn.objects, Webhook.objects, WebhookDelivery.objects]
-    return [list(rows.order_by("pk").values()) for rows in tables]
+    tables = [VoiceProfile, Consent, Conversation, Turn, Webhook, WebhookDelivery]
+    return [list(table._default_manager.order_by("pk").values()) for table in tables]
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES_OF_ROWS if route.startswith(FOR_PROGRAMS)])

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.accounts.models import ApiToken, User
 from apps.conversations.models import Conversation, Turn
-from apps.voices.models import VoiceProfile
+from apps.voices.models import Consent, VoiceProfile
 from tests.client import bearer
 from tests.factories import make_turn, make_voice
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from tests.client import Page
 
-MODELS = [User, ApiToken, VoiceProfile, Conversation, Turn]
-HISTORY = [VoiceProfile, Conversation, Turn]
+MODELS = [User, ApiToken, VoiceProfile, Consent, Conversation, Turn]
+HISTORY = [VoiceProfile, Consent, Conversation, Turn]
 
 
 @pytest.fixture
@@ -35,7 +35,14 @@ def rows(alice: User, alice_token: str, conversation: Conversation) -> dict[type
     voice = conversation.voice
     assert voice is not None
     turn = make_turn(conversation)
-    return {User: alice, ApiToken: ApiToken.objects.get(), VoiceProfile: voice, Conversation: conversation, Turn: turn}
+    return {
+        User: alice,
+        ApiToken: ApiToken.objects.get(),
+        VoiceProfile: voice,
+        Consent: voice.consent,
+        Conversation: conversation,
+        Turn: turn,
+    }
 
 
 def url(name: str, model: type[Model], *arguments: object) -> str:
@@ -75,6 +82,7 @@ def test_every_filter_can_be_used(staff: Client, rows: dict[type[Model], Model],
         (ApiToken, "alice"),
         (VoiceProfile, "Jane"),
         (VoiceProfile, "alice@example.org"),
+        (Consent, "alice@example.org"),
         (Conversation, "capital of France"),
         (Conversation, "alice"),
         (Turn, "Paris"),

@@ -70,10 +70,12 @@ def test_exactly_the_limit_is_read(alice_api: Api) -> None:
 class TestTemporaryUploads:
     """None is left on disk, however the request ends."""
 
+    @pytest.mark.usefixtures("consent")
     def test_after_cloning(self, alice_api: Api, uploads: Path) -> None:
         assert alice_api.clone_voice().status_code == 201
         wait_until(lambda: not list(uploads.iterdir()))
 
+    @pytest.mark.usefixtures("consent")
     def test_after_a_refusal(self, alice_api: Api, uploads: Path) -> None:
         assert alice_api.clone_voice(recordings=[SAMPLES[0][:200]]).status_code == 422
         assert alice_api.clone_voice(voice_name="").status_code == 400

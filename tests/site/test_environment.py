@@ -82,6 +82,9 @@ class TestSettings:
             ("CACHE_URL", f"other://{SECRET}"),
             ("EMAIL_URL", f"post://user:{SECRET}@host"),
             ("EMAIL_URL", f"smtp+tls://user:{SECRET}@host:port"),
+            ("CONSENT", "none"),
+            ("CONSENT_VALID_DAYS", "0"),
+            ("SPEAKER_SIMILARITY", "0.8"),
             ("MODELS_DIR", "~no-such-user/models"),
         ],
     )

@@ -63,6 +63,7 @@ def test_a_failure_is_logged_by_its_code_without_what_the_provider_repeats(
         assert word not in logged(caplog)
 
 
+@pytest.mark.usefixtures("consent")
 def test_a_failed_cloning_is_logged_with_the_voice_and_without_its_name(
     alice_api: Api, provider: FakeProvider, caplog: pytest.LogCaptureFixture
 ) -> None:

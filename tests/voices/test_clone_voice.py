@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from tests.fakes.provider import FakeProvider
 
+pytestmark = pytest.mark.usefixtures("consent")  # Nothing is cloned without one.
+
 
 def stored_files() -> list[Path]:
-    return [path for path in Path(django_settings.MEDIA_ROOT).rglob("*") if path.is_file()]
+    return [path for path in Path(django_settings.MEDIA_ROOT, "samples").rglob("*") if path.is_file()]
 
 
 def test_it_answers_201_with_the_voice_id(alice_api: Api, provider: FakeProvider) -> None:

@@ -72,6 +72,7 @@ def test_it_takes_as_many_queries_for_many_voices_as_for_one(
         client.get(URL, headers=bearer(alice_token))
 
 
+@pytest.mark.usefixtures("consent")
 def test_posting_clones_a_voice(alice_api: Api, provider: FakeProvider) -> None:
     files = [("audio", (f"{number}.wav", data)) for number, data in enumerate(SAMPLES)]
     response = alice_api.post(URL, data={"name": "Jane"}, files=files)

@@ -78,6 +78,7 @@ class TestList:
         assert "<script>alert" not in page.get(LIST).content.decode()
 
 
+@pytest.mark.usefixtures("consent")
 class TestClone:
     def clone(self, page: Client, files: list[bytes], name: str = "Jane") -> Page:
         uploads = [SimpleUploadedFile(f"{number}.wav", data) for number, data in enumerate(files)]

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from apps.voices.models import VoiceProfile
 from tests.client import Api, error_of
 from tests.fakes.provider import VOICES_ADD, elevenlabs_error
 
 if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
+
+pytestmark = pytest.mark.usefixtures("consent")  # Nothing is cloned without one.
 
 BUSY = elevenlabs_error("system_busy")
 

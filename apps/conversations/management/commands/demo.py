@@ -13,13 +13,18 @@ from apps.conversations import services
 from apps.conversations.models import Turn
 from apps.speech import audio
 from apps.speech.base import AudioError, ProviderError
-from apps.voices.models import VoiceProfile
+from apps.voices.consent import record_attestation
+from apps.voices.models import Consent, VoiceProfile
 from apps.voices.services import clone_voice
 from voiceclone.errors import UserError
 
 DEMO_DIR = Path(__file__).resolve().parents[2] / "demo"
 USERNAME = "demo"
 VOICE_NAME = "Demo voice"
+STATEMENT = (
+    "The sample is a LibriVox recording, which its reader has given to the public domain. It is cloned to show how "
+    "this software works, and for nothing else."
+)
 
 
 class Command(BaseCommand):
@@ -50,13 +55,20 @@ class Command(BaseCommand):
     def _voice(self, user: User) -> VoiceProfile:
         """Clone only once: at a provider every voice takes a place in the plan."""
         voices = VoiceProfile.objects.for_user(user).filter(name=VOICE_NAME, provider=settings.TEXT_TO_SPEECH)
-        voice = voices.filter(status=VoiceProfile.Status.READY).first()
+        voice = next((voice for voice in voices if voice.can_speak), None)
         if voice is None:
             self.stdout.write("› Cloning a voice from 27 seconds of a recorded reader")
             sample = (DEMO_DIR / "sample.flac").read_bytes()
-            voice = clone_voice(owner=user, name=VOICE_NAME, files=[sample])
+            voice = clone_voice(owner=user, name=VOICE_NAME, files=[sample], consent=self._consent(user))
         self.stdout.write(f"› The voice “{voice.name}” is ready: {voice.voice_id} ({voice.get_provider_display()})")
         return voice
+
+    def _consent(self, user: User) -> Consent:
+        """The reader can not say random words any more: who runs this command attests that the recording is free."""
+        consents = Consent.objects.for_user(user).valid().filter(method=Consent.Method.ATTESTED)
+        return consents.first() or record_attestation(
+            owner=user, statement=STATEMENT, language="en", purpose="to show how this software works"
+        )
 
     def _ask(self, voice: VoiceProfile, question: Path) -> Turn:
         self.stdout.write(f"› Asking {question.name}")

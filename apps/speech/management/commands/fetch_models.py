@@ -7,7 +7,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.speech.local import weights
-from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, Model
+from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, SPEAKER_ENCODER, Model
+from apps.speech.registry import LOCAL
 
 
 class Command(BaseCommand):
@@ -24,18 +25,19 @@ class Command(BaseCommand):
             help="fetch this model too (repeatable); those that the settings name are fetched anyway",
         )
         parser.add_argument("--models-dir", type=Path, default=None, help="folder of the models (default: MODELS_DIR)")
-        parser.add_argument("--if-used", action="store_true", help="do nothing where no engine is set to local")
+        parser.add_argument(
+            "--if-used",
+            action="store_true",
+            help="where no engine is set to local, fetch the speaker encoder alone (12 MB), which every site needs",
+        )
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
-        if options["if_used"] and "local" not in (
-            settings.SPEECH_TO_TEXT,
-            settings.LANGUAGE_MODEL,
-            settings.TEXT_TO_SPEECH,
-        ):
-            return
+        engines = (settings.SPEECH_TO_TEXT, settings.LANGUAGE_MODEL, settings.TEXT_TO_SPEECH)
+        is_for_engines = not options["if_used"] or LOCAL in engines
+        models = [*DEFAULT_MODELS, *optional_models(options["optional"])] if is_for_engines else [SPEAKER_ENCODER]
         models_dir = options["models_dir"] or settings.MODELS_DIR
         try:
-            weights.fetch(models_dir, [*DEFAULT_MODELS, *optional_models(options["optional"])], self.report)
+            weights.fetch(models_dir, models, self.report)
         except weights.WeightsError as error:
             raise CommandError(str(error)) from error
 

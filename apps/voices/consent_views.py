@@ -1,0 +1,91 @@
+"""The page on which people give, hear and withdraw their consent."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from apps.accounts.authentication import signed_in_user
+from apps.voices import consent as services
+from apps.voices.forms import AttestationForm, NameForm, SpokenConsentForm
+from apps.voices.models import Consent, VoiceProfile
+from apps.voices.services import withdraw_consent
+from apps.voices.statements import attested_statement
+from voiceclone.errors import told_on_page
+
+
+@method_decorator(never_cache, "dispatch")
+class ConsentPage(View):
+    """The statement to read aloud, or to tick, and what was consented to before."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self._page(request, self._form())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = self._form(request.POST, request.FILES)
+        if form.is_valid() and self._give(request, form):
+            messages.success(request, _("Your consent is recorded. Now record your voice."))
+            return redirect(reverse("voices:list") + "#new-voice")
+        return self._page(request, form, status=422)
+
+    @staticmethod
+    def _form(*data: Any) -> AttestationForm | SpokenConsentForm:
+        return AttestationForm(*data) if settings.CONSENT == services.ATTESTED else SpokenConsentForm(*data)
+
+    @staticmethod
+    def _give(request: HttpRequest, form: AttestationForm | SpokenConsentForm) -> bool:
+        owner = signed_in_user(request)
+        if isinstance(form, AttestationForm):
+            services.attest(owner=owner, name=form.cleaned_data["name"])
+            return True
+        challenge_pk, audio = form.cleaned_data["challenge"], form.cleaned_data["audio"]
+        with told_on_page(lambda message: form.add_error("audio", message)):
+            services.give_consent(owner=owner, challenge_pk=challenge_pk, data=audio.read())
+        return form.is_valid()
+
+    @staticmethod
+    def _page(request: HttpRequest, form: AttestationForm | SpokenConsentForm, status: int = 200) -> HttpResponse:
+        owner = signed_in_user(request)
+        name = _chosen_name(request)
+        context: dict[str, Any] = {
+            "form": form,
+            "name": name,
+            "max_name_characters": services.MAX_NAME_CHARACTERS,
+            "consent": services.valid_consent(owner=owner),
+            "consents": Consent.objects.for_user(owner),
+            "withdrawable": Consent.objects.for_user(owner).filter(withdrawn_at=None).first(),
+            "voice_count": VoiceProfile.objects.for_user(owner).count(),
+            "valid_days": settings.CONSENT_VALID_DAYS,
+            "max_seconds": services.MAX_CLIP_SECONDS,
+        }
+        if isinstance(form, AttestationForm):
+            context["statement"] = attested_statement(name=name, language="en")
+        else:
+            context["challenge"] = services.new_challenge(owner=owner, name=name)
+        return render(request, "voices/consent.html", context, status=status)
+
+
+def _chosen_name(request: HttpRequest) -> str:
+    """Return the name that the statement is made for: the one in the address or the form, or else the account's."""
+    form = NameForm(request.POST or request.GET)
+    chosen: str = form.cleaned_data["name"] if form.is_valid() else ""
+    return chosen or services.name_of(signed_in_user(request))
+
+
+@require_POST
+def withdraw(request: HttpRequest, consent_pk: UUID) -> HttpResponse:
+    consent = get_object_or_404(Consent.objects.for_user(request.user), pk=consent_pk)
+    withdraw_consent(consent=consent)
+    messages.success(request, _("Your consent is withdrawn. Your voices no longer speak, and are being deleted."))
+    return redirect("voices:consent")

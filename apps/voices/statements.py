@@ -1,0 +1,139 @@
+"""What a person says to consent, and whether a transcript says it.
+
+The texts are fixed for each language and version rather than translated with the pages: a record has to hold what was
+really said. A new wording gets a new VERSION.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import secrets
+import unicodedata
+from dataclasses import dataclass
+
+import jiwer
+from django.utils.dateformat import format as format_date
+from django.utils.translation import override
+
+VERSION = "2026-11"
+CODE_WORDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The statement in one language. `code_words` are common and sound like nothing else, for people and machines."""
+
+    title: str
+    purpose: str
+    opening: str
+    ending: str
+    attestation: str
+    and_: str
+    date: str
+    code_words: tuple[str, ...]
+
+
+# fmt: off
+WORDINGS = {
+    "en": Wording(
+        title="English",
+        purpose="to make an artificial copy of my voice and let it speak what I ask for",
+        opening="My name is {name}. Today is the {date}. I allow this service {purpose}.",
+        ending="I can take this back at any time. My code words are {words}.",
+        attestation="My name is {name}. I record my own voice. I allow this service {purpose}. I can take this back at "
+        "any time.",
+        and_="and",
+        date="jS \\o\\f F Y",
+        code_words=(
+            "animal", "apple", "balcony", "banana", "basket", "blanket", "bottle", "bridge", "butter", "button",
+            "camera", "candle", "carpet", "castle", "chicken", "chocolate", "cinema", "coffee", "diamond", "doctor",
+            "dolphin", "dragon", "elephant", "engine", "family", "finger", "forest", "garden", "giraffe", "guitar",
+            "hammer", "history", "holiday", "hospital", "island", "jacket", "kitchen", "ladder", "lemon", "library",
+            "lion", "magic", "market", "medicine", "melody", "mirror", "monkey", "mountain", "museum", "music",
+            "number", "ocean", "office", "orange", "painting", "paper", "pencil", "pepper", "piano", "picture",
+            "planet", "pocket", "potato", "problem", "rabbit", "river", "rocket", "salad", "school", "shadow",
+            "silver", "spider", "station", "summer", "table", "teacher", "telephone", "theater", "tiger", "tomato",
+            "tractor", "turtle", "umbrella", "universe", "valley", "vanilla", "violin", "volcano", "wagon", "window",
+            "winter", "wizard", "yellow", "zebra",
+        ),
+    ),
+}
+# fmt: on
+
+
+def new_code_words(language: str) -> list[str]:
+    """Return CODE_WORDS different words that nobody can guess."""
+    return secrets.SystemRandom().sample(WORDINGS[language].code_words, CODE_WORDS)
+
+
+def spoken_statement(*, name: str, day: datetime.date, language: str, code_words: list[str]) -> str:
+    """Return what a person called `name` has to say on that day."""
+    wording = WORDINGS[language]
+    with override(language):
+        date = format_date(day, wording.date)
+    words = f"{', '.join(code_words[:-1])} {wording.and_} {code_words[-1]}"
+    text = f"{wording.opening} {wording.ending}"
+    return text.format(name=name, date=date, purpose=wording.purpose, words=words)
+
+
+def attested_statement(*, name: str, language: str) -> str:
+    """Return what a person called `name` declares where the site does without a recording."""
+    wording = WORDINGS[language]
+    return wording.attestation.format(name=name, purpose=wording.purpose)
+
+
+def word_error(statement: str, transcript: str) -> float:
+    """Return the share of the words of `statement` that are wrong in `transcript`, at most 1."""
+    heard = normalised(transcript)
+    return min(1.0, jiwer.wer(normalised(statement), heard)) if heard else 1.0
+
+
+def missing_words(code_words: list[str], transcript: str) -> list[str]:
+    """Return those of `code_words` that do not occur in `transcript`."""
+    heard = set(normalised(transcript).split())
+    return [word for word in code_words if normalised(word) not in heard]
+
+
+# fmt: off
+CARDINALS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)
+ORDINALS = (
+    "zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
+    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
+)
+# fmt: on
+UNITS = {word: number for words in (CARDINALS, ORDINALS) for number, word in enumerate(words)}
+TENS = {"twenty": 20, "twentieth": 20, "thirty": 30, "thirtieth": 30}
+ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b")
+TWO_THOUSAND = re.compile(r"\b2 thousand (?:and )?(\d\d?)\b")
+YEAR_IN_HALVES = re.compile(r"\b20 (\d\d)\b")
+
+
+def normalised(text: str) -> str:
+    """Return the words of `text` in small letters, without marks and with numbers as digits, whoever wrote it down."""
+    text = unicodedata.normalize("NFKC", text).casefold().replace("’", "").replace("'", "")
+    words = re.findall(r"\w+", ORDINAL.sub(r"\1", text))
+    text = " ".join(_with_digits(words))
+    text = TWO_THOUSAND.sub(lambda match: str(2000 + int(match[1])), text)
+    return YEAR_IN_HALVES.sub(r"20\1", text)
+
+
+def _with_digits(words: list[str]) -> list[str]:
+    """Return `words` with the English numbers of dates as digits: "twenty", "third" become "23"."""
+    digits: list[str] = []
+    tens = 0
+    for word in [*words, ""]:
+        unit = UNITS.get(word, -1)
+        if tens and 0 < unit < 10:
+            digits.append(str(tens + unit))
+            tens = 0
+            continue
+        if tens:
+            digits.append(str(tens))
+        tens = TENS.get(word, 0)
+        if not tens and word:
+            digits.append(str(unit) if unit >= 0 else word)
+    return digits

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
+from tests.audio_samples import clip, to_wav
+from tests.client import messages_of
+from tests.factories import make_consent, make_voice
+
+if TYPE_CHECKING:
+    from django.test import Client
+    from pytest_django import Settings
+
+    from apps.accounts.models import User
+    from tests.client import Page
+    from tests.fakes.provider import FakeProvider
+
+URL = reverse("voices:consent")
+LIST = reverse("voices:list")
+
+
+@pytest.fixture
+def page(client: Client, alice: User, remote_engines: FakeProvider) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def text(response: Page) -> str:
+    return response.content.decode()
+
+
+def send(page: Client) -> Page:
+    upload = SimpleUploadedFile("statement.wav", to_wav(clip("austen-0920.wav")))
+    return page.post(URL, {"challenge": str(ConsentChallenge.objects.get().pk), "audio": upload, "name": "Alice"})
+
+
+def test_the_way_to_a_voice_leads_through_consent(page: Client) -> None:
+    assert URL in text(page.get(LIST))
+    assert "clone-form" not in text(page.get(LIST))
+
+
+def test_with_a_consent_it_leads_to_recording(page: Client, alice: User) -> None:
+    make_consent(alice)
+    assert "clone-form" in text(page.get(LIST))
+
+
+def test_the_statement_is_shown_for_the_name_that_one_says(page: Client) -> None:
+    shown = text(page.get(URL, {"name": "Alice Liddell"}))
+    challenge = ConsentChallenge.objects.get()
+    assert "My name is Alice Liddell." in challenge.statement
+    assert challenge.statement in shown
+    assert all(f"<li>{word}</li>" in shown for word in challenge.code_words)
+
+
+def test_the_form_takes_the_recording_without_javascript(page: Client, alice: User, provider: FakeProvider) -> None:
+    page.get(URL)
+    provider.behaviour.transcript = ConsentChallenge.objects.get().statement
+    response = send(page)
+    assert response["Location"] == f"{LIST}#new-voice"
+    assert messages_of(response) == ["success"]
+    assert Consent.objects.get().owner == alice
+
+
+def test_a_refusal_is_told_with_a_new_statement(page: Client) -> None:
+    page.get(URL)
+    first = ConsentChallenge.objects.get()
+    response = send(page)
+    assert response.status_code == 422
+    assert response.context["form"].errors.keys() == {"audio"}
+    assert ConsentChallenge.objects.get().pk != first.pk
+    assert "My name is Alice." in ConsentChallenge.objects.get().statement
+    assert not Consent.objects.exists()
+
+
+def test_where_it_is_attested_a_tick_is_asked_for(page: Client, settings: Settings) -> None:
+    settings.CONSENT = "attested"
+    assert "My name is alice." in text(page.get(URL))
+    assert page.post(URL, {"name": "Alice"}).status_code == 422
+    response = page.post(URL, {"name": "Alice", "attested": "on"})
+    assert response["Location"] == f"{LIST}#new-voice"
+    assert Consent.objects.get().method == "attested"
+
+
+def test_consents_are_listed_and_withdrawn_in_one_click(page: Client, voice: VoiceProfile) -> None:
+    shown = text(page.get(URL))
+    assert reverse("api:consent-audio", args=[voice.consent.pk]) in shown
+    withdraw = reverse("voices:withdraw-consent", args=[voice.consent.pk])
+    assert withdraw in shown
+    assert messages_of(page.post(withdraw)) == ["success"]
+    voice.refresh_from_db()
+    assert voice.status == "deleting"
+    assert withdraw not in text(page.get(URL))
+
+
+def test_a_silent_voice_says_so_and_where_to_renew(page: Client, alice: User) -> None:
+    make_voice(alice, "voice", consent=make_consent(alice, valid_until=timezone.now()))
+    shown = text(page.get(LIST))
+    assert "This voice is silent" in shown
+    assert 'class="preview' not in shown
+    talk = page.get(reverse("conversations:talk"))
+    assert talk.context["voices"] == []
+
+
+def test_the_admin_says_where_consents_are_only_attested(client: Client, alice: User, settings: Settings) -> None:
+    alice.is_staff = alice.is_superuser = True
+    alice.save()
+    client.force_login(alice)
+    address = reverse("admin:voices_consent_changelist")
+    assert "CONSENT=attested" not in text(client.get(address))
+    settings.CONSENT = "attested"
+    assert "CONSENT=attested" in text(client.get(address))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_voices_from_before_are_kept_and_silent(alice: User) -> None:
+    executor = MigrationExecutor(connection)
+    executor.migrate([("conversations", "0001_initial"), ("voices", "0001_initial")])
+    old = executor.loader.project_state([("voices", "0001_initial")]).apps
+    kept = old.get_model("voices", "VoiceProfile").objects.create(
+        owner_id=alice.pk, name="Jane", provider="elevenlabs", voice_id="old", status="ready"
+    )
+    call_command("migrate", verbosity=0)
+    voice = VoiceProfile.objects.get()
+    assert voice.pk == kept.pk
+    assert voice.consent.method == "none"
+    assert voice.consent.owner == alice
+    assert (voice.status, voice.can_speak) == ("ready", False)

@@ -40,7 +40,7 @@ def test_several_processes_that_start_together_sign_with_the_same(tmp_path: Path
     folder = tmp_path / "var" / "marks"
     command = [sys.executable, "-c", START, str(folder)]
     with ThreadPoolExecutor(6) as starts:
-        chains = set(starts.map(subprocess.check_output, [command] * 6))
+        chains: set[object] = set(starts.map(subprocess.check_output, [command] * 6))
     assert chains == {own_identity(folder).chain}
     assert sorted(path.name for path in folder.iterdir()) == [ROOT_FILE, OWN_FILE]
 

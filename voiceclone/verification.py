@@ -120,11 +120,12 @@ def _message(finding: Finding) -> str:
 
 
 def _facts(finding: Finding) -> list[tuple[str, str]]:
+    says_synthetic = finding.verdict == Verdict.ELSEWHERE and finding.says_synthetic
     facts = {
         _("Made on"): _date(finding.made_at),
         _("Engine"): dict(VoiceProfile.Provider.choices).get(finding.engine, finding.engine),
         _("Signed by, it says"): finding.signed_by,
-        _("Says that an AI made it"): _("yes") if finding.says_synthetic else "",
+        _("Says that an AI made it"): _("yes") if says_synthetic else "",
     }
     return [(name, str(value)) for name, value in facts.items() if value]
 

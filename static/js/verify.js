@@ -34,4 +34,4 @@ form.addEventListener("dragleave", () => form.classList.remove("dropping"));
 form.addEventListener("drop", drop);
 form.addEventListener("submit", tellBusy);
 window.addEventListener("pageshow", tellIdle); // From the browser's memory, the page comes back as it was left.
-document.getElementById("verdict")?.focus();
+document.getElementById("verdict-title")?.focus();

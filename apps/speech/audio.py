@@ -95,7 +95,7 @@ def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
     """
     if not data:
         raise AudioError("audio_empty", _("The recording is empty. Record it again, or choose another file."))
-    data = _without_id3(data)
+    data = without_id3(data)
     demuxer = _demuxer(data)
     if demuxer == "mov" and data[8:12] in PROTECTED_BRANDS:
         raise _protected()
@@ -109,7 +109,7 @@ def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
         raise _unreadable() from error
 
 
-def _without_id3(data: bytes) -> bytes:
+def without_id3(data: bytes) -> bytes:
     """Cut an ID3v2 tag off: what counts is what follows it, and a large one costs FFmpeg hundreds of megabytes.
 
     Source: id3.org/id3v2.4.0-structure, 3.1 (the size has seven bits per byte) and 3.4 (footer).

@@ -36,6 +36,16 @@ def test_the_answer_is_stored_with_tags_and_signature(alice_api: Api, conversati
     turn.answer.close()
 
 
+def test_a_player_gets_flac_that_begins_as_all_know_it(alice_api: Api, conversation: Conversation) -> None:
+    path = f"/api/v1/turns/{alice_api.ask(conversation, text='Hello?').json()['id']}/audio"
+    played = alice_api.get(path, headers={"Sec-Fetch-Dest": "audio"}).content
+    assert played.startswith(b"fLaC")
+    assert b"AI_GENERATED=true" in played
+    assert alice_api.get(path).content.endswith(played)
+    part = alice_api.get(path, headers={"Sec-Fetch-Dest": "audio", "Range": "bytes=100-199"})
+    assert part.content == played[100:200]
+
+
 def test_parts_of_an_mp3_fit_together(alice_api: Api, conversation: Conversation) -> None:
     turn = alice_api.ask(conversation, text="Hello?").json()
     path = f"/api/v1/turns/{turn['id']}/audio?as=mp3"

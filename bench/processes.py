@@ -62,6 +62,7 @@ def set_environment(folder: Path, providers: Server) -> None:
         SECRET_KEY=secrets.token_urlsafe(50),
         DATABASE_URL=f"sqlite:///{folder / 'db.sqlite3'}",
         MEDIA_ROOT=str(folder / "media"),
+        MARKS_DIR=str(folder / "marks"),
         LIMITS="off",
         ELEVENLABS_MAX_CONCURRENT="1000",
         OPENAI_API_KEY="any",

@@ -16,6 +16,7 @@ for _line in (Path(__file__).parent.parent / ".env.example").read_text().splitli
 os.environ |= {
     "SECRET_KEY": "made-up-for-tests-and-used-nowhere-else-0123456789",
     "MEDIA_ROOT": str(SCRATCH_DIR / "media"),
+    "MARKS_DIR": str(SCRATCH_DIR / "marks"),
     "DATABASE_URL": os.environ.get("TEST_DATABASE_URL", f"sqlite:///{SCRATCH_DIR / 'db.sqlite3'}"),
     "MODELS_DIR": os.environ.get("TEST_MODELS_DIR", ""),
     "EMAIL_URL": "memorymail://",

@@ -17,6 +17,7 @@ from rest_framework.status import HTTP_429_TOO_MANY_REQUESTS, HTTP_500_INTERNAL_
 from rest_framework.views import exception_handler
 
 from apps.speech.base import AudioError, ProviderError
+from apps.speech.marks import MarkError
 from voiceclone.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ STAGE_STATUS = {
     "provider_unreachable": 503,
     "provider_not_configured": 503,
     "models_missing": 503,
+    "marking_failed": 503,
     "provider_timeout": 504,
     "provider_audio_refused": 422,
     "provider_refused": 422,
@@ -102,6 +104,10 @@ def known_error(error: Exception) -> UserError | None:
         return error
     if isinstance(error, AudioError):
         return UserError(error.code, error.message, status=AUDIO_STATUS)
+    if isinstance(error, MarkError):
+        logger.error("Speech can not be marked: %s", error)
+        text = _("This site can not mark speech as synthetic right now. Its operator has to run: manage.py check")
+        return UserError("marking_failed", text, status=error_status("marking_failed"))
     if isinstance(error, ProviderError):
         return UserError(error.code, error.message, status=error_status(error.code))
     return None

@@ -15,18 +15,20 @@ from apps.conversations import api as conversations_api
 from apps.speech.encoders import CONTENT_TYPES
 from apps.voices import api as voices_api
 from apps.voices import consent_api
+from voiceclone import verification
 
 JSON, FORM, EVENTS, TEXT = "application/json", "multipart/form-data", "text/event-stream", "text/plain"
 
-VOICES, TALK, STAGES, OPENAI, ACCOUNT, SITE = (
+VOICES, TALK, STAGES, OPENAI, MARKS, ACCOUNT, SITE = (
     "Voices",
     "Conversations",
     "One stage",
     "OpenAI's format",
+    "Marks",
     "Account",
     "This description",
 )
-TAGS = [VOICES, TALK, STAGES, OPENAI, ACCOUNT, SITE]
+TAGS = [VOICES, TALK, STAGES, OPENAI, MARKS, ACCOUNT, SITE]
 A_VOICE, A_SAMPLE = "5b1d3c0e-0c63-4d5e-9a3c-0c1a8a0f5f43", 7
 A_CONVERSATION, A_TURN = "0b8a6b63-8f5f-4ad5-8c9e-5a3c5b4a1a10", "c7d5b8f2-7c1e-4c53-9a55-2f1f0b6f8e21"
 A_WEBHOOK, A_DELIVERY = "2f6a1a52-9a57-4b0e-8f5d-1f7f5f0c2f11", "9d0f6b52-4c4b-4f3e-8a63-3f5a2b7c8d90"
@@ -150,6 +152,16 @@ SAMPLE_CHECK = {
     "passed": True,
     "points": [POINT],
 }
+VERIFIED = {
+    "verdict": "made_here",
+    "title": "Made here, by AI",
+    "message": "An AI spoke this on this site, in the cloned voice of a person who consented to that. …",
+    "signed_here": True,
+    "made_at": "2026-03-02T08:15:30+00:00",
+    "engine": "elevenlabs",
+    "signed_by": "",
+    "says_synthetic": True,
+}
 EVENTS_OF_A_TURN = (
     f'event: heard\ndata: {{"turn_id": "{A_TURN}", "text": "What is the capital of France?", "language": "en"}}\n\n'
     'event: said\ndata: {"delta": "The capital of France is Paris."}\n\n'
@@ -261,17 +273,22 @@ def _sends_form(**values: str) -> dict[str, Any]:
 
 
 DELETED: dict[str, Any] = {"status": 204}
+AI_GENERATED = "`true`: the voice is made by a machine."
+SYNTHETIC = OpenApiParameter(
+    "X-AI-Generated", location=OpenApiParameter.HEADER, response=True, description=AI_GENERATED
+)
 FULL = {
     "X-Transcript": "What was heard.",
     "X-Response-Text": "What is answered.",
     "X-Text-Encoding": "`plain`, or `percent-utf8` for percent-encoded UTF-8.",
     "X-Conversation-Id": "Send it as `conversation_id` to go on.",
     "X-Turn-Id": "The turn, to hear again or to retry.",
-    "X-AI-Generated": "`true`: the voice is made by a machine.",
+    "X-AI-Generated": AI_GENERATED,
 }
 TURN_ANSWERS: dict[str, Any] = {
     "answers": {JSON: conversations_api.TurnSerializer, EVENTS: STREAM},
     "answer_examples": {JSON: TURN, EVENTS: EVENTS_OF_A_TURN},
+    "parameters": (SYNTHETIC,),
 }
 ONLY_OF_ITSELF = "A token reaches itself alone, whatever its scopes."
 
@@ -316,6 +333,7 @@ OPERATIONS: dict[str, Operation] = {
         "Hear a voice say a sentence",
         answers={"audio/mpeg": SOUND},
         **_sends({"text": "Good morning.", "settings": {"speed": 1.1}}),
+        parameters=(SYNTHETIC,),
     ),
     "POST /api/v1/voices/{voice_pk}/retry": Operation(
         VOICES,
@@ -403,7 +421,7 @@ OPERATIONS: dict[str, Operation] = {
         status=202,
     ),
     "GET /api/v1/turns/{turn_pk}/audio": Operation(
-        TALK, "Hear an answer", answers=STORED_SOUND, parameters=(AS_MP3, RANGE)
+        TALK, "Hear an answer", answers=STORED_SOUND, parameters=(AS_MP3, RANGE, SYNTHETIC)
     ),
     "GET /api/v1/turns/{turn_pk}/question": Operation(
         TALK, "Hear a question", answers=STORED_SOUND, parameters=(AS_MP3, RANGE)
@@ -422,6 +440,7 @@ OPERATIONS: dict[str, Operation] = {
         "Text to speech",
         answers=SPOKEN,
         **_sends({"text": "Good morning.", "voice": "Jane", "format": "mp3"}),
+        parameters=(SYNTHETIC,),
         description="`voice` is the id or the name of one of your voices. The file comes while it is being spoken.",
     ),
     "POST /v1/audio/speech": Operation(
@@ -429,6 +448,7 @@ OPERATIONS: dict[str, Operation] = {
         "Text to speech",
         answers=SPOKEN,
         **_sends({"model": "tts-1", "input": "Good morning.", "voice": "Jane", "response_format": "mp3"}),
+        parameters=(SYNTHETIC,),
         description="`voice` is the id or the name of one of your voices; any `model` will do.",
     ),
     "POST /v1/audio/transcriptions": Operation(
@@ -446,6 +466,13 @@ OPERATIONS: dict[str, Operation] = {
         operation_id="v1_models_list",
     ),
     "GET /v1/models/{model}": Operation(OPENAI, "Read a model", **_json(OpenAIModel, MODEL)),
+    "POST /api/v1/verify": Operation(
+        MARKS,
+        "Ask a sound file where it comes from",
+        **_json(verification.VerifyFile.Output, VERIFIED),
+        **_sends_form(file="@answer.mp3"),
+        description="`verdict` is made_here, altered, elsewhere, tagged or unmarked. Nothing of the file is kept.",
+    ),
     "GET /api/v1/tokens": Operation(ACCOUNT, "List your tokens", **_list(accounts_api.TokenSerializer, TOKEN)),
     "POST /api/v1/tokens": Operation(
         ACCOUNT,

@@ -124,6 +124,12 @@ STORAGES = {
     "staticfiles": {"BACKEND": "voiceclone.static.StaticFilesStorage"},
 }
 FILE_UPLOAD_PERMISSIONS = 0o600
+# What synthetic speech is signed with: made here on the first start, or the operator's. Never in MEDIA_ROOT.
+MARKS_DIR = env.path("MARKS_DIR", VAR_DIR / "marks")
+MARKS_CERTIFICATE = env.text("MARKS_CERTIFICATE")
+MARKS_KEY = env.text("MARKS_KEY")
+if bool(MARKS_CERTIFICATE) != bool(MARKS_KEY):
+    raise ImproperlyConfigured("MARKS_CERTIFICATE and MARKS_KEY go together: set both, or none of them.")
 MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_MEGABYTES", 50, minimum=1, maximum=1000) * 1_000_000
 
 # Accounts

@@ -11,7 +11,7 @@ from apps.conversations import api as conversations_api
 from apps.conversations import openai_api
 from apps.voices import api as voices_api
 from apps.voices import consent_api
-from voiceclone import views
+from voiceclone import verification, views
 
 api_v1 = [
     path("tokens", accounts_api.TokenList.as_view(), name="tokens"),
@@ -43,6 +43,7 @@ api_v1 = [
     path("conversations", conversations_api.ConversationList.as_view(), name="conversations"),
     path("conversations/<uuid:conversation_pk>", conversations_api.ConversationDetail.as_view(), name="conversation"),
     path("conversations/<uuid:conversation_pk>/turns", conversations_api.TurnList.as_view(), name="turns"),
+    path("verify", verification.VerifyFile.as_view(), name="verify"),
     path("transcriptions", conversations_api.Transcriptions.as_view(), name="transcriptions"),
     path("speech", conversations_api.Speech.as_view(), name="speech"),
     path("turns/<uuid:turn_pk>", conversations_api.TurnDetail.as_view(), name="turn"),
@@ -67,6 +68,7 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("favicon.ico", views.favicon),
+    path("verify", verification.VerifyPage.as_view(), name="verify"),
     path("accounts/", include("apps.accounts.urls")),
     path("accounts/", include("allauth.urls")),
     path("voices/", include("apps.voices.urls")),

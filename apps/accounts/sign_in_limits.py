@@ -73,7 +73,7 @@ class Attempt:
         if browser:
             self._counters = [(KNOWN_BROWSER, browser)]
         else:
-            network = _network(address)
+            network = network_of(address)
             self._counters = [(ADDRESS_AND_ACCOUNT, f"{network} {name}"), (ADDRESS, network), (ACCOUNT, name)]
 
     def count(self) -> int:
@@ -128,7 +128,7 @@ def _account_named(login: str) -> User | None:
     return User.objects.filter(Q(username__iexact=login) | Q(email__iexact=login)).order_by("pk").first()
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Return whom an address stands for: of IPv6, everyone has a whole /64."""
     version = ipaddress.ip_address(address).version
     return str(ipaddress.ip_network(f"{address}/{32 if version == 4 else 64}", strict=False))

@@ -34,6 +34,7 @@ from apps.accounts.models import IdempotencyKey
 from apps.conversations import services, stages
 from apps.conversations.events import stored_response, stream_response
 from apps.conversations.languages import Language
+from apps.conversations.marking import answer_as_mp3
 from apps.conversations.models import TURN_MESSAGES, TURN_STOPPED, Conversation, Turn
 from apps.conversations.mp3 import Mp3Answer
 from apps.conversations.turn import RUNNING
@@ -317,21 +318,25 @@ class TurnAudio(APIView):
         if not file:
             raise UserError("audio_not_found", _("This turn has no such recording."), status=404)
         try:
-            response = self._response(request, file, f"{self.kind}-{turn.pk}.mp3")
+            response = self._response(request, turn, file)
         except FileNotFoundError:
             raise UserError("audio_not_found", _("This recording is no longer kept."), status=404) from None
         if self.kind == "answer":
             response["X-AI-Generated"] = "true"
         return response
 
-    @staticmethod
-    def _response(request: Request, file: Any, download_name: str) -> HttpResponse:
+    def _response(self, request: Request, turn: Turn, file: Any) -> HttpResponse:
         as_download = request.query_params.get("as") == "mp3"
         if as_download or "audio/mpeg" in request.headers.get("Accept", ""):
-            mp3 = audio.to_mp3(services.stored_recording(file))
-            return audio_response(request, mp3, "audio/mpeg", download_name if as_download else "")
+            is_answer = self.kind == "answer"
+            mp3 = answer_as_mp3(turn=turn) if is_answer else audio.to_mp3(services.stored_recording(file))
+            return audio_response(request, mp3, "audio/mpeg", f"{self.kind}-{turn.pk}.mp3" if as_download else "")
         with file.open("rb") as opened:
-            return audio_response(request, opened.read(), "audio/flac")
+            flac = opened.read()
+        if request.headers.get("Sec-Fetch-Dest") == "audio":
+            # For a page's player: some know no FLAC behind the tag that holds the signature. Its own tags stay.
+            flac = audio.without_id3(flac)
+        return audio_response(request, flac, "audio/flac")
 
 
 class FullInteraction(APIView):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -33,6 +34,11 @@ def question_path(turn: Turn, _filename: str) -> str:
 
 def answer_path(turn: Turn, _filename: str) -> str:
     return f"answers/{turn.owner_id}/{uuid.uuid4().hex}.flac"
+
+
+def answer_mp3_path(turn: Turn, _filename: str) -> str:
+    """Name the copy after what it is a copy of: a turn that is spoken anew has another answer."""
+    return f"{str(turn.answer.name).removesuffix('.flac')}.mp3"
 
 
 class Conversation(models.Model):
@@ -97,6 +103,8 @@ class Turn(models.Model):
     spoken_text = models.TextField(_("spoken of the reply"), blank=True)
     stop_requested = models.BooleanField(_("stop requested"), default=False)
     answer = models.FileField(_("answer"), upload_to=answer_path, blank=True)
+    # The same as MP3, made when somebody first asks for it: signed twice, it would not be the same bytes twice.
+    answer_mp3 = models.FileField(_("answer as MP3"), upload_to=answer_mp3_path, blank=True)
     answer_seconds = models.FloatField(_("seconds of the answer"), null=True, blank=True)
     failed_stage = models.CharField(_("failed stage"), max_length=10, choices=Stage.choices, blank=True)
     error_code = models.CharField(_("error code"), max_length=50, blank=True)
@@ -125,6 +133,11 @@ class Turn(models.Model):
     @property
     def has_answer(self) -> bool:
         return bool(self.answer)
+
+    @property
+    def recordings(self) -> list[FieldFile]:
+        """All files that belong to the turn."""
+        return [file for file in (self.question, self.answer, self.answer_mp3) if file]
 
     @property
     def remembered_reply(self) -> str:

@@ -9,10 +9,11 @@ from contextvars import Context
 
 from asgiref.sync import ThreadSensitiveContext
 
+from apps.conversations.marking import origin_of
 from apps.conversations.models import Turn
 from apps.conversations.turn import Failed, Spoken, run_turn
-from apps.speech.audio import Mp3Encoder
 from apps.speech.base import Recording
+from apps.speech.encoders import AudioFormat, Encoder, create_encoder
 from apps.speech.registry import current_engines
 
 
@@ -55,10 +56,10 @@ class Mp3Answer:
                 current_engines() as engines,
                 aclosing(run_turn(self._turn, engines, recording=self._recording)) as events,
             ):
-                encoder: Mp3Encoder | None = None
+                encoder: Encoder | None = None
                 async for event in events:
                     if isinstance(event, Spoken):
-                        encoder = encoder or Mp3Encoder(event.sample_rate)
+                        encoder = encoder or self._create_encoder(event.sample_rate)
                         self._mp3.put_nowait(await asyncio.to_thread(encoder.encode, event.pcm))
                         if self._turn.reply:
                             self._begin(sounds=True)
@@ -70,6 +71,9 @@ class Mp3Answer:
         finally:
             self._begin(sounds=False)
             self._mp3.put_nowait(None)
+
+    def _create_encoder(self, sample_rate: int) -> Encoder:
+        return create_encoder(AudioFormat.MP3, sample_rate, origin_of(self._turn))
 
     def _begin(self, *, sounds: bool) -> None:
         if not self._begun.done():

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from apps.accounts import usage
 from apps.accounts.models import User
 from apps.accounts.usage import CHARACTERS_PER_TOKEN, Reservation
+from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
 from apps.conversations.models import NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.turn import QUESTION_SAMPLE_RATE, RUNNING, run_turn
 from apps.speech import audio, registry
@@ -23,8 +24,6 @@ from apps.voices.services import require_ready
 from voiceclone.errors import UserError
 
 MAX_TEXT_CHARACTERS = 2000
-STORED_SAMPLE_RATE = 24_000
-STORED_MAX_SECONDS = 3600
 
 
 def start_conversation(*, owner: User, voice: VoiceProfile, **choices: str) -> Conversation:
@@ -73,7 +72,7 @@ def change_conversation(*, conversation: Conversation, **changes: Any) -> None:
 def delete_conversation(*, conversation: Conversation) -> None:
     """Delete the conversation with its turns and all their recordings."""
     turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
-    files = [file for turn in turns for file in (turn.question, turn.answer) if file]
+    files = [file for turn in turns for file in turn.recordings]
     conversation.delete()
     _delete_files(files)
 
@@ -181,7 +180,7 @@ def answer_mp3(*, turn: Turn) -> bytes | None:
     """Return the stored answer of a turn as MP3, None where the turn failed or nothing was spoken."""
     if turn.status == Turn.Status.FAILED or not turn.answer:
         return None
-    return audio.to_mp3(stored_recording(turn.answer))
+    return answer_as_mp3(turn=turn)
 
 
 def stored_recording(file: FieldFile) -> Recording:

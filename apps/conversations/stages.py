@@ -12,6 +12,7 @@ from typing import Self
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts import usage
@@ -22,6 +23,7 @@ from apps.conversations.turn import QUESTION_SAMPLE_RATE
 from apps.speech import audio, registry
 from apps.speech.base import ProviderError, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.encoders import AudioFormat, create_encoder
+from apps.speech.marks import Origin
 from apps.voices.models import VoiceProfile
 from voiceclone.errors import UserError
 
@@ -98,7 +100,8 @@ async def _file(speech: Speech, engine: TextToSpeech, used: usage.Used) -> Async
         voice_id = speech.voice.voice_id
         return engine.speak(piece, voice_id=voice_id, settings=speech.settings, previous_text=previous)
 
-    encoder = create_encoder(speech.format, engine.sample_rate)
+    origin = Origin(speech.voice.provider, timezone.now())
+    encoder = create_encoder(speech.format, engine.sample_rate, origin)
     is_silent = True
     async with aclosing(made_ahead(pieces(), say, in_flight=settings.SPEECH_IN_FLIGHT)) as made:
         async for _piece, chunks in made:

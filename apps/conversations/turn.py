@@ -21,6 +21,7 @@ from django.utils.text import Truncator
 
 from apps.accounts import usage, webhooks
 from apps.accounts.models import UsageRecord, WebhookEvent
+from apps.conversations.marking import answer_as_flac
 from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.prompts import build_messages
 from apps.conversations.sentences import SpeechChunker
@@ -380,7 +381,7 @@ class _TurnRun:
         if not samples:
             return {}
         answer = Recording(bytes(self.pcm[: int(samples) * 2]), self.sample_rate)
-        flac = await asyncio.to_thread(audio.to_flac, answer)
+        flac = await asyncio.to_thread(answer_as_flac, turn=self.turn, recording=answer)
         return {"answer": ContentFile(flac, name="answer.flac"), "answer_seconds": answer.seconds}
 
     async def _note_in_conversation(self) -> None:

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import av
 
 from apps.speech.audio import Mp3Encoder, as_frames
+from apps.speech.marks import Origin, id3_tag, riff_info, tags
 
 UNKNOWN_SIZE = 0xFFFFFFFF  # What FFmpeg writes into a WAV that it can not go back in; players then read to the end.
 WAV_FORMAT_PCM, WAV_CHANNELS, SAMPLE_BYTES = 1, 1, 2
@@ -46,50 +47,70 @@ class Encoder(Protocol):
         ...
 
 
-def create_encoder(audio_format: AudioFormat, sample_rate: int) -> Encoder:
-    """Return what makes a file of `audio_format` out of PCM at `sample_rate` hertz: one that MP3 and Opus know."""
+def create_encoder(audio_format: AudioFormat, sample_rate: int, origin: Origin) -> Encoder:
+    """Return what makes a file of `audio_format` out of PCM at `sample_rate` hertz: one that MP3 and Opus know.
+
+    The head of the file says that its speech is synthetic; bare PCM has no place for that.
+    """
     match audio_format:
         case AudioFormat.MP3:
-            return Mp3Encoder(sample_rate)
+            return HeadedEncoder(id3_tag(origin), Mp3Encoder(sample_rate))
         case AudioFormat.WAV:
-            return PcmEncoder(_wav_header(sample_rate))
+            return HeadedEncoder(_wav_header(sample_rate, riff_info(origin)), PcmEncoder())
         case AudioFormat.PCM:
-            return PcmEncoder(b"")
+            return PcmEncoder()
         case AudioFormat.FLAC:
-            return ContainerEncoder("flac", "flac", sample_rate, bit_rate=0)
+            return ContainerEncoder("flac", "flac", sample_rate, origin, bit_rate=0)
         case AudioFormat.OPUS:
-            return ContainerEncoder("ogg", "libopus", sample_rate, bit_rate=OPUS_BIT_RATE)
+            return ContainerEncoder("ogg", "libopus", sample_rate, origin, bit_rate=OPUS_BIT_RATE)
+
+
+class HeadedEncoder:
+    """Puts a head before what another encoder makes."""
+
+    def __init__(self, head: bytes, encoder: Encoder) -> None:
+        self._head = head
+        self._encoder = encoder
+
+    def encode(self, pcm: bytes) -> bytes:
+        return self._take_head() + self._encoder.encode(pcm)
+
+    def finish(self) -> bytes:
+        return self._take_head() + self._encoder.finish()
+
+    def _take_head(self) -> bytes:
+        head, self._head = self._head, b""
+        return head
 
 
 class PcmEncoder:
-    """Leaves the samples as they are, behind a header."""
-
-    def __init__(self, header: bytes) -> None:
-        self._header = header
+    """Leaves the samples as they are."""
 
     def encode(self, pcm: bytes) -> bytes:
-        header, self._header = self._header, b""
-        return header + pcm
+        return pcm
 
     def finish(self) -> bytes:
-        return self.encode(b"")
+        return b""
 
 
-def _wav_header(sample_rate: int) -> bytes:
+def _wav_header(sample_rate: int, info: bytes) -> bytes:
     bytes_a_second = sample_rate * SAMPLE_BYTES * WAV_CHANNELS
     layout = (WAV_FORMAT_PCM, WAV_CHANNELS, sample_rate, bytes_a_second, SAMPLE_BYTES * WAV_CHANNELS, 8 * SAMPLE_BYTES)
-    chunks = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, *layout) + b"data" + struct.pack("<I", UNKNOWN_SIZE)
+    chunks = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, *layout) + info + b"data" + struct.pack("<I", UNKNOWN_SIZE)
     return b"RIFF" + struct.pack("<I", UNKNOWN_SIZE) + chunks
 
 
 class ContainerEncoder:
     """A codec in the container that belongs to it, written by FFmpeg to where nothing can be corrected afterwards."""
 
-    def __init__(self, container: str, codec: Literal["flac", "libopus"], sample_rate: int, *, bit_rate: int) -> None:
+    def __init__(
+        self, container: str, codec: Literal["flac", "libopus"], sample_rate: int, origin: Origin, *, bit_rate: int
+    ) -> None:
         self._written = _Pipe()
         # Without these, FFmpeg keeps up to a second of sound back to make its pages and writes larger.
         options = {"flush_packets": "1", "page_duration": "100000"} if container == "ogg" else {"flush_packets": "1"}
         self._container = av.open(self._written, mode="w", format=container, options=options)
+        self._container.metadata.update(tags(origin))
         self._stream = self._container.add_stream(codec, rate=sample_rate, layout="mono", format="s16")
         if bit_rate:
             self._stream.bit_rate = bit_rate

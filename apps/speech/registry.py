@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
@@ -21,6 +21,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 
 from apps.speech.base import LanguageModel, ProviderError, Recording, SpeechToText, Stage, TextToSpeech, VoiceCloner
+from apps.speech.marks import MarkError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from apps.speech.local.config import LocalConfig
     from apps.speech.local.speaker import Embedding
     from apps.speech.openai import OpenAIConfig
+    from apps.speech.signing import Marker
 
 # Engines' packages take seconds to import: they are imported when an engine is first made, which the web server does
 # before its first request, and a command that speaks with nobody never does.
@@ -207,10 +209,44 @@ async def _preload(preload: Callable[[], Awaitable[None]]) -> None:
         logger.warning(error.message)
 
 
+def marker() -> Marker:
+    """Return what signs synthetic speech: with the operator's certificate, or with one made on the first start.
+
+    Raises CertificateError.
+    """
+    return _marker(settings.MARKS_DIR, settings.MARKS_CERTIFICATE, settings.MARKS_KEY)
+
+
+@cache
+def _marker(folder: Path, certificate: str, key: str) -> Marker:
+    from apps.speech import certificates
+    from apps.speech.signing import Marker
+
+    if certificate:
+        identity = certificates.identity_in_files(Path(certificate), Path(key))
+    else:
+        identity = certificates.own_identity(folder)
+    chains = {identity.chain, *certificates.chains_in(folder)}
+    return Marker(
+        identity,
+        roots=b"".join(sorted(map(certificates.root_of, chains))),
+        serial_numbers=frozenset(map(certificates.serial_number_of, chains)),
+    )
+
+
+def _prepare_marker() -> None:
+    """Make the marker before the first request needs it; without one the site still serves everything else."""
+    try:
+        marker()
+    except MarkError as error:
+        logger.error("Synthetic speech can not be signed: %s", error)
+
+
 async def open_engines() -> None:
     """Make the engines of the running event loop and keep them until `close_engines`."""
     engines = _kept_open[asyncio.get_running_loop()] = Engines()
     await engines.warm_up()
+    await asyncio.to_thread(_prepare_marker)
 
 
 async def close_engines() -> None:

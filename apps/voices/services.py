@@ -16,6 +16,7 @@ from apps.accounts import usage, webhooks
 from apps.accounts.models import UsageRecord, User, WebhookEvent
 from apps.speech import audio, registry
 from apps.speech.base import ProviderError, Recording, VoiceSettings
+from apps.speech.marks import Origin
 from apps.voices import tasks
 from apps.voices.consent import require_consent, require_valid
 from apps.voices.models import Consent, VoiceProfile, VoiceSample
@@ -231,7 +232,7 @@ def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | 
         used.speak(len(text), engine=voice.provider)
         recording = registry.call(speak)
     note_use(voice=voice)
-    return audio.to_mp3(recording)
+    return registry.marker().to_mp3(recording, Origin(voice.provider, timezone.now()))
 
 
 def delete_voice(*, voice: VoiceProfile) -> None:

@@ -33,6 +33,7 @@ SIGNED_OUT = {
     "reset-password-link-used": "/accounts/password/reset/key/1-x/",
     "reset-password-done": "/accounts/password/reset/key/done/",
     "inactive": "/accounts/inactive/",
+    "verify": "/verify",
     "not-found": "/nothing/",
 }
 FAILURES = {

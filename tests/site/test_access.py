@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-PUBLIC = {"", "healthz", "readyz", "favicon.ico", "api/schema/", "api/docs/"}
+PUBLIC = {"", "healthz", "readyz", "favicon.ico", "verify", "api/schema/", "api/docs/"}
+PUBLIC_TO_POST = {"api/v1/verify"}
 ERRORS_AS_OPENAI_S = "v1/"  # tests/conversations/test_openai_api.py
 OF_OTHER_PACKAGES = ("accounts/", "admin/")
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -128,7 +129,7 @@ def test_what_belongs_to_somebody_else_and_what_does_not_exist_are_told_alike(
         assert error_of(foreign) == error_of(unknown)
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route not in PUBLIC])
+@pytest.mark.parametrize("route", [route for route in ROUTES if route not in PUBLIC | PUBLIC_TO_POST])
 def test_who_is_not_signed_in_gets_a_401_or_the_way_to_sign_in(
     client: Client, addresses: dict[str, object], route: str
 ) -> None:

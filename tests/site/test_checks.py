@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING
 import pytest
 from django.core.checks import run_checks
 
+from apps.speech.certificates import make_identity
+from apps.speech.checks import check_marks
 from apps.speech.model_lifetimes import ANNOUNCED_ENDS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_django import Settings
 
 
@@ -23,3 +27,34 @@ def test_a_model_with_an_announced_end_is_warned_of(settings: Settings, name: st
     assert warning.id == "speech.W001"
     for said in (name, model, str(end)):
         assert said in warning.msg
+
+
+class TestMarks:
+    def test_a_folder_that_can_be_made_will_do(self, settings: Settings, tmp_path: Path) -> None:
+        settings.MARKS_DIR = tmp_path / "var" / "marks"
+        assert not check_marks(None)
+        assert not settings.MARKS_DIR.exists()
+
+    def test_a_folder_that_can_not_be_written_is_an_error(self, settings: Settings, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        settings.MARKS_DIR = tmp_path / "file" / "marks"
+        (error,) = check_marks(None)
+        assert error.id == "speech.E001"
+        assert "can not be written" in error.msg
+        assert "MARKS_DIR" in str(error.hint)
+
+    def test_a_certificate_of_the_operator_has_to_fit_its_key(self, settings: Settings, tmp_path: Path) -> None:
+        own, other = make_identity(), make_identity()
+        (tmp_path / "chain").write_bytes(own.chain)
+        (tmp_path / "key").write_bytes(own.key)
+        settings.MARKS_CERTIFICATE, settings.MARKS_KEY = str(tmp_path / "chain"), str(tmp_path / "key")
+        assert not check_marks(None)
+        (tmp_path / "key").write_bytes(other.key)
+        (error,) = check_marks(None)
+        assert "must be that of the key" in error.msg
+
+    def test_a_former_certificate_has_to_be_one(self, settings: Settings, tmp_path: Path) -> None:
+        settings.MARKS_DIR = tmp_path
+        (tmp_path / "former.pem").write_bytes(make_identity().chain.replace(b"MII", b"###"))
+        (error,) = check_marks(None)
+        assert "must be in PEM" in error.msg

@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.accounts.models import User
 from apps.conversations import services
+from apps.conversations.marking import answer_as_mp3
 from apps.conversations.models import Turn
-from apps.speech import audio
 from apps.speech.base import AudioError, ProviderError
 from apps.voices.consent import record_attestation
 from apps.voices.models import Consent, VoiceProfile
@@ -84,5 +84,5 @@ class Command(BaseCommand):
 
     def _write_answer(self, turn: Turn, output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(audio.to_mp3(services.stored_recording(turn.answer)))
+        output.write_bytes(answer_as_mp3(turn=turn))
         self.stdout.write(f"› The answer, {turn.answer_seconds:.1f} seconds, is in {output}")

@@ -307,6 +307,16 @@ PRICES = env.prices(
     },
 )
 
+# What is kept of people, and how long
+
+# Who runs the site, for the pages that say so and for reports of abuse.
+OPERATOR_NAME = env.text("OPERATOR_NAME")
+OPERATOR_EMAIL = env.mail_address("OPERATOR_EMAIL")
+ERASURE_COOLING_OFF_DAYS = env.integer("ERASURE_COOLING_OFF_DAYS", 7, minimum=0, maximum=90)
+RETENTION_DAYS = env.integer("RETENTION_DAYS", 365, minimum=0, maximum=36_500)
+RETENTION_NOTICE_DAYS = env.integer("RETENTION_NOTICE_DAYS", 30, minimum=0, maximum=365)
+CONVERSATION_AUDIO_DAYS = env.integer("CONVERSATION_AUDIO_DAYS", 0, minimum=0, maximum=36_500)
+
 # Webhooks
 
 # Lets webhooks reach private and loopback addresses, and plain HTTP. For development and tests only.

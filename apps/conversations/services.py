@@ -125,7 +125,7 @@ def voice_of(*, conversation: Conversation) -> VoiceProfile:
 
 def prepare_retry(*, turn: Turn) -> Turn:
     """Take a failed turn up again; `run_turn` then goes on from the stage that failed."""
-    if turn.voice is None or turn.voice.status != VoiceProfile.Status.READY:
+    if turn.voice is None or not turn.voice.can_speak:
         turn.voice = voice_of(conversation=turn.conversation)
         turn.save(update_fields=["voice"])
     seconds = 0.0 if turn.transcript else turn.question_seconds or 0.0

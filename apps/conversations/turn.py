@@ -15,6 +15,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import DatabaseError
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import Truncator
 
@@ -118,10 +119,11 @@ async def run_turn(
 
 
 async def _cancel_when_asked(turn: Turn, work: asyncio.Task[None]) -> None:
-    """Look at the row: the request to stop may have reached another process."""
+    """Look at the row: the request to stop may have reached another process, as may the end of its voice."""
+    is_over = Q(stop_requested=True) | Q(voice__silenced_at__isnull=False)
     while True:
         await asyncio.sleep(STOP_CHECK_SECONDS)
-        if await Turn.objects.filter(pk=turn.pk, stop_requested=True).aexists():
+        if await Turn.objects.filter(is_over, pk=turn.pk).aexists():
             work.cancel()
 
 
@@ -320,7 +322,7 @@ class _TurnRun:
 
     def _voice(self) -> VoiceProfile:
         voice = self.turn.voice
-        if voice is None or voice.status != VoiceProfile.Status.READY:
+        if voice is None or not voice.can_speak:
             raise ProviderError("provider_voice_missing", stage="speak", retryable=False)
         return voice
 

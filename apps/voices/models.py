@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from datetime import datetime, timedelta
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import OwnedQuerySet
@@ -19,8 +21,14 @@ def sample_path(sample: VoiceSample, _filename: str) -> str:
     return f"samples/{sample.owner_id}/{uuid.uuid4().hex}.flac"
 
 
+class VoiceQuerySet(OwnedQuerySet["VoiceProfile"]):
+    def that_speak(self) -> Self:
+        """Return the voices that can speak now."""
+        return self.filter(status=VoiceProfile.Status.READY, silenced_at=None)
+
+
 class VoiceProfile(models.Model):
-    """A cloned voice of a user. It speaks only while it is ready."""
+    """A cloned voice of a user. It speaks only while it is ready, and not silenced."""
 
     class Provider(models.TextChoices):
         ELEVENLABS = "elevenlabs", _("ElevenLabs")
@@ -31,6 +39,10 @@ class VoiceProfile(models.Model):
         READY = "ready", _("ready")
         FAILED = "failed", _("failed")
         DELETING = "deleting", _("being deleted")
+
+    class Silence(models.TextChoices):
+        OPERATOR = "operator", _("by the operator")
+        ERASURE = "erasure", _("while the account is being deleted")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="voices", verbose_name=_("owner"))
@@ -44,8 +56,13 @@ class VoiceProfile(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+    silenced_at = models.DateTimeField(_("silenced"), null=True, blank=True)
+    silenced_by = models.CharField(_("silenced how"), max_length=10, choices=Silence.choices, blank=True)
+    silence_note = models.CharField(_("what its owner is told"), max_length=300, blank=True)
+    # When its owner was told that it is going to be deleted, because it had not spoken for long.
+    idle_notice_at = models.DateTimeField(_("end announced"), null=True, blank=True)
 
-    objects: ClassVar[OwnedQuerySet[VoiceProfile]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[VoiceQuerySet] = VoiceQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("voice")
@@ -59,6 +76,34 @@ class VoiceProfile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def can_speak(self) -> bool:
+        return self.status == self.Status.READY and self.silenced_at is None
+
+    @property
+    def silence_message(self) -> str:
+        """Why the voice is silenced and whom to ask, for its owner; "" where it is not."""
+        if self.silenced_at is None:
+            return ""
+        if self.silenced_by == self.Silence.ERASURE:
+            return gettext("This voice can not speak: its account is being deleted.")
+        whom = settings.OPERATOR_EMAIL or gettext("the operator of this site")
+        text = gettext("The operator of this site has silenced this voice. Ask %(whom)s.") % {"whom": whom}
+        return f"{text} {self.silence_note}".strip()
+
+    @property
+    def used_at(self) -> datetime:
+        """When it last spoke, or else was made."""
+        return self.last_used_at or self.created_at
+
+    @property
+    def deleted_on(self) -> datetime | None:
+        """When the voice goes unless it speaks before, where its owner was told so."""
+        if not settings.RETENTION_DAYS or self.idle_notice_at is None or self.idle_notice_at < self.used_at:
+            return None
+        after_notice = self.idle_notice_at + timedelta(days=settings.RETENTION_NOTICE_DAYS)
+        return max(self.used_at + timedelta(days=settings.RETENTION_DAYS), after_notice)
 
     @property
     def speech_settings(self) -> VoiceSettings:

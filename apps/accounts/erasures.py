@@ -118,18 +118,15 @@ def _next_try(erasure: Erasure) -> datetime:
 def _erase(erasure: Erasure, user: User) -> str:
     """Delete what can be deleted; return what is in the way of the rest, or "" when all is gone.
 
-    Whose it is goes last, when nothing else is left: until then the person has an address to be told at.
+    The row of the user goes last, when nothing else is left: until then there is an address to send the receipt to.
     """
-    *others, own = data_of_apps()
-    _keep_proofs(erasure, user, [*others, own])
-    problems = [_erase_of(data, erasure, user) for data in others]
-    found = next(filter(None, problems), "")
-    if found:
-        return found
-    for erased in own.erase(user):
-        _note(erasure, erased)
-    _finish(erasure, user)
-    return ""
+    everything = data_of_apps()
+    _keep_proofs(erasure, user, everything)
+    problems = [_erase_of(data, erasure, user) for data in everything]
+    problem = next(filter(None, problems), "")
+    if not problem:
+        _finish(erasure, user)
+    return problem
 
 
 def _keep_proofs(erasure: Erasure, user: User, everywhere: list[PersonalData]) -> None:

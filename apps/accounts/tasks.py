@@ -32,11 +32,11 @@ RESULT_FIELDS = ["tries", "last_try_at", "response_status", "response_body", "er
 def deliver_webhook(delivery_pk: str) -> None:
     """Try a delivery; plan the next try, or give up, where it fails. What is no longer waiting is left alone."""
     waiting = WebhookDelivery.objects.filter(pk=delivery_pk, status=WebhookDelivery.Status.PENDING)
-    delivery = waiting.select_related("webhook").first()
+    delivery = waiting.select_related("webhook__owner").first()
     if delivery is None:
         return
     webhook = delivery.webhook
-    if not webhook.is_active:
+    if not webhook.is_active or not webhook.owner.is_active:
         waiting.update(status=WebhookDelivery.Status.FAILED, next_try_at=None, error_code="webhook_off")
         return
     answer = send(url=webhook.url, message_id=message_id(delivery), body=delivery.body, key=webhook.signing_key)

@@ -62,7 +62,7 @@ def privacy(request: HttpRequest) -> HttpResponse:
     """Privacy, and the schedule of what is kept how long."""
     context = {
         "recipients": recipients(),
-        "schedule": [kept for data in reversed(data_of_apps()) for kept in data.schedule()],
+        "schedule": [kept for data in data_of_apps() for kept in data.schedule()],
         "operator_name": settings.OPERATOR_NAME,
         "operator_email": settings.OPERATOR_EMAIL,
         "cooling_off_days": settings.ERASURE_COOLING_OFF_DAYS,

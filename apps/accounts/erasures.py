@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -171,3 +171,11 @@ def _finish(erasure: Erasure, user: User) -> None:
         user.delete()
         erasure.user = None
         erasure.save()
+    _empty_journal()
+
+
+def _empty_journal() -> None:
+    """Take what was written before out of SQLite's journal, where it would stand until that is full."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -41,23 +41,25 @@ class AccountsData(PersonalData):
     def tables(self, owner: User) -> list[Table]:
         mine = User.objects.filter(pk=owner.pk)
         return [
-            Table("account", _("Who you are here."), mine, without=("password",)),
-            Table("email-addresses", _("Your email addresses."), _of(EmailAddress, owner)),
-            Table("second-factors", _("How you confirm that it is you."), _of(Authenticator, owner), without=("data",)),
-            Table("sessions", _("Where you are signed in."), _of(UserSession, owner), without=("session_key",)),
-            Table("api-tokens", _("Keys for programs."), ApiToken.objects.for_user(owner), without=("digest",)),
-            Table("webhooks", _("Which servers of yours are told."), _webhooks(owner), without=("salt",)),
-            Table("webhook-messages", _("What they were told."), WebhookDelivery.objects.for_user(owner)),
-            Table("usage-by-day", _("What you used, by day."), UsageDay.objects.for_user(owner)),
-            Table("usage-by-request", _("What you used, by request."), UsageRecord.objects.for_user(owner)),
+            Table("account", _("Account: your name, and how you come in"), mine, without=("password",)),
+            Table("email-addresses", _("Email addresses"), _of(EmailAddress, owner)),
+            Table("second-factors", _("Second factors"), _of(Authenticator, owner), without=("data",)),
+            Table(
+                "sessions", _("Devices on which you are signed in"), _of(UserSession, owner), without=("session_key",)
+            ),
+            Table("api-tokens", _("API tokens"), ApiToken.objects.for_user(owner), without=("digest",)),
+            Table("webhooks", _("Webhooks"), _webhooks(owner), without=("salt",)),
+            Table("webhook-messages", _("Messages to webhooks"), WebhookDelivery.objects.for_user(owner)),
+            Table("usage-by-day", _("Usage, by day"), UsageDay.objects.for_user(owner)),
+            Table("usage-by-request", _("Usage, by request"), UsageRecord.objects.for_user(owner)),
             Table(
                 "repeatable-requests",
-                _("Requests of programs, kept for a day so that they are not carried out twice."),
+                _("Requests of programs, kept for a day so that none is carried out twice"),
                 IdempotencyKey.objects.for_user(owner),
                 without=("body", "fingerprint"),
             ),
-            Table("invitations", _("Invitations to you."), _invitations(owner), without=("digest", "invited_by")),
-            Table("exports", _("Files like this one."), Export.objects.for_user(owner), without=("file",)),
+            Table("invitations", _("Invitations to you"), _invitations(owner), without=("digest", "invited_by")),
+            Table("exports", _("Exports such as this one"), Export.objects.for_user(owner), without=("file",)),
         ]
 
     def suspend(self, owner: User) -> None:

@@ -40,10 +40,10 @@ class ConversationsData(PersonalData):
 
     def tables(self, owner: User) -> list[Table]:
         return [
-            Table("conversations", _("Your conversations, without their turns."), Conversation.objects.for_user(owner)),
+            Table("conversations", _("Conversations: titles and settings"), Conversation.objects.for_user(owner)),
             Table(
                 "turns",
-                _("What you asked and what was answered, in writing and in sound. The answers are made by AI."),
+                _("Turns: what you asked and what AI answered, in writing and in sound"),
                 Turn.objects.for_user(owner),
                 files=SOUND,
             ),

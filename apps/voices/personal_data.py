@@ -40,10 +40,10 @@ class VoicesData(PersonalData):
 
     def tables(self, owner: User) -> list[Table]:
         return [
-            Table("voices", _("Your voices, and where each was made."), VoiceProfile.objects.for_user(owner)),
+            Table("voices", _("Voices, and where each was made"), VoiceProfile.objects.for_user(owner)),
             Table(
                 "voice-samples",
-                _("The recordings that your voices were made from."),
+                _("Recordings that voices were made from"),
                 VoiceSample.objects.for_user(owner),
                 files=("file",),
             ),

@@ -110,6 +110,14 @@ def dump() -> str:
     return "\n".join(rows)
 
 
+def database_files() -> str:
+    """Return what stands in SQLite's files, deleted or not."""
+    if connection.vendor != "sqlite":
+        return ""
+    path = Path(connection.settings_dict["NAME"])
+    return "".join(file.read_bytes().decode("latin-1") for file in path.parent.glob(f"{path.name}*"))
+
+
 def stored_files() -> list[Path]:
     return [path for path in Path(django_settings.MEDIA_ROOT).rglob("*") if path.is_file()]
 
@@ -200,6 +208,7 @@ class TestWhole:
             assert f"× {what}" in told.body
 
         assert found(dump()) == []
+        assert found(database_files()) == []
         assert stored_files() == []
         logged = caplog.text + "".join(str(vars(record)) for record in caplog.records)
         assert found(logged) == []

@@ -240,6 +240,6 @@ class TestPage:
         Webhook.objects.create(owner=alice, url="https://example.org/")
         client.force_login(alice)
         counts = dict(client.get(reverse("accounts:data")).context["kept"])
-        assert counts["Which servers of yours are told."] == 1
-        assert "Files like this one." not in counts
+        assert counts["Webhooks"] == 1
+        assert "Exports such as this one" not in counts
         assert not Erasure.objects.exists()

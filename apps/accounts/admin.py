@@ -21,7 +21,6 @@ from apps.accounts.models import (
     Erasure,
     Export,
     Invitation,
-    KeptProof,
     UsageDay,
     UsageRecord,
     User,
@@ -146,19 +145,6 @@ class ErasureAdmin(HistoryAdmin):
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_erasure")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-@admin.register(KeptProof)
-class KeptProofAdmin(HistoryAdmin):
-    """What the law asks to keep of people who are gone."""
-
-    list_display = ["id", "kind", "erasure", "kept_until"]
-    list_filter = ["kind"]
-    list_select_related = ["erasure"]
-    search_fields = ["id", "kind"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -48,13 +48,12 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What has to be kept of a person who is gone: facts that name nobody, until a day."""
+class Retained:
+    """A line of the receipt: this has to be kept until a day, as a row `reference` that names nobody any more."""
 
-    kind: str
     what: str
-    facts: dict[str, Any]
     until: datetime
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +98,12 @@ class PersonalData:
     def resume(self, owner: User) -> None:
         """Take `suspend` back."""
 
-    def erase(self, _owner: User) -> Iterator[Erased]:
-        """Delete all that is kept of the owner, and yield what is gone as it goes.
+    def erase(self, _owner: User) -> Iterator[Erased | Retained]:
+        """Delete all that is kept of the owner, and yield what is gone as it goes, and what has to be kept.
 
         It can be called again after it was broken off. Raises NotYetError behind what could be deleted.
         """
         yield from ()
-
-    def proofs(self, _owner: User) -> list[Proof]:
-        """Return what has to be kept of the owner; it is asked for before anything is deleted."""
-        return []
 
     def schedule(self) -> list[Kept]:
         """Return what is kept of anybody and how long, by the settings in force."""

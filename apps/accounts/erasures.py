@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_tasks import task
 
-from apps.accounts.data_of_apps import IN_USE, Erased, NotYetError, PersonalData, data_of_apps
+from apps.accounts.data_of_apps import IN_USE, Erased, NotYetError, PersonalData, Retained, data_of_apps
 from apps.accounts.mails import mail
-from apps.accounts.models import Erasure, KeptProof, User
+from apps.accounts.models import Erasure, User
 from voiceclone.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -120,24 +120,11 @@ def _erase(erasure: Erasure, user: User) -> str:
 
     The row of the user goes last, when nothing else is left: until then there is an address to send the receipt to.
     """
-    everything = data_of_apps()
-    _keep_proofs(erasure, user, everything)
-    problems = [_erase_of(data, erasure, user) for data in everything]
+    problems = [_erase_of(data, erasure, user) for data in data_of_apps()]
     problem = next(filter(None, problems), "")
     if not problem:
         _finish(erasure, user)
     return problem
-
-
-def _keep_proofs(erasure: Erasure, user: User, everywhere: list[PersonalData]) -> None:
-    """Copy what has to be kept before its rows are deleted; once, however often the erasure is tried."""
-    if erasure.proofs.exists():
-        return
-    with transaction.atomic():
-        for proof in [proof for data in everywhere for proof in data.proofs(user)]:
-            row = KeptProof.objects.create(erasure=erasure, kind=proof.kind, facts=proof.facts, kept_until=proof.until)
-            erasure.kept.append({"what": proof.what, "until": proof.until.isoformat(), "reference": str(row.pk)})
-        erasure.save(update_fields=["kept"])
 
 
 def _erase_of(data: PersonalData, erasure: Erasure, user: User) -> str:
@@ -149,12 +136,17 @@ def _erase_of(data: PersonalData, erasure: Erasure, user: User) -> str:
     return ""
 
 
-def _note(erasure: Erasure, erased: Erased) -> None:
+def _note(erasure: Erasure, line: Erased | Retained) -> None:
     """Write a line of the receipt as soon as it is true; another worker may be at it as well."""
     with transaction.atomic():
-        erasure.receipt = Erasure.objects.select_for_update().get(pk=erasure.pk).receipt
-        erasure.receipt.append(_line(erased.what, erased.count))
-        erasure.save(update_fields=["receipt"])
+        written = Erasure.objects.select_for_update().get(pk=erasure.pk)
+        erasure.receipt, erasure.kept = written.receipt, written.kept
+        if isinstance(line, Erased):
+            erasure.receipt.append(_line(line.what, line.count))
+        else:
+            until = line.until.isoformat(timespec="seconds")
+            erasure.kept.append({"what": line.what, "until": until, "reference": line.reference})
+        erasure.save(update_fields=["receipt", "kept"])
 
 
 def _line(what: str, count: int) -> dict[str, Any]:

@@ -411,20 +411,3 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
-
-
-class KeptProof(models.Model):
-    """What the law asks to keep of somebody who is gone, until `kept_until`. It names nobody; `id` is its reference."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    erasure = models.ForeignKey(Erasure, models.CASCADE, related_name="proofs", verbose_name=_("erasure"))
-    kind = models.CharField(_("kind"), max_length=40)
-    facts = models.JSONField(_("what is kept"))
-    kept_until = models.DateTimeField(_("kept until"), db_index=True)
-
-    class Meta:
-        verbose_name = _("kept proof")
-        ordering = ["kept_until"]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.pk}"

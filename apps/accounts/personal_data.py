@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
-from functools import partial
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -20,13 +18,12 @@ from django.utils.translation import gettext_lazy
 from django_tasks_db.models import DBTaskResult
 
 from apps.accounts.background import KEPT_DELIVERIES
-from apps.accounts.data_of_apps import Due, Erased, Kept, PersonalData, Table, delete_folder, erase_rows
+from apps.accounts.data_of_apps import Erased, Kept, PersonalData, Retained, Table, delete_folder, erase_rows
 from apps.accounts.models import (
     ApiToken,
     Export,
     IdempotencyKey,
     Invitation,
-    KeptProof,
     UsageDay,
     UsageRecord,
     User,
@@ -68,7 +65,7 @@ class AccountsData(PersonalData):
     def resume(self, owner: User) -> None:
         User.objects.filter(pk=owner.pk).update(is_active=True)
 
-    def erase(self, owner: User) -> Iterator[Erased]:
+    def erase(self, owner: User) -> Iterator[Erased | Retained]:
         """Delete all but the row of the user itself, which goes with the receipt."""
         yield from erase_rows(_("Sessions"), Session.objects.filter(pk__in=_session_keys(owner)))
         yield from erase_rows(_("Devices that were signed in"), _of(UserSession, owner))
@@ -125,13 +122,6 @@ class AccountsData(PersonalData):
             ),
         ]
 
-    def due(self, now: datetime) -> list[Due]:
-        over = KeptProof.objects.filter(kept_until__lt=now)
-        return [
-            Due(what=_("kept proof"), since=proof.kept_until, rows=[str(proof.pk)], act=partial(_delete_proof, proof))
-            for proof in over
-        ]
-
 
 def _of(model: Any, owner: User) -> QuerySet[Any]:
     rows: QuerySet[Any] = model.objects.filter(user=owner)
@@ -171,10 +161,6 @@ def _tasks(owner: User) -> QuerySet[Any]:
 def _forget_names(owner: User) -> Iterator[Erased]:
     is_about = Q(content_type=ContentType.objects.get_for_model(User), object_id=str(owner.pk))
     yield from erase_rows(_("Entries in the admin’s log"), LogEntry.objects.filter(is_about | Q(user=owner)))
-
-
-def _delete_proof(proof: KeptProof) -> None:
-    proof.delete()
 
 
 DATA = AccountsData()

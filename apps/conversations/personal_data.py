@@ -21,6 +21,7 @@ from apps.accounts.data_of_apps import (
     Kept,
     NotYetError,
     PersonalData,
+    Retained,
     Table,
     delete_folder,
     erase_rows,
@@ -52,7 +53,7 @@ class ConversationsData(PersonalData):
     def suspend(self, owner: User) -> None:
         _running(owner).update(stop_requested=True)
 
-    def erase(self, owner: User) -> Iterator[Erased]:
+    def erase(self, owner: User) -> Iterator[Erased | Retained]:
         """Delete all of it, when no turn runs any more: one that still ran would store its sound again."""
         if _running(owner).filter(created_at__gt=timezone.now() - LONGEST_TURN).exists():
             _running(owner).update(stop_requested=True)

@@ -21,6 +21,7 @@ from apps.accounts.data_of_apps import (
     Kept,
     NotYetError,
     PersonalData,
+    Retained,
     Table,
     delete_folder,
     erase_rows,
@@ -56,7 +57,7 @@ class VoicesData(PersonalData):
     def resume(self, owner: User) -> None:
         VoiceProfile.objects.for_user(owner).filter(silenced_by=VoiceProfile.Silence.ERASURE).update(**SPEAKING)
 
-    def erase(self, owner: User) -> Iterator[Erased]:
+    def erase(self, owner: User) -> Iterator[Erased | Retained]:
         """Delete each voice at its provider and here. Of one whose provider fails, only where it is stays."""
         problems = []
         for voice in VoiceProfile.objects.for_user(owner):

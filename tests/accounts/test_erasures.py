@@ -22,6 +22,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from apps.accounts import erasures, exports, webhooks
+from apps.accounts.data_of_apps import data_of_apps
 from apps.accounts.models import Erasure, IdempotencyKey, Invitation, User, Webhook, WebhookEvent
 from apps.accounts.services import create_api_token
 from apps.conversations.models import AbuseReport, Conversation, Turn
@@ -402,6 +403,17 @@ class TestAdmin:
         work()
         assert Erasure.objects.get().state == "done"
         assert NAME not in staff.get(path).content.decode()
+
+
+def test_no_row_of_the_person_is_left_to_go_unlisted_with_the_account(person: User) -> None:
+    for data in data_of_apps():
+        list(data.erase(person))
+    left = {
+        relation.related_model.__name__
+        for relation in User._meta.related_objects
+        if relation.related_model._default_manager.filter(**{relation.field.name: person}).exists()
+    }
+    assert left == set()
 
 
 def test_a_report_outlives_the_account_without_its_address(person: User, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from apps.accounts import retention
-from apps.accounts.models import Erasure, KeptProof, User
+from apps.accounts.models import User
 from apps.conversations.models import AbuseReport, Conversation, Turn
 from apps.conversations.reports import report_abuse
 from apps.voices.models import VoiceProfile
@@ -185,16 +185,6 @@ def test_reports_of_abuse_go_after_a_year(db: None) -> None:
     with day(366):
         apply()
     assert not AbuseReport.objects.exists()
-
-
-def test_what_the_law_asks_to_keep_goes_when_it_no_longer_does(db: None) -> None:
-    erasure = Erasure.objects.create(due_at=START, state="done")
-    KeptProof.objects.create(erasure=erasure, kind="consent", facts={}, kept_until=START + timedelta(days=100))
-    with day(99):
-        assert apply() == ""
-    with day(101):
-        apply()
-    assert not KeptProof.objects.exists()
 
 
 class TestCommands:

@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import environ
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 TRUE_WORDS = frozenset({"on", "true", "yes", "1"})
 FALSE_WORDS = frozenset({"off", "false", "no", "0"})
@@ -74,6 +75,15 @@ class Environment:
         if _web_parts(address) is None:
             raise _refusal(name, "an address that begins with http:// or https://")
         return address.rstrip("/")
+
+    def mail_address(self, name: str) -> str:
+        address = self.text(name)
+        try:
+            if address:
+                validate_email(address)
+        except ValidationError:
+            raise _refusal(name, "an email address such as help@example.org") from None
+        return address
 
     def prices(self, name: str, default: Mapping[str, float]) -> dict[str, float]:
         """Return `default`, changed by the prices that the variable gives as a JSON object."""

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_seri
 from rest_framework import serializers
 
 from apps.accounts import api as accounts_api
-from apps.accounts import usage_api, webhook_api
+from apps.accounts import export_api, usage_api, webhook_api
 from apps.conversations import api as conversations_api
 from apps.speech.encoders import CONTENT_TYPES
 from apps.voices import api as voices_api
@@ -49,6 +49,7 @@ VOICE = {
     "error": None,
     "created_at": A_TIME,
     "last_used_at": None,
+    "silenced_at": None,
 }
 TURN = {
     "id": A_TURN,
@@ -102,6 +103,16 @@ DELIVERY = {
     "response_body": "",
     "error_code": "",
     "created_at": A_TIME,
+}
+AN_EXPORT = "7a1c9e52-3b6d-4f0e-a1d4-6c2b8e9f0a35"
+EXPORT = {
+    "id": AN_EXPORT,
+    "state": "ready",
+    "parts_done": 42,
+    "parts": 42,
+    "size": 18_204_113,
+    "created_at": A_TIME,
+    "expires_at": "2026-03-03T08:15:30Z",
 }
 USED = {
     "heard_seconds": 2.4,
@@ -503,6 +514,25 @@ OPERATIONS: dict[str, Operation] = {
         "List what each request used",
         **_list(usage_api.UsageRecordSerializer, {**USED, "kind": "turn", "reference": A_TURN, "created_at": A_TIME}),
         parameters=(REFERENCE,),
+    ),
+    "GET /api/v1/exports": Operation(
+        ACCOUNT, "See the export of your data, if there is one", **_list(export_api.ExportSerializer, EXPORT)
+    ),
+    "POST /api/v1/exports": Operation(
+        ACCOUNT,
+        "Have everything of yours put into one file",
+        **_json(export_api.ExportSerializer, {**EXPORT, "state": "waiting", "size": 0, "expires_at": None}),
+        status=201,
+        description="It takes the place of an earlier one. While one is being made, `409 export_under_way`.",
+    ),
+    "GET /api/v1/exports/{export_pk}": Operation(
+        ACCOUNT, "See how far an export has come", **_json(export_api.ExportSerializer, EXPORT)
+    ),
+    "DELETE /api/v1/exports/{export_pk}": Operation(ACCOUNT, "Delete an export", **DELETED),
+    "GET /api/v1/exports/{export_pk}/download": Operation(
+        ACCOUNT,
+        "Download your data",
+        answers={export_api.ZIP: OpenApiResponse(OpenApiTypes.BINARY, description="A ZIP file.")},
     ),
     "GET /api/v1/webhooks": Operation(ACCOUNT, "List your webhooks", **_list(webhook_api.WebhookSerializer, WEBHOOK)),
     "POST /api/v1/webhooks": Operation(

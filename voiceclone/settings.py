@@ -106,7 +106,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        # What is deleted is overwritten, so that it can not be read in the file any more.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -322,6 +323,16 @@ PRICES = env.prices(
         "thousand_characters_spoken": 0.05,
     },
 )
+
+# What is kept of people, and how long
+
+# Who runs the site, for the pages that say so and for reports of abuse.
+OPERATOR_NAME = env.text("OPERATOR_NAME")
+OPERATOR_EMAIL = env.mail_address("OPERATOR_EMAIL")
+ERASURE_COOLING_OFF_DAYS = env.integer("ERASURE_COOLING_OFF_DAYS", 7, minimum=0, maximum=90)
+RETENTION_DAYS = env.integer("RETENTION_DAYS", 365, minimum=0, maximum=36_500)
+RETENTION_NOTICE_DAYS = env.integer("RETENTION_NOTICE_DAYS", 30, minimum=0, maximum=365)
+CONVERSATION_AUDIO_DAYS = env.integer("CONVERSATION_AUDIO_DAYS", 0, minimum=0, maximum=36_500)
 
 # Webhooks
 

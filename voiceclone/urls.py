@@ -6,12 +6,14 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from apps.accounts import api as accounts_api
-from apps.accounts import usage_api, webhook_api
+from apps.accounts import export_api, usage_api, webhook_api
 from apps.conversations import api as conversations_api
 from apps.conversations import openai_api
+from apps.conversations.report_views import Report
 from apps.voices import api as voices_api
 from apps.voices import consent_api
 from voiceclone import verification, views
+from voiceclone.privacy import privacy
 
 api_v1 = [
     path("tokens", accounts_api.TokenList.as_view(), name="tokens"),
@@ -26,6 +28,9 @@ api_v1 = [
         webhook_api.DeliveryRetry.as_view(),
         name="webhook-redeliver",
     ),
+    path("exports", export_api.ExportList.as_view(), name="exports"),
+    path("exports/<uuid:export_pk>", export_api.ExportDetail.as_view(), name="export"),
+    path("exports/<uuid:export_pk>/download", export_api.ExportDownload.as_view(), name="export-download"),
     path("voices", voices_api.VoiceList.as_view(), name="voices"),
     path("voices/<uuid:voice_pk>", voices_api.VoiceDetail.as_view(), name="voice"),
     path("voices/<uuid:voice_pk>/preview", voices_api.VoicePreview.as_view(), name="voice-preview"),
@@ -69,6 +74,8 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("favicon.ico", views.favicon),
     path("verify", verification.VerifyPage.as_view(), name="verify"),
+    path("privacy/", privacy, name="privacy"),
+    path("report/", Report.as_view(), name="report"),
     path("accounts/", include("apps.accounts.urls")),
     path("accounts/", include("allauth.urls")),
     path("voices/", include("apps.voices.urls")),

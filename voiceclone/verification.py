@@ -28,7 +28,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts.sign_in_limits import Limit, network_of
+from apps.accounts.rate_limits import Limit, network_of
 from apps.speech import registry
 from apps.speech.inspection import Finding, UnreadableError, Verdict, inspect_apart
 from apps.voices.models import VoiceProfile

@@ -19,7 +19,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import encryption, invitations, services
-from apps.accounts.models import User
+from apps.accounts.data_views import let_cancel
+from apps.accounts.models import Erasure, User
 from apps.accounts.sign_in_limits import begin_attempt, remember_browser
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth shi
         if user and self._attempt:
             self._attempt.forget()
         return user
+
+    def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
+        """Whose account is being deleted may take that back, as long as it can be."""
+        erasure = Erasure.objects.filter(user=user).first()
+        if erasure is not None:
+            return let_cancel(request, erasure)
+        response: HttpResponse = super().respond_user_inactive(request, user)
+        return response
 
     def post_login(self, request: HttpRequest, user: User, **details: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **details)

@@ -13,10 +13,13 @@ from django.utils.translation import gettext_lazy, ngettext
 from django_tasks_db.admin import DBTaskResultAdmin
 from django_tasks_db.models import DBTaskResult
 
+from apps.accounts import erasures
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.background import run_again
 from apps.accounts.models import (
     ApiToken,
+    Erasure,
+    Export,
     Invitation,
     UsageDay,
     UsageRecord,
@@ -110,6 +113,41 @@ class UsageDayAdmin(HistoryAdmin):
 class UsageRecordAdmin(HistoryAdmin):
     list_display = ["created_at", "owner", "kind", "heard_seconds", "spoken_characters", "cost_dollars", "reference"]
     list_filter = ["kind", "created_at"]
+
+
+@admin.register(Export)
+class ExportAdmin(HistoryAdmin):
+    """Exports are seen here, and never opened: they are their owner's."""
+
+    list_display = ["id", "owner", "state", "parts_done", "parts", "size", "starts", "created_at", "expires_at"]
+    list_filter = ["state", "created_at"]
+    exclude = ["file"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Erasure)
+class ErasureAdmin(HistoryAdmin):
+    """Accounts that are being deleted, and the receipts of those that are. What is not done goes on by itself."""
+
+    list_display = ["id", "user", "state", "requested_at", "due_at", "tries", "error_code", "next_try_at", "done_at"]
+    list_filter = ["state", "requested_at"]
+    list_select_related = ["user"]
+    search_fields = ["id", "user__username", "user__email"]
+    actions = ["run_again"]
+
+    @admin.action(description=gettext_lazy("Run again now, where the deletion has begun"), permissions=["run"])
+    def run_again(self, request: HttpRequest, rows: QuerySet[Erasure]) -> None:
+        count = erasures.run_again(rows)
+        text = ngettext("%(count)d erasure goes on now.", "%(count)d erasures go on now.", count)
+        messages.info(request, text % {"count": count})
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.change_erasure")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 admin.site.unregister(DBTaskResult)

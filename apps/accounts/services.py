@@ -7,11 +7,10 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.core.mail import send_mail
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts.mails import mail
 from apps.accounts.models import ApiToken, Invitation, User, all_scopes, digest_of
 from voiceclone.errors import UserError
 
@@ -86,13 +85,7 @@ def mail_invitation(*, email: str, link: str) -> bool:
     """Send the link of an invitation; False where this site has no mail server, or that refuses the mail."""
     if not settings.MAIL_IS_DELIVERED:
         return False
-    subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + _("You are invited")
-    try:
-        send_mail(subject, render_to_string("accounts/email/invitation.txt", {"link": link}), None, [email])
-    except OSError as error:  # SMTPException is one, and so are the network's.
-        logger.warning("An invitation could not be mailed", extra={"reason": type(error).__name__})
-        return False
-    return True
+    return mail(to=email, subject=_("You are invited"), template="invitation", link=link)
 
 
 def find_invitation(*, secret: str) -> Invitation | None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_tasks import task
 
+from apps.accounts.mails import mail
 from apps.accounts.models import Webhook, WebhookDelivery
 from apps.accounts.webhook_sender import Answer, send
 
@@ -34,11 +32,11 @@ RESULT_FIELDS = ["tries", "last_try_at", "response_status", "response_body", "er
 def deliver_webhook(delivery_pk: str) -> None:
     """Try a delivery; plan the next try, or give up, where it fails. What is no longer waiting is left alone."""
     waiting = WebhookDelivery.objects.filter(pk=delivery_pk, status=WebhookDelivery.Status.PENDING)
-    delivery = waiting.select_related("webhook").first()
+    delivery = waiting.select_related("webhook__owner").first()
     if delivery is None:
         return
     webhook = delivery.webhook
-    if not webhook.is_active:
+    if not webhook.is_active or not webhook.owner.is_active:
         waiting.update(status=WebhookDelivery.Status.FAILED, next_try_at=None, error_code="webhook_off")
         return
     answer = send(url=webhook.url, message_id=message_id(delivery), body=delivery.body, key=webhook.signing_key)
@@ -85,11 +83,5 @@ def _note_failure(delivery: WebhookDelivery, answer: Answer) -> None:
 def _tell_owner(webhook: Webhook) -> None:
     """Send a mail. Whether it arrives or not, the page says the same."""
     logger.warning("A webhook was switched off", extra={"webhook": str(webhook.pk), "user": webhook.owner_id})
-    if not webhook.owner.email:
-        return
-    subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + _("Your webhook is switched off")
-    text = render_to_string("accounts/email/webhook_switched_off.txt", {"webhook": webhook})
-    try:
-        send_mail(subject, text, None, [webhook.owner.email])
-    except OSError as error:  # SMTPException is one, and so are the network's.
-        logger.warning("A mail could not be sent", extra={"reason": type(error).__name__})
+    subject = _("Your webhook is switched off")
+    mail(to=webhook.owner.email, subject=subject, template="webhook_switched_off", webhook=webhook)

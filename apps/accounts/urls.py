@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.accounts import usage_views, views, webhook_views
+from apps.accounts import data_views, usage_views, views, webhook_views
 
 app_name = "accounts"
 urlpatterns = [
@@ -17,5 +17,12 @@ urlpatterns = [
         webhook_views.redeliver,
         name="redeliver",
     ),
+    path("data/", data_views.data_page, name="data"),
+    path("data/export/", data_views.start_export, name="start-export"),
+    path("data/export/delete/", data_views.delete_export, name="delete-export"),
+    path("delete/", data_views.delete_account, name="delete"),
+    path("erasures/<uuid:erasure_pk>/", data_views.erasure_page, name="erasure"),
+    path("erasures/<uuid:erasure_pk>/receipt.txt", data_views.receipt, name="receipt"),
+    path("erasures/<uuid:erasure_pk>/cancel/", data_views.cancel_erasure, name="cancel-erasure"),
     path("invitation/<str:secret>/", views.invitation, name="invitation"),
 ]

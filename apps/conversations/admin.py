@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.conversations.models import Conversation, Turn
+from apps.conversations.models import AbuseReport, Conversation, Turn
+from apps.conversations.reports import silence_reported
 
 
 class HistoryAdmin(admin.ModelAdmin[Any]):
@@ -70,3 +77,65 @@ class TurnAdmin(HistoryAdmin):
     list_filter = ["status", "failed_stage", "error_code", "language", "created_at"]
     list_select_related = ["owner"]
     search_fields = ["transcript", "reply", "owner__username", "owner__email"]
+
+
+@admin.register(AbuseReport)
+class AbuseReportAdmin(admin.ModelAdmin[AbuseReport]):
+    """What people report. The voice that it is about is silenced here, at once."""
+
+    list_display = ["reference", "created_at", "about", "voice", "turn", "handled_at"]
+    list_filter = ["created_at", "handled_at"]
+    list_select_related = ["voice", "turn"]
+    search_fields = ["text", "about", "contact"]
+    date_hierarchy = "created_at"
+    fields = ["reference", "created_at", "text", "about", "contact", "download", "voice", "turn", "handled_at"]
+    actions = ["silence", "note_handled"]
+
+    @admin.action(description=_("Silence the voice at once"), permissions=["silence"])
+    def silence(self, request: HttpRequest, reports: QuerySet[AbuseReport]) -> None:
+        silenced = [silence_reported(report) for report in reports.select_related("voice")]
+        if all(silenced):
+            messages.success(request, gettext("Silenced. The voices can not speak any more."))
+        else:
+            text = gettext("Not every report leads to a voice. Find it among the voices, and silence it there.")
+            messages.warning(request, text)
+
+    @admin.action(description=_("Note as handled"), permissions=["silence"])
+    def note_handled(self, request: HttpRequest, reports: QuerySet[AbuseReport]) -> None:
+        reports.filter(handled_at=None).update(handled_at=timezone.now())
+        messages.success(request, gettext("Noted."))
+
+    def has_silence_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("voices.change_voiceprofile")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=_("file"))
+    def download(self, report: AbuseReport) -> str:
+        if not report.file:
+            return "–"
+        address = reverse("admin:conversations_abusereport_file", args=[report.pk])
+        return format_html('<a href="{}">{}</a>', address, gettext("Download"))
+
+    def get_urls(self) -> list[URLPattern]:
+        file = path(
+            "<uuid:report_pk>/file/", self.admin_site.admin_view(self.file), name="conversations_abusereport_file"
+        )
+        return [file, *super().get_urls()]
+
+    def file(self, request: HttpRequest, report_pk: UUID) -> HttpResponse:
+        """The file as it came; no browser is let open it."""
+        report = get_object_or_404(self.get_queryset(request), pk=report_pk)
+        if not self.has_view_permission(request, report) or not report.file:
+            raise Http404
+        with report.file.open("rb") as stored:
+            response = HttpResponse(stored.read(), content_type="application/octet-stream")
+        response["Content-Disposition"] = f'attachment; filename="report-{report.reference}.bin"'
+        return response

@@ -174,3 +174,42 @@ class Turn(models.Model):
             "message": self.error_message,
             "retryable": self.retryable,
         }
+
+
+def report_path(_report: AbuseReport, _filename: str) -> str:
+    """Name the file ourselves: nothing of the client's name is kept, and nothing takes it for what it may not be."""
+    return f"reports/{uuid.uuid4().hex}.bin"
+
+
+class AbuseReport(models.Model):
+    """What somebody, signed in or not, tells the operator about a voice or a recording.
+
+    `turn` and `voice` are what the words of the report lead to, if anything; the reporter does not learn that.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    about = models.CharField(_("what it is about"), max_length=500, blank=True)
+    text = models.TextField(_("what happened"), max_length=4000)
+    contact = models.EmailField(_("email address"), blank=True)
+    file = models.FileField(_("file"), upload_to=report_path, blank=True)
+    turn = models.ForeignKey(
+        Turn, models.SET_NULL, null=True, blank=True, related_name="reports", verbose_name=_("turn")
+    )
+    voice = models.ForeignKey(
+        VoiceProfile, models.SET_NULL, null=True, blank=True, related_name="reports", verbose_name=_("voice")
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    handled_at = models.DateTimeField(_("handled"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("report of abuse")
+        verbose_name_plural = _("reports of abuse")
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.reference
+
+    @property
+    def reference(self) -> str:
+        """What the reporter and the operator call it."""
+        return self.pk.hex[:8].upper()

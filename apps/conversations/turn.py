@@ -120,11 +120,11 @@ async def run_turn(
 
 
 async def _cancel_when_asked(turn: Turn, work: asyncio.Task[None]) -> None:
-    """Look at the row: the request to stop, or to silence the voice, may have reached another process."""
+    """Look at the row: the request to stop may have reached another process, as may the end of its voice."""
+    voice_ended = Q(voice__silenced_at__isnull=False) | Q(voice__status=VoiceProfile.Status.DELETING)
     while True:
         await asyncio.sleep(STOP_CHECK_SECONDS)
-        silenced = Q(voice__status=VoiceProfile.Status.DELETING)
-        if await Turn.objects.filter(Q(stop_requested=True) | silenced, pk=turn.pk).aexists():
+        if await Turn.objects.filter(Q(stop_requested=True) | voice_ended, pk=turn.pk).aexists():
             work.cancel()
 
 

@@ -42,7 +42,7 @@ def detail(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
 
 
 def _talk_context(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
-    voices = [voice for voice in VoiceProfile.objects.for_user(request.user) if voice.can_speak]
+    voices = list(VoiceProfile.objects.for_user(request.user).that_speak())
     return {
         "voices": voices,
         "selected_voice": _selected_voice(request, conversation, voices),

@@ -2,13 +2,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from apps.voices import services
 from apps.voices.consent import ATTESTED
 from apps.voices.models import Consent, VoiceProfile, VoiceSample
+
+NOTE_CHARACTERS = 300
 
 
 class VoiceSampleInline(admin.TabularInline[VoiceSample, VoiceProfile]):
@@ -22,16 +29,55 @@ class VoiceSampleInline(admin.TabularInline[VoiceSample, VoiceProfile]):
         return False
 
 
+class SilenceForm(ActionForm):
+    """What the owner of a voice is told when it is silenced."""
+
+    note = forms.CharField(
+        label=gettext_lazy("Told to the owner:"),
+        max_length=NOTE_CHARACTERS,
+        required=False,
+    )
+
+
 @admin.register(VoiceProfile)
 class VoiceProfileAdmin(admin.ModelAdmin[VoiceProfile]):
-    """Voices are inspected here. Only their owner makes, changes or deletes one, since the provider has to follow."""
+    """Voices are inspected and silenced here. Only their owner makes, changes or deletes one: the provider follows."""
 
-    list_display = ["name", "owner", "provider", "status", "error_code", "is_default", "created_at", "last_used_at"]
-    list_filter = ["status", "provider", "created_at"]
+    list_display = [
+        "name",
+        "owner",
+        "provider",
+        "status",
+        "silenced_at",
+        "error_code",
+        "is_default",
+        "created_at",
+        "last_used_at",
+    ]
+    list_filter = ["status", "provider", "silenced_by", "created_at"]
     list_select_related = ["owner", "consent"]
     search_fields = ["name", "voice_id", "owner__username", "owner__email"]
     date_hierarchy = "created_at"
     inlines = [VoiceSampleInline]
+    action_form = SilenceForm
+    actions = ["silence", "end_silence"]
+
+    @admin.action(description=gettext_lazy("Silence at once"), permissions=["silence"])
+    def silence(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:
+        for voice in voices:
+            services.silence_voice(voice=voice, note=request.POST.get("note", "")[:NOTE_CHARACTERS])
+            self.log_change(request, voice, "silenced")
+        self.message_user(request, _("Silenced. The voices can not speak any more."))
+
+    @admin.action(description=gettext_lazy("Let speak again"), permissions=["silence"])
+    def end_silence(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:
+        for voice in voices:
+            services.end_silence(voice=voice)
+            self.log_change(request, voice, "no longer silenced")
+        self.message_user(request, _("The voices can speak again."))
+
+    def has_silence_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("voices.change_voiceprofile")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

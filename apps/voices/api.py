@@ -56,6 +56,7 @@ class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
             "error",
             "created_at",
             "last_used_at",
+            "silenced_at",
         ]
 
     def get_adjustable(self, voice: VoiceProfile) -> list[str]:
@@ -63,6 +64,8 @@ class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
         return [setting.name for setting in settings_of(voice.provider)]
 
     def get_error(self, voice: VoiceProfile) -> dict[str, str] | None:
+        if voice.silenced_at is not None:
+            return {"code": "voice_silenced", "message": voice.silence_message}
         return {"code": voice.error_code, "message": voice.error_message} if voice.error_code else None
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import OwnedQuerySet
@@ -24,16 +26,22 @@ def clip_path(consent: Consent, _filename: str) -> str:
     return f"consents/{consent.owner_id}/{uuid.uuid4().hex}.flac"
 
 
-class VoiceManager(models.Manager.from_queryset(OwnedQuerySet)):
+class VoiceQuerySet(OwnedQuerySet["VoiceProfile"]):
+    def that_speak(self) -> Self:
+        """Return the voices that can speak now."""
+        valid = {"consent__withdrawn_at": None, "consent__valid_until__gt": timezone.now()}
+        return self.filter(status=VoiceProfile.Status.READY, silenced_at=None, **valid)
+
+
+class VoiceManager(models.Manager["VoiceProfile"]):
     """Reads each voice together with its consent, which is looked at before every word."""
 
-    def get_queryset(self) -> OwnedQuerySet[VoiceProfile]:
-        voices: OwnedQuerySet[VoiceProfile] = super().get_queryset()
-        return voices.select_related("consent")
+    def get_queryset(self) -> models.QuerySet[VoiceProfile]:
+        return super().get_queryset().select_related("consent")
 
 
 class VoiceProfile(models.Model):
-    """A cloned voice of a user. It speaks only while it is ready and its consent is valid."""
+    """A cloned voice of a user. It speaks only while it is ready, not silenced, and its consent is valid."""
 
     class Provider(models.TextChoices):
         ELEVENLABS = "elevenlabs", _("ElevenLabs")
@@ -44,6 +52,10 @@ class VoiceProfile(models.Model):
         READY = "ready", _("ready")
         FAILED = "failed", _("failed")
         DELETING = "deleting", _("being deleted")
+
+    class Silence(models.TextChoices):
+        OPERATOR = "operator", _("by the operator")
+        ERASURE = "erasure", _("while the account is being deleted")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="voices", verbose_name=_("owner"))
@@ -58,8 +70,13 @@ class VoiceProfile(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+    silenced_at = models.DateTimeField(_("silenced"), null=True, blank=True)
+    silenced_by = models.CharField(_("silenced how"), max_length=10, choices=Silence.choices, blank=True)
+    silence_note = models.CharField(_("what its owner is told"), max_length=300, blank=True)
+    # When its owner was told that it is going to be deleted, because it had not spoken for long.
+    idle_notice_at = models.DateTimeField(_("end announced"), null=True, blank=True)
 
-    objects: ClassVar[OwnedQuerySet[VoiceProfile]] = VoiceManager()  # type: ignore[assignment]
+    objects: ClassVar[VoiceQuerySet] = VoiceManager.from_queryset(VoiceQuerySet)()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("voice")
@@ -77,7 +94,31 @@ class VoiceProfile(models.Model):
 
     @property
     def can_speak(self) -> bool:
-        return self.status == self.Status.READY and self.consent.is_valid
+        return self.status == self.Status.READY and self.silenced_at is None and self.consent.is_valid
+
+    @property
+    def silence_message(self) -> str:
+        """Why the voice is silenced and whom to ask, for its owner; "" where it is not."""
+        if self.silenced_at is None:
+            return ""
+        if self.silenced_by == self.Silence.ERASURE:
+            return gettext("This voice can not speak: its account is being deleted.")
+        whom = settings.OPERATOR_EMAIL or gettext("the operator of this site")
+        text = gettext("The operator of this site has silenced this voice. Ask %(whom)s.") % {"whom": whom}
+        return f"{text} {self.silence_note}".strip()
+
+    @property
+    def used_at(self) -> datetime:
+        """When it last spoke, or else was made."""
+        return self.last_used_at or self.created_at
+
+    @property
+    def deleted_on(self) -> datetime | None:
+        """When the voice goes unless it speaks before, where its owner was told so."""
+        if not settings.RETENTION_DAYS or self.idle_notice_at is None or self.idle_notice_at < self.used_at:
+            return None
+        after_notice = self.idle_notice_at + timedelta(days=settings.RETENTION_NOTICE_DAYS)
+        return max(self.used_at + timedelta(days=settings.RETENTION_DAYS), after_notice)
 
     @property
     def speech_settings(self) -> VoiceSettings:

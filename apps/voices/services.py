@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 PREVIEW_MAX_CHARACTERS = 300
 
+SPEAKING: dict[str, Any] = {"silenced_at": None, "silenced_by": "", "silence_note": ""}
+
 SettingChanges: TypeAlias = dict[str, float | None]
 """New values by the name of the setting; None is the engine's own."""
 
@@ -161,6 +163,8 @@ def _no_such_voice() -> UserError:
 
 def require_ready(*, voice: VoiceProfile) -> None:
     """Raise UserError unless the voice can speak. What that needs is in the query that read the voice."""
+    if voice.silenced_at is not None:
+        raise UserError("voice_silenced", voice.silence_message, status=403)
     if voice.status != VoiceProfile.Status.READY:
         text = _("This voice can not speak: it is %(status)s.")
         raise UserError("voice_not_ready", text % {"status": voice.get_status_display()}, status=409)
@@ -186,7 +190,7 @@ def changed_settings(*, voice: VoiceProfile, settings: SettingChanges) -> dict[s
 
 def make_default(*, voice: VoiceProfile) -> None:
     """Make this the voice that is chosen where its owner names none."""
-    if voice.status != VoiceProfile.Status.READY:
+    if not voice.can_speak:
         raise UserError("voice_not_ready", _("Only a voice that is ready can be the default."), status=409)
     with transaction.atomic():
         VoiceProfile.objects.filter(owner_id=voice.owner_id, is_default=True).update(is_default=False)
@@ -235,6 +239,19 @@ def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | 
     return registry.marker().to_mp3(recording, Origin(voice.provider, timezone.now()))
 
 
+def silence_voice(*, voice: VoiceProfile, note: str = "") -> None:
+    """Let the voice speak no more, anywhere; running turns with it end within a second. `note` is for its owner."""
+    silence = {"silenced_at": timezone.now(), "silenced_by": VoiceProfile.Silence.OPERATOR, "silence_note": note}
+    VoiceProfile.objects.filter(pk=voice.pk).update(**silence, is_default=False)
+    logger.warning("Voice silenced", extra={"voice": str(voice.pk), "user": voice.owner_id})
+
+
+def end_silence(*, voice: VoiceProfile) -> None:
+    """Let a voice that the operator had silenced speak again."""
+    VoiceProfile.objects.filter(pk=voice.pk, silenced_by=VoiceProfile.Silence.OPERATOR).update(**SPEAKING)
+    logger.warning("Voice no longer silenced", extra={"voice": str(voice.pk), "user": voice.owner_id})
+
+
 def delete_voice(*, voice: VoiceProfile) -> None:
     """Delete the voice here and at its provider.
 
@@ -246,7 +263,11 @@ def delete_voice(*, voice: VoiceProfile) -> None:
     # Read only now: its cloning may have ended since `voice` was read.
     voice_id = row.values_list("voice_id", flat=True).first()
     if voice_id:
-        _discard_at_provider(voice.provider, voice_id)
+        try:
+            _discard_at_provider(voice.provider, voice_id)
+        except ProviderError as error:
+            row.update(error_code=error.code)
+            raise
     files = [sample.file for sample in voice.samples.all()]
     row.filter(voice_id=voice_id or "").delete()
     if row.exists():  # Its cloning has ended just now.

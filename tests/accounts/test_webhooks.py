@@ -25,8 +25,6 @@ from django.core import mail
 from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
-from django_tasks_db.management.commands.db_worker import Worker
-from django_tasks_db.models import DBTaskResult
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -36,6 +34,7 @@ from apps.conversations.models import Conversation, Turn
 from apps.voices.models import VoiceProfile
 from tests.client import Api, bearer, error_of
 from tests.fakes.provider import CHAT, VOICES_ADD, FakeProvider
+from tests.worker import make_due, work
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,25 +49,6 @@ EVENT = WebhookEvent.TURN_DONE
 @pytest.fixture(autouse=True)
 def as_in_life(transactional_db: None) -> None:
     """The worker closes its connections and opens others, which no transaction around a test survives."""
-
-
-def work() -> None:
-    """Do what is due, with the real worker."""
-    Worker(
-        queue_names=["default"],
-        interval=0,
-        batch=True,
-        backend_name="default",
-        startup_delay=False,
-        max_tasks=None,
-        worker_id="tests",
-        excluded_queue_names=[],
-    ).run()
-
-
-def make_due() -> None:
-    """Let the time pass until what waits is due."""
-    DBTaskResult.objects.filter(status="READY").update(run_after=timezone.now())
 
 
 @dataclass

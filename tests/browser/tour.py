@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.core.files.base import ContentFile
 from django.utils import timezone
 
-from apps.accounts.models import ApiToken
+from apps.accounts.models import ApiToken, Erasure, Export
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.views import CONVERSATIONS_PER_PAGE
+from apps.voices.services import silence_voice
 from tests.browser.steps import sign_in
 from tests.client import LONG_REPLY
 from tests.factories import make_consent, make_turn, make_voice
@@ -34,6 +37,8 @@ SIGNED_OUT = {
     "reset-password-done": "/accounts/password/reset/key/done/",
     "inactive": "/accounts/inactive/",
     "verify": "/verify",
+    "privacy": "/privacy/",
+    "report": "/report/",
     "not-found": "/nothing/",
 }
 FAILURES = {
@@ -56,6 +61,8 @@ SIGNED_IN = {
     "tokens": "/accounts/tokens/",
     "usage": "/accounts/usage/",
     "webhooks": "/accounts/webhooks/",
+    "data": "/accounts/data/",
+    "delete-account": "/accounts/delete/",
     "two-factor": "/accounts/2fa/",
     "two-factor-activate": "/accounts/2fa/totp/activate/",
     "sign-out": "/accounts/logout/",
@@ -80,6 +87,8 @@ NOT_PAGES = {
     "accounts/2fa/recovery-codes/download",
     "accounts/login/code/confirm",
     "accounts/password/set",
+    "accounts/data/export",
+    "accounts/data/export/delete",
 }
 
 
@@ -110,6 +119,10 @@ def fill(owner: User) -> dict[str, str]:
     make_voice(owner, "deleting", name="Going", status="deleting")
     make_voice(owner, "local", name="From this machine", provider="local")
     make_voice(owner, "silent", name="Silent", consent=make_consent(owner, valid_until=timezone.now()))
+    silence_voice(voice=make_voice(owner, "silenced", name="Silenced"), note="Somebody says that it is not yours.")
+    long_ago = timezone.now() - timedelta(days=340)
+    make_voice(owner, "idle", name="Unused", last_used_at=long_ago, idle_notice_at=timezone.now())
+    make_export(owner)
     for number in range(CONVERSATIONS_PER_PAGE):
         Conversation.objects.create(owner=owner, voice=voice, title=f"Question {number} about France")
     conversation = Conversation.objects.create(owner=owner, voice=voice, title="What is the capital of France?")
@@ -118,15 +131,24 @@ def fill(owner: User) -> dict[str, str]:
     failure = {"failed_stage": "think", "error_code": "provider_busy"}
     make_turn(conversation, status=Turn.Status.FAILED, reply="", answer="", **failure)
     create_api_token(owner=owner, name="Kitchen speaker")
-    shown = {
-        name: SIGNED_IN[name]
-        for name in ("voices", "consent", "talk", "history", "change-email", "two-factor", "tokens")
-    }
+    names = (
+        "voices",
+        "consent",
+        "talk",
+        "history",
+        "change-email",
+        "two-factor",
+        "tokens",
+        "data",
+        "delete-account",
+    )
+    shown = {name: SIGNED_IN[name] for name in names}
     return (
         shown
         | WITH_SECOND_FACTOR
         | {
             "token-revoke": f"/accounts/tokens/{ApiToken.objects.get(owner=owner).pk}/revoke/",
+            **{f"erasure-{state}": f"/accounts/erasures/{pk}/" for state, pk in make_erasures().items()},
             "voice-delete": f"/voices/{voice.pk}/delete",
             "conversation": f"/talk/{conversation.pk}/",
             "conversation-delete": f"/history/{conversation.pk}/delete",
@@ -135,6 +157,27 @@ def fill(owner: User) -> dict[str, str]:
             "history-second-page": "/history/?page=2",
         }
     )
+
+
+def make_export(owner: User) -> None:
+    """Give `owner` an export that is ready."""
+    tomorrow = timezone.now() + timedelta(days=1)
+    file = ContentFile(b"PK", name="export.zip")
+    Export.objects.create(owner=owner, state="ready", size=18_204_113, expires_at=tomorrow, file=file)
+
+
+def make_erasures() -> dict[str, object]:
+    """Return an erasure in each of its states; whose they are is of no account."""
+    now = timezone.now()
+    line = {"at": now.isoformat(timespec="seconds"), "what": "Voice made with ElevenLabs, there and here", "count": 1}
+    receipt = [line, {**line, "what": "Turns, with their sound", "count": 128}]
+    kept = [{"what": "Proof of consent", "until": "2031-03-02T00:00:00+00:00", "reference": "0"}]
+    values = {
+        "waiting": {"next_try_at": now},
+        "running": {"next_try_at": now, "tries": 2, "receipt": receipt},
+        "done": {"done_at": now, "receipt": receipt, "kept": kept},
+    }
+    return {state: Erasure.objects.create(state=state, due_at=now, **more).pk for state, more in values.items()}
 
 
 def _add_second_factor(owner: User) -> None:

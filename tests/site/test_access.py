@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 from django.urls import URLPattern, get_resolver, reverse
 
-from apps.accounts.models import ApiToken, Webhook, WebhookDelivery
+from apps.accounts.models import ApiToken, Export, Webhook, WebhookDelivery
 from apps.conversations.models import Conversation, Turn
 from apps.voices.models import Consent, VoiceProfile
 from tests.client import bearer, error_of
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-PUBLIC = {"", "healthz", "readyz", "favicon.ico", "verify", "api/schema/", "api/docs/"}
+PUBLIC = {"", "healthz", "readyz", "favicon.ico", "verify", "privacy/", "report/", "api/schema/", "api/docs/"}
 PUBLIC_TO_POST = {"api/v1/verify"}
 ERRORS_AS_OPENAI_S = "v1/"  # tests/conversations/test_openai_api.py
 OF_OTHER_PACKAGES = ("accounts/", "admin/")
+OWN_ACCOUNT_PAGES = import_module("apps.accounts.urls").urlpatterns
+# Whoever knows their address may come: an invitation, and an erasure, whose account is gone.
+BY_SECRET = ("accounts/invitation/", "accounts/erasures/")
 NOBODY = "00000000-0000-4000-8000-000000000000"
 FOR_PROGRAMS = ("api/", "clone-voice", "full-interaction")
 
@@ -48,7 +52,7 @@ ROUTES = [
     route
     for route in routes(get_resolver().url_patterns)
     if not route.startswith((*OF_OTHER_PACKAGES, ERRORS_AS_OPENAI_S))
-]
+] + [route for route in routes(OWN_ACCOUNT_PAGES, "accounts/") if not route.startswith(BY_SECRET)]
 ROUTES_OF_ROWS = [route for route in ROUTES if "<" in route]
 
 
@@ -62,6 +66,7 @@ def addresses(conversation: Conversation, voice: VoiceProfile, alice_token: str)
         "conversation_pk": conversation.pk,
         "extension": "txt",
         "turn_pk": make_turn(conversation).pk,
+        "export_pk": Export.objects.create(owner=conversation.owner).pk,
         "token_pk": ApiToken.objects.with_secret(alice_token).get().pk,
         **make_delivery(conversation.owner),
     }
@@ -112,7 +117,7 @@ def test_what_belongs_to_somebody_else_does_not_exist(
 
 
 def everything() -> list[object]:
-    tables = [VoiceProfile, Consent, Conversation, Turn, Webhook, WebhookDelivery]
+    tables = [VoiceProfile, Consent, Conversation, Turn, Webhook, WebhookDelivery, Export]
     return [list(table._default_manager.order_by("pk").values()) for table in tables]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django_tasks_db.management.commands.db_worker import Command as WorkerCommand
 
+from apps.accounts import erasures, exports, retention
 from apps.accounts.background import delete_old, run_abandoned_again
 
 logger = logging.getLogger(__name__)
@@ -57,5 +58,9 @@ def _tidy() -> None:
     try:
         run_abandoned_again()
         delete_old()
+        exports.begin_abandoned_again()
+        exports.delete_expired()
+        erasures.try_those_due()
+        retention.apply_daily()
     except DatabaseError:
         logger.exception("The queue of background work could not be kept in order")

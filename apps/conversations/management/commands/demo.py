@@ -55,7 +55,7 @@ class Command(BaseCommand):
     def _voice(self, user: User) -> VoiceProfile:
         """Clone only once: at a provider every voice takes a place in the plan."""
         voices = VoiceProfile.objects.for_user(user).filter(name=VOICE_NAME, provider=settings.TEXT_TO_SPEECH)
-        voice = next((voice for voice in voices if voice.can_speak), None)
+        voice = voices.that_speak().first()
         if voice is None:
             self.stdout.write("› Cloning a voice from 27 seconds of a recorded reader")
             sample = (DEMO_DIR / "sample.flac").read_bytes()

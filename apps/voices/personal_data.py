@@ -1,0 +1,250 @@
+"""What is kept of people's voices, and when it goes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from apps.accounts.data_of_apps import (
+    IN_USE,
+    Due,
+    Erased,
+    Kept,
+    NotYetError,
+    PersonalData,
+    Retained,
+    Table,
+    delete_folder,
+    erase_rows,
+)
+from apps.accounts.mails import mail
+from apps.accounts.models import User
+from apps.speech.base import ProviderError
+from apps.voices.models import Consent, ConsentChallenge, VoiceProfile, VoiceQuerySet, VoiceSample
+from apps.voices.services import SPEAKING, delete_voice
+
+# Longer than any cloning takes.
+LONGEST_CLONING = timedelta(minutes=10)
+# Somebody may ask why a statement was refused.
+KEPT_STATEMENT = timedelta(days=1)
+
+
+class VoicesData(PersonalData):
+    """Voices, the recordings that they were made from, and the consents that allowed it."""
+
+    def tables(self, owner: User) -> list[Table]:
+        return [
+            Table("voices", _("Voices, and where each was made"), VoiceProfile.objects.for_user(owner)),
+            Table(
+                "voice-samples",
+                _("Recordings that voices were made from"),
+                VoiceSample.objects.for_user(owner),
+                files=("file",),
+            ),
+            Table(
+                "consents",
+                _("Your consents to the use of your voice"),
+                Consent.objects.for_user(owner),
+                files=("clip",),
+            ),
+            Table(
+                "consent-challenges",
+                _("Statements that you were to read aloud"),
+                ConsentChallenge.objects.for_user(owner),
+            ),
+        ]
+
+    def suspend(self, owner: User) -> None:
+        silence = {"silenced_at": timezone.now(), "silenced_by": VoiceProfile.Silence.ERASURE}
+        VoiceProfile.objects.for_user(owner).filter(silenced_at=None).update(**silence)
+
+    def resume(self, owner: User) -> None:
+        VoiceProfile.objects.for_user(owner).filter(silenced_by=VoiceProfile.Silence.ERASURE).update(**SPEAKING)
+
+    def erase(self, owner: User) -> Iterator[Erased | Retained]:
+        """Delete each voice at its provider and here. Of one whose provider fails, only where it is stays."""
+        problems = []
+        for voice in VoiceProfile.objects.for_user(owner):
+            try:
+                yield from _erase_voice(voice)
+            except NotYetError as error:
+                problems.append(error.code)
+        if problems:
+            raise NotYetError(problems[0])
+        delete_folder(f"samples/{owner.pk}")
+        yield from erase_rows(_("Statements to be read aloud"), ConsentChallenge.objects.for_user(owner))
+        yield from _erase_consents(owner)
+
+    def schedule(self) -> list[Kept]:
+        return [
+            Kept(
+                gettext_lazy("Your voices, and the recordings that they were made from"),
+                gettext_lazy("to speak in your voice, and to make it anew where that failed"),
+                _until_idle(),
+            ),
+            Kept(
+                gettext_lazy("Your consent: what you read aloud, its recording, and when"),
+                gettext_lazy("to clone your voice only, and to be able to prove that you allowed it"),
+                _until_past_proof(),
+            ),
+        ]
+
+    def due(self, now: datetime) -> list[Due]:
+        failed = VoiceProfile.objects.filter(status=VoiceProfile.Status.DELETING)
+        again = [_deletion(_("voice whose deletion had failed"), voice, voice.updated_at) for voice in failed]
+        return [*again, *_consents_due(now), *(_idle_due(now) if settings.RETENTION_DAYS else [])]
+
+
+def _until_idle() -> str:
+    days = settings.RETENTION_DAYS
+    if not days:
+        return _("until you delete the voice")
+    text = ngettext(
+        "until you delete the voice, or it has not spoken for %(days)d day",
+        "until you delete the voice, or it has not spoken for %(days)d days",
+        days,
+    ) % {"days": days}
+    notice = settings.RETENTION_NOTICE_DAYS
+    if notice:
+        told = ngettext("we tell you %(days)d day before", "we tell you %(days)d days before", notice)
+        text = f"{text}; {told % {'days': notice}}"
+    return text
+
+
+def _until_past_proof() -> str:
+    return _(
+        "%(valid)d days, and as proof another %(kept)d; when you delete your account, what remains is without your "
+        "name, your words and your voice"
+    ) % {"valid": settings.CONSENT_VALID_DAYS, "kept": settings.CONSENT_KEPT_DAYS}
+
+
+def _erase_consents(owner: User) -> Iterator[Erased | Retained]:
+    """Take the person out of their consents; what then proves that there was one stays for its term."""
+    consents = Consent.objects.for_user(owner)
+    yield from erase_rows(_("Marks of voices older than consents"), consents.filter(method=Consent.Method.NONE))
+    for consent in consents:
+        _delete_clip(consent)
+        Consent.objects.filter(pk=consent.pk).update(**Consent.ERASED)
+        yield Erased(_("Consent: your name, your words and their recording"), 1)
+        what = _("Proof that you consented: dates, version of the statement, scores and the hash of the recording")
+        yield Retained(what, consent.retain_until, str(consent.pk))
+    delete_folder(f"consents/{owner.pk}")
+
+
+def _delete_clip(consent: Consent) -> None:
+    if consent.clip:
+        consent.clip.storage.delete(str(consent.clip.name))
+
+
+def _consents_due(now: datetime) -> list[Due]:
+    """Return consents that prove nothing any more, since their voices are gone, and statements nobody read."""
+    over = Consent.objects.filter(retain_until__lte=now, voices=None)
+    consents = [
+        Due(
+            what=_("consent past its term"),
+            since=consent.retain_until,
+            rows=[str(consent.pk)],
+            owner_id=consent.owner_id,
+            act=partial(_delete_consent, consent),
+        )
+        for consent in over
+    ]
+    unread = ConsentChallenge.objects.filter(expires_at__lte=now - KEPT_STATEMENT)
+    challenges = [
+        Due(
+            what=_("statement to be read aloud"),
+            since=challenge.expires_at,
+            rows=[str(challenge.pk)],
+            owner_id=challenge.owner_id,
+            act=partial(_delete_challenge, challenge),
+        )
+        for challenge in unread
+    ]
+    return [*consents, *challenges]
+
+
+def _delete_consent(consent: Consent) -> None:
+    consent.delete()
+    _delete_clip(consent)
+
+
+def _delete_challenge(challenge: ConsentChallenge) -> None:
+    challenge.delete()
+
+
+def _erase_voice(voice: VoiceProfile) -> Iterator[Erased]:
+    if voice.status == VoiceProfile.Status.PENDING and voice.updated_at > timezone.now() - LONGEST_CLONING:
+        raise NotYetError(IN_USE)
+    samples = VoiceSample.objects.filter(voice=voice)
+    yield from erase_rows(_("Recordings that a voice was made from"), samples, files=["file"])
+    _delete(voice)
+    yield Erased(_("Voice made with %(provider)s, there and here") % {"provider": voice.get_provider_display()}, 1)
+
+
+def _delete(voice: VoiceProfile) -> None:
+    try:
+        delete_voice(voice=voice)
+    except ProviderError as error:
+        raise NotYetError(error.code) from None
+
+
+def _deletion(what: str, voice: VoiceProfile, since: datetime) -> Due:
+    act = partial(_delete, voice)
+    return Due(what=what, since=since, rows=[str(voice.pk)], owner_id=voice.owner_id, act=act)
+
+
+def _idle_due(now: datetime) -> list[Due]:
+    term, notice = timedelta(days=settings.RETENTION_DAYS), timedelta(days=settings.RETENTION_NOTICE_DAYS)
+    voices = VoiceProfile.objects.exclude(status=VoiceProfile.Status.DELETING)
+    voices = voices.exclude(silenced_by=VoiceProfile.Silence.ERASURE)
+    idle = voices.annotate(idle_since=Coalesce("last_used_at", "created_at"))
+    told = Q(idle_notice_at__gte=F("idle_since"))
+    over = idle.filter(idle_since__lte=now - term)
+    if notice:
+        over = over.filter(told, idle_notice_at__lte=now - notice)
+    deletions = [_deletion(_("idle voice"), voice, voice.used_at) for voice in over]
+    near = idle.filter(idle_since__lte=now - max(term - notice, timedelta(0))).exclude(told)
+    return [*deletions, *(_announcements(near) if notice else [])]
+
+
+def _announcements(voices: VoiceQuerySet) -> list[Due]:
+    """Return one announcement to each owner, of all their voices that are to go."""
+    by_owner: dict[int, list[VoiceProfile]] = defaultdict(list)
+    for voice in voices.select_related("owner"):
+        by_owner[voice.owner_id].append(voice)
+    return [
+        Due(
+            what=_("idle voice"),
+            since=min(voice.used_at for voice in mine),
+            rows=[str(voice.pk) for voice in mine],
+            owner_id=owner_id,
+            is_announcement=True,
+            act=partial(_announce, mine),
+        )
+        for owner_id, mine in by_owner.items()
+    ]
+
+
+def _announce(voices: list[VoiceProfile]) -> None:
+    """Tell the owner; where the mail can not be sent, another day tries again. The page says the same."""
+    owner = voices[0].owner
+    now = timezone.now()
+    for voice in voices:
+        voice.idle_notice_at = now
+    subject = ngettext("A voice will be deleted", "Voices will be deleted", len(voices))
+    sent = mail(to=owner.email, subject=subject, template="idle_voices", voices=voices)
+    if owner.email and not sent:
+        raise NotYetError("mail_not_sent")
+    VoiceProfile.objects.filter(pk__in=[voice.pk for voice in voices]).update(idle_notice_at=now)
+
+
+DATA = VoicesData()

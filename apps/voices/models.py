@@ -40,6 +40,9 @@ class VoiceManager(models.Manager["VoiceProfile"]):
         return super().get_queryset().select_related("consent")
 
 
+OwnedVoiceManager = VoiceManager.from_queryset(VoiceQuerySet)
+
+
 class VoiceProfile(models.Model):
     """A cloned voice of a user. It speaks only while it is ready, not silenced, and its consent is valid."""
 
@@ -76,7 +79,7 @@ class VoiceProfile(models.Model):
     # When its owner was told that it is going to be deleted, because it had not spoken for long.
     idle_notice_at = models.DateTimeField(_("end announced"), null=True, blank=True)
 
-    objects: ClassVar[VoiceQuerySet] = VoiceManager.from_queryset(VoiceQuerySet)()  # type: ignore[assignment]
+    objects: ClassVar[VoiceQuerySet] = OwnedVoiceManager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("voice")

@@ -27,7 +27,7 @@ from apps.accounts.models import Erasure, IdempotencyKey, Invitation, User, Webh
 from apps.accounts.services import create_api_token
 from apps.conversations.models import AbuseReport, Conversation, Turn
 from apps.conversations.reports import report_abuse
-from apps.voices.models import VoiceProfile, VoiceSample
+from apps.voices.models import Consent, VoiceProfile, VoiceSample
 from tests.accounts.steps import confirm_identity, is_signed_in, sign_in, switch_second_factor_on
 from tests.client import bearer
 from tests.factories import make_turn, make_voice
@@ -188,6 +188,7 @@ class TestWhole:
         assert receipt == {
             "Recordings that a voice was made from": 2,
             "Voice made with ElevenLabs, there and here": 2,
+            "Consent: your name, your words and their recording": 1,
             "Turns, with their sound": 2,
             "Conversations": 2,
             "Devices that were signed in": 1,
@@ -203,6 +204,10 @@ class TestWhole:
             "Entries in the admin’s log": 1,
             "Account, with its name and email addresses": 1,
         } | {name: receipt[name] for name in receipt.keys() & {"Sessions"}}
+        proof = Consent.objects.get()
+        assert [line["reference"] for line in erasure.kept] == [str(proof.pk)]
+        assert (proof.owner, proof.statement, proof.transcript, proof.clip.name) == (None, "", "", "")
+        assert proof.sha256
         told = mail.outbox[-1]
         assert told.to == [EMAIL]
         for what in receipt:

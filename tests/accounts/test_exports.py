@@ -24,7 +24,7 @@ from apps.accounts.data_of_apps import data_of_apps
 from apps.accounts.models import ApiToken, Erasure, Export, Invitation, User, Webhook
 from apps.accounts.services import create_api_token
 from tests.client import bearer, error_of
-from tests.factories import SAMPLE, SOUND, make_turn
+from tests.factories import CONSENT_CLIP, SAMPLE, SOUND, make_turn
 from tests.worker import work
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class TestContent:
         (sample,) = rows_in(archive, "voice-samples")
         assert archive.read(sample["file"]) == SAMPLE
         assert archive.getinfo(sample["file"]).compress_type == ZIP_STORED
+        (consent,) = rows_in(archive, "consents")
+        assert archive.read(consent["clip"]) == CONSENT_CLIP
         readme = archive.read("README.txt").decode()
         for name in archive.namelist():
             assert name.split("/")[0].removesuffix(".json") in readme or name == "README.txt"
@@ -119,7 +121,7 @@ class TestContent:
         default_storage.delete(str(voice.samples.get().file.name))
         export = make_export(alice)
         assert export.state == "ready"
-        assert not [name for name in opened(export).namelist() if name.endswith(".flac")]
+        assert not [name for name in opened(export).namelist() if name.startswith("voice-samples/")]
 
 
 class TestLife:

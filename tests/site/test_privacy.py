@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from apps.accounts.models import User
-from tests.factories import make_voice
+from tests.factories import make_consent, make_voice
 from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
@@ -93,4 +93,6 @@ def test_the_page_on_which_one_signs_up_and_the_one_on_which_one_records_lead_th
 ) -> None:
     assert client.get("/accounts/signup/").content.decode().count(reverse("privacy")) == 2
     client.force_login(alice)
+    assert client.get(reverse("voices:consent")).content.decode().count(reverse("privacy")) == 2
+    make_consent(alice)
     assert client.get(reverse("voices:list")).content.decode().count(reverse("privacy")) == 2

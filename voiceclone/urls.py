@@ -11,6 +11,7 @@ from apps.conversations import api as conversations_api
 from apps.conversations import openai_api
 from apps.voices import api as voices_api
 from voiceclone import views
+from voiceclone.metrics import metrics
 
 api_v1 = [
     path("tokens", accounts_api.TokenList.as_view(), name="tokens"),
@@ -61,6 +62,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("favicon.ico", views.favicon),
     path("accounts/", include("apps.accounts.urls")),
     path("accounts/", include("allauth.urls")),

@@ -34,6 +34,7 @@ def clone_voice(*, owner: User, name: str, files: Sequence[bytes]) -> VoiceProfi
     The row and the samples are stored before the provider is called: when it fails, the voice is kept as failed, and
     `retry_cloning` goes on from there. Raises UserError, AudioError and ProviderError.
     """
+    registry.require_working("clone")
     samples = check_samples(files)
     with usage.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
         voice = _store_pending(owner, name, samples)
@@ -43,6 +44,7 @@ def clone_voice(*, owner: User, name: str, files: Sequence[bytes]) -> VoiceProfi
 
 def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
     """Try again to clone a voice that failed, from the samples that were kept."""
+    registry.require_working("clone", provider=voice.provider)
     with usage.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
         used.reference = voice.pk
         claimed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED).update(
@@ -196,6 +198,7 @@ def note_use(*, voice: VoiceProfile) -> None:
 def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | None = None) -> bytes:
     """Return `text` spoken by the voice, as MP3; `settings` are tried out, and not kept."""
     voice = ready_voice(owner=voice.owner, pk=voice.pk)
+    registry.require_working("speak", provider=voice.provider)
     tried = VoiceSettings(**changed_settings(voice=voice, settings=settings or {}))
 
     async def speak(engines: registry.Engines) -> Recording:

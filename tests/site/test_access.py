@@ -30,7 +30,7 @@ PUBLIC = {"", "healthz", "readyz", "favicon.ico", "api/schema/", "api/docs/"}
 ERRORS_AS_OPENAI_S = "v1/"  # tests/conversations/test_openai_api.py
 OF_OTHER_PACKAGES = ("accounts/", "admin/")
 NOBODY = "00000000-0000-4000-8000-000000000000"
-FOR_PROGRAMS = ("api/", "clone-voice", "full-interaction")
+FOR_PROGRAMS = ("api/", "metrics", "clone-voice", "full-interaction")
 
 
 def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:

@@ -39,6 +39,8 @@ class PromptTooLongError(Exception):
 class LocalLanguageModel:
     """A LanguageModel on a GGUF file."""
 
+    name = "local"
+
     def __init__(self, config: LocalConfig) -> None:
         self._max_tokens = config.max_reply_tokens
         self._worker = shared_worker(load_server, config.chat_model_path)

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.speech.local import weights
 from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, Model
+from apps.speech.registry import engines_of
 
 
 class Command(BaseCommand):
@@ -27,11 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--if-used", action="store_true", help="do nothing where no engine is set to local")
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
-        if options["if_used"] and "local" not in (
-            settings.SPEECH_TO_TEXT,
-            settings.LANGUAGE_MODEL,
-            settings.TEXT_TO_SPEECH,
-        ):
+        if options["if_used"] and not any("local" in engines_of(stage) for stage in ("hear", "think", "speak")):
             return
         models_dir = options["models_dir"] or settings.MODELS_DIR
         try:

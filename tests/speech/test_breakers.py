@@ -43,9 +43,7 @@ def call(breaker: Breaker, error: BaseException | None = None) -> None:
 def is_let_through(breaker: Breaker) -> bool:
     try:
         breaker.check()
-    except ProviderError as error:
-        assert (error.code, error.stage, error.retryable) == ("provider_unavailable", "think", True)
-        assert error.retry_after
+    except ProviderError:
         return False
     return True
 
@@ -82,7 +80,9 @@ def test_while_it_is_open_nothing_is_called_and_it_tells_how_long(breaker: Break
     clock.time += 10
     with pytest.raises(ProviderError) as refused, breaker.guarding():
         pytest.fail("it was called")
-    assert refused.value.retry_after == 20
+    error = refused.value
+    assert (error.code, error.stage, error.retryable) == ("provider_unavailable", "think", True)
+    assert error.retry_after == 20
 
 
 def test_afterwards_one_call_goes_through_and_closes_it(breaker: Breaker, clock: Clock) -> None:

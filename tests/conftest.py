@@ -19,6 +19,7 @@ from pytest_django import Settings
 from apps.accounts.models import User
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation
+from apps.speech import registry
 from apps.speech.local import weights
 from apps.speech.local.catalogue import SPEAKER_ENCODER
 from apps.voices.models import Consent, VoiceProfile
@@ -26,6 +27,7 @@ from tests.client import Api, wait_until
 from tests.factories import make_consent, make_voice
 from tests.fakes.fixtures import *  # noqa: F403
 from tests.fakes.provider import FakeProvider
+from voiceclone import readiness
 
 PASSWORD = "a long password for tests"
 
@@ -35,6 +37,15 @@ def media(settings: Settings) -> Iterator[None]:
     """Leave no file behind."""
     yield
     shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def no_outages() -> Iterator[None]:
+    """Let no test leave a service that counts as down, or a process that is about to end."""
+    yield
+    for breakers in registry.breakers_in_use():
+        breakers.close()
+    readiness.set_ending(ending=False)
 
 
 def _user(name: str) -> User:

@@ -26,7 +26,7 @@ os.environ |= {
 from voiceclone.settings import *  # noqa: E402, F403
 
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": STORAGES["default"],  # noqa: F405
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # A file, since the server under test and the test itself look at it from different threads.

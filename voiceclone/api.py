@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from typing import Any
 
@@ -18,13 +19,14 @@ from rest_framework.views import exception_handler
 
 from apps.speech.base import AudioError, ProviderError
 from apps.speech.marks import MarkError
-from voiceclone.errors import UserError
+from voiceclone.errors import STORAGE_UNAVAILABLE, UserError, is_storage_failure, storage_unavailable
 
 logger = logging.getLogger(__name__)
 
 STAGE_STATUS = {
     "provider_busy": 503,
     "provider_unreachable": 503,
+    "provider_unavailable": 503,
     "provider_not_configured": 503,
     "models_missing": 503,
     "marking_failed": 503,
@@ -33,6 +35,7 @@ STAGE_STATUS = {
     "provider_refused": 422,
     "nothing_heard": 422,
     "turn_stopped": 409,
+    STORAGE_UNAVAILABLE: 503,
     "internal_error": 500,
 }
 AUDIO_STATUS = 422
@@ -109,7 +112,11 @@ def known_error(error: Exception) -> UserError | None:
         text = _("This site can not mark speech as synthetic right now. Its operator has to run: manage.py check")
         return UserError("marking_failed", text, status=error_status("marking_failed"))
     if isinstance(error, ProviderError):
-        return UserError(error.code, error.message, status=error_status(error.code))
+        headers = {} if error.retry_after is None else {"Retry-After": str(math.ceil(error.retry_after))}
+        return UserError(error.code, error.message, status=error_status(error.code), headers=headers)
+    if is_storage_failure(error):
+        logger.error("Nothing can be stored", exc_info=error)
+        return storage_unavailable()
     return None
 
 

@@ -1,4 +1,4 @@
-"""The application as the web server runs it: engines warm before the first request, requests bounded in size."""
+"""The application as the web server runs it: engines warm, requests numbered, bounded, and brought to an end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 - Django has to be set up first
 
-from voiceclone.server import BodyLimit, WarmEngines  # noqa: E402
+from voiceclone.server import BodyLimit, GracefulEnd, RequestIds, WarmEngines  # noqa: E402
 
-application = WarmEngines(BodyLimit(django_application, max_bytes=settings.MAX_UPLOAD_BYTES))
+application = RequestIds(
+    GracefulEnd(
+        WarmEngines(BodyLimit(django_application, max_bytes=settings.MAX_UPLOAD_BYTES)),
+        grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
+    )
+)

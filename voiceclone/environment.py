@@ -53,6 +53,15 @@ class Environment:
             raise _refusal(name, f"a whole number from {minimum} to {maximum}")
         return value
 
+    def seconds(self, name: str, default: float, *, maximum: float = 3600) -> float:
+        try:
+            value = float(self.text(name, str(default)))
+        except ValueError:
+            value = 0
+        if not 0 < value <= maximum:
+            raise _refusal(name, f"a number of seconds, more than 0 and at most {maximum:g}")
+        return value
+
     def choice(self, name: str, default: str, options: Sequence[str]) -> str:
         value = self.text(name, default).lower()
         if value not in options:

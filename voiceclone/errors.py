@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext_lazy as _
+
 from apps.speech.base import AudioError, ProviderError
+
+STORAGE_UNAVAILABLE = "storage_unavailable"
+STORAGE_MESSAGE = _(
+    "This site can not store anything at the moment: its disk is full, or its database does not answer. "
+    "Keep what you have and try again in a few minutes."
+)
+STORAGE_RETRY_SECONDS = 60
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 class UserError(Exception):
@@ -20,6 +32,19 @@ class UserError(Exception):
         self.message = message
         self.status = status
         self.headers = dict(headers or {})
+
+
+def storage_unavailable() -> UserError:
+    """Return the refusal for where nothing can be stored."""
+    headers = {"Retry-After": str(STORAGE_RETRY_SECONDS)}
+    return UserError(STORAGE_UNAVAILABLE, str(STORAGE_MESSAGE), status=503, headers=headers)
+
+
+def is_storage_failure(error: BaseException | None) -> bool:
+    """Whether `error` is that of a database that is locked or gone, or of a disk that is full or read-only."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL_DISK
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 @contextmanager

@@ -1,6 +1,18 @@
-"""What must not reach the logs."""
+"""What must not reach the logs, and what every line of them has."""
 
 import logging
+from contextvars import Context, ContextVar
+
+# Which request and which turn this is; tasks and threads that are begun for one inherit them.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+turn_id: ContextVar[str] = ContextVar("turn_id", default="")
+
+
+def detached_context() -> Context:
+    """Return a context for what outlives its request: only the id of that goes along."""
+    context = Context()
+    context.run(request_id.set, request_id.get())
+    return context
 
 
 class WithoutQuery(logging.Filter):
@@ -10,4 +22,16 @@ class WithoutQuery(logging.Filter):
         if isinstance(record.args, tuple) and len(record.args) == 5:
             client, method, path, version, status = record.args
             record.args = (client, method, str(path).partition("?")[0], version, status)
+        return True
+
+
+class WithIds(logging.Filter):
+    """Puts the ids of the request and of the turn on every line, where there are any."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        ids = {"request_id": request_id.get(), "turn_id": turn_id.get()}
+        for name, value in ids.items():
+            if value:
+                setattr(record, name, value)
+        record.ids = "".join(f" [{value}]" for value in ids.values() if value)
         return True

@@ -1,13 +1,26 @@
-"""Two thin ASGI layers around Django, for what Django does not do itself."""
+"""Thin ASGI layers around Django, for what Django does not do itself."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
+import re
+import secrets
+import signal
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from types import FrameType
 from typing import Any
 
+from apps.conversations import turn
 from apps.speech import registry
+from voiceclone import readiness
+from voiceclone.logs import request_id
 from voiceclone.memory import keep_heap_small
+
+logger = logging.getLogger(__name__)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -16,7 +29,102 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 TOO_LARGE = "voiceclone.too_large"
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# What interrupted turns get to store what they have, and to say that they are over.
+LAST_SECONDS = 5
 READ_IN_VAIN = 10  # times the limit; past that the connection is closed under a client that goes on sending
+
+
+class RequestIds:
+    """Gives every request an id, or takes over a well-formed one that a proxy gave it, for the logs and the answer."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.application(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        number = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        request_id.set(number)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", number.encode())]}
+            await send(message)
+
+        await self.application(scope, receive, send_with_id)
+
+
+class GracefulEnd:
+    """Lets what runs come to its end when the process is told to stop, before the web server learns of it.
+
+    From the first signal on, the site is not ready and refuses new work. Requests that run get `grace_seconds`; turns
+    that still run then are interrupted, which stores them and ends their streams. A second Ctrl+C does not wait.
+    """
+
+    def __init__(self, application: Application, *, grace_seconds: float) -> None:
+        self.application = application
+        self.grace_seconds = grace_seconds
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._listen()
+            await self.application(scope, receive, send)
+            return
+        self._running += 1
+        self._idle.clear()
+        try:
+            await self.application(scope, receive, send)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    def _listen(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # Signals reach the main thread only: here somebody else decides when the server ends.
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            told_server = signal.getsignal(number)
+            if callable(told_server):
+                signal.signal(number, self._handler(loop, told_server))
+
+    def _handler(
+        self, loop: asyncio.AbstractEventLoop, tell_server: Callable[[int, FrameType | None], Any]
+    ) -> Callable[[int, FrameType | None], None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            if readiness.is_ending() and number == signal.SIGINT:
+                tell_server(number, frame)
+            elif not readiness.is_ending():
+                readiness.set_ending(ending=True)
+                loop.call_soon_threadsafe(begin, number)
+
+        def begin(number: int) -> None:
+            self._ending = loop.create_task(self._end(lambda: tell_server(number, None)))
+
+        return handle
+
+    async def _end(self, tell_server: Callable[[], object]) -> None:
+        logger.info("Told to stop; %d requests run", self._running)
+        try:
+            if not await self._is_idle_within(self.grace_seconds):
+                logger.warning("Turns are interrupted: the time to end is over")
+                turn.interrupt_all()
+                await self._is_idle_within(LAST_SECONDS)
+        finally:
+            tell_server()
+
+    async def _is_idle_within(self, seconds: float) -> bool:
+        if self._running:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), seconds)
+        return not self._running
 
 
 class WarmEngines:

@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+from voiceclone import sentry
 from voiceclone.environment import Environment
 
 django_stubs_ext.monkeypatch()  # lets Django's generic classes be written as their types are: ModelAdmin[Turn]
@@ -84,6 +85,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "voiceclone.outages.outages",
             ],
             "libraries": {"fields": "voiceclone.fields"},
         },
@@ -121,7 +123,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "voiceclone.storage.WholeFileStorage"},
     "staticfiles": {"BACKEND": "voiceclone.static.StaticFilesStorage"},
 }
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -131,6 +133,8 @@ MARKS_CERTIFICATE = env.text("MARKS_CERTIFICATE")
 MARKS_KEY = env.text("MARKS_KEY")
 if bool(MARKS_CERTIFICATE) != bool(MARKS_KEY):
     raise ImproperlyConfigured("MARKS_CERTIFICATE and MARKS_KEY go together: set both, or none of them.")
+# Below this nothing new is begun: the database lies on the same disk, and has to note what is under way.
+MIN_FREE_BYTES = env.integer("MIN_FREE_MEGABYTES", 100, minimum=0, maximum=10**6) * 1_000_000
 MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_MEGABYTES", 50, minimum=1, maximum=1000) * 1_000_000
 
 # Accounts
@@ -184,7 +188,7 @@ ACCOUNT_EMAIL_VERIFICATION = env.choice(
 # Security
 
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=False)
-SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz)$"]
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE_SSL_REDIRECT else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_SSL_REDIRECT
 SECURE_HSTS_PRELOAD = SECURE_SSL_REDIRECT
@@ -207,7 +211,7 @@ CONTENT_SECURITY_POLICY = {
 }
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", ["http://localhost:3000", "http://127.0.0.1:3000"])
 CORS_URLS_REGEX = r"^/(api/|v1/|clone-voice$|full-interaction$)"
-CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key"]
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "x-request-id"]
 CORS_EXPOSE_HEADERS = [
     "Idempotent-Replayed",
     "X-Transcript",
@@ -219,6 +223,7 @@ CORS_EXPOSE_HEADERS = [
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "X-Request-ID",
 ]
 
 # API
@@ -267,17 +272,42 @@ ELEVENLABS_TTS_MODEL = env.text("ELEVENLABS_TTS_MODEL", "eleven_flash_v2_5")
 ELEVENLABS_MAX_CONCURRENT = env.integer("ELEVENLABS_MAX_CONCURRENT", 10, minimum=1, maximum=1000)
 
 
-def _engine(name: str, remote: str, key_name: str, key: str) -> str:
-    engine = env.choice(name, remote if key else "local", [remote, "local"])
-    if engine == remote and not key:
-        message = f"{name}={remote} needs {key_name}. Set the key, or {name}=local."
+def _engines(name: str, remote: str, key_name: str, key: str) -> list[str]:
+    """Return the engines of a stage, of which the second takes over while the first is down."""
+    engines = [engine.lower() for engine in env.words(name, [remote if key else "local"])]
+    if not set(engines) <= {remote, "local"} or len(set(engines)) < len(engines):
+        message = f"The environment variable {name} must be {remote}, local, or both, as in {remote},local."
         raise ImproperlyConfigured(message)
-    return engine
+    if remote in engines and not key:
+        message = f"{name}={','.join(engines)} needs {key_name}. Set the key, or {name}=local."
+        raise ImproperlyConfigured(message)
+    return [*engines, ""]
 
 
-SPEECH_TO_TEXT = _engine("SPEECH_TO_TEXT", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)
-LANGUAGE_MODEL = _engine("LANGUAGE_MODEL", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)
-TEXT_TO_SPEECH = _engine("TEXT_TO_SPEECH", "elevenlabs", "ELEVENLABS_API_KEY", ELEVENLABS_API_KEY)
+SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = _engines("SPEECH_TO_TEXT", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)[:2]
+LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = _engines("LANGUAGE_MODEL", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)[:2]
+if len(env.words("TEXT_TO_SPEECH", [])) > 1:
+    message = "The environment variable TEXT_TO_SPEECH must be one engine: a voice speaks only through its maker."
+    raise ImproperlyConfigured(message)
+TEXT_TO_SPEECH = _engines("TEXT_TO_SPEECH", "elevenlabs", "ELEVENLABS_API_KEY", ELEVENLABS_API_KEY)[0]
+
+# How long requests may go on after this process was told to end; what then still runs is interrupted.
+SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 20, minimum=0, maximum=3600)
+
+# What the services may take, and how often they are asked: docs/reliability.md
+
+PROVIDER_CONNECT_SECONDS = env.seconds("PROVIDER_CONNECT_SECONDS", 3)
+HEAR_SECONDS = env.seconds("HEAR_SECONDS", 30)
+FIRST_TOKEN_SECONDS = env.seconds("FIRST_TOKEN_SECONDS", 10)
+TOKEN_IDLE_SECONDS = env.seconds("TOKEN_IDLE_SECONDS", 10)
+REPLY_SECONDS = env.seconds("REPLY_SECONDS", 60)
+FIRST_AUDIO_SECONDS = env.seconds("FIRST_AUDIO_SECONDS", 8)
+AUDIO_IDLE_SECONDS = env.seconds("AUDIO_IDLE_SECONDS", 5)
+CLONE_SECONDS = env.seconds("CLONE_SECONDS", 60)
+TURN_SECONDS = env.seconds("TURN_SECONDS", 120)
+PROVIDER_RETRIES = env.integer("PROVIDER_RETRIES", 2, minimum=0, maximum=10)
+BREAKER_FAILURES = env.integer("BREAKER_FAILURES", 5, minimum=1, maximum=1000)
+BREAKER_SECONDS = env.seconds("BREAKER_SECONDS", 30)
 
 _cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 MODELS_DIR = env.path("MODELS_DIR", _cache_home / "voiceclone" / "models")
@@ -341,25 +371,43 @@ WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 # How long a receiver may take, all in all.
 WEBHOOK_SECONDS = 20
 
+# Watching the site
+
+# Who sends it reads /metrics; without one, only administrators do.
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 20:
+    raise ImproperlyConfigured("The environment variable METRICS_TOKEN must be a random text of 20 characters or more.")
+SENTRY_DSN = env.text("SENTRY_DSN")
+if SENTRY_DSN:
+    sentry.start(SENTRY_DSN)
+
 # Logs: lines for people on a terminal, one JSON object a line everywhere else
 
+AUDIT_LOG = env.text("AUDIT_LOG")
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"},
+        "text": {"format": "{asctime} {levelname:<7} {name}{ids}: {message}", "style": "{"},
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "format": "{asctime}{levelname}{name}{message}",
             "style": "{",
             "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
             # Django adds the request with its query, uvicorn the message in colours.
-            "reserved_attrs": [*RESERVED_ATTRS, "request", "color_message"],
+            "reserved_attrs": [*RESERVED_ATTRS, "request", "color_message", "ids"],
         },
     },
-    "filters": {"without_query": {"()": "voiceclone.logs.WithoutQuery"}},
+    "filters": {
+        "without_query": {"()": "voiceclone.logs.WithoutQuery"},
+        "with_ids": {"()": "voiceclone.logs.WithIds"},
+    },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "text" if sys.stderr.isatty() else "json"},
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "text" if sys.stderr.isatty() else "json",
+            "filters": ["with_ids"],
+        },
     },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
@@ -373,3 +421,14 @@ LOGGING: dict[str, Any] = {
         "httpx2": {"level": "WARNING"},
     },
 }
+if AUDIT_LOG:
+    # It may be moved away while it is written to: logrotate keeps as many days as are wanted.
+    LOGGING["handlers"]["audit"] = {
+        "class": "logging.handlers.WatchedFileHandler",
+        "filename": AUDIT_LOG,
+        "encoding": "utf-8",
+        "delay": True,
+        "formatter": "json",
+        "filters": ["with_ids"],
+    }
+    LOGGING["loggers"]["voiceclone.audit"] = {"handlers": ["audit"], "propagate": True}

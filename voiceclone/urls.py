@@ -13,6 +13,7 @@ from apps.conversations.report_views import Report
 from apps.voices import api as voices_api
 from apps.voices import consent_api
 from voiceclone import verification, views
+from voiceclone.metrics import metrics
 from voiceclone.privacy import privacy
 
 api_v1 = [
@@ -72,6 +73,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("favicon.ico", views.favicon),
     path("verify", verification.VerifyPage.as_view(), name="verify"),
     path("privacy/", privacy, name="privacy"),

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
+import sys
+from typing import get_args
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils.translation import gettext as _
 from django.views import defaults
 
+from apps.accounts.background import is_behind
+from apps.speech import registry
+from apps.speech.base import Stage
+from voiceclone import readiness
 from voiceclone.api import OPENAI_PATHS, error_body, openai_error_body
+from voiceclone.errors import is_storage_failure, storage_unavailable
 
 PATIENCE_MINUTES = 5  # The longest time in which django-allauth counts attempts.
 
@@ -31,7 +36,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _services() -> list[str]:
     """Return who gets what people say, besides this site."""
-    engines = {settings.SPEECH_TO_TEXT, settings.LANGUAGE_MODEL, settings.TEXT_TO_SPEECH}
+    engines = {engine for stage in ("hear", "think", "speak") for engine in registry.engines_of(stage)}
     addresses = {"OpenAI": settings.OPENAI_BASE_URL, "ElevenLabs": settings.ELEVENLABS_BASE_URL}
     names = [urlsplit(address or "").hostname or name for name, address in addresses.items() if name.lower() in engines]
     return list(dict.fromkeys(names))
@@ -51,25 +56,25 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """The process can do its work: the database answers, and recordings can be kept."""
-    checks = {"database": _database_answers(), "recordings": _can_keep_recordings()}
-    is_ready = all(checks.values())
-    return JsonResponse({"status": "ready" if is_ready else "not ready", **checks}, status=200 if is_ready else 503)
+    """The process can do its work: it is not about to end, the database answers, and recordings can be kept.
 
-
-def _database_answers() -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return False
-    return True
-
-
-def _can_keep_recordings() -> bool:
-    folder = Path(settings.MEDIA_ROOT)
-    existing = next(each for each in (folder, *folder.parents) if each.exists())  # It is made with the first one.
-    return existing.is_dir() and os.access(existing, os.W_OK)
+    An engine that is down and a worker that is behind are told as well, but another process would have them too.
+    """
+    needed = {
+        "database": readiness.database_answers(),
+        "recordings": readiness.can_keep_recordings(),
+        "disk": readiness.has_room(),
+    }
+    worker = needed["database"] and not is_behind()
+    engines = {stage: registry.is_working(stage) for stage in get_args(Stage)}
+    if readiness.is_ending():
+        status = "ending"
+    elif not all(needed.values()):
+        status = "not ready"
+    else:
+        status = "ready" if worker and all(engines.values()) else "degraded"
+    code = 200 if status in {"ready", "degraded"} else 503
+    return JsonResponse({"status": status, **needed, "worker": worker, "engines": engines}, status=code)
 
 
 @login_not_required
@@ -80,21 +85,36 @@ def api_docs(request: HttpRequest) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_for_programs(request):
-        return _error_for_programs(request, "bad_request", _("This request can not be read."), status=400)
+        return error_for_programs(request, "bad_request", _("This request can not be read."), status=400)
     return defaults.bad_request(request, exception)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_for_programs(request):
-        return _error_for_programs(request, "not_found", _("There is nothing at this address."), status=404)
+        return error_for_programs(request, "not_found", _("There is nothing at this address."), status=404)
     return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    if is_storage_failure(sys.exc_info()[1]):
+        return _storage_unavailable(request)
     if _is_for_programs(request):
         message = _("This is a fault of the site, not yours. Try again in a moment.")
-        return _error_for_programs(request, "server_error", message, status=500)
+        return error_for_programs(request, "server_error", message, status=500)
     return defaults.server_error(request)
+
+
+def _storage_unavailable(request: HttpRequest) -> HttpResponse:
+    refusal = storage_unavailable()
+    response: HttpResponse
+    if _is_for_programs(request):
+        response = error_for_programs(request, refusal.code, refusal.message, status=refusal.status)
+    else:
+        # Without the request: to say who is signed in, the page would need the database.
+        response = HttpResponse(render_to_string("503.html"), status=refusal.status)
+    for name, value in refusal.headers.items():
+        response[name] = value
+    return response
 
 
 def request_too_large(request: HttpRequest) -> HttpResponse:
@@ -104,7 +124,7 @@ def request_too_large(request: HttpRequest) -> HttpResponse:
     if _is_for_programs(request):
         message = _("This is larger than the %(megabytes)d MB that are accepted. Send a shorter recording.")
         text = message % {"megabytes": megabytes}
-        response = _error_for_programs(request, "request_too_large", text, status=413)
+        response = error_for_programs(request, "request_too_large", text, status=413)
     else:
         response = render(request, "413.html", {"megabytes": megabytes}, status=413)
     response["Connection"] = "close"
@@ -118,7 +138,7 @@ def too_many_requests(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _error_for_programs(request: HttpRequest, code: str, message: str, *, status: int) -> HttpResponse:
+def error_for_programs(request: HttpRequest, code: str, message: str, *, status: int) -> HttpResponse:
     body = error_body(code, message)
     if request.path.startswith(OPENAI_PATHS):
         body = openai_error_body(body["error"], status)

@@ -19,10 +19,24 @@ logger = logging.getLogger(__name__)
 # No task takes longer: what still runs after that has lost its worker.
 LEASE = timedelta(minutes=10)
 MAX_STARTS = 5
+# So long after it could have begun, no task waits for a worker that is there.
+BEHIND_AFTER = timedelta(minutes=5)
 KEPT_TASKS = timedelta(days=14)
 KEPT_DELIVERIES = timedelta(days=30)
 # How a task ends whose worker was stopped a second time.
 _STOPPED = Q(status=TaskResultStatus.FAILED, exception_class_path="builtins.SystemExit")
+
+
+def waiting_tasks() -> QuerySet[DBTaskResult[..., Any]]:
+    """Return the tasks that could run now."""
+    return DBTaskResult.objects.ready()
+
+
+def is_behind() -> bool:
+    """Whether tasks wait for so long that no worker can be there."""
+    long_ago = timezone.now() - BEHIND_AFTER
+    due = Q(run_after__isnull=True) | Q(run_after__lt=long_ago)
+    return waiting_tasks().filter(due, enqueued_at__lt=long_ago).exists()
 
 
 def run_abandoned_again() -> int:

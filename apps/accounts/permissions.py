@@ -10,6 +10,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
 from rest_framework.request import Request
 
+from apps.accounts import audit
 from apps.accounts.models import ApiToken, Scope
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _needed_scope(request: Request, view: Any) -> str | None:
 
 
 def _require(token: ApiToken, scope: str | None) -> None:
-    if scope is None:
-        raise TokenNotAllowed
-    if scope not in token.scopes:
-        raise InsufficientScope(scope)
+    if scope in token.scopes:
+        return
+    audit.note("scope_refused", token=token.pk, user=token.owner_id, scope=scope)
+    raise TokenNotAllowed if scope is None else InsufficientScope(scope)

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts import audit
 from apps.accounts.mails import mail
 from apps.accounts.models import ApiToken, Invitation, User, all_scopes, digest_of
 from voiceclone.errors import UserError
@@ -40,7 +41,7 @@ def create_api_token(
         scopes=all_scopes() if scopes is None else [scope for scope in all_scopes() if scope in scopes],
         expires_at=expires_at,
     )
-    logger.info("API token created", extra={"token": token.pk, "user": owner.pk, "scopes": token.scopes})
+    audit.note("token_created", token=token.pk, user=owner.pk, scopes=token.scopes)
     return secret
 
 
@@ -49,7 +50,7 @@ def find_api_token(*, secret: str) -> ApiToken | None:
     token = ApiToken.objects.with_secret(secret).select_related("owner").first()
     refusal = token.refusal if token else "unknown"
     if token is None or refusal:
-        logger.warning("API token refused", extra={"token": token and token.pk, "reason": refusal})
+        audit.note("token_refused", token=token and token.pk, user=token and token.owner_id, reason=refusal)
         return None
     _note_use(token)
     return token
@@ -60,12 +61,14 @@ def _note_use(token: ApiToken) -> None:
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at > LAST_USE_PRECISION:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        if token.last_used_at is None or token.last_used_at.date() != now.date():
+            audit.note("token_used", token=token.pk, user=token.owner_id)  # once a day
 
 
 def revoke_api_token(*, token: ApiToken) -> None:
     """Let the token open nothing any more, from the next request on."""
     if ApiToken.objects.filter(pk=token.pk).not_revoked().update(revoked_at=timezone.now()):
-        logger.info("API token revoked", extra={"token": token.pk, "user": token.owner_id})
+        audit.note("token_revoked", token=token.pk, user=token.owner_id)
 
 
 def invite(*, email: str, invited_by: User | None = None) -> str:

@@ -8,17 +8,15 @@ Who is stopped by the last on a new device still gets in by resetting the passwo
 
 from __future__ import annotations
 
-import logging
 import secrets
 
 from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
+from apps.accounts import audit
 from apps.accounts.models import User
 from apps.accounts.rate_limits import Limit, network_of
-
-logger = logging.getLogger(__name__)
 
 COOKIE_SALT = "apps.accounts.known_browser"
 COOKIE_SECONDS = 400 * 24 * 3600  # Longer than browsers keep any cookie.
@@ -49,7 +47,7 @@ class Attempt:
         for number, (limit, subject) in enumerate(self._counters):
             wait = limit.take(subject)
             if wait:
-                logger.warning("Sign-in stopped", extra={"limit": limit.name})
+                audit.note("sign_in_stopped", limit=limit.name)
                 # An attempt that is stopped for its address must not use up what others may try.
                 self._counters = self._counters[:number]
                 self.forget()

@@ -26,6 +26,7 @@ from django.utils.translation import gettext_lazy
 from apps.accounts.models import UsageDay, UsageRecord
 from apps.speech.registry import LOCAL
 from voiceclone.errors import UserError
+from voiceclone.readiness import require_ready
 
 LIMIT_REACHED = "limit_reached"
 CHARACTERS_PER_TOKEN = 4  # What the engines count is not told by all of them.
@@ -114,7 +115,11 @@ class Used:
 
 
 def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -> Reservation:
-    """Count a request and what it may use; raise UserError (429, `limit_reached`) where a limit is reached."""
+    """Count a request and what it may use; raise UserError (429, `limit_reached`) where a limit is reached.
+
+    All work of the engines begins here, so here it is refused (503) while this process ends or nothing can be stored.
+    """
+    require_ready()
     if not settings.LIMITS:
         return Reservation.of_nothing(owner_id)
     now = timezone.now()

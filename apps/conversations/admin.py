@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts import audit
 from apps.conversations.models import AbuseReport, Conversation, Turn
 from apps.conversations.reports import silence_reported
 
@@ -21,6 +22,13 @@ class HistoryAdmin(admin.ModelAdmin[Any]):
     """What was said is history: it can be read here, never made or changed."""
 
     date_hierarchy = "created_at"
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        row: Any = super().get_object(request, object_id, from_field)
+        if row is not None:
+            what = f"{self.opts.model_name} {row.pk}"
+            audit.note("private_read", request=request, user=request.user.pk, owner=row.owner_id, row=what)
+        return row
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -27,7 +27,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts import usage
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent, key_in_use, note_made
 from apps.accounts.models import IdempotencyKey
@@ -289,7 +288,7 @@ def speech_response(
     """Answer with `text` spoken by `voice`, as it comes; `changes` are to the voice's settings, for this time."""
     settings = VoiceSettings(**changed_settings(voice=voice, settings=changes))
     speech = stages.Speech(stages.pieces_to_speak(text), voice, settings, audio_format)
-    reservation = usage.reserve(owner_id=voice.owner_id, characters=sum(map(len, speech.pieces)))
+    reservation = stages.reserve(speech)
     file = stages.speak(speech, reservation)
     content_type = CONTENT_TYPES[audio_format]
     response: HttpResponseBase

@@ -17,6 +17,7 @@ from apps.conversations.languages import Language
 from apps.speech.base import PROVIDER_MESSAGES
 from apps.speech.faults import RETRYABLE_CODES
 from apps.voices.models import VoiceProfile
+from voiceclone.errors import STORAGE_MESSAGE, STORAGE_UNAVAILABLE
 
 NOTHING_HEARD = "nothing_heard"
 INTERNAL_ERROR = "internal_error"
@@ -24,6 +25,7 @@ TURN_STOPPED = "turn_stopped"
 TURN_MESSAGES = {
     NOTHING_HEARD: _("Nothing was said in this recording. Speak a little louder or nearer, and try again."),
     TURN_STOPPED: _("This turn was stopped before anything was spoken."),
+    STORAGE_UNAVAILABLE: STORAGE_MESSAGE,
     INTERNAL_ERROR: _("Something went wrong on this site. What was said so far is kept. Try again."),
 }
 
@@ -161,7 +163,7 @@ class Turn(models.Model):
     @property
     def retryable(self) -> bool:
         """Whether another attempt may succeed where this one failed."""
-        return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR}
+        return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR, STORAGE_UNAVAILABLE}
 
     @property
     def error(self) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from contextvars import Context
 
 from asgiref.sync import ThreadSensitiveContext
 
@@ -15,6 +14,7 @@ from apps.conversations.turn import Failed, Spoken, run_turn
 from apps.speech.base import Recording
 from apps.speech.encoders import AudioFormat, Encoder, create_encoder
 from apps.speech.registry import current_engines
+from voiceclone.logs import detached_context
 
 
 class BrokenAnswerError(Exception):
@@ -30,7 +30,7 @@ class Mp3Answer:
         self._mp3: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._begun: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         # Not in the context of the view: it ends before this does, and the threads for the database end with it.
-        self._task = asyncio.create_task(self._run(), context=Context())
+        self._task = asyncio.create_task(self._run(), context=detached_context())
 
     async def begins(self) -> bool:
         """Wait until the reply is written and its sound has begun. False: the turn is over without any sound."""

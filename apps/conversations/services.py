@@ -18,12 +18,18 @@ from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, a
 from apps.conversations.models import NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.turn import QUESTION_SAMPLE_RATE, RUNNING, run_turn
 from apps.speech import audio, registry
-from apps.speech.base import Recording
+from apps.speech.base import Recording, Stage
 from apps.voices.models import VoiceProfile
 from apps.voices.services import require_ready
 from voiceclone.errors import UserError
 
 MAX_TEXT_CHARACTERS = 2000
+# Which stages before the voice a turn still needs.
+_STAGES_FROM: dict[Turn.Status, tuple[Stage, ...]] = {
+    Turn.Status.RECEIVED: ("hear", "think"),
+    Turn.Status.HEARD: ("think",),
+    Turn.Status.ANSWERED: (),
+}
 
 
 def start_conversation(*, owner: User, voice: VoiceProfile, **choices: str) -> Conversation:
@@ -95,16 +101,25 @@ def new_turn(
 ) -> Turn:
     """Return a turn for a typed question, or a spoken one; `run_turn` stores and answers it.
 
-    A conversation that is not stored yet is stored now. Raises UserError where the owner has reached a limit.
+    A conversation that is not stored yet is stored now. Raises UserError where the owner has reached a limit, and
+    ProviderError where an engine that it needs is down.
     """
+    status = Turn.Status.HEARD if text else Turn.Status.RECEIVED
+    _require_engines(voice, status)
     seconds = recording.seconds if recording else 0.0
     reservation = _reserve(conversation.owner_id, heard_seconds=seconds)
     if conversation._state.adding:
         conversation.save(force_insert=True)
-    status = Turn.Status.HEARD if text else Turn.Status.RECEIVED
     turn = Turn(owner_id=conversation.owner_id, conversation=conversation, voice=voice, transcript=text, status=status)
     turn.reservation = reservation
     return turn
+
+
+def _require_engines(voice: VoiceProfile, status: Turn.Status) -> None:
+    """Refuse a turn that could not be spoken before its other stages are paid for."""
+    for stage in _STAGES_FROM[status]:
+        registry.require_working(stage)
+    registry.require_working("speak", provider=voice.provider)
 
 
 def _reserve(owner_id: int, *, heard_seconds: float) -> Reservation:
@@ -127,9 +142,11 @@ def prepare_retry(*, turn: Turn) -> Turn:
     if turn.voice is None or not turn.voice.can_speak:
         turn.voice = voice_of(conversation=turn.conversation)
         turn.save(update_fields=["voice"])
+    status = _status_before_failure(turn)
+    _require_engines(turn.voice, status)
     seconds = 0.0 if turn.transcript else turn.question_seconds or 0.0
     reservation = _reserve(turn.owner_id, heard_seconds=seconds)
-    claimed = Turn.objects.filter(pk=turn.pk, status=Turn.Status.FAILED).update(status=_status_before_failure(turn))
+    claimed = Turn.objects.filter(pk=turn.pk, status=Turn.Status.FAILED).update(status=status)
     if not claimed:
         usage.release(reservation)
         raise UserError("turn_not_failed", _("Only a turn that failed can be tried again."), status=409)

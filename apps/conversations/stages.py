@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -26,6 +25,7 @@ from apps.speech.encoders import AudioFormat, create_encoder
 from apps.speech.marks import Origin
 from apps.voices.models import VoiceProfile
 from voiceclone.errors import UserError
+from voiceclone.logs import detached_context
 
 MAX_SPEECH_CHARACTERS = 4096
 LOCAL_SPEECH_MODEL = "kokoro"
@@ -42,13 +42,17 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
     if audio.is_silent(recording):
         return Transcript(""), recording.seconds
 
-    async def hear(engines: registry.Engines) -> Transcript:
-        return await engines.speech_to_text.transcribe(recording, language=language)
-
+    registry.require_working("hear")
     kind = UsageRecord.Kind.TRANSCRIPTION
     with usage.metered(owner_id=owner.pk, kind=kind, heard_seconds=recording.seconds) as used:
+
+        async def hear(engines: registry.Engines) -> Transcript:
+            engine = engines.speech_to_text
+            heard = await engine.transcribe(recording, language=language)
+            used.hear(recording.seconds, engine=engine.name)
+            return heard
+
         transcript = registry.call(hear)
-        used.hear(recording.seconds, engine=settings.SPEECH_TO_TEXT)
     return transcript, recording.seconds
 
 
@@ -75,6 +79,12 @@ def pieces_to_speak(text: str) -> list[str]:
     if not pieces:
         raise UserError("nothing_to_speak", _("Nothing in this text can be spoken. Send words."), status=422)
     return pieces
+
+
+def reserve(speech: Speech) -> usage.Reservation:
+    """Set aside what `speech` uses. Raises UserError at a limit, and ProviderError where the voice's engine is down."""
+    registry.require_working("speak", provider=speech.voice.provider)
+    return usage.reserve(owner_id=speech.voice.owner_id, characters=sum(map(len, speech.pieces)))
 
 
 async def speak(speech: Speech, reservation: usage.Reservation) -> AsyncGenerator[bytes, None]:
@@ -119,7 +129,7 @@ class BegunFile:
 
     def __init__(self, data: AsyncGenerator[bytes, None]) -> None:
         # Not in the context of the view: it may end before this does, and the threads for the database end with it.
-        self._ahead = Context().run(RunAhead, data)
+        self._ahead = detached_context().run(RunAhead, data)
         self._rest = aiter(self._ahead)
         self._first = b""
 

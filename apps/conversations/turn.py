@@ -14,22 +14,27 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.db import DatabaseError
+from django.db import Error as DatabaseFailure
+from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import Truncator
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from apps.accounts import usage, webhooks
 from apps.accounts.models import UsageRecord, WebhookEvent
+from apps.conversations import metrics
 from apps.conversations.marking import answer_as_flac
 from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.prompts import build_messages
 from apps.conversations.sentences import SpeechChunker
 from apps.conversations.speaking import made_ahead
 from apps.speech import audio
-from apps.speech.base import ProviderError, Recording
+from apps.speech.base import PROVIDER_MESSAGES, ProviderError, Recording
 from apps.speech.registry import Engines
 from apps.voices.models import VoiceProfile
+from voiceclone.errors import STORAGE_UNAVAILABLE
+from voiceclone.logs import turn_id
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +44,17 @@ STOP_CHECK_SECONDS = 1
 HEAD_START_SECONDS = 0.02
 WAITING_SECONDS = 10
 CHARACTERS_PER_SECOND = 15  # of English speech, for the part of a piece that has not come yet
+MAX_CHARACTERS_PER_TOKEN = 12  # More than any language needs; a model that ignores its limit is cut off.
+CAN_NOT_STORE = (DatabaseFailure, OSError)
 RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
+_running: set[asyncio.Task[None]] = set()
+_stored_again = AsyncRetrying(
+    retry=retry_if_exception_type((OperationalError, InterfaceError, OSError)),
+    stop=stop_after_attempt(3),
+    wait=wait_random_exponential(multiplier=0.5, max=2),
+    sleep=asyncio.sleep,
+    reraise=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +121,26 @@ async def run_turn(
     run = _TurnRun(turn, engines, recording)
     work = asyncio.create_task(run.work())
     watch = asyncio.create_task(_cancel_when_asked(turn, work))
+    _running.add(work)
     try:
         while (event := await run.next_event()) is not None:
             yield event
     finally:
+        _running.discard(work)
         for task in (watch, work):
             task.cancel()
         await asyncio.gather(watch, work, return_exceptions=True)
         await run.interrupt_unless_over()
         await run.settle()
+        metrics.note_turn(turn)
     if turn.status == Turn.Status.INTERRUPTED:
         yield Done(turn.spoken_text, turn.timings)
+
+
+def interrupt_all() -> None:
+    """End all turns that run on this event loop, as closing them would, but with a last event for who listens."""
+    for work in _running:
+        work.cancel()
 
 
 async def _cancel_when_asked(turn: Turn, work: asyncio.Task[None]) -> None:
@@ -148,6 +172,7 @@ class _TurnRun:
     events: asyncio.Queue[TurnEvent | None] = field(default_factory=asyncio.Queue)
     pieces: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
     saving: asyncio.Task[None] | None = None
+    unsaved: set[str] = field(default_factory=set)
     stage: Turn.Stage = Turn.Stage.HEAR
     reply: str = ""
     sample_rate: int = 0
@@ -158,13 +183,21 @@ class _TurnRun:
     used: usage.Used = field(default_factory=usage.Used)
 
     async def work(self) -> None:
+        turn_id.set(str(self.turn.pk))
         try:
-            await self._run_stages()
+            async with asyncio.timeout(settings.TURN_SECONDS):
+                await self._run_stages()
         except ProviderError as error:
             await self._fail(error.stage, error.code, error.message, retryable=error.retryable)
+        except TimeoutError:
+            logger.warning("A turn took longer than it may")
+            await self._fail(self.stage, "provider_timeout", str(PROVIDER_MESSAGES["provider_timeout"]), retryable=True)
+        except CAN_NOT_STORE:
+            logger.exception("A turn could not be stored")
+            await self._fail_here(STORAGE_UNAVAILABLE)
         except Exception:
-            logger.exception("A turn failed", extra={"turn": str(self.turn.pk)})
-            await self._fail(self.stage, INTERNAL_ERROR, str(TURN_MESSAGES[INTERNAL_ERROR]), retryable=True)
+            logger.exception("A turn failed")
+            await self._fail_here(INTERNAL_ERROR)
         finally:
             self.events.put_nowait(None)
 
@@ -180,24 +213,26 @@ class _TurnRun:
         if self.turn.status not in RUNNING:
             return
         heard_seconds = time.monotonic() - self.speaking_since if self.speaking_since else 0.0
-        await self._store(
-            status=Turn.Status.INTERRUPTED,
-            reply=self.turn.reply or self.reply.strip(),
-            spoken_text=_text_within(self.spoken, heard_seconds),
-            total_ms=self._elapsed_ms(),
-            **await self._sound(heard_seconds),
-        )
+        try:
+            await self._store(
+                status=Turn.Status.INTERRUPTED,
+                reply=self.turn.reply or self.reply.strip(),
+                spoken_text=_text_within(self.spoken, heard_seconds),
+                total_ms=self._elapsed_ms(),
+                **await self._sound(heard_seconds),
+            )
+        except CAN_NOT_STORE:  # The one who left can not be told.
+            logger.exception("An interrupted turn could not be stored")
 
     async def settle(self) -> None:
         """Record what the turn used, and tell the owner's webhooks that it is over."""
         try:
             await sync_to_async(self._settle)()
-        except DatabaseError:  # What was said is stored, and counts more.
-            logger.exception("The usage of a turn was not recorded", extra={"turn": str(self.turn.pk)})
+        except DatabaseFailure:  # What was said is stored, and counts more.
+            logger.exception("The usage of a turn was not recorded")
 
     def _settle(self) -> None:
         self.used.reference = self.turn.pk
-        self.used.write(len(self.reply), engine=settings.LANGUAGE_MODEL)
         reservation = self.turn.reservation or usage.Reservation.of_nothing(self.turn.owner_id)
         usage.settle(reservation, kind=UsageRecord.Kind.TURN, used=self.used)
         data = {"turn_id": self.turn.pk, "conversation_id": self.turn.conversation_id, "status": self.turn.status}
@@ -243,7 +278,12 @@ class _TurnRun:
             flac = await asyncio.to_thread(audio.to_flac, self.recording)
             self.turn.question = ContentFile(flac, name="question.flac")
             self.turn.question_seconds = self.recording.seconds
-        await self.turn.asave(force_insert=True)
+        try:
+            await self._write()
+        except OSError:  # What is said in it counts more than its sound.
+            logger.exception("A question could not be kept")
+            self.turn.question = ""
+            await self._write()
 
     async def _earlier_turns(self, pause: float) -> list[Turn]:
         await asyncio.sleep(pause)
@@ -254,10 +294,11 @@ class _TurnRun:
     async def _hear(self) -> None:
         if self.recording is None:
             self.recording = await asyncio.to_thread(self._stored_question)
-        self.used.hear(self.recording.seconds, engine=settings.SPEECH_TO_TEXT)
-        transcript = await self.engines.speech_to_text.transcribe(
-            self.recording, language=self.turn.conversation.language
-        )
+        engine = self.engines.speech_to_text
+        try:
+            transcript = await engine.transcribe(self.recording, language=self.turn.conversation.language)
+        finally:
+            self.used.hear(self.recording.seconds, engine=engine.name)
         self._store_soon(
             transcript=transcript.text,
             language=transcript.language,
@@ -278,15 +319,22 @@ class _TurnRun:
             transcript=self.turn.transcript,
         )
         model = self.engines.chosen_language_model(self.turn.conversation.model)
-        self.used.read(sum(len(message.content) for message in messages), engine=settings.LANGUAGE_MODEL)
         chunker = SpeechChunker()
-        async with aclosing(model.reply(messages, max_tokens=settings.MAX_REPLY_TOKENS)) as reply:
-            async for delta in reply:
-                if not self.reply:
-                    self.turn.first_word_ms = self._elapsed_ms()
-                self.reply += delta
-                self.events.put_nowait(Said(delta))
-                self._speak_later(chunker.feed(delta))
+        max_characters = settings.MAX_REPLY_TOKENS * MAX_CHARACTERS_PER_TOKEN
+        try:
+            async with aclosing(model.reply(messages, max_tokens=settings.MAX_REPLY_TOKENS)) as reply:
+                async for delta in reply:
+                    if not self.reply:
+                        self.turn.first_word_ms = self._elapsed_ms()
+                    delta = delta[: max_characters - len(self.reply)]
+                    self.reply += delta
+                    self.events.put_nowait(Said(delta))
+                    self._speak_later(chunker.feed(delta))
+                    if len(self.reply) >= max_characters:
+                        break
+        finally:
+            self.used.read(sum(len(message.content) for message in messages), engine=model.name)
+            self.used.write(len(self.reply), engine=model.name)
         if not self.reply.strip():
             raise ProviderError("provider_answer_invalid", stage="think", retryable=True)
         self._speak_later([*chunker.finish(), None])
@@ -395,15 +443,30 @@ class _TurnRun:
     async def _fail(self, stage: str, code: str, message: str, *, retryable: bool) -> None:
         """Store the failure; where the voice failed, with what it had spoken, so that a retry goes on behind it."""
         kept = [piece for piece in self.spoken if piece.complete] if stage == Turn.Stage.SPEAK else []
-        await self._store(
-            status=Turn.Status.FAILED,
-            failed_stage=stage,
-            error_code=code,
-            spoken_text=" ".join(piece.text for piece in kept),
-            total_ms=self._elapsed_ms(),
-            **await self._sound(sum(piece.seconds for piece in kept)),
-        )
+        values = {
+            "status": Turn.Status.FAILED,
+            "failed_stage": stage,
+            "error_code": code,
+            "total_ms": self._elapsed_ms(),
+        }
+        try:
+            spoken_text = " ".join(piece.text for piece in kept)
+            sound = await self._sound(sum(piece.seconds for piece in kept))
+            await self._store(spoken_text=spoken_text, **values, **sound)
+        except CAN_NOT_STORE:
+            logger.exception("A failed turn could not be stored with its sound")
+            await self._store_without_sound(values)
         self.events.put_nowait(Failed(stage, code, message, retryable))
+
+    async def _fail_here(self, code: str) -> None:
+        await self._fail(self.stage, code, str(TURN_MESSAGES[code]), retryable=True)
+
+    async def _store_without_sound(self, values: dict[str, Any]) -> None:
+        """Keep what needs the least room. Where not even that can be kept, the row tells how far the turn came."""
+        try:
+            await self._store(answer="", answer_seconds=None, spoken_text="", **values)
+        except CAN_NOT_STORE:
+            logger.exception("A failed turn could not be stored")
 
     async def _store(self, **values: Any) -> None:
         await self._store_soon(**values)
@@ -412,13 +475,29 @@ class _TurnRun:
         """Store `values` while the next stage already runs. Each store waits for the one before."""
         for name, value in values.items():
             setattr(self.turn, name, value)
-        self.saving = asyncio.create_task(self._save(list(values), after=self.saving))
+        self.unsaved.update(values)
+        self.saving = asyncio.create_task(self._save(after=self.saving))
         return self.saving
 
-    async def _save(self, names: list[str], *, after: asyncio.Task[None] | None) -> None:
+    async def _save(self, *, after: asyncio.Task[None] | None) -> None:
         if after is not None:
-            await after
-        await self.turn.asave(update_fields=names)
+            await asyncio.gather(after, return_exceptions=True)  # Where that failed, this stores its values as well.
+        await self._write()
+
+    async def _write(self) -> None:
+        """Store what is not yet stored, trying again: a lock passes, and what was paid for is not given up at once."""
+        names, self.unsaved = self.unsaved, set()
+        try:
+            await _stored_again.copy()(sync_to_async(self._write_now), names)
+        except BaseException:
+            self.unsaved |= names
+            raise
+
+    def _write_now(self, names: set[str]) -> None:
+        if self.turn._state.adding:
+            self.turn.save(force_insert=True)
+        else:
+            self.turn.save(update_fields=names)
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self.started) * 1000)

@@ -80,6 +80,11 @@ class ProviderVoice:
 
 class SpeechToText(Protocol):
     @property
+    def name(self) -> str:
+        """The engine, as the settings call it; of several, the one that was asked last."""
+        ...
+
+    @property
     def tells_times(self) -> bool:
         """Whether transcripts have segments with their times."""
         ...
@@ -90,6 +95,11 @@ class SpeechToText(Protocol):
 
 
 class LanguageModel(Protocol):
+    @property
+    def name(self) -> str:
+        """The engine, as the settings call it; of several, the one that was asked last."""
+        ...
+
     def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
         """Yield the reply to `messages` as text deltas while it is being written."""
         ...
@@ -131,6 +141,9 @@ PROVIDER_MESSAGES: dict[str, Promise] = {
     "provider_plan_insufficient": _("The speech service's plan does not include this. The operator has to change it."),
     "provider_busy": _("The speech service is busy. Try again in a moment."),
     "provider_unreachable": _("The speech service can not be reached. Try again in a few minutes."),
+    "provider_unavailable": _(
+        "The speech service does not work at the moment, so nothing was sent to it. It is tried again soon; try later."
+    ),
     "provider_timeout": _("The speech service took too long to answer. Try again."),
     "provider_failed": _("The speech service failed. Try again in a few minutes."),
     "provider_incomplete": _("The speech service stopped before it was finished. Try again."),
@@ -156,15 +169,19 @@ class ProviderError(Exception):
     """An engine failed. The only error an engine raises; it never carries a key or a user's words.
 
     `code` is stable and a key of PROVIDER_MESSAGES; `retryable` says whether the same call may succeed later.
-    `retry_after` is the provider's own wish in seconds, where it gave one.
+    `retry_after` is the provider's own wish in seconds, where it gave one. `is_outage` says that the provider itself
+    does not work: it was not reached, broke off, took too long or answered with a 5xx.
     """
 
-    def __init__(self, code: str, *, stage: Stage, retryable: bool, retry_after: float | None = None) -> None:
+    def __init__(
+        self, code: str, *, stage: Stage, retryable: bool, retry_after: float | None = None, is_outage: bool = False
+    ) -> None:
         super().__init__(f"{stage}: {code}")
         self.code = code
         self.stage = stage
         self.retryable = retryable
         self.retry_after = retry_after
+        self.is_outage = is_outage
 
     @property
     def message(self) -> str:

@@ -16,6 +16,8 @@ from elevenlabs.core.api_error import ApiError
 
 from apps.speech.audio import resample, to_mp3
 from apps.speech.base import ProviderError, ProviderVoice
+from apps.speech.bounded import bound
+from apps.speech.breakers import Breakers
 from apps.speech.faults import error_for_status, provider_error
 from apps.speech.retries import KEPT_ALIVE_SECONDS, NOTHING_SENT, stream_with_retries, with_retries
 from apps.speech.slots import Slots
@@ -94,6 +96,7 @@ class ElevenLabsConfig:
     clone_seconds: float = 60
     max_retries: int = 2
     max_concurrent: int = 10
+    breakers: Breakers = field(default_factory=Breakers, compare=False)
 
 
 class ElevenLabsClient(AsyncElevenLabs):
@@ -104,7 +107,9 @@ class ElevenLabsClient(AsyncElevenLabs):
 
     def __init__(self, config: ElevenLabsConfig) -> None:
         self._connections = httpx.AsyncClient(
-            follow_redirects=False, limits=httpx.Limits(keepalive_expiry=KEPT_ALIVE_SECONDS)
+            follow_redirects=False,
+            event_hooks={"response": [bound]},
+            limits=httpx.Limits(keepalive_expiry=KEPT_ALIVE_SECONDS),
         )
         super().__init__(
             api_key=config.api_key,
@@ -144,7 +149,7 @@ class ElevenLabsTextToSpeech:
     ) -> AsyncGenerator[bytes, None]:
         return stream_with_retries(
             partial(self._chunks, text, voice_id, settings, previous_text),
-            stage="speak",
+            breaker=self._config.breakers["speak"],
             first_seconds=self._config.first_audio_seconds,
             idle_seconds=self._config.idle_seconds,
             max_retries=self._config.max_retries,
@@ -228,7 +233,7 @@ class ElevenLabsVoiceCloner:
         # What may have reached the provider is not sent again: it would make a second voice.
         voice = await with_retries(
             partial(self._add, name, files),
-            stage="clone",
+            breaker=self._config.breakers["clone"],
             seconds=self._config.clone_seconds,
             max_retries=self._config.max_retries,
             codes=NOTHING_SENT,
@@ -279,7 +284,10 @@ class ElevenLabsVoiceCloner:
 
     async def _with_retries(self, call: Callable[[], Awaitable[Result]]) -> Result:
         return await with_retries(
-            call, stage="clone", seconds=self._config.clone_seconds, max_retries=self._config.max_retries
+            call,
+            breaker=self._config.breakers["clone"],
+            seconds=self._config.clone_seconds,
+            max_retries=self._config.max_retries,
         )
 
 

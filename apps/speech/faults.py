@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from apps.speech import metrics
 from apps.speech.base import ProviderError
 
 if TYPE_CHECKING:
@@ -20,11 +21,13 @@ logger = logging.getLogger("voiceclone.speech")
 RETRYABLE_CODES = {
     "provider_busy",
     "provider_unreachable",
+    "provider_unavailable",
     "provider_timeout",
     "provider_failed",
     "provider_incomplete",
     "provider_answer_invalid",
 }
+_OUTAGE_CODES = {"provider_unreachable", "provider_timeout", "provider_failed", "provider_incomplete"}
 _BY_STATUS = {
     401: "provider_key_invalid",
     402: "provider_quota_exhausted",
@@ -45,8 +48,9 @@ def provider_error(
     status: int | None = None,
     provider_code: str = "",
     request_id: str = "",
+    is_outage: bool | None = None,
 ) -> ProviderError:
-    """Log a failure and return the error to raise.
+    """Log and count a failure, and return the error to raise; whether it `is_outage` is told by `code` and `status`.
 
     Only `code`, `stage` and what identifies the failure at the provider are logged: its messages repeat keys and texts.
     """
@@ -58,7 +62,11 @@ def provider_error(
         _identifier(provider_code),
         _identifier(request_id),
     )
-    return ProviderError(code, stage=stage, retryable=code in RETRYABLE_CODES, retry_after=retry_after)
+    metrics.PROVIDER_ERRORS.labels(stage, code).inc()
+    if is_outage is None:
+        is_outage = code in _OUTAGE_CODES or (status or 0) >= 500
+    retryable = code in RETRYABLE_CODES
+    return ProviderError(code, stage=stage, retryable=retryable, retry_after=retry_after, is_outage=is_outage)
 
 
 def error_for_status(

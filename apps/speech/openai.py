@@ -14,6 +14,8 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsync
 
 from apps.speech.audio import resample, to_wav
 from apps.speech.base import ProviderError, Transcript
+from apps.speech.bounded import AnswerTooLargeError, bound
+from apps.speech.breakers import Breakers
 from apps.speech.faults import error_for_status, logger, provider_error
 from apps.speech.retries import KEPT_ALIVE_SECONDS, stream_with_retries, with_retries
 
@@ -64,6 +66,7 @@ class OpenAIConfig:
     idle_seconds: float = 10
     reply_seconds: float = 60
     max_retries: int = 2
+    breakers: Breakers = field(default_factory=Breakers, compare=False)
 
 
 def create_client(config: OpenAIConfig) -> AsyncOpenAI:
@@ -79,7 +82,7 @@ def create_client(config: OpenAIConfig) -> AsyncOpenAI:
         timeout=httpx2.Timeout(None, connect=config.connect_seconds),
         http_client=DefaultAsyncHttpxClient(
             follow_redirects=False,
-            event_hooks={"request": [_read_whole]},
+            event_hooks={"request": [_read_whole], "response": [bound]},
             limits=httpx2.Limits(
                 max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEPT_ALIVE_SECONDS
             ),
@@ -101,6 +104,7 @@ async def _read_whole(request: httpx2.Request) -> None:
 class OpenAISpeechToText:
     """Speech to text through `POST /audio/transcriptions`."""
 
+    name = "openai"
     tells_times = False  # OpenAI's models that are not about to be switched off answer with the text alone.
 
     def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
@@ -111,13 +115,13 @@ class OpenAISpeechToText:
         if recording.sample_rate != _HEARD_SAMPLE_RATE:
             recording = await asyncio.to_thread(resample, recording, sample_rate=_HEARD_SAMPLE_RATE)
         return await with_retries(
-            partial(self._transcribe, to_wav(recording), language),
-            stage="hear",
+            partial(self._transcribe, to_wav(recording), language, _longest_text(recording)),
+            breaker=self._config.breakers["hear"],
             seconds=self._config.hear_seconds,
             max_retries=self._config.max_retries,
         )
 
-    async def _transcribe(self, wav: bytes, language: str) -> Transcript:
+    async def _transcribe(self, wav: bytes, language: str, max_characters: int) -> Transcript:
         with _openai_errors("hear"):
             transcription = await self._client.audio.transcriptions.create(
                 file=("recording.wav", wav, "audio/wav"),
@@ -125,12 +129,21 @@ class OpenAISpeechToText:
                 language=language or omit,
                 response_format="json",
             )
+            if len(transcription.text) > max_characters:
+                raise provider_error("provider_answer_invalid", stage="hear")
             detected = transcription.languages[0].code if transcription.languages else language
             return Transcript(text=transcription.text.strip(), language=detected)
 
 
+def _longest_text(recording: Recording) -> int:
+    """Return how many characters nobody says in that time; they would be stored, and paid for as a question."""
+    return 200 + round(50 * recording.seconds)
+
+
 class OpenAILanguageModel:
     """Replies through `POST /chat/completions`, which other servers of this API offer as well."""
+
+    name = "openai"
 
     def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
         self._client = client
@@ -139,7 +152,7 @@ class OpenAILanguageModel:
     def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
         return stream_with_retries(
             partial(self._deltas, messages, max_tokens),
-            stage="think",
+            breaker=self._config.breakers["think"],
             first_seconds=self._config.first_token_seconds,
             idle_seconds=self._config.idle_seconds,
             total_seconds=self._config.reply_seconds,
@@ -235,6 +248,8 @@ def _openai_errors(stage: Stage) -> Iterator[None]:
             request_id=error.request_id or "",
         ) from None
     except APIConnectionError as error:
+        if isinstance(error.__cause__, AnswerTooLargeError):
+            raise provider_error("provider_answer_invalid", stage=stage) from None
         never_connected = isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
         raise provider_error(
             "provider_unreachable" if never_connected else "provider_incomplete", stage=stage

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache, cached_property
@@ -21,6 +21,8 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 
 from apps.speech.base import LanguageModel, ProviderError, Recording, SpeechToText, Stage, TextToSpeech, VoiceCloner
+from apps.speech.breakers import Breaker, Breakers
+from apps.speech.fallback import FallbackLanguageModel, FallbackSpeechToText
 from apps.speech.marks import MarkError
 
 if TYPE_CHECKING:
@@ -41,39 +43,29 @@ Result = TypeVar("Result")
 
 LOCAL = "local"
 
+# All event loops share them: each learns from what the others see.
+_breakers: dict[str, Breakers] = {}
 _kept_open: WeakKeyDictionary[asyncio.AbstractEventLoop, Engines] = WeakKeyDictionary()
 
 
 class Engines:
     """The configured engines on one event loop. Each is made on first use; clients are shared between them."""
 
-    @cached_property
+    @property
     def speech_to_text(self) -> SpeechToText:
-        if settings.SPEECH_TO_TEXT == LOCAL:
-            from apps.speech.local.whisper import LocalSpeechToText
+        """The engine that hears. Where there are two, what is returned is for one call and tells which one heard."""
+        engines = [self._local_hearing if name == LOCAL else self._openai_hearing for name in engines_of("hear")]
+        return engines[0] if len(engines) == 1 else FallbackSpeechToText(engines)
 
-            return LocalSpeechToText(self._local_config)
-        from apps.speech.openai import OpenAISpeechToText
-
-        return OpenAISpeechToText(self._openai_client, self._openai_config)
-
-    @cached_property
+    @property
     def language_model(self) -> LanguageModel:
-        if settings.LANGUAGE_MODEL == LOCAL:
-            from apps.speech.local.llama import LocalLanguageModel
-
-            return LocalLanguageModel(self._local_config)
-        from apps.speech.openai import OpenAILanguageModel
-
-        return OpenAILanguageModel(self._openai_client, self._openai_config)
+        """The site's own language model. Where there are two, it is for one call and tells which one replied."""
+        return self.chosen_language_model("")
 
     def chosen_language_model(self, model: str) -> LanguageModel:
         """Return the language model for a conversation that chose `model`; where it is not offered, the site's own."""
-        if settings.LANGUAGE_MODEL == LOCAL or model not in settings.OPENAI_CHAT_MODELS:
-            return self.language_model
-        from apps.speech.openai import OpenAILanguageModel
-
-        return OpenAILanguageModel(self._openai_client, replace(self._openai_config, chat_model=model))
+        engines = [self._local_model if name == LOCAL else self._openai_model(model) for name in engines_of("think")]
+        return engines[0] if len(engines) == 1 else FallbackLanguageModel(engines)
 
     def text_to_speech(self, provider: str) -> TextToSpeech:
         """Return the engine that speaks with the voices of `provider`."""
@@ -107,8 +99,9 @@ class Engines:
 
     async def warm_up(self) -> None:
         """Make the engines that a turn needs, so that no request imports a package, loads a model or has to connect."""
-        engines = (self.speech_to_text, self.language_model, self.text_to_speech(settings.TEXT_TO_SPEECH))
-        for engine in engines:
+        hearing = [self._local_hearing if name == LOCAL else self._openai_hearing for name in engines_of("hear")]
+        thinking = [self._local_model if name == LOCAL else self._openai_model("") for name in engines_of("think")]
+        for engine in (*hearing, *thinking, self.text_to_speech(settings.TEXT_TO_SPEECH)):
             preload = getattr(engine, "preload", None)
             if preload is not None:
                 await _preload(preload)
@@ -134,6 +127,31 @@ class Engines:
         for name in ("_openai_client", "_elevenlabs_client"):
             if name in self.__dict__:
                 await getattr(self, name).close()
+
+    @cached_property
+    def _local_hearing(self) -> SpeechToText:
+        from apps.speech.local.whisper import LocalSpeechToText
+
+        return LocalSpeechToText(self._local_config)
+
+    @cached_property
+    def _openai_hearing(self) -> SpeechToText:
+        from apps.speech.openai import OpenAISpeechToText
+
+        return OpenAISpeechToText(self._openai_client, self._openai_config)
+
+    @cached_property
+    def _local_model(self) -> LanguageModel:
+        from apps.speech.local.llama import LocalLanguageModel
+
+        return LocalLanguageModel(self._local_config)
+
+    def _openai_model(self, model: str) -> LanguageModel:
+        from apps.speech.openai import OpenAILanguageModel
+
+        is_offered = model in settings.OPENAI_CHAT_MODELS
+        config = replace(self._openai_config, chat_model=model) if is_offered else self._openai_config
+        return OpenAILanguageModel(self._openai_client, config)
 
     @cached_property
     def _local_text_to_speech(self) -> TextToSpeech:
@@ -169,6 +187,13 @@ class Engines:
             transcription_model=settings.OPENAI_STT_MODEL,
             chat_model=settings.OPENAI_CHAT_MODEL,
             reasoning_effort="" if effort == "default" else effort,
+            connect_seconds=settings.PROVIDER_CONNECT_SECONDS,
+            hear_seconds=settings.HEAR_SECONDS,
+            first_token_seconds=settings.FIRST_TOKEN_SECONDS,
+            idle_seconds=settings.TOKEN_IDLE_SECONDS,
+            reply_seconds=settings.REPLY_SECONDS,
+            max_retries=settings.PROVIDER_RETRIES,
+            breakers=breakers_of("openai"),
         )
 
     @cached_property
@@ -186,6 +211,12 @@ class Engines:
             base_url=settings.ELEVENLABS_BASE_URL,
             model=settings.ELEVENLABS_TTS_MODEL,
             max_concurrent=settings.ELEVENLABS_MAX_CONCURRENT,
+            connect_seconds=settings.PROVIDER_CONNECT_SECONDS,
+            first_audio_seconds=settings.FIRST_AUDIO_SECONDS,
+            idle_seconds=settings.AUDIO_IDLE_SECONDS,
+            clone_seconds=settings.CLONE_SECONDS,
+            max_retries=settings.PROVIDER_RETRIES,
+            breakers=breakers_of("elevenlabs"),
         )
 
     @cached_property
@@ -199,6 +230,68 @@ class Engines:
             chat_model=settings.LOCAL_CHAT_MODEL,
             threads=min(2, os.cpu_count() or 1),
         )
+
+
+def engines_of(stage: Stage) -> list[str]:
+    """Return the engines of a stage: the first one, and the one that takes over while that is down."""
+    engines = {
+        "hear": [settings.SPEECH_TO_TEXT, settings.SPEECH_TO_TEXT_FALLBACK],
+        "think": [settings.LANGUAGE_MODEL, settings.LANGUAGE_MODEL_FALLBACK],
+        "speak": [settings.TEXT_TO_SPEECH],
+        "clone": [settings.TEXT_TO_SPEECH],
+    }
+    return [engine for engine in engines[stage] if engine]
+
+
+def breakers_of(provider: str) -> Breakers:
+    """Return the breakers of a remote service, which all engines of this process share."""
+    if provider not in _breakers:
+        _breakers[provider] = Breakers(failures=settings.BREAKER_FAILURES, seconds=settings.BREAKER_SECONDS)
+    return _breakers[provider]
+
+
+def breakers_in_use() -> Iterable[Breakers]:
+    """Return the breakers that calls have gone through, whatever the settings name now."""
+    return _breakers.values()
+
+
+def breakers() -> dict[tuple[str, Stage], Breaker]:
+    """Return the breakers of the remote services that the settings name, by service and stage."""
+    return {
+        (engine, stage): breakers_of(engine)[stage]
+        for stage in ("clone", "hear", "think", "speak")
+        for engine in engines_of(stage)
+        if engine != LOCAL
+    }
+
+
+def require_working(stage: Stage, *, provider: str = "") -> None:
+    """Raise the error "provider_unavailable" where nothing works at `stage`, before anything is done and paid.
+
+    `provider` is the one that it has to be, where it may not be any.
+    """
+    engines = [provider] if provider else engines_of(stage)
+    if LOCAL in engines:
+        return
+    down: ProviderError | None = None
+    for engine in engines:
+        try:
+            breakers_of(engine)[stage].check()
+        except ProviderError as error:
+            down = error
+        else:
+            return
+    if down is not None:
+        raise down
+
+
+def is_working(stage: Stage) -> bool:
+    """Whether an engine of `stage` works, as far as is known."""
+    try:
+        require_working(stage)
+    except ProviderError:
+        return False
+    return True
 
 
 async def _preload(preload: Callable[[], Awaitable[None]]) -> None:

@@ -1,12 +1,27 @@
-"""Trying again and giving up: retries and deadlines around calls to a provider."""
+"""How long a provider may take and how often it is asked: the deadlines, retries and breakers around every call.
+
+The numbers are settings (`docs/reliability.md` has them all), which `registry` hands to each provider's config.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import random
-from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
 
 from apps.speech.base import ProviderError
 from apps.speech.faults import provider_error
@@ -15,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from apps.speech.base import Stage
+    from apps.speech.breakers import Breaker
 
 Result = TypeVar("Result")
 
@@ -24,41 +40,37 @@ NOTHING_SENT = frozenset({"provider_unreachable"})
 # An unused connection stays open this long: two turns of a conversation are further apart than httpx's five seconds.
 KEPT_ALIVE_SECONDS = 120
 
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 4.0
+_random_pause = wait_random_exponential(multiplier=0.5, max=4)  # "full jitter": from none up to 0.5, 1, 2, 4 s
+_deadline: ContextVar[asyncio.Timeout] = ContextVar("deadline")
 
 
 async def with_retries(
     call: Callable[[], Awaitable[Result]],
     *,
-    stage: Stage,
+    breaker: Breaker,
     seconds: float,
     max_retries: int,
     codes: frozenset[str] = MOMENTARY,
 ) -> Result:
     """Return what `call` returns, calling again up to `max_retries` times after a failure with one of `codes`.
 
-    The pause before each retry is what the provider asks for, or else random ("full jitter"). `seconds` is the deadline
-    of it all; a pause that would outlast it is not begun.
+    The pause before each retry is what the provider asks for, or else random. `seconds` is the deadline of it all; a
+    pause that would outlast it is not begun. Nothing is called while `breaker` is open.
     """
-    now = asyncio.get_running_loop().time
-    deadline = now() + seconds
-    async with within(seconds, stage=stage):
-        for attempt in range(max_retries):
-            try:
+    deadline = asyncio.get_running_loop().time() + seconds
+
+    async def attempt() -> Result:
+        with breaker.guarding():
+            async with until(deadline, stage=breaker.stage):
                 return await call()
-            except ProviderError as error:
-                pause = _pause(attempt) if error.retry_after is None else error.retry_after
-                if error.code not in codes or now() + pause >= deadline:
-                    raise
-            await asyncio.sleep(pause)
-        return await call()
+
+    return await _retrying(seconds, max_retries, codes)(attempt)
 
 
 async def stream_with_retries(
     start: Callable[[], AsyncGenerator[Result, None]],
     *,
-    stage: Stage,
+    breaker: Breaker,
     first_seconds: float,
     idle_seconds: float,
     total_seconds: float = math.inf,
@@ -70,31 +82,84 @@ async def stream_with_retries(
     `total_seconds` that of them all. Closing this generator closes the one that `start` returned.
     """
     now = asyncio.get_running_loop().time
-    deadline = now() + total_seconds
+    first_deadline, last_deadline = now() + first_seconds, now() + total_seconds
 
-    async def first() -> tuple[AsyncGenerator[Result, None], Result | None]:
-        items = start()
-        return items, await anext(items, None)
-
-    items, item = await with_retries(first, stage=stage, seconds=first_seconds, max_retries=max_retries)
-    if item is None:
-        raise provider_error("provider_incomplete", stage=stage)
-    async with aclosing(items):
-        while item is not None:
-            yield item
-            async with within(min(idle_seconds, deadline - now()), stage=stage):
+    async def first() -> _Begun[Result]:
+        with ExitStack() as guard:
+            guard.enter_context(breaker.guarding())
+            async with until(first_deadline, stage=breaker.stage):
+                items = start()
                 item = await anext(items, None)
+            return _Begun(item, items, guard.pop_all())
+
+    begun: _Begun[Result] = await _retrying(first_seconds, max_retries, MOMENTARY)(first)
+    item = begun.item
+    with begun.guard:
+        if item is None:  # No outage: it depends on what was asked for.
+            raise provider_error("provider_incomplete", stage=breaker.stage, is_outage=False)
+        async with aclosing(begun.items) as items:
+            while item is not None:
+                yield item
+                async with until(min(now() + idle_seconds, last_deadline), stage=breaker.stage):
+                    item = await anext(items, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun(Generic[Result]):
+    """A stream whose first item is there, or which has none, still under the guard of its breaker."""
+
+    item: Result | None
+    items: AsyncGenerator[Result, None]
+    guard: ExitStack
+
+
+def _retrying(seconds: float, max_retries: int, codes: frozenset[str]) -> AsyncRetrying:
+    return AsyncRetrying(
+        retry=retry_if_exception(partial(_has_code, codes)),
+        wait=_pause,
+        stop=stop_after_attempt(max_retries + 1) | stop_before_delay(seconds),
+        sleep=asyncio.sleep,
+        reraise=True,
+    )
+
+
+def _has_code(codes: frozenset[str], error: BaseException) -> bool:
+    return isinstance(error, ProviderError) and error.code in codes
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    wished = error.retry_after if isinstance(error, ProviderError) else None
+    return _random_pause(state) if wished is None else wished
 
 
 @asynccontextmanager
-async def within(seconds: float, *, stage: Stage) -> AsyncIterator[None]:
-    """Raise the error "provider_timeout" when the body takes longer than `seconds`."""
+async def until(deadline: float, *, stage: Stage) -> AsyncIterator[None]:
+    """Raise the error "provider_timeout" when the body is not over at `deadline`, a time of the event loop."""
     try:
-        async with asyncio.timeout(seconds):
-            yield
+        async with asyncio.timeout_at(None if math.isinf(deadline) else deadline) as timeout:
+            outer = _deadline.set(timeout)
+            try:
+                yield
+            finally:
+                _deadline.reset(outer)
     except TimeoutError:
         raise provider_error("provider_timeout", stage=stage) from None
 
 
-def _pause(attempt: int) -> float:
-    return random.uniform(0, min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311
+@contextmanager
+def standing_still() -> Iterator[None]:
+    """Stop the clock of the deadline inside of the block: what is waited for there is not the provider."""
+    timeout = _deadline.get(None)
+    deadline = timeout.when() if timeout else None
+    if timeout is None or deadline is None:
+        yield
+        return
+    now = asyncio.get_running_loop().time
+    left = deadline - now()
+    timeout.reschedule(None)
+    try:
+        yield
+    finally:
+        if not timeout.expired():
+            timeout.reschedule(now() + left)

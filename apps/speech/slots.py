@@ -8,9 +8,15 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from apps.speech import metrics
+from apps.speech.retries import standing_still
+
 
 class Slots:
-    """At most `size` are taken at once on one event loop. A free one goes to the urgent, then to who waits longest."""
+    """At most `size` are taken at once on one event loop. A free one goes to the urgent, then to who waits longest.
+
+    The deadline of a call does not run while it waits for its slot.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
@@ -44,7 +50,8 @@ class Slots:
         turn = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (not urgent, next(self._arrivals), turn))
         try:
-            await turn
+            with metrics.SPEECH_QUEUE.track_inprogress(), standing_still():
+                await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # The slot came in the same moment.
                 self._give_back()

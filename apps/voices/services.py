@@ -43,6 +43,7 @@ def clone_voice(*, owner: User, name: str, files: Sequence[bytes], consent: Cons
     """
     consent = consent or require_consent(owner=owner)
     require_valid(consent=consent)
+    registry.require_working("clone")
     samples = check_samples(files)
     recordings = [sample.recording for sample in samples]
     with usage.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
@@ -57,6 +58,7 @@ def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
     consent = require_consent(owner=voice.owner)
     if voice.status != VoiceProfile.Status.FAILED:
         raise _not_failed()
+    registry.require_working("clone", provider=voice.provider)
     with usage.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
         used.reference = voice.pk
         recordings = [stored_recording(sample.file, sample.seconds) for sample in voice.samples.all()]
@@ -224,6 +226,7 @@ def note_use(*, voice: VoiceProfile) -> None:
 def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | None = None) -> bytes:
     """Return `text` spoken by the voice, as MP3; `settings` are tried out, and not kept."""
     voice = ready_voice(owner=voice.owner, pk=voice.pk)
+    registry.require_working("speak", provider=voice.provider)
     tried = VoiceSettings(**changed_settings(voice=voice, settings=settings or {}))
 
     async def speak(engines: registry.Engines) -> Recording:

@@ -78,6 +78,7 @@ WITH_SECOND_FACTOR = {
 NOT_PAGES = {
     "healthz",
     "readyz",
+    "metrics",
     "favicon.ico",
     "clone-voice",
     "full-interaction",

@@ -35,7 +35,7 @@ OWN_ACCOUNT_PAGES = import_module("apps.accounts.urls").urlpatterns
 # Whoever knows their address may come: an invitation, and an erasure, whose account is gone.
 BY_SECRET = ("accounts/invitation/", "accounts/erasures/")
 NOBODY = "00000000-0000-4000-8000-000000000000"
-FOR_PROGRAMS = ("api/", "clone-voice", "full-interaction")
+FOR_PROGRAMS = ("api/", "metrics", "clone-voice", "full-interaction")
 
 
 def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
@@ -29,6 +30,11 @@ PROMPT_CACHE_MEBIBYTES = 256
 REUSED_TOKENS = 16
 """The shortest stretch of an earlier prompt that is not read again where the oldest messages before it were dropped."""
 
+# llama.cpp reads these inside of a message as it reads its own: who says them would speak as somebody else.
+ROLE_MARK = re.compile(
+    r"<\|[^<>|\n]{1,40}\|>|</?(?:s|(?:start|end)_of_turn|bos|eos)>|\[/?INST\]|<</?SYS>>", re.IGNORECASE
+)
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,6 +44,8 @@ class PromptTooLongError(Exception):
 
 class LocalLanguageModel:
     """A LanguageModel on a GGUF file."""
+
+    name = "local"
 
     def __init__(self, config: LocalConfig) -> None:
         self._max_tokens = config.max_reply_tokens
@@ -125,7 +133,7 @@ def generate(server: Server, messages: Sequence[Message], max_tokens: int, take:
         return bool(delta) and not take(delta)
 
     request = {
-        "messages": [{"role": message.role, "content": message.content} for message in messages],
+        "messages": [{"role": message.role, "content": ROLE_MARK.sub(" ", message.content)} for message in messages],
         "max_tokens": max_tokens,
         "temperature": TEMPERATURE,
         "repeat_penalty": REPEAT_PENALTY,

@@ -35,6 +35,7 @@ INEXACT_SECONDS = 0.5
 class LocalSpeechToText:
     """A SpeechToText on a faster-whisper folder."""
 
+    name = "local"
     tells_times = True
 
     def __init__(self, config: LocalConfig) -> None:

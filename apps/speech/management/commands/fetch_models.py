@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.speech.local import weights
 from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, SPEAKER_ENCODER, Model
-from apps.speech.registry import LOCAL
+from apps.speech.registry import LOCAL, engines_of
 
 
 class Command(BaseCommand):
@@ -32,8 +32,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
-        engines = (settings.SPEECH_TO_TEXT, settings.LANGUAGE_MODEL, settings.TEXT_TO_SPEECH)
-        is_for_engines = not options["if_used"] or LOCAL in engines
+        is_for_engines = not options["if_used"] or any(
+            LOCAL in engines_of(stage) for stage in ("hear", "think", "speak")
+        )
         models = [*DEFAULT_MODELS, *optional_models(options["optional"])] if is_for_engines else [SPEAKER_ENCODER]
         models_dir = options["models_dir"] or settings.MODELS_DIR
         try:

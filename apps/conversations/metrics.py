@@ -1,0 +1,29 @@
+"""What is counted of turns, when each is over. No label holds anything that people said or are called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter, Histogram
+
+if TYPE_CHECKING:
+    from apps.conversations.models import Turn
+
+SECONDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 5, 8, 13, 30, 60, 120)
+
+TURNS = Counter(
+    "voiceclone_turns_total", "Turns by how they ended, and by the error where one failed.", ["end", "code"]
+)
+STAGE_SECONDS = Histogram(
+    "voiceclone_turn_stage_seconds",
+    "Seconds from the question to the transcript (heard), the first word, the first sound, and the end of a turn.",
+    ["stage"],
+    buckets=SECONDS,
+)
+
+
+def note_turn(turn: Turn) -> None:
+    TURNS.labels(turn.status, turn.error_code).inc()
+    for name, milliseconds in turn.timings.items():
+        if milliseconds is not None:
+            STAGE_SECONDS.labels(name.removesuffix("_ms")).observe(milliseconds / 1000)

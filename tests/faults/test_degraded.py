@@ -1,0 +1,210 @@
+"""The disk is full, the database is gone, the provider sends nonsense: told in words, and nothing paid for is lost."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import sqlite3
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import OperationalError, connection
+from django.test import Client
+
+from apps.conversations.models import Conversation, Turn
+from apps.speech.bounded import MAX_ANSWER_BYTES
+from tests.client import Api, error_of, read_events, turns_path, wait_until
+from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, FakeProvider
+from voiceclone.storage import WholeFileStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_django import Settings
+
+    from apps.accounts.models import User
+    from apps.voices.models import VoiceProfile
+
+HUGE = "x" * (MAX_ANSWER_BYTES + 1)
+BROWSER = {"Accept": "text/html"}
+
+
+def out_of_order(*_args: object) -> object:
+    raise OperationalError
+
+
+@contextmanager
+def no_room_for(folder: str) -> Iterator[None]:
+    """Let nothing be written to a folder of recordings."""
+    obstacle = Path(django_settings.MEDIA_ROOT) / folder
+    shutil.rmtree(obstacle, ignore_errors=True)
+    obstacle.parent.mkdir(parents=True, exist_ok=True)
+    obstacle.touch()
+    try:
+        yield
+    finally:
+        obstacle.unlink()
+
+
+class TestFullDisk:
+    def test_nothing_new_is_begun_and_nothing_is_paid(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation, settings: Settings
+    ) -> None:
+        settings.MIN_FREE_BYTES = 10**18
+        for answer in (alice_api.ask(conversation), alice_api.clone_voice()):
+            assert answer.status_code == 503
+            assert error_of(answer)["code"] == "storage_unavailable"
+            assert int(answer.headers["Retry-After"])
+        assert not provider.requests
+        assert not Turn.objects.exists()
+
+    def test_pages_say_what_still_works_and_the_process_is_not_ready(
+        self, client: Client, alice: User, settings: Settings
+    ) -> None:
+        settings.MIN_FREE_BYTES = 10**18
+        client.force_login(alice)
+        assert "can be read, listened to and downloaded" in client.get("/history/").content.decode()
+        response = client.get("/readyz")
+        assert (response.status_code, response.json()["disk"]) == (503, False)
+
+    def test_a_question_that_can_not_be_kept_is_answered_all_the_same(
+        self, alice_api: Api, conversation: Conversation
+    ) -> None:
+        with no_room_for("questions"):
+            turn = alice_api.ask(conversation).json()
+        assert (turn["status"], turn["has_question"], turn["has_answer"]) == ("spoken", False, True)
+
+    def test_an_answer_that_can_not_be_kept_is_heard_and_can_be_spoken_again_without_a_new_reply(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation
+    ) -> None:
+        with no_room_for("answers"):
+            events = alice_api.events_of_turn(conversation)
+        assert "spoken" in {event.name for event in events}
+        assert (events[-1].name, events[-1].data["code"]) == ("failed", "storage_unavailable")
+        turn = Turn.objects.get()
+        assert (turn.status, turn.failed_stage, turn.reply) == ("failed", "speak", provider.behaviour.reply)
+        assert turn.retryable
+        assert not turn.answer
+        assert alice_api.post(f"/api/v1/turns/{turn.pk}/retry").json()["has_answer"]
+        assert len(provider.requests_to(CHAT)) == len(provider.requests_to(TRANSCRIPTIONS)) == 1
+
+    def test_half_a_file_does_not_stay(self, tmp_path: Path) -> None:
+        class Broken:
+            def chunks(self) -> Iterator[bytes]:
+                yield b"half"
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            name = "sound.flac"
+
+        with pytest.raises(OSError, match="No space left"):
+            WholeFileStorage(location=tmp_path)._save("sound.flac", Broken())  # type: ignore[arg-type]
+        assert not list(tmp_path.iterdir())
+
+
+class TestDatabase:
+    @pytest.fixture
+    def page(self, alice: User) -> Client:
+        page = Client(raise_request_exception=False)
+        page.force_login(alice)
+        return page
+
+    def test_a_page_without_it_says_so_in_words(self, page: Client) -> None:
+        with connection.execute_wrapper(out_of_order):
+            response = page.get("/history/", headers=BROWSER)
+        assert response.status_code == 503
+        assert int(response["Retry-After"])
+        assert "still there" in response.content.decode()
+
+    @pytest.mark.parametrize("path", ["/api/v1/voices", "/v1/models"])
+    def test_programs_get_the_code(self, page: Client, path: str) -> None:
+        with connection.execute_wrapper(out_of_order):
+            response = page.get(path)
+        assert response.status_code == 503
+        assert response.json()["error"]["code"] == "storage_unavailable"
+
+    @pytest.mark.skipif("sqlite" not in django_settings.DATABASES["default"]["ENGINE"], reason="SQLite's lock")
+    def test_a_turn_waits_for_a_lock(self, alice_api: Api, provider: FakeProvider, conversation: Conversation) -> None:
+        other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(1, other.execute, ["ROLLBACK"])
+        release.start()
+        try:
+            assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
+        finally:
+            release.join()
+            other.close()
+
+    def test_a_turn_whose_row_can_not_be_written_is_heard_and_ends_in_words(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation
+    ) -> None:
+        provider.behaviour.reply, provider.behaviour.audio_speed = "One sentence. " * 5, 2
+        url, headers = turns_path(conversation), {"Accept": "text/event-stream"}
+        with alice_api.post(url, json={"text": "Hello?"}, headers=headers, stream=True) as response:
+            events = read_events(response)
+            assert any(event.name == "spoken" for event in events)
+            wait_until(Turn.objects.filter(status="answered").exists)
+            rename("conversations_turn", "conversations_away")
+            try:
+                last = list(events)[-1]
+            finally:
+                rename("conversations_away", "conversations_turn")
+        assert (last.name, last.data["code"]) == ("failed", "storage_unavailable")
+        assert Turn.objects.get().reply == provider.behaviour.reply.strip()
+
+
+def rename(old: str, new: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+
+class TestNonsense:
+    def test_an_answer_that_would_fill_the_memory_is_given_up(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation
+    ) -> None:
+        provider.fail_next(TRANSCRIPTIONS, status=200, body={"text": HUGE})
+        assert alice_api.ask(conversation).json()["error"]["code"] == "provider_answer_invalid"
+        assert len(provider.requests) == 1
+
+    def test_sound_without_an_end_is_given_up(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation
+    ) -> None:
+        provider.fail_next(SPEECH, status=200, body=HUGE, headers={"content-type": "audio/pcm"})
+        assert alice_api.ask(conversation, text="Hello?").json()["error"]["code"] == "provider_answer_invalid"
+
+    def test_more_text_than_anybody_says_is_no_transcript(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation
+    ) -> None:
+        provider.behaviour.transcript = "word " * 10_000
+        assert alice_api.ask(conversation).json()["error"]["code"] == "provider_answer_invalid"
+        assert not provider.requests_to(CHAT)
+
+    def test_a_reply_that_does_not_end_is_cut(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation, settings: Settings
+    ) -> None:
+        settings.MAX_REPLY_TOKENS = 20
+        provider.behaviour.reply = "And so on. " * 1000
+        turn = alice_api.ask(conversation, text="Hello?").json()
+        assert turn["status"] == "spoken"
+        assert len(turn["reply"]) <= 240
+        spoken = sum(len(request.json["text"]) for request in provider.requests_to(SPEECH))
+        assert spoken <= 240
+
+    def test_a_turn_does_not_last_for_ever(
+        self, alice_api: Api, provider: FakeProvider, conversation: Conversation, settings: Settings
+    ) -> None:
+        settings.TURN_SECONDS = 0.5
+        provider.behaviour.hear_seconds = 60
+        error = alice_api.ask(conversation).json()["error"]
+        assert (error["stage"], error["code"], error["retryable"]) == ("hear", "provider_timeout", True)
+        assert Turn.objects.get().question
+
+    def test_a_voice_that_says_nothing_is_told(
+        self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+    ) -> None:
+        provider.fail_next(SPEECH, status=200, headers={"content-type": "audio/pcm"})
+        answer = alice_api.post("/api/v1/speech", json={"text": "Hello.", "voice": voice.voice_id})
+        assert (answer.status_code, error_of(answer)["code"]) == (502, "provider_incomplete")

@@ -1,0 +1,186 @@
+"""What people and programs see while a service is down: no wait, no cost, and what still works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.accounts.models import UsageRecord
+from apps.conversations.models import Conversation, Turn
+from apps.speech import registry
+from apps.voices.models import VoiceProfile
+from tests.client import QUESTION, Api, error_of
+from tests.conftest import Server, remote_settings, serve
+from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, FakeProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.test import Client
+    from pytest_django import Settings
+
+    from apps.accounts.models import User
+    from apps.speech.base import Stage
+
+MANY = 1000
+
+
+def switch_off(engine: str, stage: Stage) -> None:
+    """Make the service count as down, as failures in a row do."""
+    breaker = registry.breakers_of(engine)[stage]
+    for _ in range(100):
+        breaker._note_failure()
+
+
+def test_after_failures_in_a_row_a_turn_is_refused_before_anything_is_paid(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    provider.fail_next(SPEECH, status=500, headers={"retry-after": "0"}, times=MANY)
+    while registry.is_working("speak"):
+        assert alice_api.ask(conversation, text="Hello?").json()["status"] == "failed"
+    calls, turns = len(provider.requests), Turn.objects.count()
+    refused = alice_api.ask(conversation)
+    assert refused.status_code == 503
+    assert error_of(refused)["code"] == "provider_unavailable"
+    assert 0 < int(refused.headers["Retry-After"]) <= 30
+    assert (len(provider.requests), Turn.objects.count()) == (calls, turns)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 429])
+def test_what_the_provider_refuses_never_switches_it_off(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation, status: int
+) -> None:
+    provider.fail_next(CHAT, status=status, headers={"retry-after": "0"}, times=MANY)
+    for _ in range(7):
+        alice_api.ask(conversation, text="Hello?")
+    assert registry.is_working("think")
+
+
+@pytest.mark.parametrize(("engine", "stage"), [("openai", "hear"), ("openai", "think"), ("elevenlabs", "speak")])
+def test_a_stream_is_refused_as_json_before_it_begins(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation, engine: str, stage: Stage
+) -> None:
+    switch_off(engine, stage)
+    refused = alice_api.ask(conversation, headers={"Accept": "text/event-stream"})
+    assert (refused.status_code, error_of(refused)["code"]) == (503, "provider_unavailable")
+    assert not provider.requests
+
+
+def test_a_typed_question_needs_no_ears(alice_api: Api, conversation: Conversation) -> None:
+    switch_off("openai", "hear")
+    assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
+
+
+def test_a_failed_turn_waits_for_the_service_that_it_lacks_and_for_no_other(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    provider.fail_next(SPEECH, status=401)
+    turn = alice_api.ask(conversation).json()
+    for stage in ("hear", "think"):
+        switch_off("openai", stage)
+    switch_off("elevenlabs", "speak")
+    assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").status_code == 503
+    registry.breakers_of("elevenlabs").close()
+    assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").json()["status"] == "spoken"
+
+
+def test_every_other_door_is_shut_as_well(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+    switch_off("openai", "hear")
+    switch_off("elevenlabs", "speak")
+    switch_off("elevenlabs", "clone")
+    answers = [
+        alice_api.full_interaction(voice.voice_id),
+        alice_api.post("/api/v1/transcriptions", files={"audio": ("q.wav", QUESTION)}),
+        alice_api.post("/api/v1/speech", json={"text": "Hello.", "voice": voice.voice_id}),
+        alice_api.post(f"/api/v1/voices/{voice.pk}/preview", json={"text": "Hello."}),
+        alice_api.clone_voice(),
+    ]
+    for answer in answers:
+        assert answer.status_code == 503, answer.text
+        assert error_of(answer)["code"] == "provider_unavailable"
+        assert int(answer.headers["Retry-After"])
+    assert not provider.requests
+    assert VoiceProfile.objects.count() == 1
+
+
+def test_a_first_call_that_works_opens_the_doors_again(alice_api: Api, conversation: Conversation) -> None:
+    switch_off("openai", "think")
+    registry.breakers_of("openai")["think"]._open_until = 0
+    assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
+    assert registry.breakers_of("openai")["think"].state == "closed"
+
+
+def test_cloning_that_fails_again_and_again_switches_cloning_off_and_nothing_else(
+    alice_api: Api, provider: FakeProvider
+) -> None:
+    provider.fail_next(VOICES_ADD, status=500, times=MANY)
+    while registry.is_working("clone"):
+        alice_api.clone_voice()
+    assert registry.is_working("speak")
+
+
+class TestPages:
+    @pytest.fixture
+    def page(self, client: Client, alice: User, remote_engines: FakeProvider) -> Client:
+        client.force_login(alice)
+        return client
+
+    @pytest.mark.parametrize(
+        ("engine", "stage", "words"),
+        [
+            ("openai", "think", "Answers can not be made"),
+            ("elevenlabs", "speak", "Answers can not be made"),
+            ("openai", "hear", "Type your question"),
+            ("elevenlabs", "clone", "The voices that you have go on speaking"),
+        ],
+    )
+    def test_they_say_what_is_down_and_what_still_works(
+        self, page: Client, engine: str, stage: Stage, words: str
+    ) -> None:
+        switch_off(engine, stage)
+        for path in ("/talk/", "/voices/", "/history/"):
+            assert words in page.get(path).content.decode()
+
+    def test_they_say_nothing_where_all_works(self, page: Client) -> None:
+        assert "outage" not in page.get("/talk/").content.decode()
+
+    def test_they_say_it_to_nobody_else(self, client: Client, remote_engines: FakeProvider) -> None:
+        switch_off("openai", "think")
+        assert "outage" not in client.get("/accounts/login/").content.decode()
+
+
+def test_readiness_tells_of_it_but_the_process_stays_ready(client: Client, db: None, remote_engines: object) -> None:
+    switch_off("openai", "hear")
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert response.json()["engines"] == {"clone": True, "hear": False, "think": True, "speak": True}
+
+
+class TestSecondEngine:
+    @pytest.fixture
+    def two_engines(self, transactional_db: None, remote_engines: FakeProvider, settings: Settings) -> Iterator[Server]:
+        """OpenAI first; behind it the embedded engines, whose weights are not there."""
+        for name, value in remote_settings(remote_engines).items():
+            setattr(settings, name, value)
+        settings.SPEECH_TO_TEXT_FALLBACK = settings.LANGUAGE_MODEL_FALLBACK = "local"
+        settings.MODELS_DIR = settings.BASE_DIR / "nowhere"
+        with serve() as server:
+            yield server
+
+    def test_it_is_asked_while_the_first_is_down(
+        self, two_engines: Server, alice_token: str, conversation: Conversation, provider: FakeProvider
+    ) -> None:
+        switch_off("openai", "hear")
+        with Api(two_engines.url, alice_token) as api:
+            turn = api.ask(conversation).json()
+        assert turn["error"]["code"] == "models_missing"  # It was the embedded engine that was asked.
+        assert not provider.requests_to(TRANSCRIPTIONS)
+        assert UsageRecord.objects.get().cost_micros == 0
+
+    def test_the_first_is_asked_while_it_works(
+        self, two_engines: Server, alice_token: str, conversation: Conversation
+    ) -> None:
+        with Api(two_engines.url, alice_token) as api:
+            assert api.ask(conversation).json()["status"] == "spoken"
+        assert UsageRecord.objects.get().cost_micros > 0

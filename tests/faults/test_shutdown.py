@@ -1,0 +1,155 @@
+"""What a running site does when it is told to end: real processes, real signals."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from django.test import Client
+
+from tests.client import Api, Event, error_of, read_events, turns_path
+from tests.fakes.provider import CHAT, SPEECH, FakeProvider
+from tests.processes import Site, running_site, wait_for
+from voiceclone import readiness
+
+if TYPE_CHECKING:
+    from apps.conversations.models import Conversation
+
+LONG_REPLY = "One sentence. " + "Another one, a little longer. " * 8
+PEOPLE = """
+from apps.accounts.models import User
+from apps.accounts.services import create_api_token
+from apps.conversations.models import Conversation
+from apps.voices.models import VoiceProfile
+alice = User.objects.create_user("alice", "alice@example.org", "a long password for tests")
+voice = VoiceProfile.objects.create(
+    owner=alice, name="Jane", provider="elevenlabs", voice_id="{voice_id}", status="ready"
+)
+conversation = Conversation.objects.create(owner=alice, voice=voice)
+print(conversation.pk, create_api_token(owner=alice, name="tests"))
+"""
+STATUS = """
+from apps.conversations.models import Turn
+for turn in Turn.objects.all():
+    print(turn.status, len(turn.reply), bool(turn.answer))
+"""
+
+
+class Conversing:
+    """A turn that somebody listens to, in a thread of its own."""
+
+    def __init__(self, site: Site, provider: FakeProvider) -> None:
+        voice_id = provider.add_voice("Jane")
+        self.conversation, self.token = site.shell(PEOPLE.format(voice_id=voice_id)).split()[-2:]
+        self.site = site
+        self.events: list[Event] = []
+        self.has_sound = threading.Event()
+        self.problem: Exception | None = None
+        self._thread = threading.Thread(target=self._listen)
+
+    def _listen(self) -> None:
+        headers = {"Accept": "text/event-stream"}
+        try:
+            with (
+                Api(self.site.url, self.token) as api,
+                api.post(
+                    turns_path(self.conversation), json={"text": "Hello?"}, headers=headers, stream=True
+                ) as answer,
+            ):
+                for event in read_events(answer):
+                    self.events.append(event)
+                    if event.name == "spoken":
+                        self.has_sound.set()
+        except Exception as error:  # noqa: BLE001 - It is told to the test.
+            self.problem = error
+
+    def begin(self) -> None:
+        self._thread.start()
+        assert self.has_sound.wait(60), self.problem
+
+    def end(self) -> None:
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        assert self.problem is None
+
+
+def remote(provider: FakeProvider) -> dict[str, str]:
+    return {
+        "OPENAI_API_KEY": "test-key",
+        "ELEVENLABS_API_KEY": "test-key",
+        "OPENAI_BASE_URL": provider.openai_url,
+        "ELEVENLABS_BASE_URL": provider.url,
+    }
+
+
+SERVERS = [
+    pytest.param(["uvicorn", "voiceclone.asgi:application"], id="the web server"),
+    pytest.param(["voiceclone.run"], id="both processes"),
+]
+
+
+@pytest.mark.parametrize("module", SERVERS)
+def test_a_running_turn_is_spoken_to_its_end_while_new_work_is_refused(
+    module: list[str], tmp_path: Path, provider: FakeProvider
+) -> None:
+    provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 4
+    with running_site(module, tmp_path, SHUTDOWN_GRACE_SECONDS="60", **remote(provider)) as site:
+        turn = Conversing(site, provider)
+        turn.begin()
+        site.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: requests.get(f"{site.url}/readyz", timeout=5).status_code == 503)
+        assert requests.get(f"{site.url}/readyz", timeout=5).json()["status"] == "ending"
+        with Api(site.url, turn.token) as api:
+            refused = api.ask(turn.conversation, text="Are you there?")
+        assert (refused.status_code, error_of(refused)["code"]) == (503, "shutting_down")
+        turn.end()
+        site.process.wait(60)
+        assert turn.events[-1].name == "done"
+        assert turn.events[-1].data["reply"] == LONG_REPLY.strip()
+        assert site.shell(STATUS).splitlines()[-1] == f"spoken {len(LONG_REPLY.strip())} True"
+        assert "Traceback" not in site.log.read_text()
+
+
+@pytest.mark.parametrize("module", SERVERS)
+def test_a_turn_that_lasts_longer_is_interrupted_stored_and_told_to_be_over(
+    module: list[str], tmp_path: Path, provider: FakeProvider
+) -> None:
+    provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY * 3, 0.5
+    with running_site(module, tmp_path, SHUTDOWN_GRACE_SECONDS="1", **remote(provider)) as site:
+        turn = Conversing(site, provider)
+        turn.begin()
+        site.process.send_signal(signal.SIGTERM)
+        turn.end()
+        site.process.wait(60)
+        assert turn.events[-1].name == "done"
+        assert len(turn.events[-1].data["reply"]) < len(LONG_REPLY)
+        assert site.shell(STATUS).splitlines()[-1] == f"interrupted {len((LONG_REPLY * 3).strip())} True"
+    assert all(speak.finished.wait(5) for speak in provider.requests_to(SPEECH))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_site_where_nothing_runs_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    with running_site(["voiceclone.run"], tmp_path, SHUTDOWN_GRACE_SECONDS="3600") as site:
+        site.process.send_signal(number)
+        assert site.process.wait(60) == 0
+
+
+def test_new_work_is_refused_before_anything_is_paid(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    readiness.set_ending(ending=True)
+    refused = alice_api.ask(conversation)
+    assert (refused.status_code, error_of(refused)["code"]) == (503, "shutting_down")
+    assert int(refused.headers["Retry-After"])
+    assert not provider.requests_to(CHAT)
+
+
+@pytest.mark.django_db
+def test_the_process_is_not_ready_any_more(client: Client) -> None:
+    readiness.set_ending(ending=True)
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (503, "ending")

@@ -1,0 +1,93 @@
+"""The site as an operator runs it: processes of its own with a database of their own, which get real signals."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from django.conf import settings
+
+PATIENCE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running site: its main process, what it logs, and where it is."""
+
+    process: subprocess.Popen[str]
+    environment: dict[str, str]
+    url: str
+    log: Path
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command on the site's database, and return what it prints."""
+        return manage(self.environment, *arguments)
+
+    def shell(self, code: str) -> str:
+        return self.manage("shell", "--no-imports", "--command", code).strip()
+
+
+def manage(environment: dict[str, str], *arguments: str) -> str:
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(  # noqa: S603
+        command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def running_site(module: list[str], folder: Path, **variables: str) -> Iterator[Site]:
+    """Run `python -m MODULE…` with a database in `folder`, until the block ends."""
+    own = {
+        "DJANGO_SETTINGS_MODULE": "voiceclone.settings",
+        "SECRET_KEY": "made-up" * 8,
+        "MODELS_DIR": str(folder),
+        "MEDIA_ROOT": str(folder / "media"),
+        "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
+    }
+    environment = os.environ | own | variables
+    manage(environment, "migrate", "--verbosity", "0")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = folder / "site.log"
+    command = [sys.executable, "-m", *module, "--host", "127.0.0.1", "--port", str(port)]
+    with (
+        log.open("w") as output,
+        subprocess.Popen(  # noqa: S603
+            command, cwd=settings.BASE_DIR, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        site = Site(process, environment, f"http://127.0.0.1:{port}", log)
+        try:
+            wait_for(lambda: answers(site.url))
+            yield site
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            try:
+                process.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/healthz", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def wait_for(is_so: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)

@@ -1,0 +1,124 @@
+"""What Prometheus reads, and who else may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import OperationalError, connection
+from prometheus_client.parser import text_string_to_metric_families
+
+from apps.accounts.tasks import deliver_webhook
+from apps.speech import registry
+from tests.client import bearer
+from tests.fakes.provider import SPEECH, openai_error
+
+if TYPE_CHECKING:
+    from django.test import Client
+    from pytest_django import Settings
+
+    from apps.accounts.models import User
+    from apps.conversations.models import Conversation
+    from tests.client import Api
+    from tests.fakes.provider import FakeProvider
+
+TOKEN = "made-up-for-the-tests-of-numbers"
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@pytest.fixture
+def token(settings: Settings) -> str:
+    settings.METRICS_TOKEN = TOKEN
+    return TOKEN
+
+
+def read(text: str) -> Samples:
+    families = text_string_to_metric_families(text)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def scrape(client: Client, token: str) -> Samples:
+    response = client.get("/metrics", headers=bearer(token))
+    assert response.status_code == 200
+    return read(response.content.decode())
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples.get((f"voiceclone_{name}", frozenset(labels.items())), 0)
+
+
+@pytest.mark.django_db
+class TestAccess:
+    @pytest.mark.parametrize("sent", ["", "wrong", "é"])
+    def test_nobody_reads_them_without_the_token(self, client: Client, token: str, sent: str) -> None:
+        response = client.get("/metrics", headers=bearer(sent) if sent else None)
+        assert response.status_code == 401
+        assert response["WWW-Authenticate"] == "Bearer"
+
+    def test_without_a_token_in_the_settings_no_token_opens_them(self, client: Client) -> None:
+        assert client.get("/metrics", headers=bearer("")).status_code == 401
+
+    def test_administrators_read_them_and_other_people_do_not(self, client: Client, alice: User) -> None:
+        client.force_login(alice)
+        assert client.get("/metrics").status_code == 401
+        alice.is_staff = True
+        alice.save()
+        assert client.get("/metrics").status_code == 200
+
+
+def test_turns_are_counted_with_their_times_and_without_a_word(
+    alice_api: Api, conversation: Conversation, provider: FakeProvider, client: Client, token: str
+) -> None:
+    provider.behaviour.transcript = "Where is the treasure?"
+    before = scrape(client, token)
+    assert alice_api.ask(conversation).json()["status"] == "spoken"
+    provider.fail_next(SPEECH, status=401, body=openai_error("invalid_api_key"))
+    alice_api.ask(conversation)
+    after = scrape(client, token)
+
+    def counted(name: str, **labels: str) -> float:
+        return value(after, name, **labels) - value(before, name, **labels)
+
+    assert counted("turns_total", end="spoken", code="") == 1
+    failed = sum(
+        amount
+        for (name, labels), amount in after.items()
+        if name == "voiceclone_turns_total" and ("end", "failed") in labels
+    )
+    assert failed >= 1
+    for stage in ("heard", "first_word", "first_audio", "total"):
+        assert counted("turn_stage_seconds_count", stage=stage) >= 1
+    assert any(name == "voiceclone_provider_errors_total" for name, _labels in after)
+    text = str(after)
+    for private in ("treasure", "alice", str(conversation.pk), provider.behaviour.reply):
+        assert private not in text
+
+
+@pytest.mark.django_db
+def test_breakers_and_the_queue_are_told(
+    client: Client, token: str, remote_engines: FakeProvider, settings: Settings
+) -> None:
+    settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+    deliver_webhook.enqueue("00000000-0000-0000-0000-000000000000")
+    for _ in range(100):
+        registry.breakers_of("openai")["hear"]._note_failure()
+    samples = scrape(client, token)
+    assert value(samples, "breaker_state", engine="openai", stage="hear", state="open") == 1
+    assert value(samples, "breaker_state", engine="openai", stage="hear", state="closed") == 0
+    assert value(samples, "breaker_state", engine="elevenlabs", stage="speak", state="closed") == 1
+    assert value(samples, "task_queue_length") == 1
+    assert value(samples, "ready") == 1
+
+
+@pytest.mark.django_db
+def test_they_are_told_without_the_database(client: Client, token: str) -> None:
+    def out_of_order(*_args: object) -> object:
+        raise OperationalError
+
+    with connection.execute_wrapper(out_of_order):
+        samples = scrape(client, token)
+    assert ("voiceclone_task_queue_length", frozenset()) not in samples

@@ -14,7 +14,11 @@ from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
-from rest_framework.status import HTTP_429_TOO_MANY_REQUESTS, HTTP_500_INTERNAL_SERVER_ERROR
+from rest_framework.status import (
+    HTTP_429_TOO_MANY_REQUESTS,
+    HTTP_500_INTERNAL_SERVER_ERROR,
+    HTTP_503_SERVICE_UNAVAILABLE,
+)
 from rest_framework.views import exception_handler
 
 from apps.speech.base import AudioError, ProviderError
@@ -29,7 +33,6 @@ STAGE_STATUS = {
     "provider_unavailable": 503,
     "provider_not_configured": 503,
     "models_missing": 503,
-    "marking_failed": 503,
     "provider_timeout": 504,
     "provider_audio_refused": 422,
     "provider_refused": 422,
@@ -110,7 +113,7 @@ def known_error(error: Exception) -> UserError | None:
     if isinstance(error, MarkError):
         logger.error("Speech can not be marked: %s", error)
         text = _("This site can not mark speech as synthetic right now. Its operator has to run: manage.py check")
-        return UserError("marking_failed", text, status=error_status("marking_failed"))
+        return UserError("marking_failed", text, status=HTTP_503_SERVICE_UNAVAILABLE)
     if isinstance(error, ProviderError):
         headers = {} if error.retry_after is None else {"Retry-After": str(math.ceil(error.retry_after))}
         return UserError(error.code, error.message, status=error_status(error.code), headers=headers)

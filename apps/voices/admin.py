@@ -55,12 +55,15 @@ class VoiceProfileAdmin(admin.ModelAdmin[VoiceProfile]):
         "last_used_at",
     ]
     list_filter = ["status", "provider", "silenced_by", "created_at"]
-    list_select_related = ["owner", "consent"]
     search_fields = ["name", "voice_id", "owner__username", "owner__email"]
     date_hierarchy = "created_at"
     inlines = [VoiceSampleInline]
     action_form = SilenceForm
     actions = ["silence", "end_silence"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VoiceProfile]:
+        # Not by `list_select_related`, which does nothing where the manager itself has selected something.
+        return super().get_queryset(request).select_related("owner")
 
     @admin.action(description=gettext_lazy("Silence at once"), permissions=["silence"])
     def silence(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:

@@ -6,6 +6,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -24,12 +25,14 @@ def clip_path(consent: Consent, _filename: str) -> str:
     return f"consents/{consent.owner_id}/{uuid.uuid4().hex}.flac"
 
 
-class VoiceManager(models.Manager.from_queryset(OwnedQuerySet)):
+class VoiceManager(models.Manager["VoiceProfile"]):
     """Reads each voice together with its consent, which is looked at before every word."""
 
     def get_queryset(self) -> OwnedQuerySet[VoiceProfile]:
-        voices: OwnedQuerySet[VoiceProfile] = super().get_queryset()
-        return voices.select_related("consent")
+        return OwnedQuerySet(self.model, using=self._db).select_related("consent")
+
+    def for_user(self, user: AbstractBaseUser | AnonymousUser) -> OwnedQuerySet[VoiceProfile]:
+        return self.get_queryset().for_user(user)
 
 
 class VoiceProfile(models.Model):
@@ -59,7 +62,7 @@ class VoiceProfile(models.Model):
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
 
-    objects: ClassVar[OwnedQuerySet[VoiceProfile]] = VoiceManager()  # type: ignore[assignment]
+    objects: ClassVar[VoiceManager] = VoiceManager()
 
     class Meta:
         verbose_name = _("voice")

@@ -125,7 +125,8 @@ class TestSpoken:
     def test_listening_counts_as_use(self, alice_api: Api, provider: FakeProvider) -> None:
         consent_aloud(alice_api, provider)
         record = UsageRecord.objects.get()
-        assert (record.kind, record.heard_seconds) == ("transcription", pytest.approx(6, abs=0.1))
+        assert record.kind == "transcription"
+        assert record.heard_seconds == pytest.approx(6, abs=0.1)
 
     def test_after_it_the_plain_door_clones(
         self, alice_api: Api, provider: FakeProvider, speaker_encoder: None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.utils import timezone
@@ -27,11 +27,11 @@ def withdraw(api: Api, consent: Consent) -> dict[str, object]:
     return body
 
 
-def queued() -> list[DBTaskResult]:
+def queued() -> list[DBTaskResult[..., Any]]:
     return list(DBTaskResult.objects.filter(task_path="apps.voices.tasks.delete_voice").order_by("enqueued_at"))
 
 
-def run(task: DBTaskResult) -> None:
+def run(task: DBTaskResult[..., Any]) -> None:
     tasks.delete_voice.call(*task.args_kwargs["args"], **task.args_kwargs["kwargs"])
 
 

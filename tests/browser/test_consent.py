@@ -1,0 +1,97 @@
+"""The page of the consent: a refusal gives another statement, and one click takes all of it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, expect
+
+from apps.voices.models import Consent, ConsentChallenge
+from tests.audio_samples import SPEECH_DIR
+from tests.browser.conftest import faultless_page
+from tests.browser.steps import be_signed_in
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.voices.models import VoiceProfile
+    from tests.conftest import Server
+    from tests.fakes.provider import FakeProvider
+
+CLIP = SPEECH_DIR / "austen-0870.wav"
+
+
+def open_consent(page: Page, server: Server, user: User) -> None:
+    be_signed_in(page, server.url, user)
+    page.goto(f"{server.url}/voices/consent/")
+
+
+def send_file(page: Page) -> None:
+    page.get_by_text("Or send an audio file").click()
+    page.get_by_label("Recording of the statement").set_input_files(CLIP)
+    page.get_by_role("button", name="Consent", exact=True).click()
+
+
+def test_a_refusal_says_why_and_gives_another_statement(context: BrowserContext, server: Server, alice: User) -> None:
+    with faultless_page(context, expected="422") as page:
+        open_consent(page, server, alice)
+        before = page.locator("#statement").inner_text()
+        send_file(page)
+        expect(page.get_by_role("status")).to_contain_text("Here is a new statement")
+        expect(page.locator("#statement")).not_to_have_text(before)
+        challenge = ConsentChallenge.objects.get()
+        expect(page.locator("#statement")).to_have_text(challenge.statement)
+        expect(page.locator("#code-words li")).to_have_text(challenge.code_words)
+    assert not Consent.objects.exists()
+
+
+def test_a_service_that_fails_costs_no_recording(
+    context: BrowserContext, server: Server, alice: User, provider: FakeProvider
+) -> None:
+    with faultless_page(context, expected="net::ERR_") as page:
+        open_consent(page, server, alice)
+        provider.behaviour.transcript = page.locator("#statement").inner_text()
+        context.set_offline(True)
+        send_file(page)
+        expect(page.get_by_role("status")).to_contain_text("The connection was lost")
+        context.set_offline(False)
+        page.get_by_role("button", name="Consent", exact=True).click()
+        page.wait_for_url("**/voices/#new-voice")
+    assert Consent.objects.get().owner == alice
+
+
+def test_nothing_is_sent_before_something_is_read(page: Page, server: Server, alice: User) -> None:
+    open_consent(page, server, alice)
+    page.get_by_role("button", name="Consent", exact=True).click()
+    expect(page.get_by_role("status")).to_have_text("Read the statement aloud first.")
+    expect(page.get_by_role("button", name="Start recording")).to_be_focused()
+
+
+def test_the_statement_can_say_another_name(page: Page, server: Server, alice: User) -> None:
+    open_consent(page, server, alice)
+    page.get_by_text("This is not my name").click()
+    page.get_by_label("Your name, as you say it").fill("Alice Liddell")
+    page.get_by_role("button", name="Use this name").click()
+    expect(page.locator("#statement")).to_contain_text("My name is Alice Liddell.")
+
+
+def test_one_click_withdraws(page: Page, server: Server, alice: User, voice: VoiceProfile) -> None:
+    open_consent(page, server, alice)
+    expect(page.locator(".withdrawal")).to_contain_text("no voice of yours speaks any more")
+    page.get_by_role("button", name="Withdraw my consent").click()
+    expect(page.get_by_text("Your consent is withdrawn.")).to_be_visible()
+    page.goto(f"{server.url}/voices/")
+    expect(page.locator(".voice")).to_contain_text("being deleted")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_has_no_barrier_that_axe_knows(
+    page: Page, server: Server, alice: User, voice: VoiceProfile, scheme: str
+) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal
+    open_consent(page, server, alice)
+    for words in ("Or send an audio file", "This is not my name"):
+        page.get_by_text(words).click()
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()

@@ -181,7 +181,8 @@ class TestTurns:
         second = when_it_is_over(lambda: alice_api.post("/full-interaction", headers=KEY, **form))
         for name in ("Content-Type", "X-Transcript", "X-Response-Text", "X-Turn-Id", "X-Conversation-Id"):
             assert first.headers[name] == second.headers[name]
-        assert len(second.content) == pytest.approx(len(first.content), abs=2000)
+        # What is stored is signed, which what was streamed could not be.
+        assert len(second.content) == pytest.approx(len(first.content), abs=6000)
         assert calls(provider, CHAT) == calls(provider, TRANSCRIPTIONS) == 1
         assert Conversation.objects.count() == 1
 

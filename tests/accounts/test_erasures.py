@@ -33,6 +33,7 @@ from tests.client import bearer
 from tests.factories import make_turn, make_voice
 from tests.fakes.provider import VOICES, elevenlabs_error
 from tests.worker import work
+from voiceclone.errors import UserError
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -351,7 +352,7 @@ class TestAsking:
 
     def test_there_is_one_for_each(self, alice: User) -> None:
         erasures.request_erasure(user=alice)
-        with pytest.raises(erasures.UserError) as refused:
+        with pytest.raises(UserError) as refused:
             erasures.request_erasure(user=alice)
         assert refused.value.code == "erasure_under_way"
 

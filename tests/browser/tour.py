@@ -173,7 +173,7 @@ def make_erasures() -> dict[str, object]:
     line = {"at": now.isoformat(timespec="seconds"), "what": "Voice made with ElevenLabs, there and here", "count": 1}
     receipt = [line, {**line, "what": "Turns, with their sound", "count": 128}]
     kept = [{"what": "Proof of consent", "until": "2031-03-02T00:00:00+00:00", "reference": "0"}]
-    values = {
+    values: dict[str, dict[str, object]] = {
         "waiting": {"next_try_at": now},
         "running": {"next_try_at": now, "tries": 2, "receipt": receipt},
         "done": {"done_at": now, "receipt": receipt, "kept": kept},

@@ -13,10 +13,14 @@ from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
-from rest_framework.status import HTTP_429_TOO_MANY_REQUESTS, HTTP_500_INTERNAL_SERVER_ERROR
+from rest_framework.status import (
+    HTTP_429_TOO_MANY_REQUESTS,
+    HTTP_500_INTERNAL_SERVER_ERROR,
+    HTTP_503_SERVICE_UNAVAILABLE,
+)
 from rest_framework.views import exception_handler
 
-from apps.speech.base import AudioError, ProviderError
+from apps.speech.base import AudioBusyError, AudioError, ProviderError
 from voiceclone.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -100,6 +104,9 @@ def known_error(error: Exception) -> UserError | None:
     """Return `error` as something to tell the person, or None where it is a fault of our own."""
     if isinstance(error, UserError):
         return error
+    if isinstance(error, AudioBusyError):
+        headers = {"Retry-After": str(error.retry_after)}
+        return UserError(error.code, error.message, status=HTTP_503_SERVICE_UNAVAILABLE, headers=headers)
     if isinstance(error, AudioError):
         return UserError(error.code, error.message, status=AUDIO_STATUS)
     if isinstance(error, ProviderError):

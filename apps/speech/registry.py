@@ -7,12 +7,13 @@ server's, kept open as long as it runs, or that of a command or a test, closed w
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
@@ -20,7 +21,8 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import async_to_sync
 from django.conf import settings
 
-from apps.speech.base import LanguageModel, ProviderError, SpeechToText, Stage, TextToSpeech, VoiceCloner
+from apps.speech.base import LanguageModel, ProviderError, Recording, SpeechToText, Stage, TextToSpeech, VoiceCloner
+from apps.speech.decoder_pool import DecoderLimits, DecoderPool
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -191,8 +193,33 @@ async def _preload(preload: Callable[[], Awaitable[None]]) -> None:
         logger.warning(error.message)
 
 
+def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
+    """Decode what somebody uploaded, as `audio.decode` does, in a process made for that.
+
+    Raises AudioError, also audio_too_costly, and AudioBusyError.
+    """
+    return _decoders().decode(data, sample_rate=sample_rate, max_seconds=max_seconds)
+
+
+@cache
+def _decoders() -> DecoderPool:
+    """Return the processes that decode for this one. They do not depend on any event loop."""
+    limits = DecoderLimits(
+        processes=settings.DECODING_PROCESSES,
+        jobs=settings.DECODING_JOBS,
+        cpu_seconds=settings.DECODING_CPU_SECONDS,
+        seconds=settings.DECODING_SECONDS,
+        memory_bytes=settings.DECODING_MEGABYTES * 1_000_000,
+        wait_seconds=settings.DECODING_WAIT_SECONDS,
+    )
+    pool = DecoderPool(limits)
+    atexit.register(pool.close)
+    return pool
+
+
 async def open_engines() -> None:
-    """Make the engines of the running event loop and keep them until `close_engines`."""
+    """Make the engines of the running event loop and keep them until `close_engines`; have the decoders ready."""
+    await asyncio.to_thread(_decoders().warm_up)
     engines = _kept_open[asyncio.get_running_loop()] = Engines()
     await engines.warm_up()
 

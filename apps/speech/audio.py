@@ -53,8 +53,6 @@ DECODERS = [
     *["pcm_alaw", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_s16be", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_u8"],
 ]
 
-TOO_COSTLY = "audio_too_costly"
-
 FLOAT_FORMATS = ("flt", "dbl")  # FFmpeg's names; only these can hold what is no number.
 
 MAX_CHANNELS = 2
@@ -315,7 +313,7 @@ def _kind_of_frame(frame: AudioFrame) -> tuple[str, int, int]:
 def too_costly() -> AudioError:
     """Return what is said of a file that takes more than it may: time, memory, or the life of the process."""
     return AudioError(
-        TOO_COSTLY,
+        "audio_too_costly",
         _("Reading this recording takes too much time or memory. Save it as MP3 or WAV, or record it again."),
     )
 

@@ -92,8 +92,8 @@ class DecoderPool:
         try:
             answer = decoder.decode(data, sample_rate, max_seconds)
             is_spent = decoder.jobs_done >= self._limits.jobs
-        except AudioError as refusal:
-            is_spent = refusal.code == audio.TOO_COSTLY
+        except AudioError:
+            is_spent = decoder.jobs_done >= self._limits.jobs
             raise
         except FAILURES as error:
             logger.warning("A recording took more than it may", extra={"fault": type(error).__name__})

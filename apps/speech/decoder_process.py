@@ -51,9 +51,7 @@ def main() -> None:
     _decode_once()
     _confine(memory_bytes)
     answers.write(READY)
-    with contextlib.suppress(
-        EOFError, BrokenPipeError
-    ):  # The application has ended, or has no more work for this process.
+    with contextlib.suppress(EOFError, BrokenPipeError):  # Nobody has work for this process any more.
         while True:
             _do_job(jobs, answers, cpu_seconds)
 

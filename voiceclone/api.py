@@ -21,7 +21,7 @@ from rest_framework.status import (
 )
 from rest_framework.views import exception_handler
 
-from apps.speech.base import AudioError, ProviderError
+from apps.speech.base import AudioBusyError, AudioError, ProviderError
 from apps.speech.marks import MarkError
 from voiceclone.errors import STORAGE_UNAVAILABLE, UserError, is_storage_failure, storage_unavailable
 
@@ -108,6 +108,9 @@ def known_error(error: Exception) -> UserError | None:
     """Return `error` as something to tell the person, or None where it is a fault of our own."""
     if isinstance(error, UserError):
         return error
+    if isinstance(error, AudioBusyError):
+        headers = {"Retry-After": str(error.retry_after)}
+        return UserError(error.code, error.message, status=HTTP_503_SERVICE_UNAVAILABLE, headers=headers)
     if isinstance(error, AudioError):
         return UserError(error.code, error.message, status=AUDIO_STATUS)
     if isinstance(error, MarkError):

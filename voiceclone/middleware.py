@@ -65,10 +65,16 @@ def security_headers(get_response: GetResponse) -> GetResponse:
 
 
 def body_limit(get_response: GetResponse) -> GetResponse:
-    """Answer the requests that `voiceclone.server.BodyLimit` has marked, with the headers of every answer."""
+    """Answer the requests that `voiceclone.server.BodyLimit` has marked, with the headers of every answer.
+
+    Under WSGI nobody marks them. There, no more of a body is read than its length announces.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if TOO_LARGE in getattr(request, "scope", {}):
+        announced = request.META.get("CONTENT_LENGTH") or "0"
+        if TOO_LARGE in getattr(request, "scope", {}) or (
+            announced.isdigit() and int(announced) > settings.MAX_UPLOAD_BYTES
+        ):
             return request_too_large(request)
         return get_response(request)
 

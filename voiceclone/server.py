@@ -33,6 +33,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # What interrupted turns get to store what they have, and to say that they are over.
 LAST_SECONDS = 5
+BODY_SECONDS = 600  # Fifty megabytes over a bad connection; who takes longer only holds a connection.
 READ_IN_VAIN = 10  # times the limit; past that the connection is closed under a client that goes on sending
 
 
@@ -152,20 +153,26 @@ class WarmEngines:
 class BodyLimit:
     """Refuses bodies over `max_bytes` before anything of them is stored: Django spools a body before any view runs.
 
-    The refusal itself is Django's, which gets the request without its body and with the mark TOO_LARGE.
+    The refusal itself is Django's, which gets the request without its body and with the mark TOO_LARGE. Who takes more
+    than `max_seconds` to send a body gets a bare 408.
     """
 
-    def __init__(self, application: Application, *, max_bytes: int) -> None:
+    def __init__(self, application: Application, *, max_bytes: int, max_seconds: float = BODY_SECONDS) -> None:
         self.application = application
         self.max_bytes = max_bytes
+        self.max_seconds = max_seconds
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
-        body = CountedBody(receive, self.max_bytes)
+        body = CountedBody(receive, self.max_bytes, self.max_seconds)
         if self._announced_bytes(scope) <= self.max_bytes:
             await self.application(scope, body.receive, send)
+            if body.is_late:
+                await send({"type": "http.response.start", "status": 408, "headers": [(b"connection", b"close")]})
+                await send({"type": "http.response.body"})
+                return
             if not body.is_too_large:
                 return
         await body.drop(READ_IN_VAIN * self.max_bytes)
@@ -180,11 +187,13 @@ class BodyLimit:
 
 
 class CountedBody:
-    """The body of a request, which breaks off behind `max_bytes`."""
+    """The body of a request, which breaks off behind `max_bytes` and after `max_seconds`."""
 
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
+    def __init__(self, receive: Receive, max_bytes: int, max_seconds: float) -> None:
         self._receive = receive
         self._max_bytes = max_bytes
+        self._deadline = asyncio.get_running_loop().time() + max_seconds
+        self.is_late = False
         self._received = 0
         self._is_over = False
         self._is_told = False
@@ -194,15 +203,20 @@ class CountedBody:
         return self._received > self._max_bytes
 
     async def receive(self) -> Message:
-        """Pass the next message on; to the application, whoever sends too much has left."""
-        message = await self._receive()
+        """Pass the next message on; to the application, whoever sends too much or too slowly has left."""
+        try:
+            async with asyncio.timeout_at(None if self._is_over else self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            self.is_late = True
+            return {"type": "http.disconnect"}
         self._received += len(message.get("body", b""))
         self._is_over = not message.get("more_body", False)
         return {"type": "http.disconnect"} if self.is_too_large else message
 
     async def drop(self, max_bytes: int) -> None:
         """Read on for nothing: closing on a client that still sends can cost it the answer (RFC 9112, section 9.6)."""
-        while not self._is_over and self._received <= max_bytes:
+        while not (self._is_over or self.is_late) and self._received <= max_bytes:
             await self.receive()
 
     async def receive_nothing(self) -> Message:

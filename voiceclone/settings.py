@@ -336,6 +336,15 @@ CONSENT_KEPT_DAYS = env.integer("CONSENT_KEPT_DAYS", 3 * 365, minimum=0, maximum
 # Percent (the cosine of two embeddings) at which two recordings are of one person; docs/decisions/0012-consent.md.
 SPEAKER_SIMILARITY = env.integer("SPEAKER_SIMILARITY", 80, minimum=1, maximum=100)
 
+# What decoding an upload may take, in the processes that do nothing else
+
+DECODING_PROCESSES = env.integer("DECODING_PROCESSES", 2, minimum=1, maximum=64)
+DECODING_JOBS = env.integer("DECODING_JOBS", 1000, minimum=1, maximum=10**6)
+DECODING_CPU_SECONDS = env.integer("DECODING_CPU_SECONDS", 5, minimum=1, maximum=600)
+DECODING_SECONDS = env.integer("DECODING_SECONDS", 9, minimum=1, maximum=600)
+DECODING_MEGABYTES = env.integer("DECODING_MEGABYTES", 512, minimum=400, maximum=64_000)
+DECODING_WAIT_SECONDS = env.integer("DECODING_WAIT_SECONDS", 5, minimum=1, maximum=600)
+
 # What one person may use; a day is one of UTC, and 0 is no limit
 
 LIMIT_REQUESTS_PER_DAY = env.integer("LIMIT_REQUESTS_PER_DAY", 1000, minimum=0, maximum=10**9)

@@ -90,7 +90,7 @@ def _delete_files(files: Iterable[FieldFile]) -> None:
 
 def read_question(*, data: bytes) -> Recording:
     """Return the recording that `data` is, in any accepted format; raise what is wrong with it."""
-    recording = audio.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
+    recording = registry.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
     if audio.is_silent(recording):
         raise UserError(NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]), status=422)
     return recording

@@ -2,15 +2,16 @@
 
 FFmpeg opens far more than audio: playlists that fetch addresses, texts that read files of this machine. So `decode`
 looks at the first bytes itself, forces the one demuxer that belongs to them, and lets that demuxer open nothing else.
-It is a pure function of its arguments, writes no file, and may run in any thread or process.
+It is a pure function of its arguments, writes no file, and may run in any thread or process. What people upload is
+decoded in processes made for it (`decoder_pool`); only what was encoded here itself is decoded where it is needed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
 import re
+import struct
 import wave
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING, NoReturn
 import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.stream import Disposition
-from django.utils.translation import gettext as _
 
 from apps.speech.base import AudioError, Recording
 
@@ -62,9 +63,11 @@ SLACK_SECONDS = 1
 # Packets that decode to nothing cost time without counting as seconds: a few hundred bytes of MP4 can promise millions.
 MAX_BARREN_PACKETS = 1_000
 MAX_RIFF_CHUNKS = 100
-# What PyAV raises on broken files. Not all of it is an FFmpegError: some files make it fail to allocate, others have
-# values that do not fit.
-DECODING_ERRORS = (av.FFmpegError, MemoryError, ValueError, ArithmeticError, OSError)
+WAV_HEADER_BYTES = 44
+JOINED_SAMPLES = 48_000
+# What PyAV raises on broken files. Not all of it is an FFmpegError: some have values that do not fit. A MemoryError,
+# of Python's or of FFmpeg's, is none of them: what comes after it would be missing without a word.
+DECODING_ERRORS = (av.FFmpegError, ValueError, ArithmeticError, OSError)
 
 FULL_SCALE = 32768
 DIGITAL_SILENCE_DB = -120.0  # A floor, for the logarithm of nothing is no number to store or compare.
@@ -84,6 +87,11 @@ SPEECH_BELOW_LOUD_DB = 25.0
 LAME_DELAY = 1105  # Samples of silence that LAME's look-ahead and the decoder's filter put before the sound.
 
 
+def _(text: str) -> str:
+    """Mark `text` for translation, which is done where it is read: decoding needs no settings."""
+    return text
+
+
 def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
     """Decode an uploaded audio file to mono at `sample_rate` hertz.
 
@@ -91,7 +99,7 @@ def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
     gives what can be decoded of it. Decoding stops as soon as `max_seconds` are exceeded by more than SLACK_SECONDS.
 
     Raises AudioError: audio_empty, audio_format_unknown, audio_protected, audio_unsupported, audio_too_long,
-    audio_without_sound, audio_unreadable.
+    audio_without_sound, audio_unreadable, audio_too_costly (where memory runs out).
     """
     if not data:
         raise AudioError("audio_empty", _("The recording is empty. Record it again, or choose another file."))
@@ -105,8 +113,34 @@ def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
         with _open(data, demuxer) as container:
             frames = _frames(container, _audio_stream(container), max_seconds=max_seconds)
             return Recording(_mono_pcm(frames, sample_rate), sample_rate)
+    except MemoryError as error:
+        raise too_costly() from error
     except DECODING_ERRORS as error:
         raise _unreadable() from error
+
+
+def decode_plain_wav(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording | None:
+    """Do what `decode` does for a WAV file of the plainest kind, without FFmpeg; None where it is not one.
+
+    That is mono 16-bit PCM behind a header that is byte for byte what it has to be: nothing in such a file can surprise
+    anyone, so it needs no process of its own. Raises AudioError audio_too_long.
+    """
+    size, rate = len(data) - WAV_HEADER_BYTES, int.from_bytes(data[24:28], "little")
+    if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE or size % 2 or size < 2 * rate * MIN_SECONDS:
+        return None
+    if data[:WAV_HEADER_BYTES] != _wav_header(size, rate):
+        return None
+    recording = Recording(data[WAV_HEADER_BYTES:], rate)
+    if recording.seconds > max_seconds + SLACK_SECONDS:
+        raise _too_long(max_seconds)
+    return resample(recording, sample_rate=sample_rate)
+
+
+def _wav_header(size: int, rate: int) -> bytes:
+    """Return what stands before `size` bytes of mono s16le at `rate` hertz (RIFF MCI 1.0)."""
+    return struct.pack(
+        "<4sI8sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVEfmt ", 16, 1, 1, rate, 2 * rate, 2, 16, b"data", size
+    )
 
 
 def without_id3(data: bytes) -> bytes:
@@ -180,12 +214,12 @@ def _audio_stream(container: InputContainer) -> AudioStream:
         raise _without_sound()
     stream = container.streams.audio[0]
     decoder = getattr(stream.codec_context, "name", None)  # The context is None where FFmpeg knows no decoder.
+    if decoder is None:
+        text = _("The sound in this file is stored in an unknown way. Save it as MP3 or WAV.")
+        raise AudioError("audio_unsupported", text)
     if decoder not in DECODERS:
-        raise AudioError(
-            "audio_unsupported",
-            _("The sound in this file is stored in a way (%(codec)s) that can not be used here. Save it as MP3 or WAV.")
-            % {"codec": decoder or _("unknown")},
-        )
+        text = _("The sound in this file (%(codec)s) is stored in a way that can not be used. Save it as MP3 or WAV.")
+        raise AudioError("audio_unsupported", text, {"codec": decoder})
     if stream.codec_tag in PROTECTED_ENTRIES:
         raise _protected()
     return stream
@@ -195,7 +229,7 @@ def _frames(container: InputContainer, stream: AudioStream, *, max_seconds: floa
     """Yield checked frames up to the end of the file, or to where it breaks off."""
     seconds = 0.0
     barren_packets = 0
-    with contextlib.suppress(*DECODING_ERRORS):
+    try:
         for packet in container.demux(stream):
             frames = _decoded(packet)
             barren_packets += bool(packet.size and not frames)
@@ -207,6 +241,10 @@ def _frames(container: InputContainer, stream: AudioStream, *, max_seconds: floa
                 if seconds > max_seconds + SLACK_SECONDS:
                     raise _too_long(max_seconds)
                 yield frame
+    except MemoryError:  # FFmpeg's own is an FFmpegError, too.
+        raise
+    except DECODING_ERRORS:
+        pass
     if not seconds and not barren_packets:
         raise _without_sound()
     if seconds < MIN_SECONDS:
@@ -219,6 +257,8 @@ def _decoded(packet: Packet[AudioStream]) -> list[AudioFrame]:
         raise _protected()
     try:
         return packet.decode()
+    except MemoryError:
+        raise
     except av.FFmpegError:
         return []
 
@@ -226,19 +266,12 @@ def _decoded(packet: Packet[AudioStream]) -> list[AudioFrame]:
 def _check_frame(frame: AudioFrame) -> None:
     """Refuse what is not speech as microphones record it. Every frame is checked, for a file may change midway."""
     if frame.layout.nb_channels > MAX_CHANNELS:
-        raise AudioError(
-            "audio_unsupported",
-            _("The recording has %(channels)d channels. Save it in mono or stereo.")
-            % {"channels": frame.layout.nb_channels},
-        )
+        text = _("The recording has %(channels)d channels. Save it in mono or stereo.")
+        raise AudioError("audio_unsupported", text, {"channels": frame.layout.nb_channels})
     if not MIN_SAMPLE_RATE <= frame.sample_rate <= MAX_SAMPLE_RATE:
-        raise AudioError(
-            "audio_unsupported",
-            _("The recording has a sample rate of %(rate)d Hz. Save it with one between %(lowest)d and %(highest)d Hz.")
-            % {"rate": frame.sample_rate, "lowest": MIN_SAMPLE_RATE, "highest": MAX_SAMPLE_RATE},
-        )
-    if frame.format.name.startswith(FLOAT_FORMATS) and not np.isfinite(frame.to_ndarray()).all():
-        raise AudioError("audio_unsupported", _("The recording holds values that are no sound. Save it as MP3 or WAV."))
+        text = _("The recording has a sample rate of %(rate)d Hz. Save it with one from %(lowest)d to %(highest)d Hz.")
+        values = {"rate": frame.sample_rate, "lowest": MIN_SAMPLE_RATE, "highest": MAX_SAMPLE_RATE}
+        raise AudioError("audio_unsupported", text, values)
 
 
 def _mono_pcm(frames: Iterable[AudioFrame], sample_rate: int) -> bytes:
@@ -249,13 +282,40 @@ def _mono_pcm(frames: Iterable[AudioFrame], sample_rate: int) -> bytes:
             pieces += [bytes(frame.planes[0])[: 2 * frame.samples] for frame in run]
             continue
         resampler = AudioResampler(format="s16", layout="mono", rate=sample_rate)
-        for frame in itertools.chain(run, [None]):  # None flushes; a resampler without anything to do hands it back.
+        for frame in itertools.chain(_joined(run), [None]):  # None flushes; with nothing to do it is handed back.
             pieces += [piece.to_ndarray().tobytes() for piece in filter(None, resampler.resample(frame))]
     return b"".join(pieces)
 
 
+def _joined(frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
+    """Yield like frames as fewer, longer ones, checked: four times faster than to take 20 ms of sound each time."""
+    joined = AudioFifo()
+    for frame in frames:
+        frame.pts = None  # What the file claims about time counts for nothing; the sound is as long as its samples.
+        joined.write(frame)
+        if joined.samples >= JOINED_SAMPLES:
+            yield _checked(joined.read())
+    if joined.samples:
+        yield _checked(joined.read())
+
+
+def _checked(frame: AudioFrame | None) -> AudioFrame:
+    assert frame is not None  # noqa: S101 - only an empty queue has none
+    if frame.format.name.startswith(FLOAT_FORMATS) and not np.isfinite(frame.to_ndarray()).all():
+        raise AudioError("audio_unsupported", _("The recording holds values that are no sound. Save it as MP3 or WAV."))
+    return frame
+
+
 def _kind_of_frame(frame: AudioFrame) -> tuple[str, int, int]:
     return frame.format.name, frame.layout.nb_channels, frame.sample_rate
+
+
+def too_costly() -> AudioError:
+    """Return what is said of a file that takes more than it may: time, memory, or the life of the process."""
+    return AudioError(
+        "audio_too_costly",
+        _("Reading this recording takes too much time or memory. Save it as MP3 or WAV, or record it again."),
+    )
 
 
 def _unreadable() -> AudioError:
@@ -276,7 +336,8 @@ def _protected() -> AudioError:
 def _too_long(max_seconds: float) -> AudioError:
     return AudioError(
         "audio_too_long",
-        _("The recording is longer than %(limit)g seconds. Use a shorter one.") % {"limit": max_seconds},
+        _("The recording is longer than %(limit)g seconds. Use a shorter one."),
+        {"limit": max_seconds},
     )
 
 

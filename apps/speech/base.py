@@ -5,12 +5,14 @@ Audio between the stages is mono 16-bit little-endian PCM. Nothing here knows of
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 Stage = Literal["clone", "hear", "think", "speak"]
 Role = Literal["system", "user", "assistant"]
@@ -189,9 +191,27 @@ class ProviderError(Exception):
 
 
 class AudioError(Exception):
-    """A recording that can not be used. `message` says what was found and what to do instead."""
+    """A recording that can not be used. `code` is stable; `message` says what was found and what to do instead.
 
-    def __init__(self, code: str, message: str) -> None:
+    It is put into words only where it is read: what refuses a recording knows nobody's language. `text` is marked for
+    translation, and `values` belong into it.
+    """
+
+    def __init__(self, code: str, text: str, values: Mapping[str, str | float] | None = None) -> None:
         super().__init__(code)
         self.code = code
-        self.message = message
+        self.text = text
+        self.values = dict(values or {})
+
+    @property
+    def message(self) -> str:
+        text = translation.gettext(self.text)
+        return text % self.values if self.values else text
+
+
+class AudioBusyError(AudioError):
+    """No recording can be read right now; after `retry_after` seconds it is worth another try."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("audio_busy", gettext_noop("Many recordings are being read right now. Try again in a moment."))
+        self.retry_after = retry_after

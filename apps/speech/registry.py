@@ -7,6 +7,7 @@ server's, kept open as long as it runs, or that of a command or a test, closed w
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -22,6 +23,7 @@ from django.conf import settings
 
 from apps.speech.base import LanguageModel, ProviderError, Recording, SpeechToText, Stage, TextToSpeech, VoiceCloner
 from apps.speech.breakers import Breaker, Breakers
+from apps.speech.decoder_pool import DecoderLimits, DecoderPool
 from apps.speech.fallback import FallbackLanguageModel, FallbackSpeechToText
 from apps.speech.marks import MarkError
 
@@ -335,8 +337,33 @@ def _prepare_marker() -> None:
         logger.error("Synthetic speech can not be signed: %s", error)
 
 
+def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
+    """Decode what somebody uploaded, as `audio.decode` does, in a process made for that.
+
+    Raises AudioError, also audio_too_costly, and AudioBusyError.
+    """
+    return _decoders().decode(data, sample_rate=sample_rate, max_seconds=max_seconds)
+
+
+@cache
+def _decoders() -> DecoderPool:
+    """Return the processes that decode for this one. They do not depend on any event loop."""
+    limits = DecoderLimits(
+        processes=settings.DECODING_PROCESSES,
+        jobs=settings.DECODING_JOBS,
+        cpu_seconds=settings.DECODING_CPU_SECONDS,
+        seconds=settings.DECODING_SECONDS,
+        memory_bytes=settings.DECODING_MEGABYTES * 1_000_000,
+        wait_seconds=settings.DECODING_WAIT_SECONDS,
+    )
+    pool = DecoderPool(limits)
+    atexit.register(pool.close)
+    return pool
+
+
 async def open_engines() -> None:
-    """Make the engines of the running event loop and keep them until `close_engines`."""
+    """Make the engines of the running event loop and keep them until `close_engines`; have the decoders ready."""
+    await asyncio.to_thread(_decoders().warm_up)
     engines = _kept_open[asyncio.get_running_loop()] = Engines()
     await engines.warm_up()
     await asyncio.to_thread(_prepare_marker)

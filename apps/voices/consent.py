@@ -189,7 +189,7 @@ def _claimed(challenge: ConsentChallenge) -> Iterator[None]:
 
 
 def _read_clip(data: bytes) -> Recording:
-    recording = audio.decode(data, sample_rate=CLIP_SAMPLE_RATE, max_seconds=MAX_CLIP_SECONDS)
+    recording = registry.decode(data, sample_rate=CLIP_SAMPLE_RATE, max_seconds=MAX_CLIP_SECONDS)
     if audio.is_silent(recording):
         text = _("This recording is silent. Check the microphone, and read the statement again.")
         raise UserError("consent_silent", text, status=422)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from apps.speech import audio
+from apps.speech import audio, registry
 from apps.speech.base import Recording
 from voiceclone.errors import UserError
 
@@ -60,7 +60,7 @@ def check_samples(files: Sequence[bytes]) -> list[CheckedSample]:
 
 def check_sample(data: bytes) -> CheckedSample:
     """Decode one recording and measure it; raise UserError or AudioError where no voice can be made from it."""
-    recording = audio.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS)
+    recording = registry.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS)
     level = audio.measure(recording)
     if audio.is_silent(recording):
         text = _(

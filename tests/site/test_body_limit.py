@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import asyncio
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from django.conf import settings as django_settings
+from django.test import Client
 
 from apps.voices.models import VoiceProfile
-from tests.client import QUESTION, SAMPLES, Api, error_of, turns_path, wait_until
+from tests.client import QUESTION, SAMPLES, Api, bearer, error_of, turns_path, wait_until
+from voiceclone.asgi import django_application
+from voiceclone.server import BodyLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,3 +103,75 @@ class TestTemporaryUploads:
 
     def test_the_folder_is_the_systems_by_default(self, settings: Settings) -> None:
         assert settings.FILE_UPLOAD_TEMP_DIR in {None, tempfile.gettempdir()}
+
+
+class TestLies:
+    """Bodies that are not what their headers say, sent by hand: no client library would."""
+
+    HEAD = b"POST /clone-voice HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+
+    def send(self, server: Server, request: bytes) -> bytes:
+        """Return all that is answered until the server closes the connection, or has nothing to add."""
+        host, port = server.url.removeprefix("http://").split(":")
+        answer = b""
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            while piece := connection.recv(65_536):
+                answer += piece
+        return answer
+
+    def test_a_body_longer_than_announced_is_cut_there(self, server: Server, uploads: Path, alice_api: Api) -> None:
+        answer = self.send(server, self.HEAD + b"Content-Length: 10\r\n\r\n" + b"x" * 5_000)
+        assert b" 500 " not in answer
+        assert alice_api.get("/api/v1/voices").status_code == 200
+
+    @pytest.mark.parametrize("length", [b"100", b"-1", b"1e9", b"99999999999999999999", b"1, 2"])
+    def test_a_body_shorter_than_announced_is_no_request(
+        self, server: Server, uploads: Path, alice_api: Api, length: bytes
+    ) -> None:
+        answer = self.send(server, self.HEAD + b"Content-Length: " + length + b"\r\n\r\n" + b"x" * 5)
+        assert b" 500 " not in answer
+        assert alice_api.get("/api/v1/voices").status_code == 200
+        wait_until(lambda: not list(uploads.iterdir()))
+
+    def test_a_body_with_two_lengths_is_refused(self, server: Server) -> None:
+        twice = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nxxxxx\r\n0\r\n\r\n"
+        assert b" 500 " not in self.send(server, self.HEAD + twice)
+
+    def test_chunks_of_one_byte_are_counted(self, server: Server, settings: Settings) -> None:
+        body = b"1\r\nx\r\n" * 10_000 + b"0\r\n\r\n"
+        answer = self.send(server, self.HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+        assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize("disposition", ['name="f"', 'name="audio_file"; filename="x.wav"'], ids=["fields", "files"])
+def test_thousands_of_small_parts_are_refused(alice_api: Api, uploads: Path, disposition: str) -> None:
+    part = f"--x\r\nContent-Disposition: form-data; {disposition}\r\n\r\n1\r\n"
+    response = alice_api.post("/clone-voice", data=part * 5_000 + "--x--\r\n", headers=FORM)
+    assert response.status_code == 400
+    assert error_of(response)["code"] == "bad_request"
+    wait_until(lambda: not list(uploads.iterdir()))
+
+
+def test_who_sends_too_slowly_is_told_so_and_let_go() -> None:
+    limited = BodyLimit(django_application, max_bytes=1_000, max_seconds=0.1)
+    head = {"type": "http", "method": "POST", "path": "/clone-voice", "headers": [], "query_string": b""}
+    first = [{"type": "http.request", "body": b"x", "more_body": True}]
+    sent = []
+
+    async def receive() -> dict[str, object]:
+        return first.pop() if first else await asyncio.Future()
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    asyncio.run(limited(head, receive, send))
+    assert [message.get("status") for message in sent] == [408, None]
+
+
+def test_under_wsgi_too_much_is_refused_by_its_length(client: Client, alice_token: str, settings: Settings) -> None:
+    settings.MAX_UPLOAD_BYTES = 1_000
+    options = {"content_type": FORM["Content-Type"], "headers": bearer(alice_token)}
+    assert client.post("/clone-voice", bytes(1_001), **options).status_code == 413
+    assert client.post("/clone-voice", bytes(1_000), **options).status_code == 400

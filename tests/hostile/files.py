@@ -1,0 +1,123 @@
+"""What a hostile file is, and the honest ones that most of them are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apps.speech.audio import to_flac, to_mp3
+from apps.speech.base import Recording
+from tests.audio_samples import clip, contained, mp4, to_wav, webm
+
+ACCEPTED = "accepted"
+SILENT = "silent"  # It can be read, and nobody says anything.
+NO_FILE = "invalid"  # Of a file without a usable name, forms take no notice.
+# What damage makes of a file depends on where it lies: it is read or refused, in whatever words.
+EITHER = "either"
+
+EMPTY, UNKNOWN, UNREADABLE = "audio_empty", "audio_format_unknown", "audio_unreadable"
+PROTECTED, UNSUPPORTED, WITHOUT_SOUND = "audio_protected", "audio_unsupported", "audio_without_sound"
+TOO_LONG, TOO_COSTLY = "audio_too_long", "audio_too_costly"
+
+SPEECH = Recording(clip("austen-0880.wav").pcm[:64_000], 16_000)  # Two seconds.
+NO_SOUND = Recording(bytes(64_000), 16_000)
+
+
+@dataclass(frozen=True, slots=True)
+class HostileFile:
+    """`name` tells what it is; `verdicts` are the codes of refusal, or one of the three words above, that may come."""
+
+    name: str
+    data: bytes
+    verdicts: frozenset[str]
+    filename: str = "recording.webm"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def hostile(name: str, data: bytes, *verdicts: str, filename: str = "recording.webm") -> HostileFile:
+    return HostileFile(name, data, frozenset(verdicts), filename)
+
+
+# As browsers and people send them.
+HONEST = {
+    "webm of chrome": webm(SPEECH),
+    "ogg of firefox": contained(SPEECH, "ogg", "libopus"),
+    "mp4 of safari": mp4(SPEECH),
+    "wav": to_wav(SPEECH),
+    "mp3": to_mp3(SPEECH),
+    "m4a": contained(SPEECH, "ipod", "aac", sample_rate=44_100),
+    "flac": to_flac(SPEECH),
+    "aac": contained(SPEECH, "adts", "aac", sample_rate=44_100),
+    "wav of floats": contained(SPEECH, "wav", "pcm_f32le", sample_rate=44_100),
+    "webm with a duration": contained(SPEECH, "webm", "libopus"),
+    "webm of pcm as edge records": contained(SPEECH, "matroska", "pcm_f32le"),
+    "m4a without loss": contained(SPEECH, "ipod", "alac"),
+    "mp3 in stereo": contained(SPEECH, "mp3", "libmp3lame", sample_rate=44_100, layout="stereo"),
+    "wav of 24 bits": contained(SPEECH, "wav", "pcm_s24le"),
+    "wav of a telephone": contained(SPEECH, "wav", "pcm_mulaw", sample_rate=8_000),
+}
+
+
+def honest() -> list[HostileFile]:
+    return [hostile(f"honest: {name}", data, ACCEPTED) for name, data in HONEST.items()]
+
+
+TRICKY_NAMES = [
+    "../../../../etc/passwd",
+    "..\\..\\windows\\system32\\config.webm",
+    "/etc/cron.d/voice",
+    "C:\\autoexec.bat",
+    "file:///etc/passwd",
+    "http://127.0.0.1/x.webm",
+    "concat:/etc/passwd|x.webm",
+    "subfile,,start,0,end,0,,:/etc/passwd",
+    "x%00.webm",
+    "x\u202e3pm.exe",
+    "-y",
+    "|id",
+    "$(id).webm",
+    "`id`.webm",
+    "x;id.webm",
+    "frame%03d.webm",
+    "*.webm",
+    "x.m3u8",
+    "x.ffconcat",
+    "x.sdp",
+    ".htaccess",
+    "CON",
+    " ",
+    "a" * 300 + ".webm",
+    "<script>alert(1)</script>.webm",
+    "' OR 1=1 --.webm",
+    "x.webm/",
+    "\u0000",
+]
+
+
+def tricky_names() -> list[HostileFile]:
+    return [
+        hostile(f"name: {ascii(name)[:40]}", HONEST["wav"], ACCEPTED, NO_FILE, filename=name) for name in TRICKY_NAMES
+    ]
+
+
+def quiet_files() -> list[HostileFile]:
+    """Silence in every kind of file, and files too short to hold anything."""
+    steady = Recording((1_000).to_bytes(2, "little") * 32_000, 16_000)
+    short = Recording(SPEECH.pcm[:1_600], 16_000)
+    kinds = {
+        "webm": webm,
+        "mp4": mp4,
+        "wav": to_wav,
+        "flac": to_flac,
+        "mp3": to_mp3,
+        "ogg": lambda recording: contained(recording, "ogg", "libopus"),
+    }
+    return [
+        *[hostile(f"silence: {name}", make(NO_SOUND), SILENT) for name, make in kinds.items()],
+        *[hostile(f"silence with an offset: {name}", kinds[name](steady), SILENT) for name in ("wav", "flac")],
+        *[hostile(f"a twentieth of a second: {name}", kinds[name](short), UNREADABLE) for name in ("wav", "flac")],
+        hostile("no samples: wav", to_wav(Recording(b"", 16_000)), WITHOUT_SOUND),
+        hostile("no samples: flac", to_flac(Recording(b"", 16_000)), WITHOUT_SOUND),
+        hostile("nothing", b"", EMPTY),
+    ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -28,15 +29,20 @@ SettingChanges: TypeAlias = dict[str, float | None]
 """New values by the name of the setting; None is the engine's own."""
 
 
-def clone_voice(*, owner: User, name: str, files: Sequence[bytes]) -> VoiceProfile:
+def clone_voice(
+    *, owner: User, name: str, files: Sequence[bytes], note: Callable[[UUID], None] = lambda _pk: None
+) -> VoiceProfile:
     """Clone a voice from `files`, each a recording in any accepted format, and return it, ready.
 
     The row and the samples are stored before the provider is called: when it fails, the voice is kept as failed, and
-    `retry_cloning` goes on from there. Raises UserError, AudioError and ProviderError.
+    `retry_cloning` goes on from there. `note` gets the id of the row, in the same transaction. Raises UserError,
+    AudioError and ProviderError.
     """
     samples = check_samples(files)
     with usage.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
-        voice = _store_pending(owner, name, samples)
+        with transaction.atomic():
+            voice = _store_pending(owner, name, samples)
+            note(voice.pk)
         used.reference = voice.pk
         return _clone_at_provider(voice, [sample.recording for sample in samples])
 
@@ -56,18 +62,17 @@ def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
 
 
 def _store_pending(owner: User, name: str, samples: Sequence[CheckedSample]) -> VoiceProfile:
-    with transaction.atomic():
-        voice = VoiceProfile.objects.create(owner=owner, name=name, provider=settings.TEXT_TO_SPEECH)
-        for sample in samples:
-            VoiceSample.objects.create(
-                owner=owner,
-                voice=voice,
-                file=ContentFile(audio.to_flac(sample.recording), name="sample.flac"),
-                seconds=sample.recording.seconds,
-                rms_db=sample.level.rms_db,
-                peak_db=sample.level.peak_db,
-                sha256=sample.sha256,
-            )
+    voice = VoiceProfile.objects.create(owner=owner, name=name, provider=settings.TEXT_TO_SPEECH)
+    for sample in samples:
+        VoiceSample.objects.create(
+            owner=owner,
+            voice=voice,
+            file=ContentFile(audio.to_flac(sample.recording), name="sample.flac"),
+            seconds=sample.recording.seconds,
+            rms_db=sample.level.rms_db,
+            peak_db=sample.level.peak_db,
+            sha256=sample.sha256,
+        )
     return voice
 
 

@@ -160,11 +160,6 @@ list.addEventListener("submit", (event) => {
   event.preventDefault();
   run(event.target, ACTIONS[action]);
 });
-list.addEventListener(
-  "toggle",
-  ({ target }) => target.open && target.querySelector("input[name=name]")?.select(),
-  true, // This event does not bubble.
-);
 list.addEventListener("keydown", ({ key, target }) => {
   const renaming = key === "Escape" && target.closest(".inline[open]");
   if (!renaming) return;

@@ -63,7 +63,7 @@ function showLevel({ rms, verdict, seconds }) {
 
 function showLength(seconds) {
   byId("clock").textContent = clock(seconds);
-  byId("timeline-done").setAttribute("width", String(Math.min(seconds, rules.maximum)));
+  byId("timeline-done").setAttribute("width", `${Math.min(100, (seconds / rules.maximum) * 100)}%`);
 }
 
 async function showMicrophones() {
@@ -78,7 +78,7 @@ async function showMicrophones() {
 function showMicrophoneProblem(message = "") {
   byId("microphone-problem").hidden = !message;
   byId("microphone-problem-text").textContent = message;
-  if (message) announce(message, "error");
+  if (message) announce(message);
 }
 
 async function record() {
@@ -279,6 +279,7 @@ function setCloning(busy) {
   byId("clone").setAttribute("aria-disabled", String(busy));
   byId("progress").hidden = !busy;
   if (!busy) return;
+  byId("draft").hidden = true;
   showStage("sending");
   byId("progress").scrollIntoView({ block: "center" });
 }

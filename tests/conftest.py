@@ -28,6 +28,7 @@ from tests.factories import make_consent, make_voice
 from tests.fakes.fixtures import *  # noqa: F403
 from tests.fakes.provider import FakeProvider
 from voiceclone import readiness
+from voiceclone.server import Application
 
 PASSWORD = "a long password for tests"
 
@@ -104,11 +105,11 @@ class Server:
 
 
 @contextmanager
-def serve() -> Iterator[Server]:
+def serve(application: Application | None = None) -> Iterator[Server]:
     """Serve the application with the engines that the settings name now."""
-    from voiceclone.asgi import application
+    from voiceclone import asgi
 
-    config = uvicorn.Config(application, host="127.0.0.1", port=0, log_config=None, lifespan="on")
+    config = uvicorn.Config(application or asgi.application, host="127.0.0.1", port=0, log_config=None, lifespan="on")
     uvicorn_server = uvicorn.Server(config)
     thread = threading.Thread(target=uvicorn_server.run)
     thread.start()

@@ -94,14 +94,15 @@ class Environment:
             raise _refusal(name, "an email address such as help@example.org") from None
         return address
 
-    def prices(self, name: str, default: Mapping[str, float]) -> dict[str, float]:
+    def prices(self, name: str, default: Mapping[str, float | None]) -> dict[str, float | None]:
         """Return `default`, changed by the prices that the variable gives as a JSON object."""
         try:
             prices = {key: float(price) for key, price in json.loads(self.text(name, "{}")).items()}
         except (ValueError, TypeError, AttributeError):
             prices = {"": 0.0}
         if not prices.keys() <= default.keys() or not all(0 <= price < math.inf for price in prices.values()):
-            raise _refusal(name, f"a JSON object of prices in dollars, such as {json.dumps(dict(default))}")
+            example = json.dumps(dict.fromkeys(default, 0.5))
+            raise _refusal(name, f"a JSON object of prices in dollars, such as {example}")
         return {**default, **prices}
 
     def path(self, name: str, default: Path) -> Path:

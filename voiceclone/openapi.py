@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
 
 from apps.accounts.idempotency import HEADER, KEY
 from voiceclone.api import OPENAI_PATHS
@@ -27,6 +28,11 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="A random text of 1 to 255 characters for this one request. Sent again with the same key within 24 "
     "hours, it is not carried out again, and the first answer comes back.",
 )
+LIMIT_HEADERS = [
+    OpenApiParameter("RateLimit-Policy", location=OpenApiParameter.HEADER, response=True, description="Your limits."),
+    OpenApiParameter("RateLimit", location=OpenApiParameter.HEADER, response=True, description="What is left of them."),
+]
+RETRY_AFTER = {"schema": {"type": "integer"}, "description": "The seconds until it can go on."}
 ERROR = {
     "type": "object",
     "required": ["error"],
@@ -104,8 +110,21 @@ class OperationSchema(AutoSchema):
         return [self.operation.tag]
 
     def get_request_serializer(self) -> Any:
+        if hasattr(self.view, "described_inputs") and self.method == "POST":
+            return self.view.described_inputs
         names = INPUTS.get(self.method, ())
         return next((getattr(self.view, name) for name in names if hasattr(self.view, name)), None)
+
+    def map_parsers(self) -> list[str]:
+        """Describe only what there is an example of: Django REST framework takes forms where JSON is asked for."""
+        return list(self.operation.request_examples) or super().map_parsers()
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:  # noqa: FBT001, FBT002 - drf-spectacular calls it so
+        """Say of a text that must not be blank that it holds more than spaces, which are cut off."""
+        schema: dict[str, Any] = super()._map_serializer_field(field, direction, bypass_extensions)  # type: ignore[no-untyped-call]
+        if direction == "request" and type(field) is serializers.CharField and not field.allow_blank:
+            return {**schema, "pattern": r"\S"}
+        return schema
 
     def get_response_serializers(self) -> Any:
         operation = self.operation
@@ -126,6 +145,8 @@ class OperationSchema(AutoSchema):
         parameters = list(self.operation.parameters)
         if getattr(getattr(self.view, self.method.lower(), None), "is_idempotent", False):
             parameters.append(IDEMPOTENCY_KEY)
+        if self.method == "POST" and hasattr(self.view, "tells_limits"):
+            parameters += LIMIT_HEADERS
         return parameters
 
     def get_examples(self) -> list[OpenApiExample]:
@@ -174,5 +195,10 @@ def describe_errors(result: dict[str, Any], generator: Any, request: Any, public
         name = "OpenAIError" if path.startswith(OPENAI_PATHS) else "Error"
         content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
         for method in BODIES_OF_OPERATIONS & methods.keys():
-            methods[method]["responses"]["default"] = {"description": "An error.", "content": content}
+            responses = methods[method]["responses"]
+            limits = next(iter(responses.values())).get("headers", {})
+            if LIMIT_HEADERS[0].name in limits:
+                headers = {limit.name: limits[limit.name] for limit in LIMIT_HEADERS} | {"Retry-After": RETRY_AFTER}
+                responses["429"] = {"description": "A limit is reached.", "headers": headers, "content": content}
+            responses["default"] = {"description": "An error.", "content": content}
     return result

@@ -15,6 +15,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 
 from voiceclone import sentry
 from voiceclone.environment import Environment
+from voiceclone.prices import listed_prices
 
 django_stubs_ext.monkeypatch()  # lets Django's generic classes be written as their types are: ModelAdmin[Turn]
 
@@ -351,16 +352,15 @@ LIMIT_REQUESTS_PER_DAY = env.integer("LIMIT_REQUESTS_PER_DAY", 1000, minimum=0, 
 LIMIT_HEARD_SECONDS_PER_DAY = env.integer("LIMIT_HEARD_SECONDS_PER_DAY", 7200, minimum=0, maximum=10**9)
 LIMIT_SPOKEN_CHARACTERS_PER_DAY = env.integer("LIMIT_SPOKEN_CHARACTERS_PER_DAY", 200_000, minimum=0, maximum=10**9)
 LIMIT_CONCURRENT_REQUESTS = env.integer("LIMIT_CONCURRENT_REQUESTS", 5, minimum=0, maximum=10**6)
-# US dollars, for the estimate of what remote engines cost; the embedded ones cost nothing. gpt-transcribe as listed in
-# November 2026; the others are round figures for models of this size: set what your contracts say.
+# US dollars, for the estimate of what remote engines cost; the embedded ones cost nothing. None is not known. A model
+# of another maker, or in another region, that is reached at an address of its own has a price of its own.
 PRICES = env.prices(
     "PRICES",
-    {
-        "heard_minute": 0.0045,
-        "million_tokens_read": 0.25,
-        "million_tokens_written": 2.0,
-        "thousand_characters_spoken": 0.05,
-    },
+    listed_prices(
+        hearing="" if OPENAI_BASE_URL else OPENAI_STT_MODEL,
+        chat=[] if OPENAI_BASE_URL else {OPENAI_CHAT_MODEL, *OPENAI_CHAT_MODELS},
+        speaking="" if ELEVENLABS_BASE_URL else ELEVENLABS_TTS_MODEL,
+    ),
 )
 
 # What is kept of people, and how long

@@ -8,7 +8,7 @@ from drf_spectacular.views import SpectacularAPIView
 from apps.accounts import api as accounts_api
 from apps.accounts import export_api, usage_api, webhook_api
 from apps.conversations import api as conversations_api
-from apps.conversations import openai_api
+from apps.conversations import openai_api, stages_api
 from apps.conversations.report_views import Report
 from apps.voices import api as voices_api
 from apps.voices import consent_api
@@ -23,6 +23,7 @@ api_v1 = [
     path("usage/records", usage_api.UsageRecordList.as_view(), name="usage-records"),
     path("webhooks", webhook_api.WebhookList.as_view(), name="webhooks"),
     path("webhooks/<uuid:webhook_pk>", webhook_api.WebhookDetail.as_view(), name="webhook"),
+    path("webhooks/<uuid:webhook_pk>/secret", webhook_api.WebhookSecret.as_view(), name="webhook-secret"),
     path("webhooks/<uuid:webhook_pk>/deliveries", webhook_api.DeliveryList.as_view(), name="webhook-deliveries"),
     path(
         "webhooks/<uuid:webhook_pk>/deliveries/<uuid:delivery_pk>/redeliver",
@@ -50,8 +51,8 @@ api_v1 = [
     path("conversations/<uuid:conversation_pk>", conversations_api.ConversationDetail.as_view(), name="conversation"),
     path("conversations/<uuid:conversation_pk>/turns", conversations_api.TurnList.as_view(), name="turns"),
     path("verify", verification.VerifyFile.as_view(), name="verify"),
-    path("transcriptions", conversations_api.Transcriptions.as_view(), name="transcriptions"),
-    path("speech", conversations_api.Speech.as_view(), name="speech"),
+    path("transcriptions", stages_api.Transcriptions.as_view(), name="transcriptions"),
+    path("speech", stages_api.Speech.as_view(), name="speech"),
     path("turns/<uuid:turn_pk>", conversations_api.TurnDetail.as_view(), name="turn"),
     path("turns/<uuid:turn_pk>/retry", conversations_api.TurnRetry.as_view(), name="turn-retry"),
     path("turns/<uuid:turn_pk>/stop", conversations_api.TurnStop.as_view(), name="turn-stop"),

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from apps.accounts import services
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.models import ApiToken, ApiTokenQuerySet, Scope
+from voiceclone.api import StrictSerializer
 
 
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
@@ -32,7 +33,7 @@ class TokenList(ListAPIView[ApiToken]):
 
     serializer_class = TokenSerializer
 
-    class CreateInput(serializers.Serializer[Any]):
+    class CreateInput(StrictSerializer):
         name = serializers.CharField(max_length=60)
         scopes = serializers.MultipleChoiceField(choices=Scope.choices, allow_empty=False, default=set(Scope.values))
         expires_at = serializers.DateTimeField(default=None, allow_null=True)

@@ -39,13 +39,14 @@ MAX_KEPT_BYTES = 48_000_000
 KEPT_HEADERS = ("Content-Type", "Cache-Control", "X-AI-Generated", "X-Content-Type-Options")
 
 Handler = TypeVar("Handler", bound=Callable[..., HttpResponseBase])
+Answer = TypeVar("Answer", bound=HttpResponseBase)
 
 
 def idempotent(handler: Handler) -> Handler:
     """Let the method of an API view be asked for again with the same key: the first answer comes again.
 
     Successes are kept. An error frees the key, so that the same request can be tried again. Where the handler has
-    called `note_made`, the view's `repeat(request, row)` answers from what was made, whatever became of it.
+    called `note_made`, the view's `repeat(request, row)` answers from what was made, `replayed` where it does no more.
     """
 
     @wraps(handler)
@@ -55,7 +56,7 @@ def idempotent(handler: Handler) -> Handler:
             return handler(view, request, *args, **kwargs)
         row, is_mine = claim(owner=signed_in_user(request), key=key, fingerprint=fingerprint_of(request))
         if not is_mine:
-            return _replayed(view.repeat(request, row) if row.made else _kept_answer(row))
+            return view.repeat(request, row) if row.made else replayed(_kept_answer(row))
         request.idempotency_row = row  # type: ignore[attr-defined]
         try:
             response = handler(view, request, *args, **kwargs)
@@ -147,7 +148,8 @@ def _kept_answer(row: IdempotencyKey) -> HttpResponseBase:
     return HttpResponse(bytes(row.body), status=row.status, headers=row.headers)
 
 
-def _replayed(response: HttpResponseBase) -> HttpResponseBase:
+def replayed(response: Answer) -> Answer:
+    """Mark an answer that was given before: nothing was done for it this time."""
     response[REPLAYED] = "true"
     return response
 

@@ -55,6 +55,7 @@ class Scope(models.TextChoices):
     READ = "read", _("Read voices, conversations and recordings")
     TALK = "talk", _("Talk: conversations, speech to text, text to speech")
     VOICES = "voices", _("Make, change and delete voices")
+    WEBHOOKS = "webhooks", _("Make, change and delete webhooks")
 
 
 def all_scopes() -> list[str]:
@@ -184,6 +185,8 @@ class Webhook(models.Model):
     url = models.CharField(_("address"), max_length=500)
     events = models.JSONField(_("events"), default=all_webhook_events)
     salt = models.CharField(max_length=16, default=new_webhook_salt, editable=False)
+    previous_salt = models.CharField(max_length=16, blank=True, editable=False)
+    previous_ends_at = models.DateTimeField(_("previous secret ends"), null=True, blank=True, editable=False)
     is_active = models.BooleanField(_("switched on"), default=True)
     failing_since = models.DateTimeField(_("failing since"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
@@ -198,14 +201,19 @@ class Webhook(models.Model):
         return self.url
 
     @property
-    def signing_key(self) -> bytes:
-        """The key of the signatures. It comes from SECRET_KEY, so that a copy of the database signs nothing."""
-        return salted_hmac("apps.accounts.webhooks", f"{self.pk}:{self.salt}", algorithm="sha256").digest()
+    def signing_keys(self) -> list[bytes]:
+        """The keys of the signatures: one, and in the day after a change of the secret also the one before."""
+        has_two = self.previous_ends_at is not None and self.previous_ends_at > timezone.now()
+        return [self._key(salt) for salt in ([self.salt, self.previous_salt] if has_two else [self.salt])]
 
     @property
     def secret(self) -> str:
         """The signing key as the receiver gets it (Standard Webhooks)."""
-        return f"whsec_{base64.b64encode(self.signing_key).decode()}"
+        return f"whsec_{base64.b64encode(self._key(self.salt)).decode()}"
+
+    def _key(self, salt: str) -> bytes:
+        """Return a key that comes from SECRET_KEY, so that a copy of the database signs nothing."""
+        return salted_hmac("apps.accounts.webhooks", f"{self.pk}:{salt}", algorithm="sha256").digest()
 
 
 class WebhookDelivery(models.Model):
@@ -290,12 +298,14 @@ class UsageRecord(UsageCounts):
 
 
 class UsageDay(UsageCounts):
-    """What a user used in a day of UTC: the sums of the records, and what requests that still run have reserved."""
+    """What a user used in a day of UTC: the sums of the records, and beside them what running requests may use."""
 
     owner = models.ForeignKey(User, models.CASCADE, related_name="+", verbose_name=_("owner"))
     day = models.DateField(_("day"))
     requests = models.PositiveIntegerField(_("requests"), default=0)
     running = models.PositiveIntegerField(_("running now"), default=0)
+    reserved_heard_ms = models.BigIntegerField(_("reserved: to be heard (ms)"), default=0)
+    reserved_characters = models.BigIntegerField(_("reserved: characters to be spoken"), default=0)
     last_request_at = models.DateTimeField(_("last request"), default=timezone.now)
 
     objects: ClassVar[OwnedQuerySet[UsageDay]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]

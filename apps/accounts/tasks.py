@@ -39,7 +39,7 @@ def deliver_webhook(delivery_pk: str) -> None:
     if not webhook.is_active or not webhook.owner.is_active:
         waiting.update(status=WebhookDelivery.Status.FAILED, next_try_at=None, error_code="webhook_off")
         return
-    answer = send(url=webhook.url, message_id=message_id(delivery), body=delivery.body, key=webhook.signing_key)
+    answer = send(url=webhook.url, message_id=message_id(delivery), body=delivery.body, keys=webhook.signing_keys)
     delivery.tries += 1
     delivery.last_try_at = timezone.now()
     delivery.response_status = answer.status

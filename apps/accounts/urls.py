@@ -11,6 +11,7 @@ urlpatterns = [
     path("webhooks/", webhook_views.WebhookList.as_view(), name="webhooks"),
     path("webhooks/<uuid:webhook_pk>/", webhook_views.WebhookDetail.as_view(), name="webhook"),
     path("webhooks/<uuid:webhook_pk>/switch/", webhook_views.switch_webhook, name="switch-webhook"),
+    path("webhooks/<uuid:webhook_pk>/secret/", webhook_views.change_secret, name="webhook-secret"),
     path("webhooks/<uuid:webhook_pk>/delete/", webhook_views.delete_webhook, name="delete-webhook"),
     path(
         "webhooks/<uuid:webhook_pk>/deliveries/<uuid:delivery_pk>/redeliver/",

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import F
 from django.db.models.expressions import Combinable
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.timesince import timeuntil
 from django.utils.translation import gettext as _
@@ -29,11 +30,12 @@ from voiceclone.errors import UserError
 from voiceclone.readiness import require_ready
 
 LIMIT_REACHED = "limit_reached"
+LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 CHARACTERS_PER_TOKEN = 4  # What the engines count is not told by all of them.
 BUSY_RETRY_SECONDS = 5
 DAY_SECONDS = 24 * 3600
 NO_LIMIT = 2**62
-# Longer than any request runs: what still counts as running after that was ended by the end of its process.
+# Longer than any request runs: what still counts as running after that, lost its process.
 LONGEST_REQUEST = timedelta(minutes=10)
 
 _AT_MIDNIGHT = gettext_lazy("You can go on in %(wait)s, at midnight UTC.")
@@ -46,38 +48,36 @@ _REFUSALS = {
 # One statement, so that it is exact however many run at once. Whoever is below a limit may go on, and reserves.
 _RESERVE = """
 INSERT INTO accounts_usageday AS today (
-    owner_id, day, requests, running, last_request_at, heard_ms, spoken_characters,
-    tokens_read, tokens_written, cost_micros
-) VALUES (%(owner)s, %(day)s, 1, 1, %(now)s, %(heard_ms)s, %(characters)s, 0, 0, 0)
+    owner_id, day, requests, running, last_request_at, reserved_heard_ms, reserved_characters,
+    heard_ms, spoken_characters, tokens_read, tokens_written, cost_micros
+) VALUES (%(owner)s, %(day)s, 1, 1, %(now)s, %(heard_ms)s, %(characters)s, 0, 0, 0, 0, 0)
 ON CONFLICT (owner_id, day) DO UPDATE SET
     requests = today.requests + 1,
-    running = CASE WHEN today.last_request_at < %(long_ago)s THEN 1 ELSE today.running + 1 END,
+    running = today.running + 1,
     last_request_at = %(now)s,
-    heard_ms = today.heard_ms + %(heard_ms)s,
-    spoken_characters = today.spoken_characters + %(characters)s
+    reserved_heard_ms = today.reserved_heard_ms + %(heard_ms)s,
+    reserved_characters = today.reserved_characters + %(characters)s
 WHERE today.requests < %(max_requests)s
-    AND today.heard_ms < %(max_heard_ms)s
-    AND today.spoken_characters < %(max_characters)s
-    AND (today.running < %(max_running)s OR today.last_request_at < %(long_ago)s)
-RETURNING requests, heard_ms, spoken_characters
+    AND today.heard_ms + today.reserved_heard_ms < %(max_heard_ms)s
+    AND today.spoken_characters + today.reserved_characters < %(max_characters)s
+    AND today.running < %(max_running)s
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a request may use: it counts until the request is settled. `headers` tell what is left."""
+    """What a request may use: it counts until the request is settled."""
 
     owner_id: int
     day: date
     heard_ms: int = 0
     spoken_characters: int = 0
     is_counted: bool = False
-    headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_nothing(cls, owner_id: int) -> Self:
         """Return what stands in for a reservation where nothing is limited."""
-        return cls(owner_id, timezone.now().astimezone(UTC).date())
+        return cls(owner_id, _day_of(timezone.now()))
 
 
 @dataclass(slots=True)
@@ -111,7 +111,18 @@ class Used:
 
     def _pay(self, price: str, quantity: float, engine: str) -> None:
         if engine != LOCAL:
-            self.cost += settings.PRICES[price] * quantity
+            self.cost += (settings.PRICES[price] or 0.0) * quantity
+
+
+def unpriced() -> list[str]:
+    """Return for what of the remote engines' work no price is set: estimates leave it out."""
+    engines = {
+        "heard_minute": settings.SPEECH_TO_TEXT,
+        "million_tokens_read": settings.LANGUAGE_MODEL,
+        "million_tokens_written": settings.LANGUAGE_MODEL,
+        "thousand_characters_spoken": settings.TEXT_TO_SPEECH,
+    }
+    return [name for name, engine in engines.items() if engine != LOCAL and settings.PRICES[name] is None]
 
 
 def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -> Reservation:
@@ -123,13 +134,12 @@ def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -
     if not settings.LIMITS:
         return Reservation.of_nothing(owner_id)
     now = timezone.now()
-    day = now.astimezone(UTC).date()
+    day = _day_of(now)
     heard_ms = round(heard_seconds * 1000)
     values = {
         "owner": owner_id,
         "day": connection.ops.adapt_datefield_value(day),
         "now": connection.ops.adapt_datetimefield_value(now),
-        "long_ago": connection.ops.adapt_datetimefield_value(now - LONGEST_REQUEST),
         "heard_ms": heard_ms,
         "characters": characters,
         "max_requests": settings.LIMIT_REQUESTS_PER_DAY or NO_LIMIT,
@@ -137,13 +147,21 @@ def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -
         "max_characters": settings.LIMIT_SPOKEN_CHARACTERS_PER_DAY or NO_LIMIT,
         "max_running": settings.LIMIT_CONCURRENT_REQUESTS or NO_LIMIT,
     }
+    if not _is_reserved(values) and not (_forget_lost(owner_id, day, now) and _is_reserved(values)):
+        raise _refusal(UsageDay.objects.get(owner_id=owner_id, day=day), now)
+    return Reservation(owner_id, day, heard_ms, characters, is_counted=True)
+
+
+def _is_reserved(values: dict[str, Any]) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(_RESERVE, values)
-        counts = cursor.fetchall()
-    if not counts:
-        raise _refusal(UsageDay.objects.get(owner_id=owner_id, day=day), now)
-    headers = limit_headers(*counts[0], now=now)
-    return Reservation(owner_id, day, heard_ms, characters, is_counted=True, headers=headers)
+        return bool(cursor.rowcount)
+
+
+def _forget_lost(owner_id: int, day: date, now: datetime) -> bool:
+    """Give back what was reserved by requests whose processes were killed, which never settle."""
+    lost = UsageDay.objects.filter(owner_id=owner_id, day=day, running__gt=0, last_request_at__lt=now - LONGEST_REQUEST)
+    return bool(lost.update(running=0, reserved_heard_ms=0, reserved_characters=0))
 
 
 def settle(reservation: Reservation, *, kind: UsageRecord.Kind, used: Used) -> None:
@@ -164,8 +182,8 @@ def settle(reservation: Reservation, *, kind: UsageRecord.Kind, used: Used) -> N
         )
         _add(
             reservation,
-            heard_ms=used.heard_ms - reservation.heard_ms,
-            spoken_characters=used.spoken_characters - reservation.spoken_characters,
+            heard_ms=used.heard_ms,
+            spoken_characters=used.spoken_characters,
             requests=0 if reservation.is_counted else 1,
             **counts,
         )
@@ -174,21 +192,19 @@ def settle(reservation: Reservation, *, kind: UsageRecord.Kind, used: Used) -> N
 def release(reservation: Reservation) -> None:
     """Take a reservation back whose request was not made after all."""
     if reservation.is_counted:
-        _add(
-            reservation,
-            heard_ms=-reservation.heard_ms,
-            spoken_characters=-reservation.spoken_characters,
-            requests=-1,
-        )
+        _add(reservation, requests=-1)
 
 
 def _add(reservation: Reservation, **changes: int) -> None:
     """Add `changes` to the sums of the day on which the request was counted; it no longer runs."""
-    if not reservation.is_counted:
-        UsageDay.objects.get_or_create(owner_id=reservation.owner_id, day=reservation.day)
     expressions: dict[str, Combinable] = {name: F(name) + change for name, change in changes.items()}
     if reservation.is_counted:
-        expressions["running"] = Case(When(running__gt=0, then=F("running") - 1), default=Value(0))
+        # Not below nothing: it may have been taken for lost.
+        expressions["running"] = Greatest(F("running") - 1, 0)
+        expressions["reserved_heard_ms"] = Greatest(F("reserved_heard_ms") - reservation.heard_ms, 0)
+        expressions["reserved_characters"] = Greatest(F("reserved_characters") - reservation.spoken_characters, 0)
+    else:
+        UsageDay.objects.get_or_create(owner_id=reservation.owner_id, day=reservation.day)
     UsageDay.objects.filter(owner_id=reservation.owner_id, day=reservation.day).update(**expressions)
 
 
@@ -225,28 +241,33 @@ class Allowance:
         return max(self.limit - self.used, 0)
 
 
-def allowances(requests: int, heard_ms: int, spoken_characters: int) -> list[Allowance]:
-    """Return the limits of a day that are set, with what is used of them."""
+def allowances(day: UsageDay) -> list[Allowance]:
+    """Return the limits of a day that are set, with what is used of them, or reserved by what runs."""
     if not settings.LIMITS:
         return []
+    heard_ms = day.heard_ms + day.reserved_heard_ms
+    characters = day.spoken_characters + day.reserved_characters
     all_limits = [
-        Allowance("requests", settings.LIMIT_REQUESTS_PER_DAY, requests),
+        Allowance("requests", settings.LIMIT_REQUESTS_PER_DAY, day.requests),
         Allowance("seconds", settings.LIMIT_HEARD_SECONDS_PER_DAY, heard_ms // 1000),
-        Allowance("characters", settings.LIMIT_SPOKEN_CHARACTERS_PER_DAY, spoken_characters),
+        Allowance("characters", settings.LIMIT_SPOKEN_CHARACTERS_PER_DAY, characters),
     ]
     return [allowance for allowance in all_limits if allowance.limit]
 
 
-def limit_headers(requests: int, heard_ms: int, spoken_characters: int, *, now: datetime) -> dict[str, str]:
+def limit_headers(day: UsageDay, *, now: datetime) -> dict[str, str]:
     """Return the headers of draft-ietf-httpapi-ratelimit-headers-10 for what is used of a day's limits."""
-    limits = allowances(requests, heard_ms, spoken_characters)
+    limits = allowances(day)
     if not limits:
         return {}
     seconds = math.ceil((midnight_after(now) - now).total_seconds())
-    return {
-        "RateLimit-Policy": ", ".join(f'"{limit.name}";q={limit.limit};w={DAY_SECONDS}' for limit in limits),
-        "RateLimit": ", ".join(f'"{limit.name}";r={limit.left};t={seconds}' for limit in limits),
-    }
+    policy = ", ".join(f'"{limit.name}";q={limit.limit};w={DAY_SECONDS}' for limit in limits)
+    left = ", ".join(f'"{limit.name}";r={limit.left};t={seconds}' for limit in limits)
+    return dict(zip(LIMIT_HEADERS, (policy, left), strict=True))
+
+
+def _day_of(now: datetime) -> date:
+    return now.astimezone(UTC).date()
 
 
 def midnight_after(now: datetime) -> datetime:
@@ -256,9 +277,8 @@ def midnight_after(now: datetime) -> datetime:
 
 
 def _refusal(today: UsageDay, now: datetime) -> UserError:
-    counts = (today.requests, today.heard_ms, today.spoken_characters)
-    headers = limit_headers(*counts, now=now)
-    reached = next((limit for limit in allowances(*counts) if not limit.left), None)
+    headers = limit_headers(today, now=now)
+    reached = next((limit for limit in allowances(today) if not limit.left), None)
     if reached is None:
         busy = _("You have %(limit)d requests running, and that is the most at once. Wait until one of them is over.")
         message = busy % {"limit": settings.LIMIT_CONCURRENT_REQUESTS}
@@ -273,7 +293,7 @@ def _refusal(today: UsageDay, now: datetime) -> UserError:
 
 def days_of(*, owner_id: int, count: int) -> list[UsageDay]:
     """Return the owner's latest `count` days, oldest first and today last, with empty ones where nothing was used."""
-    today = timezone.now().astimezone(UTC).date()
+    today = _day_of(timezone.now())
     days = [today - timedelta(days=ago) for ago in reversed(range(count))]
     stored = {row.day: row for row in UsageDay.objects.filter(owner_id=owner_id, day__gte=days[0])}
     return [stored.get(day) or UsageDay(owner_id=owner_id, day=day) for day in days]

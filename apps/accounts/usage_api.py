@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
@@ -13,9 +14,23 @@ from rest_framework.views import APIView
 
 from apps.accounts import usage
 from apps.accounts.authentication import signed_in_user
-from apps.accounts.models import OwnedQuerySet, UsageDay, UsageRecord
+from apps.accounts.models import OwnedQuerySet, UsageRecord
 
 DAYS = 30
+
+
+class LimitedView(APIView):
+    """A view whose POST counts towards the caller's limits: what it answers tells what is left of them."""
+
+    tells_limits = True
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if request.method == "POST" and request.user.is_authenticated and settings.LIMITS:
+            (today,) = usage.days_of(owner_id=request.user.pk, count=1)
+            for name, value in usage.limit_headers(today, now=timezone.now()).items():
+                response.headers.setdefault(name, value)
+        return response
 
 
 class UsageFields(serializers.Serializer[Any]):
@@ -35,7 +50,7 @@ class UsageDaySerializer(UsageFields):
 
 class UsageRecordSerializer(UsageFields):
     kind = serializers.CharField()
-    reference = serializers.UUIDField()
+    reference = serializers.UUIDField(allow_null=True)
     created_at = serializers.DateTimeField()
 
 
@@ -53,22 +68,19 @@ class UsageSummary(APIView):
         limits = LimitSerializer(many=True)
         resets_at = serializers.DateTimeField()
         days = UsageDaySerializer(many=True)
+        unpriced = serializers.ListField(child=serializers.CharField())
 
     def get(self, request: Request) -> Response:
         days = usage.days_of(owner_id=signed_in_user(request).pk, count=DAYS)
-        now = timezone.now()
-        counts = _counts(days[-1])
+        today, now = days[-1], timezone.now()
         summary = {
-            "today": days[-1],
-            "limits": usage.allowances(*counts),
+            "today": today,
+            "limits": usage.allowances(today),
             "resets_at": usage.midnight_after(now),
             "days": days,
+            "unpriced": usage.unpriced(),
         }
-        return Response(self.Output(summary).data, headers=usage.limit_headers(*counts, now=now))
-
-
-def _counts(day: UsageDay) -> tuple[int, int, int]:
-    return day.requests, day.heard_ms, day.spoken_characters
+        return Response(self.Output(summary).data, headers=usage.limit_headers(today, now=now))
 
 
 class UsageRecordList(ListAPIView[UsageRecord]):
@@ -80,7 +92,7 @@ class UsageRecordList(ListAPIView[UsageRecord]):
         reference = serializers.UUIDField(required=False)
 
     def get_queryset(self) -> OwnedQuerySet[UsageRecord]:
-        query = self.Query(data=self.request.query_params)
+        query = self.Query(data=self.request.query_params.dict())
         query.is_valid(raise_exception=True)
         records = UsageRecord.objects.for_user(self.request.user)
         return records.filter(**query.validated_data)

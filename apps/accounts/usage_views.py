@@ -50,6 +50,12 @@ MEASURES = [
     Measure("characters", _("Characters spoken"), lambda day: day.spoken_characters),
     Measure("cost", _("Estimated cost"), lambda day: day.cost_dollars),
 ]
+PRICE_LABELS = {
+    "heard_minute": _("speech heard"),
+    "million_tokens_read": _("tokens read"),
+    "million_tokens_written": _("tokens written"),
+    "thousand_characters_spoken": _("characters spoken"),
+}
 LIMIT_LABELS = {measure.name: measure.label for measure in MEASURES}
 
 
@@ -62,10 +68,9 @@ def usage_page(request: HttpRequest) -> HttpResponse:
     bars = _bars(days, measure)
     context = {
         "today": today,
-        "limits": [
-            (LIMIT_LABELS[limit.name], limit)
-            for limit in usage.allowances(today.requests, today.heard_ms, today.spoken_characters)
-        ],
+        "limits": [(LIMIT_LABELS[limit.name], limit) for limit in usage.allowances(today)],
+        "unpriced": [PRICE_LABELS[name] for name in usage.unpriced()],
+        "has_prices": len(usage.unpriced()) < len(PRICE_LABELS),
         "resets_at": usage.midnight_after(timezone.now()),
         "measures": MEASURES,
         "measure": measure,

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from apps.accounts import webhooks
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.models import OwnedQuerySet, Webhook, WebhookDelivery, WebhookEvent
+from voiceclone.api import StrictSerializer
 
 
 class WebhookSerializer(serializers.ModelSerializer[Webhook]):
@@ -22,7 +23,7 @@ class WebhookSerializer(serializers.ModelSerializer[Webhook]):
 
     class Meta:
         model = Webhook
-        fields = ["id", "url", "events", "is_active", "failing_since", "created_at"]
+        fields = ["id", "url", "events", "is_active", "failing_since", "previous_ends_at", "created_at"]
 
 
 class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
@@ -48,10 +49,10 @@ class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
 class WebhookList(ListAPIView[Webhook]):
     """List the caller's webhooks, or create one. Its secret is in this answer only."""
 
-    token_scope = "talk"
+    token_scope = "webhooks"
     serializer_class = WebhookSerializer
 
-    class CreateInput(serializers.Serializer[Any]):
+    class CreateInput(StrictSerializer):
         url = serializers.CharField(max_length=500)
         events = serializers.MultipleChoiceField(
             choices=WebhookEvent.choices, allow_empty=False, default=set(WebhookEvent.values)
@@ -64,16 +65,15 @@ class WebhookList(ListAPIView[Webhook]):
         values = self.CreateInput(data=request.data)
         values.is_valid(raise_exception=True)
         webhook = webhooks.create_webhook(owner=signed_in_user(request), **values.validated_data)
-        body = {**WebhookSerializer(webhook).data, "secret": webhook.secret}
-        return Response(body, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+        return Response(_with_secret(webhook), status=status.HTTP_201_CREATED)
 
 
 class WebhookDetail(APIView):
     """Read, change or delete one webhook."""
 
-    token_scope = "talk"
+    token_scope = "webhooks"
 
-    class ChangeInput(serializers.Serializer[Any]):
+    class ChangeInput(StrictSerializer):
         url = serializers.CharField(max_length=500, required=False)
         events = serializers.MultipleChoiceField(choices=WebhookEvent.choices, allow_empty=False, required=False)
         is_active = serializers.BooleanField(required=False)
@@ -93,6 +93,17 @@ class WebhookDetail(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class WebhookSecret(APIView):
+    """Give a webhook a new secret, which is in this answer only. For a day, the old one signs messages too."""
+
+    token_scope = "webhooks"
+
+    def post(self, request: Request, webhook_pk: UUID) -> Response:
+        webhook = _own_webhook(request, webhook_pk)
+        webhooks.change_secret(webhook=webhook)
+        return Response(_with_secret(webhook))
+
+
 class DeliveryList(ListAPIView[WebhookDelivery]):
     """List what was sent to one webhook in the last 30 days."""
 
@@ -106,13 +117,17 @@ class DeliveryList(ListAPIView[WebhookDelivery]):
 class DeliveryRetry(APIView):
     """Send a message once more."""
 
-    token_scope = "talk"
+    token_scope = "webhooks"
 
     def post(self, request: Request, webhook_pk: UUID, delivery_pk: UUID) -> Response:
         deliveries = WebhookDelivery.objects.for_user(request.user).select_related("webhook")
         delivery = get_object_or_404(deliveries, pk=delivery_pk, webhook=webhook_pk)
         webhooks.redeliver(delivery=delivery)
         return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
+
+
+def _with_secret(webhook: Webhook) -> dict[str, Any]:
+    return {**WebhookSerializer(webhook).data, "secret": webhook.secret}
 
 
 def _own_webhook(request: Request, webhook_pk: UUID) -> Webhook:

@@ -12,6 +12,7 @@ import hmac
 import ipaddress
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Queue
@@ -43,12 +44,12 @@ class Answer:
     body: str = ""
 
 
-def send(*, url: str, message_id: str, body: str, key: bytes) -> Answer:
-    """Post `body` to `url`, signed as Standard Webhooks says. Redirects are not followed."""
+def send(*, url: str, message_id: str, body: str, keys: Iterable[bytes]) -> Answer:
+    """Post `body` to `url`, signed with each of `keys` as Standard Webhooks says. Redirects are not followed."""
     # The limits of sockets begin anew with each byte. Only another thread can be left with who sends one at a time.
     answers: Queue[Answer] = Queue()
     headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
-    headers |= signature_headers(message_id=message_id, body=body, key=key)
+    headers |= signature_headers(message_id=message_id, body=body, keys=keys)
     Thread(target=lambda: answers.put(_send(url, body.encode(), headers)), daemon=True).start()
     try:
         return answers.get(timeout=settings.WEBHOOK_SECONDS)
@@ -72,14 +73,15 @@ def _send(url: str, body: bytes, headers: dict[str, str]) -> Answer:
     return answer
 
 
-def signature_headers(*, message_id: str, body: str, key: bytes) -> dict[str, str]:
+def signature_headers(*, message_id: str, body: str, keys: Iterable[bytes]) -> dict[str, str]:
     """Return the headers by which the receiver knows who sent `body`, and when."""
     timestamp = str(int(time.time()))
-    digest = hmac.new(key, f"{message_id}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
+    signed = f"{message_id}.{timestamp}.{body}".encode()
+    signatures = [base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode() for key in keys]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+        "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
     }
 
 

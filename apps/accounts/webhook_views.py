@@ -93,6 +93,17 @@ def switch_webhook(request: HttpRequest, webhook_pk: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@never_cache
+def change_secret(request: HttpRequest, webhook_pk: UUID) -> HttpResponse:
+    """Ask first, then give the webhook a new secret and show it on the answer itself."""
+    webhook = _own_webhook(request, webhook_pk)
+    if request.method == "POST":
+        webhooks.change_secret(webhook=webhook)
+    is_changed = request.method == "POST"
+    return render(request, "accounts/webhook_secret.html", {"webhook": webhook, "is_changed": is_changed})
+
+
+@require_http_methods(["GET", "POST"])
 def delete_webhook(request: HttpRequest, webhook_pk: UUID) -> HttpResponse:
     """Ask first, then delete."""
     webhook = _own_webhook(request, webhook_pk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,12 +14,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.accounts.models import User, Webhook, WebhookDelivery, WebhookEvent, all_webhook_events
+from apps.accounts.models import User, Webhook, WebhookDelivery, WebhookEvent, all_webhook_events, new_webhook_salt
 from apps.accounts.tasks import deliver_webhook
 from apps.accounts.webhook_sender import is_allowed
 from voiceclone.errors import UserError
 
 MAX_WEBHOOKS = 10
+BOTH_SECRETS_FOR = timedelta(days=1)
 
 
 def create_webhook(*, owner: User, url: str, events: Collection[str] | None = None) -> Webhook:
@@ -46,6 +48,13 @@ def change_webhook(
         webhook.failing_since = webhook.failing_since if is_active == webhook.is_active else None
         webhook.is_active = is_active
     webhook.save(update_fields=["url", "events", "is_active", "failing_since"])
+
+
+def change_secret(*, webhook: Webhook) -> None:
+    """Give the webhook a new `secret`, to be shown once. For BOTH_SECRETS_FOR messages carry the old signature too."""
+    webhook.previous_salt, webhook.salt = webhook.salt, new_webhook_salt()
+    webhook.previous_ends_at = timezone.now() + BOTH_SECRETS_FOR
+    webhook.save(update_fields=["salt", "previous_salt", "previous_ends_at"])
 
 
 def _in_order(events: Collection[str] | None) -> list[str]:

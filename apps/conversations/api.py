@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import wraps
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -21,31 +20,33 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
-from apps.accounts.idempotency import idempotent, key_in_use, note_made
+from apps.accounts.idempotency import idempotent, key_in_use, note_made, replayed
 from apps.accounts.models import IdempotencyKey
-from apps.conversations import services, stages
+from apps.accounts.usage import LIMIT_HEADERS
+from apps.accounts.usage_api import LimitedView
+from apps.conversations import services
+from apps.conversations.begun_file import BegunFile
 from apps.conversations.events import stored_response, stream_response
 from apps.conversations.languages import Language
 from apps.conversations.marking import answer_as_mp3
 from apps.conversations.models import TURN_MESSAGES, TURN_STOPPED, Conversation, Turn
-from apps.conversations.mp3 import Mp3Answer
+from apps.conversations.mp3 import mp3_of_turn
 from apps.conversations.turn import RUNNING
 from apps.speech import audio
-from apps.speech.base import Recording, VoiceSettings
-from apps.speech.encoders import CONTENT_TYPES, AudioFormat
-from apps.voices.api import SettingsSerializer
+from apps.speech.base import Recording
 from apps.voices.models import VoiceProfile
-from apps.voices.services import SettingChanges, changed_settings, named_voice, note_use, ready_voice
+from apps.voices.services import ready_voice
 from voiceclone.api import (
     AudioRenderer,
     EventStreamRenderer,
+    StrictSerializer,
     audio_response,
     error_body,
     error_status,
@@ -54,7 +55,6 @@ from voiceclone.errors import UserError
 
 EVENT_STREAM = EventStreamRenderer.media_type
 HEADER_TEXT_BYTES = 4096
-LANGUAGE_CODE = r"^[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})?$"
 # A turn is stored while it is already being heard; where it is not there so long after, it was deleted.
 STORED_WITHIN = timedelta(seconds=30)
 
@@ -99,7 +99,7 @@ class OwnVoiceField(serializers.PrimaryKeyRelatedField[VoiceProfile]):
         return VoiceProfile.objects.for_user(self.context["request"].user)
 
 
-class ConversationChoices(serializers.Serializer[Any]):
+class ConversationChoices(StrictSerializer):
     """What is chosen when a conversation begins, and can be changed later; an empty language or model is any."""
 
     title = serializers.CharField(max_length=120, required=False, allow_blank=True)
@@ -156,14 +156,22 @@ class ConversationDetail(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class TurnList(APIView):
+class TurnList(LimitedView):
     """Ask something in a conversation: `audio` as multipart, or `{"text"}` as JSON."""
 
     token_scope = "talk"
     parser_classes = [JSONParser, MultiPartParser]
     renderer_classes = [JSONRenderer, EventStreamRenderer]
 
-    class Input(serializers.Serializer[Any]):
+    class TextInput(StrictSerializer):
+        text = serializers.CharField(max_length=services.MAX_TEXT_CHARACTERS)
+
+    class AudioInput(StrictSerializer):
+        audio = serializers.FileField(allow_empty_file=True)
+
+    described_inputs = {"application/json": TextInput, "multipart/form-data": AudioInput}
+
+    class Input(StrictSerializer):
         text = serializers.CharField(max_length=services.MAX_TEXT_CHARACTERS, required=False)
         audio = serializers.FileField(allow_empty_file=True, required=False)
 
@@ -189,7 +197,7 @@ class TurnList(APIView):
         return _answer(request, turn, recording, status.HTTP_201_CREATED)
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
-        return _stored_answer(request, _made_turn(request, row), status.HTTP_201_CREATED)
+        return replayed(_stored_answer(request, _made_turn(request, row), status.HTTP_201_CREATED))
 
 
 class TurnDetail(APIView):
@@ -199,7 +207,7 @@ class TurnDetail(APIView):
         return Response(TurnSerializer(_own_turn(request, turn_pk)).data)
 
 
-class TurnRetry(APIView):
+class TurnRetry(LimitedView):
     """Take a failed turn up again where it failed."""
 
     token_scope = "talk"
@@ -212,7 +220,7 @@ class TurnRetry(APIView):
         return _answer(request, turn, None, status.HTTP_200_OK)
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
-        return _stored_answer(request, _made_turn(request, row), status.HTTP_200_OK)
+        return replayed(_stored_answer(request, _made_turn(request, row), status.HTTP_200_OK))
 
 
 class TurnStop(APIView):
@@ -220,7 +228,7 @@ class TurnStop(APIView):
 
     token_scope = "talk"
 
-    class Input(serializers.Serializer[Any]):
+    class Input(StrictSerializer):
         heard_seconds = serializers.FloatField(min_value=0, required=False)
 
     def post(self, request: Request, turn_pk: UUID) -> Response:
@@ -229,80 +237,6 @@ class TurnStop(APIView):
         values.is_valid(raise_exception=True)
         services.stop_turn(turn=turn, **values.validated_data)
         return Response(TurnSerializer(turn).data, status=status.HTTP_202_ACCEPTED)
-
-
-class Transcriptions(APIView):
-    """Speech to text alone: nothing is stored."""
-
-    token_scope = "talk"
-    parser_classes = [MultiPartParser]
-
-    class Input(serializers.Serializer[Any]):
-        audio = serializers.FileField(allow_empty_file=True)
-        language = serializers.RegexField(LANGUAGE_CODE, required=False, allow_blank=True)
-
-    class Output(serializers.Serializer[Any]):
-        text = serializers.CharField()
-        language = serializers.CharField()
-        seconds = serializers.FloatField()
-
-    @idempotent
-    def post(self, request: Request) -> Response:
-        values = self.Input(data=request.data)
-        values.is_valid(raise_exception=True)
-        data, language = values.validated_data["audio"].read(), values.validated_data.get("language", "")
-        transcript, seconds = stages.transcribe(owner=signed_in_user(request), data=data, language=language)
-        return Response({"text": transcript.text, "language": transcript.language, "seconds": round(seconds, 3)})
-
-
-class Speech(APIView):
-    """Text to speech alone: nothing is stored. The file comes while it is being spoken."""
-
-    token_scope = "talk"
-    parser_classes = [JSONParser, FormParser, MultiPartParser]
-    renderer_classes = [JSONRenderer, AudioRenderer]
-
-    class Input(serializers.Serializer[Any]):
-        text = serializers.CharField(max_length=stages.MAX_SPEECH_CHARACTERS)
-        voice = serializers.CharField(max_length=100)
-        format = serializers.ChoiceField(choices=list(AudioFormat), default=AudioFormat.MP3)
-        settings = SettingsSerializer(required=False)
-
-    @idempotent
-    def post(self, request: Request) -> HttpResponseBase:
-        values = self.Input(data=request.data)
-        values.is_valid(raise_exception=True)
-        voice = named_voice(owner=signed_in_user(request), name=values.validated_data["voice"])
-        return speech_response(
-            request,
-            voice=voice,
-            text=values.validated_data["text"],
-            audio_format=AudioFormat(values.validated_data["format"]),
-            changes=values.validated_data.get("settings", {}),
-        )
-
-
-def speech_response(
-    request: Request, *, voice: VoiceProfile, text: str, audio_format: AudioFormat, changes: SettingChanges
-) -> HttpResponseBase:
-    """Answer with `text` spoken by `voice`, as it comes; `changes` are to the voice's settings, for this time."""
-    settings = VoiceSettings(**changed_settings(voice=voice, settings=changes))
-    speech = stages.Speech(stages.pieces_to_speak(text), voice, settings, audio_format)
-    reservation = stages.reserve(speech)
-    file = stages.speak(speech, reservation)
-    content_type = CONTENT_TYPES[audio_format]
-    response: HttpResponseBase
-    if isinstance(request._request, ASGIRequest):
-        begun = async_to_sync(stages.BegunFile.begin)(file)
-        response = StreamingHttpResponse(begun, content_type=content_type, headers=reservation.headers)
-        response["X-Accel-Buffering"] = "no"  # nginx would collect the sound otherwise
-    else:
-        data = async_to_sync(stages.whole)(file)
-        response = HttpResponse(data, content_type=content_type, headers=reservation.headers)
-    note_use(voice=voice)
-    response["X-AI-Generated"] = "true"
-    response["Cache-Control"] = "no-store"
-    return response
 
 
 class TurnAudio(APIView):
@@ -325,7 +259,9 @@ class TurnAudio(APIView):
         return response
 
     def _response(self, request: Request, turn: Turn, file: Any) -> HttpResponse:
-        as_download = request.query_params.get("as") == "mp3"
+        as_download = "as" in request.query_params
+        if as_download and request.query_params["as"] != "mp3":
+            raise serializers.ValidationError({"as": [_("This is mp3, or is left out.")]})
         if as_download or "audio/mpeg" in request.headers.get("Accept", ""):
             is_answer = self.kind == "answer"
             mp3 = answer_as_mp3(turn=turn) if is_answer else audio.to_mp3(services.stored_recording(file))
@@ -338,14 +274,14 @@ class TurnAudio(APIView):
         return audio_response(request, flac, "audio/flac")
 
 
-class FullInteraction(APIView):
+class FullInteraction(LimitedView):
     """`POST /full-interaction`: a spoken question in, the spoken answer out, as one MP3."""
 
     token_scope = "talk"
     parser_classes = [MultiPartParser]
     renderer_classes = [JSONRenderer, AudioRenderer]
 
-    class Input(serializers.Serializer[Any]):
+    class Input(StrictSerializer):
         voice_id = serializers.CharField(max_length=100)
         audio_file = serializers.FileField(allow_empty_file=True)
         conversation_id = serializers.UUIDField(required=False)
@@ -368,7 +304,7 @@ class FullInteraction(APIView):
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
         turn = _made_turn(request, row)
-        return _full_answer(turn, services.answer_mp3(turn=turn))
+        return replayed(_full_answer(turn, services.answer_mp3(turn=turn)))
 
 
 class _PreparedTurn(HttpResponse):
@@ -390,37 +326,33 @@ async def full_interaction(request: HttpRequest) -> HttpResponseBase:
     if not isinstance(prepared, _PreparedTurn):
         return prepared
     turn, recording = prepared.turn, prepared.recording
-    mp3: bytes | AsyncIterator[bytes] | None
+    mp3: bytes | BegunFile | None
     if isinstance(request, ASGIRequest):
-        answer = Mp3Answer(turn, recording)
-        mp3 = answer.body() if await answer.begins() else None
+        file = await BegunFile.begin(mp3_of_turn(turn, recording))
+        mp3 = None if file.is_empty else file
     else:
         await sync_to_async(services.answer)(turn=turn, recording=recording)
         mp3 = await sync_to_async(services.answer_mp3)(turn=turn)
-    return _full_answer(turn, mp3)
+    response = _full_answer(turn, mp3)
+    for name in LIMIT_HEADERS & prepared.headers.keys():
+        response[name] = prepared[name]
+    return response
 
 
-def _full_answer(turn: Turn, mp3: bytes | AsyncIterator[bytes] | None) -> HttpResponseBase:
+def _full_answer(turn: Turn, mp3: bytes | BegunFile | None) -> HttpResponseBase:
     response = _failure(turn) if mp3 is None else _mp3_with_texts(turn, mp3)
     # With these the caller can ask for a retry, or go on with the conversation.
     response["X-Conversation-Id"] = str(turn.conversation_id)
     response["X-Turn-Id"] = str(turn.pk)
-    return _with_limits(response, turn)
+    return response
 
 
 def _answer(request: Request, turn: Turn, recording: Recording | None, ok: int) -> HttpResponseBase:
     """Stream the turn where an event stream is asked for, else answer when it is over."""
     if request.accepted_media_type == EVENT_STREAM:
-        return _with_limits(stream_response(turn, recording), turn)
+        return stream_response(turn, recording)
     body = TurnSerializer(services.answer(turn=turn, recording=recording)).data
-    return _with_limits(Response(body, status=ok), turn)
-
-
-def _with_limits(response: HttpResponseBase, turn: Turn) -> HttpResponseBase:
-    """Add the headers that tell what is left of the day's limits."""
-    for name, value in turn.reservation.headers.items() if turn.reservation else ():
-        response[name] = value
-    return response
+    return Response(body, status=ok)
 
 
 def _stored_answer(request: Request, turn: Turn, ok: int) -> HttpResponseBase:
@@ -440,7 +372,7 @@ def _made_turn(request: Request, row: IdempotencyKey) -> Turn:
     return turn
 
 
-def _mp3_with_texts(turn: Turn, mp3: bytes | AsyncIterator[bytes]) -> HttpResponseBase:
+def _mp3_with_texts(turn: Turn, mp3: bytes | BegunFile) -> HttpResponseBase:
     if isinstance(mp3, bytes):
         response: HttpResponseBase = HttpResponse(mp3, content_type="audio/mpeg")
     else:

@@ -24,13 +24,14 @@ from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
+from apps.accounts.usage_api import LimitedView
 from apps.conversations import stages
-from apps.conversations.api import LANGUAGE_CODE, speech_response
+from apps.conversations.stages_api import LANGUAGE_CODE, speech_response
 from apps.speech.base import Transcript
 from apps.speech.encoders import AudioFormat
 from apps.voices.services import named_voice
 from apps.voices.speech_settings import SPEED
-from voiceclone.api import EventStreamRenderer, handle_exception, openai_error_body
+from voiceclone.api import EventStreamRenderer, StrictSerializer, handle_exception, openai_error_body
 from voiceclone.errors import UserError
 
 WITH_TIMES = ("verbose_json", "srt", "vtt")
@@ -86,13 +87,13 @@ class VoiceField(serializers.Field[str, Any, str, Any]):
         return value
 
 
-class OpenAISpeech(OpenAIView):
+class OpenAISpeech(LimitedView, OpenAIView):
     """`client.audio.speech.create(…)`. Any `model` will do: a voice speaks with the engine that made it."""
 
     token_scope = "talk"
     parser_classes = [JSONParser]
 
-    class Input(serializers.Serializer[Any]):
+    class Input(StrictSerializer):
         input = serializers.CharField(max_length=stages.MAX_SPEECH_CHARACTERS)
         voice = VoiceField()
         model = serializers.CharField(required=False)
@@ -125,13 +126,13 @@ class OpenAISpeech(OpenAIView):
         )
 
 
-class OpenAITranscriptions(OpenAIView):
+class OpenAITranscriptions(LimitedView, OpenAIView):
     """`client.audio.transcriptions.create(…)`. Any `model` will do: the site has one that hears."""
 
     token_scope = "talk"
     parser_classes = [MultiPartParser]
 
-    class Input(serializers.Serializer[Any]):
+    class Input(StrictSerializer):
         file = serializers.FileField(allow_empty_file=True)
         model = serializers.CharField(required=False)
         language = serializers.RegexField(LANGUAGE_CODE, required=False, allow_blank=True)

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -17,7 +16,7 @@ from django.utils.translation import gettext as _
 from apps.accounts import usage
 from apps.accounts.models import UsageRecord, User
 from apps.conversations.sentences import SpeechChunker
-from apps.conversations.speaking import RunAhead, made_ahead
+from apps.conversations.speaking import made_ahead
 from apps.conversations.turn import QUESTION_SAMPLE_RATE
 from apps.speech import audio, registry
 from apps.speech.base import ProviderError, TextToSpeech, Transcript, VoiceSettings
@@ -25,7 +24,6 @@ from apps.speech.encoders import AudioFormat, create_encoder
 from apps.speech.marks import Origin
 from apps.voices.models import VoiceProfile
 from voiceclone.errors import UserError
-from voiceclone.logs import detached_context
 
 MAX_SPEECH_CHARACTERS = 4096
 LOCAL_SPEECH_MODEL = "kokoro"
@@ -122,39 +120,6 @@ async def _file(speech: Speech, engine: TextToSpeech, used: usage.Used) -> Async
     if is_silent:
         raise ProviderError("provider_answer_invalid", stage="speak", retryable=True)
     yield encoder.finish()
-
-
-class BegunFile:
-    """A file that is still being made, in a task of its own, and whose first bytes are there."""
-
-    def __init__(self, data: AsyncGenerator[bytes, None]) -> None:
-        # Not in the context of the view: it may end before this does, and the threads for the database end with it.
-        self._ahead = detached_context().run(RunAhead, data)
-        self._rest = aiter(self._ahead)
-        self._first = b""
-
-    @classmethod
-    async def begin(cls, data: AsyncGenerator[bytes, None]) -> Self:
-        """Wait for the first bytes; what goes wrong before them is raised here."""
-        file = cls(data)
-        try:
-            file._first = await anext(file._rest)
-        except BaseException:
-            await file._ahead.stop()
-            raise
-        return file
-
-    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        try:
-            yield self._first
-            async for data in self._rest:
-                yield data
-        finally:
-            await self._ahead.stop()
-
-    def close(self) -> None:
-        """Stop making it, where nobody will read it; from any thread."""
-        self._ahead.cancel()
 
 
 async def whole(data: AsyncGenerator[bytes, None]) -> bytes:

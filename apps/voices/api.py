@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.core.files.uploadedfile import UploadedFile
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from rest_framework import serializers, status
@@ -17,12 +19,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
-from apps.accounts.idempotency import idempotent
+from apps.accounts.idempotency import idempotent, key_in_use, note_made, replayed
+from apps.accounts.models import IdempotencyKey
+from apps.accounts.usage_api import LimitedView
 from apps.voices import services
 from apps.voices.models import VoiceProfile, VoiceSample
 from apps.voices.sample_quality import measure_sample
 from apps.voices.speech_settings import SIMILARITY, SPEED, STABILITY, STYLE, SpeechSetting, settings_of
-from voiceclone.api import AudioRenderer, audio_response
+from voiceclone.api import AudioRenderer, StrictSerializer, audio_response
 
 
 class SampleSerializer(serializers.ModelSerializer[VoiceSample]):
@@ -73,7 +77,7 @@ def _field_of(setting: SpeechSetting) -> serializers.FloatField:
     return serializers.FloatField(min_value=setting.minimum, max_value=setting.maximum, allow_null=True, required=False)
 
 
-class SettingsSerializer(serializers.Serializer[dict[str, float]]):
+class SettingsSerializer(StrictSerializer):
     """How a voice speaks; null takes a setting back to the engine's default."""
 
     stability = _field_of(STABILITY)
@@ -82,16 +86,16 @@ class SettingsSerializer(serializers.Serializer[dict[str, float]]):
     speed = _field_of(SPEED)
 
 
-class VoiceList(ListAPIView[VoiceProfile]):
+class VoiceList(LimitedView, ListAPIView[VoiceProfile]):
     """List the caller's voices, or clone a new one."""
 
     token_scope = "voices"
     serializer_class = VoiceSerializer
     parser_classes = [MultiPartParser]
 
-    class CreateInput(serializers.Serializer[Any]):
+    class CreateInput(StrictSerializer):
         name = serializers.CharField(max_length=60)
-        audio = serializers.ListField(child=serializers.FileField(allow_empty_file=True), max_length=100)
+        audio = serializers.ListField(child=serializers.FileField(allow_empty_file=True), min_length=1, max_length=100)
 
     def get_queryset(self) -> Any:
         return VoiceProfile.objects.for_user(self.request.user).prefetch_related("samples")
@@ -100,8 +104,14 @@ class VoiceList(ListAPIView[VoiceProfile]):
     def post(self, request: Request) -> Response:
         values = self.CreateInput(data=request.data)
         values.is_valid(raise_exception=True)
-        files = [upload.read() for upload in values.validated_data["audio"]]
-        voice = services.clone_voice(owner=signed_in_user(request), name=values.validated_data["name"], files=files)
+        name, uploads = values.validated_data["name"], values.validated_data["audio"]
+        return self._answer(_cloned(request, name, uploads))
+
+    def repeat(self, request: Request, row: IdempotencyKey) -> Response:
+        return _cloned_before(request, row, self._answer)
+
+    @staticmethod
+    def _answer(voice: VoiceProfile) -> Response:
         return Response(VoiceSerializer(voice).data, status=status.HTTP_201_CREATED)
 
 
@@ -111,7 +121,7 @@ class VoiceDetail(APIView):
     token_scope = "voices"
     parser_classes = [JSONParser]
 
-    class ChangeInput(serializers.Serializer[Any]):
+    class ChangeInput(StrictSerializer):
         name = serializers.CharField(max_length=60, required=False)
         is_default = serializers.BooleanField(required=False)
         settings = SettingsSerializer(required=False)
@@ -131,7 +141,7 @@ class VoiceDetail(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class VoiceRetry(APIView):
+class VoiceRetry(LimitedView):
     """Try again to clone a voice that failed, from the recordings that were kept."""
 
     token_scope = "voices"
@@ -142,14 +152,14 @@ class VoiceRetry(APIView):
         return Response(VoiceSerializer(voice).data)
 
 
-class VoicePreview(APIView):
+class VoicePreview(LimitedView):
     """Hear a voice say a sentence."""
 
     token_scope = "talk"
     parser_classes = [JSONParser, FormParser, MultiPartParser]
     renderer_classes = [JSONRenderer, AudioRenderer]
 
-    class Input(serializers.Serializer[Any]):
+    class Input(StrictSerializer):
         text = serializers.CharField(max_length=services.PREVIEW_MAX_CHARACTERS)
         settings = SettingsSerializer(required=False)
 
@@ -181,7 +191,7 @@ class SampleChecks(APIView):
     token_scope = "voices"
     parser_classes = [MultiPartParser]
 
-    class Input(serializers.Serializer[Any]):
+    class Input(StrictSerializer):
         audio = serializers.FileField(allow_empty_file=True)
 
     class Output(serializers.Serializer[Any]):
@@ -208,15 +218,17 @@ class SampleChecks(APIView):
         return Response(self.Output(measure_sample(values.validated_data["audio"].read())).data)
 
 
-class CloneVoice(APIView):
+class CloneVoice(LimitedView):
     """`POST /clone-voice`: the plain door to cloning, for programs that only know a name and a file."""
 
     token_scope = "voices"
     parser_classes = [MultiPartParser]
 
-    class Input(serializers.Serializer[Any]):
+    class Input(StrictSerializer):
         voice_name = serializers.CharField(max_length=60)
-        audio_file = serializers.ListField(child=serializers.FileField(allow_empty_file=True), max_length=100)
+        audio_file = serializers.ListField(
+            child=serializers.FileField(allow_empty_file=True), min_length=1, max_length=100
+        )
         # Accepted because callers send it; the owner is whoever the token or session says.
         user_id = serializers.CharField(required=False, allow_blank=True)
 
@@ -224,12 +236,37 @@ class CloneVoice(APIView):
     def post(self, request: Request) -> Response:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
-        files = [upload.read() for upload in values.validated_data["audio_file"]]
-        name = values.validated_data["voice_name"]
-        voice = services.clone_voice(owner=signed_in_user(request), name=name, files=files)
+        name, uploads = values.validated_data["voice_name"], values.validated_data["audio_file"]
+        return self._answer(_cloned(request, name, uploads))
+
+    def repeat(self, request: Request, row: IdempotencyKey) -> Response:
+        return _cloned_before(request, row, self._answer)
+
+    @staticmethod
+    def _answer(voice: VoiceProfile) -> Response:
         message = _("The voice “%(name)s” is ready.") % {"name": voice.name}
         body = {"success": True, "voice_id": voice.voice_id, "message": message}
         return Response(body, status=status.HTTP_201_CREATED)
+
+
+def _cloned(request: Request, name: str, uploads: list[UploadedFile[Any]]) -> VoiceProfile:
+    files = [upload.read() for upload in uploads]
+    return services.clone_voice(
+        owner=signed_in_user(request), name=name, files=files, note=lambda pk: note_made(request, pk)
+    )
+
+
+def _cloned_before(request: Request, row: IdempotencyKey, answer: Callable[[VoiceProfile], Response]) -> Response:
+    """Answer with the voice that the first request with the same key made. One that failed is cloned again."""
+    voice = get_object_or_404(VoiceProfile.objects.for_user(request.user), pk=row.made)
+    match voice.status:
+        case VoiceProfile.Status.PENDING:
+            raise key_in_use()
+        case VoiceProfile.Status.FAILED:
+            return answer(services.retry_cloning(voice=voice))
+        case VoiceProfile.Status.DELETING:
+            raise Http404
+    return replayed(answer(voice))
 
 
 def _own_voice(request: Request, voice_pk: UUID) -> VoiceProfile:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -34,12 +35,19 @@ SettingChanges: TypeAlias = dict[str, float | None]
 """New values by the name of the setting; None is the engine's own."""
 
 
-def clone_voice(*, owner: User, name: str, files: Sequence[bytes], consent: Consent | None = None) -> VoiceProfile:
+def clone_voice(
+    *,
+    owner: User,
+    name: str,
+    files: Sequence[bytes],
+    consent: Consent | None = None,
+    note: Callable[[UUID], None] = lambda _pk: None,
+) -> VoiceProfile:
     """Clone a voice from `files`, each a recording in any accepted format, and return it, ready.
 
     Their speaker has to be that of `consent`, which is the owner's latest where none is given. The row and the samples
     are stored before the provider is called: when it fails, the voice is kept as failed, and `retry_cloning` goes on
-    from there. Raises UserError, AudioError and ProviderError.
+    from there. `note` gets the id of the row, in the same transaction. Raises UserError, AudioError and ProviderError.
     """
     consent = consent or require_consent(owner=owner)
     require_valid(consent=consent)
@@ -48,7 +56,9 @@ def clone_voice(*, owner: User, name: str, files: Sequence[bytes], consent: Cons
     recordings = [sample.recording for sample in samples]
     with usage.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
         similarities = require_same_speaker(consent, recordings)
-        voice = _store_pending(consent, owner, name, list(zip(samples, similarities, strict=True)))
+        with transaction.atomic():
+            voice = _store_pending(consent, owner, name, list(zip(samples, similarities, strict=True)))
+            note(voice.pk)
         used.reference = voice.pk
         return _clone_at_provider(voice, recordings)
 
@@ -79,19 +89,18 @@ def _not_failed() -> UserError:
 def _store_pending(
     consent: Consent, owner: User, name: str, samples: Sequence[tuple[CheckedSample, float | None]]
 ) -> VoiceProfile:
-    with transaction.atomic():
-        voice = VoiceProfile.objects.create(owner=owner, consent=consent, name=name, provider=settings.TEXT_TO_SPEECH)
-        for sample, similarity in samples:
-            VoiceSample.objects.create(
-                owner=owner,
-                voice=voice,
-                file=ContentFile(audio.to_flac(sample.recording), name="sample.flac"),
-                seconds=sample.recording.seconds,
-                rms_db=sample.level.rms_db,
-                peak_db=sample.level.peak_db,
-                sha256=sample.sha256,
-                speaker_similarity=similarity,
-            )
+    voice = VoiceProfile.objects.create(owner=owner, consent=consent, name=name, provider=settings.TEXT_TO_SPEECH)
+    for sample, similarity in samples:
+        VoiceSample.objects.create(
+            owner=owner,
+            voice=voice,
+            file=ContentFile(audio.to_flac(sample.recording), name="sample.flac"),
+            seconds=sample.recording.seconds,
+            rms_db=sample.level.rms_db,
+            peak_db=sample.level.peak_db,
+            sha256=sample.sha256,
+            speaker_similarity=similarity,
+        )
     return voice
 
 

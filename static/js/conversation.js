@@ -3,10 +3,10 @@
 import { ApiError, request } from "./api.js";
 import { conversationId, isHandsFree, pauseSeconds, voiceMissing, watchSettings } from "./conversation-settings.js";
 import { serverEvents } from "./events.js";
-import { OpenMicrophone } from "./open-microphone.js";
 import { announce, clock, text } from "./page.js";
 import { Player } from "./player.js";
 import { loudness, microphoneProblem, Recorder } from "./recorder.js";
+import { audioContext } from "./sound.js";
 import { watchSpaceBar } from "./space-bar.js";
 import { TurnView } from "./turn-view.js";
 
@@ -27,7 +27,7 @@ const unsent = new WeakMap();
 
 /** @type {Recorder | null} */
 let recorder = null;
-/** Open in hands-free mode, from one question to the next. @type {OpenMicrophone | null} */
+/** Open in hands-free mode, from one question to the next. @type {import("./open-microphone.js").OpenMicrophone | null} */
 let microphone = null;
 let asking = false; // for the microphone
 /** @type {import("./recorder.js").Take | null} */
@@ -39,15 +39,19 @@ let running = null;
 
 const isAnswering = () => look.turnState === "thinking" || look.turnState === "speaking";
 
-/** @param {State} state @param {string} [message] what to say instead of the state's own words */
-function enter(state, message = text(microphone && state !== "failed" ? `hands-free-${state}` : state)) {
+/**
+ * @param {State} state
+ * @param {string} [message] what to say instead of the state's own words
+ * @param {"" | "error" | "told"} [tone] "told" is an error that stands on the turn, too
+ */
+function enter(state, message = text(microphone ? `hands-free-${state}` : state), tone = "") {
   look.turnState = state;
   if (microphone) microphone.wary = isAnswering();
   byId("dock-level").hidden = !recorder;
   byId("type").hidden = Boolean(recorder);
   byId("stop").setAttribute("aria-disabled", String(!recorder && !microphone && !isAnswering()));
   showMicrophone();
-  announce(message, state === "failed" ? "error" : "");
+  announce(message, tone);
 }
 
 /** Ready for the next question; in hands-free mode that is to listen for it. */
@@ -85,7 +89,7 @@ async function withPermission(start) {
   try {
     return await start();
   } catch (error) {
-    enter("failed", text(microphoneProblem(error)));
+    enter("failed", text(microphoneProblem(error)), "error");
     return null;
   } finally {
     asking = false;
@@ -128,10 +132,14 @@ function discard() {
 
 // Hands-free
 
+/** Loaded by those who use it, and then before they press the button. */
+const handsFree = () => import("./open-microphone.js");
+
 async function openMicrophone() {
   const options = { maxSeconds: maxSeconds(), pause: pauseSeconds() * 1000, onLevel: showLevel };
   const callbacks = { onVoice: heedVoice, onTake: heedTake, onLost: loseMicrophone };
-  microphone = await withPermission(() => OpenMicrophone.open({ ...options, ...callbacks }));
+  audioContext(); // Later than in the click it might not start.
+  microphone = await withPermission(async () => (await handsFree()).OpenMicrophone.open({ ...options, ...callbacks }));
   if (microphone) enterNext();
 }
 
@@ -160,7 +168,7 @@ function heedTake(take) {
 function loseMicrophone() {
   microphone = null;
   silence();
-  enter("failed", text("microphone-lost"));
+  enter("failed", text("microphone-lost"), "error");
 }
 
 // Asking
@@ -279,7 +287,7 @@ function fail(view, error) {
     return;
   }
   view.fail(message, retryable);
-  enter("failed", text("failed", { message }));
+  enter("failed", text("failed", { message }), "told");
 }
 
 /** Nothing more is heard, and nothing more is asked for. */
@@ -376,6 +384,7 @@ function heedReplay() {
 }
 
 function changeMode() {
+  if (isHandsFree()) handsFree().catch(() => {}); // Whoever presses the button is told what is wrong.
   if (microphone) microphone.pause = pauseSeconds() * 1000;
   if (microphone && !isHandsFree()) pressStop();
   showMicrophone();
@@ -403,5 +412,5 @@ document.addEventListener("keydown", pressEscape);
 watchSpaceBar({ press: pressRecord, begins: () => recordLabel() === "start", isBegun: () => Boolean(recorder) });
 watchSettings(changeMode);
 look.turnState = "ready";
-showMicrophone();
+changeMode();
 byId("turns").lastElementChild?.scrollIntoView({ block: "end" });

@@ -21,7 +21,7 @@ export async function showMicrophones() {
 export function showMicrophoneProblem(message = "") {
   byId("microphone-problem").hidden = !message;
   byId("microphone-problem-text").textContent = message;
-  if (message) announce(message, "error");
+  if (message) announce(message);
 }
 
 /** @param {string} word @param {string} verdict */

@@ -1,7 +1,6 @@
 /** A microphone that stays open: every time someone speaks and then pauses, there is a take. */
 
 import { microphoneStream, Recorder } from "./recorder.js";
-import { audioContext } from "./sound.js";
 import { VoiceActivity } from "./voice-activity.js";
 
 // A take must begin before the voice does, or its first syllable is lost; so something is always being recorded. What
@@ -32,7 +31,6 @@ export class OpenMicrophone {
    * @returns {Promise<OpenMicrophone>}
    */
   static async open(options) {
-    audioContext(); // Later than in the click it might not start.
     const microphone = new OpenMicrophone(await microphoneStream(true), options);
     await microphone.#record();
     return microphone;

@@ -1,5 +1,8 @@
 /** What every page does: words for people, the status line, the account menu, focus on what went wrong. */
 
+const TOAST = 10000; // milliseconds that good news lie over the page; what went wrong stays
+let leaving;
+
 /**
  * A text of the page. Django translates them: <template id="texts"> holds one element a text.
  * @param {string} key the element's data-text
@@ -14,12 +17,15 @@ export function text(key, values = {}) {
 /**
  * Say a change of state in the page's one status line.
  * @param {string} message
- * @param {"" | "error"} [tone]
+ * @param {"" | "error" | "told"} [tone]
  */
 export function announce(message, tone = "") {
   const status = document.getElementById("status");
   status.textContent = message;
   status.dataset.tone = tone;
+  status.classList.remove("over");
+  clearTimeout(leaving);
+  if (!tone) leaving = setTimeout(() => status.classList.add("over"), TOAST);
 }
 
 /**
@@ -41,6 +47,13 @@ function closeMenus(event) {
   }
 }
 
+/** Who opens a form in place goes on typing in it. */
+function selectField({ target }) {
+  if (target.open) target.querySelector(":scope > form > input:not([type=hidden])")?.select();
+}
+
+document.addEventListener("toggle", selectField, true); // This event does not bubble.
 document.addEventListener("click", closeMenus);
 document.addEventListener("keydown", closeMenus);
 document.querySelector(".error-summary")?.focus();
+document.querySelector(".account-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -97,6 +97,7 @@ export class TurnView {
   stop() {
     this.#item.dataset.status = "interrupted";
     this.#part(".turn-note").hidden = false;
+    this.#follow();
   }
 
   /** @param {string} message @param {boolean} retryable whether to offer another attempt */

@@ -165,11 +165,6 @@ list.addEventListener(
   ({ target }) => target.classList.contains("settings-fold") && import("./voice-settings.js"),
   true, // This event does not bubble.
 );
-list.addEventListener(
-  "toggle",
-  ({ target }) => target.open && target.querySelector("input[name=name]")?.select(),
-  true, // This event does not bubble.
-);
 list.addEventListener("keydown", ({ key, target }) => {
   const renaming = key === "Escape" && target.closest(".inline[open]");
   if (!renaming) return;

@@ -40,6 +40,7 @@ function takeBack(form) {
   }
 }
 
+for (const slider of list.querySelectorAll("input[type=range]")) showValue(slider); // Some may have been moved already.
 list.addEventListener("input", ({ target }) => target.type === "range" && showValue(target));
 list.addEventListener("click", ({ target }) => {
   if (target.closest(".compare")) run(target.form, compare);

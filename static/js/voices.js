@@ -58,7 +58,7 @@ function showProgress(level) {
 
 function showLength(seconds) {
   byId("clock").textContent = clock(seconds);
-  byId("timeline-done").setAttribute("width", String(Math.min(seconds, rules.maximum)));
+  byId("timeline-done").setAttribute("width", `${Math.min(100, (seconds / rules.maximum) * 100)}%`);
 }
 
 async function record() {
@@ -259,6 +259,7 @@ function setCloning(busy) {
   byId("clone").setAttribute("aria-disabled", String(busy));
   byId("progress").hidden = !busy;
   if (!busy) return;
+  byId("draft").hidden = true;
   showStage("sending");
   byId("progress").scrollIntoView({ block: "center" });
 }

@@ -11,8 +11,10 @@ import requests
 from django.utils import timezone
 
 from apps.accounts import idempotency
+from apps.accounts.idempotency import REPLAYED
 from apps.accounts.models import IdempotencyKey
 from apps.conversations.models import Conversation, Turn
+from apps.conversations.turn import RUNNING
 from apps.voices.models import VoiceProfile
 from tests.client import LONG_REPLY, QUESTION, SAMPLES, Api, error_of, read_events, turns_path, wait_until
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD
@@ -50,9 +52,19 @@ def when_it_is_over(send: Callable[[], requests.Response]) -> requests.Response:
             break
         assert error_of(response)["code"] == "idempotency_key_in_use"
         assert int(response.headers["Retry-After"]) > 0
-        wait_until(lambda: IdempotencyKey.objects.exclude(status=None, made="").exists())
+        wait_until(is_over)
         response = send()
     return response
+
+
+def is_over() -> bool:
+    """Whether what the first request with a key made has come to its end."""
+    key = IdempotencyKey.objects.get()
+    if not key.made:
+        return key.status is not None
+    turns = Turn.objects.filter(pk=key.made).exclude(status__in=RUNNING)
+    voices = VoiceProfile.objects.filter(pk=key.made).exclude(status=VoiceProfile.Status.PENDING)
+    return turns.exists() or voices.exists()
 
 
 def calls(provider: FakeProvider, path: str) -> int:
@@ -124,6 +136,53 @@ class TestOnce:
         assert (first.status_code, second.status_code) == (201, 201)
         assert first.json() == second.json()
         assert calls(provider, VOICES_ADD) == 1
+
+
+class TestVoicesThatFail:
+    """A cloning that failed may be carried out again, and makes no second voice."""
+
+    @pytest.mark.parametrize("path", ["/clone-voice", "/api/v1/voices"])
+    def test_sent_again_the_same_voice_is_cloned(self, alice_api: Api, provider: FakeProvider, path: str) -> None:
+        def send() -> requests.Response:
+            files = [(name, ("a.wav", data)) for data in SAMPLES for name in ("audio", "audio_file")]
+            return alice_api.post(path, data={"name": "Jane", "voice_name": "Jane"}, files=files, headers=KEY)
+
+        provider.fail_next(VOICES_ADD, status=400, times=2)
+        assert [send().status_code for _number in range(2)] == [422, 422]
+        again, answered = send(), send()
+        assert (again.status_code, answered.status_code) == (201, 201)
+        assert again.json() == answered.json()
+        assert [REPLAYED in answer.headers for answer in (again, answered)] == [False, True]
+        assert calls(provider, VOICES_ADD) == 3
+        assert VoiceProfile.objects.get().status == "ready"
+
+    def test_by_twenty_at_the_same_time_it_is_cloned_once(
+        self, server: Server, alice_api: Api, alice_token: str, provider: FakeProvider
+    ) -> None:
+        provider.fail_next(VOICES_ADD, status=400)
+        assert clone(alice_api).status_code == 422
+
+        def send(_number: int) -> int:
+            with Api(server.url, alice_token) as api:
+                return clone(api).status_code
+
+        with ThreadPoolExecutor(20) as threads:
+            assert set(threads.map(send, range(20))) <= {201, 409}
+        assert clone(alice_api).status_code == 201
+        assert calls(provider, VOICES_ADD) == 2
+        assert VoiceProfile.objects.count() == 1
+
+    def test_a_recording_that_is_refused_makes_none_and_frees_the_key(self, alice_api: Api) -> None:
+        refused = alice_api.post("/clone-voice", data={"voice_name": "Jane"}, files={"audio_file": b"x"}, headers=KEY)
+        assert refused.status_code == 422
+        assert not IdempotencyKey.objects.exists()
+        assert clone(alice_api).status_code == 201
+
+    def test_a_voice_that_was_deleted_is_gone(self, alice_api: Api) -> None:
+        clone(alice_api)
+        alice_api.delete(f"/api/v1/voices/{VoiceProfile.objects.get().pk}")
+        assert clone(alice_api).status_code == 404
+        assert not VoiceProfile.objects.exists()
 
 
 class TestTurns:

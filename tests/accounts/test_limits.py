@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connection
 from django.utils import timezone
+from drf_spectacular.generators import SchemaGenerator
 
 from apps.accounts import usage
 from apps.accounts.models import UsageDay, UsageRecord, User
 from apps.conversations.models import Conversation, Turn
 from apps.voices.models import VoiceProfile
-from tests.client import NOWHERE, QUESTION, Api, error_of, wait_until
+from tests.client import NOWHERE, QUESTION, SAMPLES, Api, error_of, wait_until
+from tests.factories import make_voice
 from tests.fakes.provider import CHAT, FakeProvider
 from voiceclone.errors import UserError
 
 if TYPE_CHECKING:
     from pytest_django import Settings
+
+
+EVENTS = {"Accept": "text/event-stream"}
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +44,13 @@ def use_today(owner: User, **counts: Any) -> UsageDay:
         owner=owner, day=timezone.now().astimezone(UTC).date(), defaults=counts
     )
     return day
+
+
+def counts_of_today() -> tuple[int, ...]:
+    """Return the requests and those that run, what these have reserved, and what was used: each heard and spoken."""
+    today = UsageDay.objects.get()
+    reserved = (today.reserved_heard_ms, today.reserved_characters)
+    return (today.requests, today.running, *reserved, today.heard_ms, today.spoken_characters)
 
 
 def reserve_in_parallel(owner: User, count: int, **wanted: Any) -> int:
@@ -104,6 +116,75 @@ class TestMany:
         assert Turn.objects.count() == 1
 
 
+class TestHeaders:
+    """Every request that counts tells what is left."""
+
+    LEFT = r'"requests";r=%d;t=\d+, "seconds";r=\d+;t=\d+, "characters";r=\d+;t=\d+'
+
+    @pytest.fixture(autouse=True)
+    def some_limits(self, limits: Settings) -> None:
+        limits.LIMIT_REQUESTS_PER_DAY = 3
+        limits.LIMIT_HEARD_SECONDS_PER_DAY = 3600
+        limits.LIMIT_SPOKEN_CHARACTERS_PER_DAY = 100_000
+
+    @pytest.fixture
+    def failed(self, conversation: Conversation, provider: FakeProvider) -> dict[str, Any]:
+        """The rows that paths are about: a voice, a conversation, a turn and another voice that failed."""
+        owner, voice = conversation.owner, conversation.voice
+        turn = Turn.objects.create(
+            owner=owner, conversation=conversation, voice=voice, status="failed", transcript="Hello?", reply="Hello."
+        )
+        voice_pk = make_voice(owner, "", status=VoiceProfile.Status.FAILED).pk
+        return {"voice": voice, "conversation": conversation.pk, "turn": turn.pk, "failed": voice_pk}
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/clone-voice", {"data": {"voice_name": "Jane"}, "files": [("audio_file", data) for data in SAMPLES]}),
+            ("/api/v1/voices", {"data": {"name": "Jane"}, "files": [("audio", data) for data in SAMPLES]}),
+            ("/api/v1/voices/{failed}/retry", {}),
+            ("/api/v1/voices/{voice.pk}/preview", {"json": {"text": "Good morning."}}),
+            ("/full-interaction", {"data": {"voice_id": "{voice.voice_id}"}, "files": {"audio_file": QUESTION}}),
+            ("/api/v1/conversations/{conversation}/turns", {"json": {"text": "Hello?"}}),
+            ("/api/v1/conversations/{conversation}/turns", {"files": {"audio": QUESTION}, "headers": EVENTS}),
+            ("/api/v1/turns/{turn}/retry", {}),
+            ("/api/v1/transcriptions", {"files": {"audio": QUESTION}}),
+            ("/api/v1/speech", {"json": {"text": "Good morning.", "voice": "Jane"}}),
+            ("/v1/audio/speech", {"json": {"input": "Good morning.", "voice": "Jane"}}),
+            ("/v1/audio/transcriptions", {"files": {"file": QUESTION}}),
+        ],
+    )
+    def test_they_are_on_answers_and_on_refusals(
+        self, alice_api: Api, alice: User, failed: dict[str, Any], path: str, body: dict[str, Any]
+    ) -> None:
+        path = path.format(**failed)
+        if "voice_id" in body.get("data", {}):
+            body = {**body, "data": {"voice_id": failed["voice"].voice_id}}
+        answer = alice_api.post(path, **body)
+        assert answer.status_code in {200, 201}, answer.text
+        assert answer.headers["RateLimit-Policy"].startswith('"requests";q=3;w=86400, "seconds";q=3600;w=86400, ')
+        assert re.fullmatch(self.LEFT % 2, answer.headers["RateLimit"])
+        use_today(alice, requests=3)
+        refused = alice_api.post(path, **body)
+        assert refused.status_code == 429
+        assert re.fullmatch(self.LEFT % 0, refused.headers["RateLimit"])
+        assert int(refused.headers["Retry-After"]) > 0
+
+    def test_the_schema_tells_of_them(self) -> None:
+        schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+        limited = {
+            path
+            for path, methods in schema["paths"].items()
+            if "RateLimit" in methods.get("post", {}).get("responses", {}).get("429", {}).get("headers", {})
+        }
+        assert limited == {path for path, methods in schema["paths"].items() if takes_a_key(methods.get("post", {}))}
+
+
+def takes_a_key(operation: dict[str, Any]) -> bool:
+    """Whether an operation costs money, and so can be sent again with a key."""
+    return "Idempotency-Key" in {parameter["name"] for parameter in operation.get("parameters", [])}
+
+
 class TestRefusal:
     @pytest.fixture(autouse=True)
     def nothing_left(self, alice: User, limits: Settings) -> None:
@@ -151,8 +232,7 @@ class TestRefusal:
     def test_the_switch_lifts_all_limits(self, alice: User, limits: Settings, django_assert_num_queries: Any) -> None:
         limits.LIMITS = False
         with django_assert_num_queries(0):
-            reservation = usage.reserve(owner_id=alice.pk)
-        assert not reservation.headers
+            assert not usage.reserve(owner_id=alice.pk).is_counted
 
 
 @pytest.mark.parametrize(
@@ -184,24 +264,40 @@ class TestReservation:
     def test_what_was_used_takes_its_place(self, alice: User, limits: Settings) -> None:
         limits.LIMIT_SPOKEN_CHARACTERS_PER_DAY = 1000
         reservation = usage.reserve(owner_id=alice.pk, heard_seconds=10, characters=1600)
-        today = UsageDay.objects.get()
-        assert (today.requests, today.running, today.heard_ms, today.spoken_characters) == (1, 1, 10_000, 1600)
+        assert counts_of_today() == (1, 1, 10_000, 1600, 0, 0)
         used = usage.Used()
         used.speak(120, engine="elevenlabs")
         usage.settle(reservation, kind=UsageRecord.Kind.TURN, used=used)
-        today = UsageDay.objects.get()
-        assert (today.requests, today.running, today.heard_ms, today.spoken_characters) == (1, 0, 0, 120)
+        assert counts_of_today() == (1, 0, 0, 0, 0, 120)
 
     def test_released_it_leaves_nothing(self, alice: User) -> None:
         usage.release(usage.reserve(owner_id=alice.pk, heard_seconds=10, characters=1600))
-        today = UsageDay.objects.get()
-        assert (today.requests, today.running, today.heard_ms, today.spoken_characters) == (0, 0, 0, 0)
+        assert counts_of_today() == (0, 0, 0, 0, 0, 0)
 
-    def test_those_of_dead_processes_end(self, alice: User, limits: Settings) -> None:
-        limits.LIMIT_CONCURRENT_REQUESTS = 2
-        use_today(alice, running=2, last_request_at=timezone.now() - usage.LONGEST_REQUEST)
-        usage.reserve(owner_id=alice.pk)
-        assert UsageDay.objects.get().running == 1
+    @pytest.mark.parametrize(
+        ("limit", "value"),
+        [
+            ("LIMIT_CONCURRENT_REQUESTS", 1),
+            ("LIMIT_HEARD_SECONDS_PER_DAY", 10),
+            ("LIMIT_SPOKEN_CHARACTERS_PER_DAY", 1600),
+        ],
+    )
+    def test_that_of_a_killed_process_ends_when_no_request_can_run_any_more(
+        self, alice: User, limits: Settings, limit: str, value: int
+    ) -> None:
+        setattr(limits, limit, value)
+        usage.reserve(owner_id=alice.pk, heard_seconds=10, characters=1600)
+        with pytest.raises(UserError):
+            usage.reserve(owner_id=alice.pk)
+        UsageDay.objects.update(last_request_at=timezone.now() - usage.LONGEST_REQUEST)
+        usage.reserve(owner_id=alice.pk, characters=7)
+        assert counts_of_today() == (2, 1, 0, 7, 0, 0)
+
+    def test_one_that_ends_after_it_was_taken_for_lost_leaves_nothing_below_zero(self, alice: User) -> None:
+        reservation = usage.reserve(owner_id=alice.pk, heard_seconds=10, characters=1600)
+        UsageDay.objects.update(running=0, reserved_heard_ms=0, reserved_characters=0)
+        usage.settle(reservation, kind=UsageRecord.Kind.TURN, used=usage.Used())
+        assert counts_of_today() == (1, 0, 0, 0, 0, 0)
 
     def test_no_more_runs_when_the_turn_is_over(
         self, alice_api: Api, conversation: Conversation, limits: Settings

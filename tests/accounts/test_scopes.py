@@ -105,7 +105,7 @@ def test_a_method_that_there_is_not_is_told_as_such(alice: User) -> None:
 
 
 def test_tokens_made_without_a_choice_may_do_everything(alice: User, alice_token: str) -> None:
-    assert ApiToken.objects.get().scopes == ["read", "talk", "voices"]
+    assert ApiToken.objects.get().scopes == ["read", "talk", "voices", "webhooks"]
 
 
 def api_views(patterns: list[URLPattern | URLResolver]) -> Iterator[type]:

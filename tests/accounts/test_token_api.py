@@ -45,7 +45,7 @@ def test_a_session_creates_one_and_sees_its_secret_once(signed_in: Client) -> No
 def test_it_has_all_scopes_without_a_choice_and_an_end_with_one(signed_in: Client) -> None:
     end = timezone.now() + timedelta(days=3)
     created = create(signed_in, name="x", expires_at=end.isoformat()).json()
-    assert created["scopes"] == ["read", "talk", "voices"]
+    assert created["scopes"] == ["read", "talk", "voices", "webhooks"]
     assert ApiToken.objects.get().expires_at == end
 
 

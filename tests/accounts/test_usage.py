@@ -13,7 +13,7 @@ from apps.accounts import usage
 from apps.accounts.models import UsageDay, UsageRecord, User
 from apps.conversations.models import Conversation, Turn
 from apps.voices.models import VoiceProfile
-from tests.client import LONG_REPLY, Api
+from tests.client import LONG_REPLY, Api, bearer
 from tests.fakes.provider import SPEECH, TRANSCRIPTIONS, FakeProvider
 
 if TYPE_CHECKING:
@@ -195,3 +195,49 @@ def test_prices_of_the_environment_are_checked(monkeypatch: Any) -> None:
     for wrong in ("1", "{", '{"minute": 1}', '{"heard_minute": -1}', '{"heard_minute": "x"}', '{"heard_minute": NaN}'):
         with pytest.raises(Exception, match="PRICES must be"):
             load_settings(monkeypatch, PRICES=wrong)
+
+
+class TestPrices:
+    """What nobody has said the price of has none."""
+
+    def test_the_lists_of_the_makers_hold_for_their_own_models_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from tests.site.test_environment import load_settings
+
+        assert load_settings(monkeypatch)["PRICES"] == {
+            "heard_minute": 0.0045,
+            "million_tokens_read": 0.1,
+            "million_tokens_written": 0.5,
+            "thousand_characters_spoken": 0.05,
+        }
+        others = {
+            "OPENAI_STT_MODEL": "whisper-2",
+            "OPENAI_CHAT_MODELS": "gpt-6-sol",
+            "ELEVENLABS_TTS_MODEL": "eleven_v9",
+        }
+        assert set(load_settings(monkeypatch, **others)["PRICES"].values()) == {None}
+
+    def test_they_do_not_hold_at_other_addresses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from tests.site.test_environment import load_settings
+
+        prices = load_settings(monkeypatch, OPENAI_BASE_URL="http://gateway.example.org/v1")["PRICES"]
+        assert [name for name, price in prices.items() if price is not None] == ["thousand_characters_spoken"]
+
+    def test_what_has_none_is_named_and_left_out(
+        self, client: Client, alice: User, alice_token: str, remote_engines: FakeProvider, settings: Settings
+    ) -> None:
+        settings.PRICES = {**dict.fromkeys(PRICES), "heard_minute": 0.6}
+        used = usage.Used()
+        used.hear(60, engine="openai")
+        used.speak(1000, engine="elevenlabs")
+        assert used.cost == pytest.approx(0.6)
+        unpriced = client.get(reverse("api:usage"), headers=bearer(alice_token)).json()["unpriced"]
+        assert unpriced == ["million_tokens_read", "million_tokens_written", "thousand_characters_spoken"]
+        client.force_login(alice)
+        page = client.get(reverse("accounts:usage")).content.decode()
+        assert "tokens read, tokens written, characters spoken." in page
+        settings.PRICES = dict.fromkeys(PRICES)
+        assert "no price set" in client.get(reverse("accounts:usage")).content.decode()
+
+    def test_the_embedded_engines_need_none(self, client: Client, alice_token: str, settings: Settings) -> None:
+        settings.PRICES = dict.fromkeys(PRICES)
+        assert client.get(reverse("api:usage"), headers=bearer(alice_token)).json()["unpriced"] == []

@@ -30,6 +30,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from apps.accounts import tasks, webhook_sender, webhooks
 from apps.accounts.models import User, Webhook, WebhookDelivery, WebhookEvent
+from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation, Turn
 from apps.voices.models import VoiceProfile
 from tests.client import Api, bearer, error_of
@@ -128,10 +129,28 @@ class TestMessage:
         assert (delivery.status, delivery.tries, delivery.response_status) == ("delivered", 1, 204)
         assert delivery.next_try_at is None
 
+    def test_for_a_day_after_a_change_of_the_secret_both_verify_it(self, alice: User, receiver: Receiver) -> None:
+        webhook = webhooks.create_webhook(owner=alice, url=receiver.url)
+        before = webhook.secret
+        webhooks.change_secret(webhook=webhook)
+        assert webhook.secret != before
+        notify(webhook)
+        work()
+        ((headers, body),) = receiver.received
+        headers = {name.lower(): value for name, value in headers.items()}
+        for secret in (before, webhook.secret):
+            assert Verifier(secret).verify(body.decode(), headers)["type"] == "turn.done"
+        Webhook.objects.update(previous_ends_at=timezone.now())
+        webhook.refresh_from_db()
+        headers = webhook_sender.signature_headers(message_id="msg_1", body="{}", keys=webhook.signing_keys)
+        Verifier(webhook.secret).verify("{}", headers)
+        with pytest.raises(WebhookVerificationError):
+            Verifier(before).verify("{}", headers)
+
     def test_another_secret_does_not_verify_it(self, alice: User, receiver: Receiver) -> None:
         mine, other = [webhooks.create_webhook(owner=alice, url=receiver.url) for _number in range(2)]
         assert mine.secret != other.secret
-        headers = webhook_sender.signature_headers(message_id="msg_1", body="{}", key=mine.signing_key)
+        headers = webhook_sender.signature_headers(message_id="msg_1", body="{}", keys=mine.signing_keys)
         Verifier(mine.secret).verify("{}", headers)
         with pytest.raises(WebhookVerificationError):
             Verifier(other.secret).verify("{}", headers)
@@ -217,7 +236,7 @@ class TestTries:
         settings.WEBHOOK_SECONDS = 0.3
         with socket.create_server(("127.0.0.1", 0)) as silent:
             answer = webhook_sender.send(
-                url=f"http://127.0.0.1:{silent.getsockname()[1]}/", message_id="msg_1", body="{}", key=b"x"
+                url=f"http://127.0.0.1:{silent.getsockname()[1]}/", message_id="msg_1", body="{}", keys=[b"x"]
             )
         assert answer.error_code == "timeout"
 
@@ -391,7 +410,7 @@ class TestAddresses:
             thread = threading.Thread(target=serve_one, args=[server])
             thread.start()
             url = f"https://{name}:{server.getsockname()[1]}/"
-            answer = webhook_sender.send(url=url, message_id="msg_1", body="{}", key=b"x")
+            answer = webhook_sender.send(url=url, message_id="msg_1", body="{}", keys=[b"x"])
             thread.join()
         assert answer.error_code == error_code
 
@@ -400,7 +419,7 @@ class TestAddresses:
             raise socket.gaierror
 
         monkeypatch.setattr(socket, "getaddrinfo", fail)
-        answer = webhook_sender.send(url="https://nowhere.example.org/", message_id="msg_1", body="{}", key=b"x")
+        answer = webhook_sender.send(url="https://nowhere.example.org/", message_id="msg_1", body="{}", keys=[b"x"])
         assert answer.error_code == "name_not_found"
 
 
@@ -473,6 +492,16 @@ class TestApi:
         assert api.delete(path).status_code == 204
         assert api.get(path).status_code == 404
 
+    def test_its_secret_is_changed_by_who_may(self, api: Client, alice: User, webhook: Webhook) -> None:
+        path = reverse("api:webhook-secret", args=[webhook.pk])
+        before = webhook.secret
+        changed = api.post(path)
+        webhook.refresh_from_db()
+        assert changed.json()["secret"] == webhook.secret != before
+        assert "no-store" in changed["Cache-Control"]
+        talks = create_api_token(owner=alice, name="talks", scopes=["read", "talk", "voices"])
+        assert error_of(api.post(path, headers=bearer(talks)))["code"] == "insufficient_scope"
+
     @responses.activate
     def test_a_message_is_sent_again_with_the_same_id(self, api: Client, webhook: Webhook) -> None:
         responses.post(PUBLIC, status=200)
@@ -539,6 +568,17 @@ class TestPages:
         signed_in.post(path)
         assert not Webhook.objects.exists()
 
+    def test_its_secret_is_changed_and_shown_once(self, signed_in: Client, webhook: Webhook) -> None:
+        path = reverse("accounts:webhook-secret", args=[webhook.pk])
+        before = webhook.secret
+        assert "whsec_" not in signed_in.get(path).content.decode()
+        page = signed_in.post(path)
+        webhook.refresh_from_db()
+        assert webhook.secret != before
+        assert webhook.secret in page.content.decode()
+        assert "no-store" in page["Cache-Control"]
+        assert "whsec_" not in signed_in.get(path).content.decode()
+
     def test_nobody_elses_is_there(self, client: Client, bob: User, webhook: Webhook) -> None:
         delivery = notify(webhook)
         client.force_login(bob)
@@ -551,5 +591,5 @@ class TestPages:
 def test_no_connection_is_left_open_in_threads(webhook: Webhook) -> None:
     """Sending runs in a thread of its own, which must not touch the database."""
     before = len(connections.all(initialized_only=True))
-    webhook_sender.send(url="https://10.0.0.1/", message_id="msg_1", body="{}", key=b"x")
+    webhook_sender.send(url="https://10.0.0.1/", message_id="msg_1", body="{}", keys=[b"x"])
     assert len(connections.all(initialized_only=True)) == before

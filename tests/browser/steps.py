@@ -29,6 +29,23 @@ def sign_in(page: Page, url: str, username: str) -> None:
     page.wait_for_url(f"{url}/talk/")
 
 
+def confirm_identity(page: Page, url: str) -> None:
+    """Enter the password once more, as sensitive changes ask for."""
+    page.goto(f"{url}/accounts/reauthenticate/?next=/accounts/profile/")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_url(f"{url}/accounts/profile/")
+
+
+def be_asked_for_code(page: Page, url: str, username: str) -> None:
+    """Sign in up to the second step, which someone with an authenticator app is asked for."""
+    page.goto(f"{url}/accounts/login/")
+    page.get_by_label("Username or email").fill(username)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{url}/accounts/2fa/authenticate/**")
+
+
 def be_signed_in(page: Page, url: str, user: User) -> None:
     """Give the browser a session, without the way through the forms, and open the Talk page."""
     client = Client()

@@ -11,7 +11,7 @@ from django.urls import get_resolver
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from apps.accounts.models import User
-from tests.browser import tour
+from tests.browser import states, tour
 from tests.browser.steps import sign_in
 from tests.site.test_access import routes
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
     from tests.conftest import Server
+    from tests.fakes.provider import FakeProvider
 
 WIDTHS = [390, 1280]
 CONTRAST = {"runOnly": ["color-contrast"]}  # What a colour scheme can change.
@@ -69,6 +70,21 @@ def test_no_page_has_a_barrier_or_an_error(browser: Browser, server: Server, ali
     context.close()
     assert {name: found for name, found in barriers.items() if found} == {}
     assert [problem for problem in problems if not is_asked_for(problem)] == []
+
+
+@pytest.mark.timeout(600)
+def test_no_page_in_use_has_a_barrier(
+    browser: Browser, server: Server, provider: FakeProvider, alice: User, bob: User
+) -> None:
+    context, page, _ = open_page(browser, color_scheme="light")
+    barriers = {}
+    for name in states.walk(page, server.url, provider=provider, newcomer=bob, regular=alice):
+        barriers[name] = barriers_in(page)
+        page.emulate_media(color_scheme="dark")
+        barriers[f"{name}, dark"] = barriers_in(page, CONTRAST)
+        page.emulate_media(color_scheme="light")
+    context.close()
+    assert {name: found for name, found in barriers.items() if found} == {}
 
 
 def barriers_in(page: Page, options: dict[str, Any] | None = None) -> str:
@@ -147,7 +163,8 @@ def test_the_admin_works_under_the_same_policy(page: Page, server: Server, alice
 
 
 def test_the_tour_leads_past_every_page() -> None:
-    visited = {path.strip("/") for path in (tour.SIGNED_OUT | tour.SIGNED_IN | tour.WITH_SECOND_FACTOR).values()}
+    toured = tour.SIGNED_OUT | tour.SIGNED_IN | tour.WITH_CONFIRMED_ADDRESS | tour.WITH_SECOND_FACTOR
+    visited = {path.strip("/") for path in toured.values()}
     plain = {route.strip("/") for route in ALL_ROUTES if not re.search(r"[<(]", route)}
     of_pages = {route for route in plain if not route.startswith(NOT_OURS)}
     assert of_pages - visited - tour.NOT_PAGES == set()

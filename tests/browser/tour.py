@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from allauth.account.models import EmailAddress
+from allauth.account.forms import default_token_generator
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+from allauth.account.utils import user_pk_to_url_str
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.core.files.base import ContentFile
+from django.test import override_settings
 from django.utils import timezone
 
-from apps.accounts.models import ApiToken, Erasure, Export
+from apps.accounts.models import ApiToken, Erasure, Export, UsageDay, Webhook, WebhookDelivery
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.views import CONVERSATIONS_PER_PAGE
 from apps.voices.services import silence_voice
-from tests.browser.steps import sign_in
+from tests.accounts.steps import confirm_address
+from tests.browser.steps import be_asked_for_code, confirm_identity, sign_in
 from tests.client import LONG_REPLY
 from tests.factories import make_consent, make_turn, make_voice
 
@@ -35,6 +40,8 @@ SIGNED_OUT = {
     "reset-password-sent": "/accounts/password/reset/done/",
     "reset-password-link-used": "/accounts/password/reset/key/1-x/",
     "reset-password-done": "/accounts/password/reset/key/done/",
+    "confirm-address-sent": "/accounts/confirm-email/",
+    "confirm-address-link-used": "/accounts/confirm-email/used/",
     "inactive": "/accounts/inactive/",
     "verify": "/verify",
     "privacy": "/privacy/",
@@ -64,12 +71,13 @@ SIGNED_IN = {
     "data": "/accounts/data/",
     "delete-account": "/accounts/delete/",
     "two-factor": "/accounts/2fa/",
-    "two-factor-activate": "/accounts/2fa/totp/activate/",
     "sign-out": "/accounts/logout/",
     "confirm-password": "/accounts/reauthenticate/",
     "not-found-signed-in": "/nothing/",
 }
+WITH_CONFIRMED_ADDRESS = {"two-factor-activate": "/accounts/2fa/totp/activate/"}
 WITH_SECOND_FACTOR = {
+    "two-factor": "/accounts/2fa/",
     "two-factor-deactivate": "/accounts/2fa/totp/deactivate/",
     "recovery-codes": "/accounts/2fa/recovery-codes/",
     "recovery-codes-generate": "/accounts/2fa/recovery-codes/generate/",
@@ -82,8 +90,7 @@ NOT_PAGES = {
     "favicon.ico",
     "clone-voice",
     "full-interaction",
-    "accounts/confirm-email",
-    "accounts/2fa/authenticate",
+    "accounts/2fa/authenticate",  # It belongs to a sign-in.
     "accounts/2fa/reauthenticate",
     "accounts/2fa/recovery-codes/download",
     "accounts/login/code/confirm",
@@ -96,19 +103,42 @@ NOT_PAGES = {
 def walk(page: Page, url: str, *, newcomer: User, regular: User) -> Iterator[str]:
     """Open one page after the other and yield its name: signed out, with nothing yet, and with everything."""
     yield from _visit(page, url, SIGNED_OUT | FAILURES)
+    yield from _visit_from_mail(page, url, newcomer)
+    with override_settings(REGISTRATION="closed"):
+        yield from _visit(page, url, {"sign-up-closed": "/accounts/signup/"})
     sign_in(page, url, newcomer.username)
     yield from _visit(page, url, SIGNED_IN)
     page.context.clear_cookies()
     more = fill(regular)
     sign_in(page, url, regular.username)
-    _add_second_factor(regular)  # After signing in, which would ask for it.
     yield from _visit(page, url, {f"full-{name}": path for name, path in more.items()})
+    confirm_address(regular)
+    confirm_identity(page, url)
+    yield from _visit(page, url, WITH_CONFIRMED_ADDRESS)
+    TOTP.activate(regular, generate_totp_secret())
+    RecoveryCodes.activate(regular)
+    yield from _visit(page, url, {f"full-{name}": path for name, path in WITH_SECOND_FACTOR.items()})
+    page.context.clear_cookies()
+    be_asked_for_code(page, url, regular.username)
+    yield "sign-in-code"
 
 
 def _visit(page: Page, url: str, pages: dict[str, str]) -> Iterator[str]:
     for name, path in pages.items():
         page.goto(url + path)
+        page.wait_for_load_state("networkidle")
+        assert urlsplit(page.url).path == urlsplit(path).path, f"{name} leads to another page"
         yield name
+
+
+def _visit_from_mail(page: Page, url: str, user: User) -> Iterator[str]:
+    """The pages that links in mails lead to."""
+    address = EmailAddress.objects.create(user=user, email=user.email, primary=True)
+    key = EmailConfirmationHMAC.create(address).key
+    yield from _visit(page, url, {"confirm-address": f"/accounts/confirm-email/{key}/"})
+    secret = f"{user_pk_to_url_str(user)}-{default_token_generator.make_token(user)}"
+    page.goto(f"{url}/accounts/password/reset/key/{secret}/")  # It hides the secret, which is for one use, at once.
+    yield "reset-password-link"
 
 
 def fill(owner: User) -> dict[str, str]:
@@ -130,34 +160,35 @@ def fill(owner: User) -> dict[str, str]:
     make_turn(conversation, reply=LONG_REPLY)
     make_turn(conversation, status=Turn.Status.INTERRUPTED, reply=LONG_REPLY, spoken_text=LONG_REPLY[:60])
     failure = {"failed_stage": "think", "error_code": "provider_busy"}
-    make_turn(conversation, status=Turn.Status.FAILED, reply="", answer="", **failure)
+    last = make_turn(conversation, status=Turn.Status.FAILED, reply="", answer="", **failure)
     create_api_token(owner=owner, name="Kitchen speaker")
-    names = (
+    webhook = _fill_webhooks(owner)
+    _fill_usage(owner)
+    shown = (
         "voices",
         "consent",
         "talk",
         "history",
         "change-email",
-        "two-factor",
         "tokens",
+        "usage",
+        "webhooks",
         "data",
         "delete-account",
     )
-    shown = {name: SIGNED_IN[name] for name in names}
-    return (
-        shown
-        | WITH_SECOND_FACTOR
-        | {
-            "token-revoke": f"/accounts/tokens/{ApiToken.objects.get(owner=owner).pk}/revoke/",
-            **{f"erasure-{state}": f"/accounts/erasures/{pk}/" for state, pk in make_erasures().items()},
-            "voice-delete": f"/voices/{voice.pk}/delete",
-            "conversation": f"/talk/{conversation.pk}/",
-            "conversation-delete": f"/history/{conversation.pk}/delete",
-            "history-found": "/history/?q=France",
-            "history-nothing-found": "/history/?q=nothing",
-            "history-second-page": "/history/?page=2",
-        }
-    )
+    return {name: SIGNED_IN[name] for name in shown} | {
+        "token-revoke": f"/accounts/tokens/{ApiToken.objects.get(owner=owner).pk}/revoke/",
+        **{f"erasure-{state}": f"/accounts/erasures/{pk}/" for state, pk in make_erasures().items()},
+        "webhook": f"/accounts/webhooks/{webhook.pk}/",
+        "webhook-delete": f"/accounts/webhooks/{webhook.pk}/delete/",
+        "voice-delete": f"/voices/{voice.pk}/delete",
+        "conversation": f"/talk/{conversation.pk}/",
+        "conversation-earlier": f"/talk/{conversation.pk}/?before={last.pk}",
+        "conversation-delete": f"/history/{conversation.pk}/delete",
+        "history-found": "/history/?q=France",
+        "history-nothing-found": "/history/?q=nothing",
+        "history-second-page": "/history/?page=2",
+    }
 
 
 def make_export(owner: User) -> None:
@@ -181,7 +212,19 @@ def make_erasures() -> dict[str, object]:
     return {state: Erasure.objects.create(state=state, due_at=now, **more).pk for state, more in values.items()}
 
 
-def _add_second_factor(owner: User) -> None:
-    EmailAddress.objects.update_or_create(user=owner, email=owner.email, defaults={"verified": True, "primary": True})
-    TOTP.activate(owner, generate_totp_secret())
-    RecoveryCodes.activate(owner)
+def _fill_webhooks(owner: User) -> Webhook:
+    now = timezone.now()
+    Webhook.objects.create(owner=owner, url="https://old.example.org/voices", is_active=False)
+    webhook = Webhook.objects.create(owner=owner, url="https://example.org/hooks/voices", failing_since=now)
+    body = '{"type": "voice.ready", "data": {"id": "0a1b"}}'
+    for status in WebhookDelivery.Status.values:
+        WebhookDelivery.objects.create(owner=owner, webhook=webhook, event="voice.ready", body=body, status=status)
+    return webhook
+
+
+def _fill_usage(owner: User) -> None:
+    today = timezone.now().date()
+    for ago in (0, 1, 2, 5, 6, 9, 20):
+        counts = {"heard_ms": 9000 * ago, "spoken_characters": 700 * ago, "tokens_read": 210, "tokens_written": 90}
+        day = today - timedelta(days=ago)
+        UsageDay.objects.create(owner=owner, day=day, requests=3 + ago, cost_micros=1500 * ago, **counts)

@@ -55,7 +55,7 @@ def contents(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the media types of what an operation takes and answers, but for its errors."""
     yield from operation.get("requestBody", {}).get("content", {}).items()
     for status, response in operation["responses"].items():
-        if status != "default":
+        if status not in {"429", "default"}:
             yield from response.get("content", {}).items()
 
 

@@ -1,0 +1,103 @@
+"""One stage of a turn on its own, for programs: `/api/v1/transcriptions` and `/api/v1/speech`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework import serializers
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.authentication import signed_in_user
+from apps.accounts.idempotency import idempotent
+from apps.accounts.usage_api import LimitedView
+from apps.conversations import stages
+from apps.conversations.begun_file import BegunFile
+from apps.speech.base import VoiceSettings
+from apps.speech.encoders import CONTENT_TYPES, AudioFormat
+from apps.voices.api import SettingsSerializer
+from apps.voices.models import VoiceProfile
+from apps.voices.services import SettingChanges, changed_settings, named_voice, note_use
+from voiceclone.api import AudioRenderer, StrictSerializer
+
+LANGUAGE_CODE = r"^[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})?$"
+
+
+class Transcriptions(LimitedView):
+    """Speech to text alone: nothing is stored."""
+
+    token_scope = "talk"
+    parser_classes = [MultiPartParser]
+
+    class Input(StrictSerializer):
+        audio = serializers.FileField(allow_empty_file=True)
+        language = serializers.RegexField(LANGUAGE_CODE, required=False, allow_blank=True)
+
+    class Output(serializers.Serializer[Any]):
+        text = serializers.CharField()
+        language = serializers.CharField()
+        seconds = serializers.FloatField()
+
+    @idempotent
+    def post(self, request: Request) -> Response:
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        data, language = values.validated_data["audio"].read(), values.validated_data.get("language", "")
+        transcript, seconds = stages.transcribe(owner=signed_in_user(request), data=data, language=language)
+        return Response({"text": transcript.text, "language": transcript.language, "seconds": round(seconds, 3)})
+
+
+class Speech(LimitedView):
+    """Text to speech alone: nothing is stored. The file comes while it is being spoken."""
+
+    token_scope = "talk"
+    parser_classes = [JSONParser, FormParser, MultiPartParser]
+    renderer_classes = [JSONRenderer, AudioRenderer]
+
+    class Input(StrictSerializer):
+        text = serializers.CharField(max_length=stages.MAX_SPEECH_CHARACTERS)
+        voice = serializers.CharField(max_length=100)
+        format = serializers.ChoiceField(choices=list(AudioFormat), default=AudioFormat.MP3)
+        settings = SettingsSerializer(required=False)
+
+    @idempotent
+    def post(self, request: Request) -> HttpResponseBase:
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        voice = named_voice(owner=signed_in_user(request), name=values.validated_data["voice"])
+        return speech_response(
+            request,
+            voice=voice,
+            text=values.validated_data["text"],
+            audio_format=AudioFormat(values.validated_data["format"]),
+            changes=values.validated_data.get("settings", {}),
+        )
+
+
+def speech_response(
+    request: Request, *, voice: VoiceProfile, text: str, audio_format: AudioFormat, changes: SettingChanges
+) -> HttpResponseBase:
+    """Answer with `text` spoken by `voice`, as it comes; `changes` are to the voice's settings, for this time."""
+    settings = VoiceSettings(**changed_settings(voice=voice, settings=changes))
+    speech = stages.Speech(stages.pieces_to_speak(text), voice, settings, audio_format)
+    reservation = stages.reserve(speech)
+    file = stages.speak(speech, reservation)
+    content_type = CONTENT_TYPES[audio_format]
+    response: HttpResponseBase
+    if isinstance(request._request, ASGIRequest):
+        begun = async_to_sync(BegunFile.begin)(file)
+        response = StreamingHttpResponse(begun, content_type=content_type)
+        response["X-Accel-Buffering"] = "no"  # nginx would collect the sound otherwise
+    else:
+        data = async_to_sync(stages.whole)(file)
+        response = HttpResponse(data, content_type=content_type)
+    note_use(voice=voice)
+    response["X-AI-Generated"] = "true"
+    response["Cache-Control"] = "no-store"
+    return response

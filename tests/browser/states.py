@@ -1,0 +1,168 @@
+"""The pages in the middle of being used: what a person sees while and after doing something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from apps.conversations.models import Conversation
+from tests.browser.steps import be_signed_in, wait_for_state
+from tests.client import LONG_REPLY
+from tests.factories import make_turn, make_voice
+from tests.fakes.provider import CHAT, VOICES_ADD, Behaviour, FakeProvider, elevenlabs_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Page
+
+    from apps.accounts.models import User
+
+CLIP = Path(__file__).parent.parent / "data" / "speech" / "austen-0870.wav"
+PATIENCE = 20_000  # milliseconds
+NO_AUDIO = {"name": "holiday.txt", "mimeType": "text/plain", "buffer": b"no sound"}
+LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
+
+
+def walk(page: Page, url: str, *, provider: FakeProvider, newcomer: User, regular: User) -> Iterator[str]:
+    """Use the site as people do, and yield the name of each state that they see on the way."""
+    yield from _mistakes_in_forms(page, url, newcomer)
+    be_signed_in(page, url, newcomer)
+    yield from _a_new_voice(page, url, provider)
+    page.context.clear_cookies()
+    voice = make_voice(regular, provider.add_voice("Jane"), name="Jane", is_default=True)
+    be_signed_in(page, url, regular)
+    yield from _care_of_a_voice(page, url)
+    yield from _talking(page, url, provider)
+    yield from _hands_free(page, url, provider)
+    conversation = Conversation.objects.create(owner=regular, voice=voice, title="What is the capital of France?")
+    make_turn(conversation, reply=LONG_REPLY, heard_ms=300, first_word_ms=650, first_audio_ms=900)
+    yield from _looking_back(page, url, conversation)
+
+
+def _mistakes_in_forms(page: Page, url: str, user: User) -> Iterator[str]:
+    page.goto(f"{url}/accounts/login/")
+    page.get_by_label("Username or email").fill(user.username)
+    page.get_by_label("Password").fill("not this one")
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.wait_for_selector(".error-summary")
+    yield "sign-in-wrong"
+    page.goto(f"{url}/accounts/signup/")
+    page.get_by_label("Username").fill(user.username)
+    page.get_by_label("Password", exact=True).fill("short")
+    page.get_by_role("main").get_by_role("button", name="Sign up").click()
+    page.wait_for_selector(".error-summary")
+    yield "sign-up-wrong"
+
+
+def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
+    page.goto(f"{url}/voices/")
+    page.get_by_role("button", name="Start recording").click()
+    expect(page.locator("#level-word")).to_have_text("Good", timeout=PATIENCE)
+    page.wait_for_timeout(2000)
+    yield "voices-recording"
+    page.get_by_role("button", name="Pause").click()
+    yield "voices-paused"
+    page.get_by_role("button", name="Stop recording").click()
+    page.wait_for_selector(".take .point")
+    yield "voices-take"
+    page.locator("#id_audio").set_input_files([CLIP, CLIP])
+    page.locator("#id_audio").set_input_files(NO_AUDIO)  # type: ignore[arg-type] # Playwright's own type
+    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(4, timeout=PATIENCE)
+    page.get_by_role("button", name="Clone my voice").click()
+    page.wait_for_selector(".field-invalid")
+    yield "voices-files-and-no-name"
+    page.get_by_role("button", name="Remove holiday.txt").click()
+    page.reload()
+    page.wait_for_selector("#draft")
+    yield "voices-draft"
+    page.get_by_label("Name of the voice").fill("Carol")
+    provider.delay(VOICES_ADD, 5)
+    page.get_by_role("button", name="Clone my voice").click()
+    expect(page.locator("#stages [aria-current]")).to_have_text("Make the voice", timeout=PATIENCE)
+    yield "voices-being-made"
+    page.wait_for_selector(".voice[data-status=ready]")
+    yield "voices-made"
+    page.locator("#id_audio").set_input_files([CLIP, CLIP])
+    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(2, timeout=PATIENCE)
+    page.get_by_label("Name of the voice").fill("Out of credit")
+    provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))
+    page.get_by_role("button", name="Clone my voice").click()
+    page.wait_for_selector(".voice[data-status=failed]")
+    yield "voices-failed"
+
+
+def _care_of_a_voice(page: Page, url: str) -> Iterator[str]:
+    page.goto(f"{url}/voices/")
+    page.locator("summary").filter(has_text="alice").click()
+    yield "account-menu"
+    page.keyboard.press("Escape")
+    page.locator("summary", has_text="Rename Jane").click()
+    yield "voices-rename"
+    page.keyboard.press("Escape")
+    page.get_by_text("How it speaks").click()
+    page.get_by_label("Stability").fill("0.8")
+    page.get_by_role("button", name="Hear the difference").click()
+    page.wait_for_selector(".comparison")
+    page.get_by_text("What it was made from").click()
+    page.get_by_role("button", name="Hear it Jane").click()
+    page.wait_for_selector(".preview audio")
+    yield "voices-settings"
+
+
+def _talking(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
+    page.goto(f"{url}/talk/")
+    page.get_by_role("button", name="Start recording").click()
+    wait_for_state(page, "listening")
+    page.wait_for_timeout(1500)
+    yield "talk-listening"
+    provider.behaviour = LONG_ANSWER
+    provider.delay(CHAT, 3)
+    page.locator("#record").click()
+    expect(page.locator(".transcript")).to_have_text("What is the capital of France?", timeout=PATIENCE)
+    yield "talk-thinking"
+    wait_for_state(page, "speaking")
+    page.wait_for_timeout(1500)
+    yield "talk-speaking"
+    page.get_by_role("button", name="Stop", exact=True).click()
+    wait_for_state(page, "ready")
+    yield "talk-stopped"
+    provider.fail_next(CHAT, status=200, body="This is neither JSON nor sound.")
+    page.get_by_label("Type instead of speaking").fill("And of Spain?")
+    page.get_by_role("button", name="Send", exact=True).click()
+    wait_for_state(page, "failed")
+    yield "talk-failed"
+    page.get_by_role("button", name="Try again").click()
+    wait_for_state(page, "speaking")
+    page.get_by_role("button", name="Stop", exact=True).click()
+
+
+def _hands_free(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
+    page.goto(f"{url}/talk/")
+    page.get_by_role("switch", name="Hands-free").check()
+    yield "talk-hands-free-off"
+    page.get_by_role("button", name="Start listening").click()
+    wait_for_state(page, "listening")
+    page.wait_for_selector("html[data-microphone=live]")
+    yield "talk-hands-free-hearing"
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("switch", name="Hands-free").uncheck()
+    provider.reset()
+
+
+def _looking_back(page: Page, url: str, conversation: Conversation) -> Iterator[str]:
+    page.goto(f"{url}/talk/{conversation.pk}/")
+    page.locator("summary", has_text="Timings").click()
+    page.get_by_role("button", name="Play the answer").click()
+    page.evaluate("() => document.querySelectorAll('.panel').forEach(panel => { panel.open = true })")
+    yield "talk-panels-and-timings"
+    page.goto(f"{url}/history/")
+    page.locator("summary", has_text="Rename").first.click()
+    yield "history-rename"
+    page.locator("summary", has_text="Export").first.click()
+    yield "history-export"
+    page.get_by_role("link", name="Delete").first.click()
+    page.get_by_role("button", name="Delete the conversation").click()
+    yield "history-deleted"

@@ -1,0 +1,69 @@
+"""Whoever leaves in the middle of an answer, or hears it to its end, leaves no connection to the database behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+from django.db.backends.signals import connection_created
+
+from tests.client import LONG_REPLY, QUESTION, Api, turns_path, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from apps.conversations.models import Conversation
+    from apps.voices.models import VoiceProfile
+    from tests.conftest import Server
+    from tests.fakes.provider import FakeProvider
+
+
+@pytest.fixture
+def opened() -> Iterator[list[BaseDatabaseWrapper]]:
+    """The connections that threads of the server have opened."""
+    connections: list[BaseDatabaseWrapper] = []
+
+    def note(connection: BaseDatabaseWrapper, **_others: Any) -> None:
+        connections.append(connection)
+
+    connection_created.connect(note)
+    yield connections
+    connection_created.disconnect(note)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("door", ["turn", "full interaction", "speech"])
+def test_connections_are_closed(
+    server: Server,
+    alice_api: Api,
+    provider: FakeProvider,
+    conversation: Conversation,
+    voice: VoiceProfile,
+    opened: list[BaseDatabaseWrapper],
+    door: str,
+    leaves: bool,
+) -> None:
+    provider.behaviour.reply = LONG_REPLY
+    provider.behaviour.audio_speed = 1 if leaves else 0
+    requests: dict[str, tuple[str, dict[str, Any]]] = {
+        "turn": (turns_path(conversation), {"json": {"text": "Hello?"}, "headers": {"Accept": "text/event-stream"}}),
+        "full interaction": (
+            "/full-interaction",
+            {"data": {"voice_id": voice.voice_id}, "files": {"audio_file": QUESTION}},
+        ),
+        "speech": ("/api/v1/speech", {"json": {"text": LONG_REPLY, "voice": "Jane"}}),
+    }
+    path, body = requests[door]
+    with alice_api.post(path, stream=True, **body) as response:
+        assert response.status_code in {200, 201}
+        pieces = response.iter_content(100)
+        assert next(pieces)
+        if not leaves:
+            assert b"".join(pieces)
+    wait_until(server.is_idle)
+    theirs = [each for each in opened if each is not connection]
+    assert theirs
+    wait_until(lambda: all(each.connection is None for each in theirs))

@@ -1,0 +1,11 @@
+"""What Schemathesis sends as files: a recording that a voice can be cloned from."""
+
+import schemathesis
+from hypothesis import strategies
+
+from apps.speech.audio import join
+from tests.audio_samples import clip, to_wav
+
+RECORDING = to_wav(join([clip("austen-0870.wav"), clip("austen-0920.wav")]))
+
+schemathesis.openapi.format("binary", strategies.just(RECORDING))

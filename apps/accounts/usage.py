@@ -113,6 +113,11 @@ class Used:
             self.cost += settings.PRICES[price] * quantity
 
 
+def longest_reply() -> int:
+    """Return how many characters a reply can have, as far as that is known before it is written."""
+    return settings.MAX_REPLY_TOKENS * CHARACTERS_PER_TOKEN
+
+
 def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -> Reservation:
     """Count a request and what it may use; raise UserError (429, `limit_reached`) where a limit is reached."""
     if not settings.LIMITS:

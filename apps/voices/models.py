@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import ClassVar
 
@@ -9,9 +10,13 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts.leases import SERVER_STOPPED, SERVER_STOPPED_MESSAGE, Leased
 from apps.accounts.models import OwnedQuerySet
 from apps.speech.base import PROVIDER_MESSAGES, VoiceSettings
 from apps.voices.speech_settings import SpeechSetting, settings_of
+
+VOICE_MESSAGES = {**PROVIDER_MESSAGES, SERVER_STOPPED: SERVER_STOPPED_MESSAGE}
+TAG = re.compile(r"\[([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\]\Z")
 
 
 def sample_path(sample: VoiceSample, _filename: str) -> str:
@@ -19,7 +24,13 @@ def sample_path(sample: VoiceSample, _filename: str) -> str:
     return f"samples/{sample.owner_id}/{uuid.uuid4().hex}.flac"
 
 
-class VoiceProfile(models.Model):
+def tag_in(provider_name: str) -> uuid.UUID | None:
+    """Return the id of the row that a voice was made for, from its name at the provider; None in another's voice."""
+    match = TAG.search(provider_name)
+    return uuid.UUID(match[1]) if match else None
+
+
+class VoiceProfile(Leased):
     """A cloned voice of a user. It speaks only while it is ready."""
 
     class Provider(models.TextChoices):
@@ -76,11 +87,29 @@ class VoiceProfile(models.Model):
 
     @property
     def error_message(self) -> str:
-        return str(PROVIDER_MESSAGES.get(self.error_code, ""))
+        return str(VOICE_MESSAGES.get(self.error_code, ""))
 
     @property
     def sample_seconds(self) -> float:
         return sum(sample.seconds for sample in self.samples.all())
+
+
+class VoiceTag(models.Model):
+    """An id that was sent to a provider in the name of a voice, written down before.
+
+    It outlives its voice: so what is left at the provider without one is told from the voices of other installations
+    that share the account.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    provider = models.CharField(_("provider"), max_length=20, choices=VoiceProfile.Provider.choices)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("tag of a voice")
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class VoiceSample(models.Model):

@@ -9,20 +9,22 @@ from typing import Any, TypeAlias
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.accounts import usage, webhooks
+from apps.accounts import leases, usage, webhooks
 from apps.accounts.models import UsageRecord, User, WebhookEvent
 from apps.speech import audio, registry
-from apps.speech.base import ProviderError, Recording, VoiceSettings
-from apps.voices.models import VoiceProfile, VoiceSample
+from apps.speech.base import ProviderError, Recording, VoiceCloner, VoiceSettings
+from apps.voices.models import VoiceProfile, VoiceSample, VoiceTag, tag_in
 from apps.voices.samples import SAMPLE_RATE, CheckedSample, check_samples
 from voiceclone.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 PREVIEW_MAX_CHARACTERS = 300
+ALWAYS = Q()
 
 SettingChanges: TypeAlias = dict[str, float | None]
 """New values by the name of the setting; None is the engine's own."""
@@ -46,13 +48,14 @@ def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
     with usage.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
         used.reference = voice.pk
         claimed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED).update(
-            status=VoiceProfile.Status.PENDING, error_code=""
+            status=VoiceProfile.Status.PENDING, error_code="", lease_until=leases.new_lease()
         )
         if not claimed:
             text = _("Only a voice whose cloning failed can be tried again.")
             raise UserError("voice_not_failed", text, status=409)
         voice.refresh_from_db()
-        return _clone_at_provider(voice, [_stored_recording(sample) for sample in voice.samples.all()])
+        recordings = [_stored_recording(sample) for sample in voice.samples.all()]
+        return _clone_at_provider(voice, recordings, is_retry=True)
 
 
 def _store_pending(owner: User, name: str, samples: Sequence[CheckedSample]) -> VoiceProfile:
@@ -76,26 +79,62 @@ def _stored_recording(sample: VoiceSample) -> Recording:
         return audio.decode(file.read(), sample_rate=SAMPLE_RATE, max_seconds=sample.seconds)
 
 
-def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording]) -> VoiceProfile:
-    cloning = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.PENDING)
+def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording], *, is_retry: bool = False) -> VoiceProfile:
+    VoiceTag.objects.get_or_create(pk=voice.pk, defaults={"provider": voice.provider})
+
+    async def make(engines: registry.Engines) -> str:
+        cloner = engines.voice_cloner(voice.provider)
+        async with leases.kept(voice):
+            # An answer that never came may have been a voice.
+            made = await _voices_made_for(voice, cloner) if is_retry else []
+            return made[0] if made else await cloner.create(voice.provider_name, recordings)
+
     try:
-        voice_id = registry.call(
-            lambda engines: engines.voice_cloner(voice.provider).create(voice.provider_name, recordings)
-        )
+        voice_id = registry.call(make)
     except ProviderError as error:
         logger.warning("Cloning failed", extra={"voice": str(voice.pk), "code": error.code})
-        cloning.update(status=VoiceProfile.Status.FAILED, error_code=error.code)
-        _notify(voice, WebhookEvent.VOICE_FAILED, VoiceProfile.Status.FAILED)
+        fail_cloning(voice=voice, error_code=error.code)
         raise
-    with transaction.atomic():
-        first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
-        updated = cloning.update(voice_id=voice_id, status=VoiceProfile.Status.READY, is_default=first)
-    if not updated:
-        _discard_at_provider(voice.provider, voice_id)
+    take_voice(voice=voice, voice_id=voice_id)
+    return voice
+
+
+async def _voices_made_for(voice: VoiceProfile, cloner: VoiceCloner) -> list[str]:
+    return [listed.voice_id for listed in await cloner.list() if tag_in(listed.name) == voice.pk]
+
+
+def fail_cloning(*, voice: VoiceProfile, error_code: str, when: Q = ALWAYS) -> bool:
+    """Store that the voice could not be cloned, if it is still being cloned and `when` holds; return whether so."""
+    cloning = VoiceProfile.objects.filter(when, pk=voice.pk, status=VoiceProfile.Status.PENDING)
+    if not cloning.update(status=VoiceProfile.Status.FAILED, error_code=error_code):
+        return False
+    _notify(voice, WebhookEvent.VOICE_FAILED, VoiceProfile.Status.FAILED)
+    return True
+
+
+def take_voice(*, voice: VoiceProfile, voice_id: str) -> bool:
+    """Store the id of the voice that the provider made for `voice`, and make it ready; return whether it was not yet.
+
+    What nobody waits for any more is deleted at the provider; where the row is gone, UserError says so.
+    """
+    taken = _store_voice_id(voice, voice_id)
+    if not taken and not VoiceProfile.objects.filter(pk=voice.pk, voice_id=voice_id).exists():
+        discard_at_provider(voice.provider, voice_id)
+    if not VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.READY).exists():
         raise UserError("voice_not_found", _("This voice was deleted while it was being cloned."), status=404)
     voice.refresh_from_db()
-    _notify(voice, WebhookEvent.VOICE_READY, VoiceProfile.Status.READY)
-    return voice
+    if taken:
+        _notify(voice, WebhookEvent.VOICE_READY, VoiceProfile.Status.READY)
+    return taken
+
+
+@transaction.atomic
+def _store_voice_id(voice: VoiceProfile, voice_id: str) -> bool:
+    first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
+    waiting = VoiceProfile.objects.filter(
+        pk=voice.pk, voice_id="", status__in=[VoiceProfile.Status.PENDING, VoiceProfile.Status.FAILED]
+    )
+    return bool(waiting.update(voice_id=voice_id, status=VoiceProfile.Status.READY, error_code="", is_default=first))
 
 
 def _notify(voice: VoiceProfile, event: WebhookEvent, status: VoiceProfile.Status) -> None:
@@ -103,7 +142,8 @@ def _notify(voice: VoiceProfile, event: WebhookEvent, status: VoiceProfile.Statu
     webhooks.notify(owner_id=voice.owner_id, event=event, data=data)
 
 
-def _discard_at_provider(provider: str, voice_id: str) -> None:
+def discard_at_provider(provider: str, voice_id: str) -> None:
+    """Delete a voice at its provider; one that is not there counts as deleted."""
     registry.call(lambda engines: engines.voice_cloner(provider).delete(voice_id))
 
 
@@ -218,12 +258,12 @@ def delete_voice(*, voice: VoiceProfile) -> None:
     call gets through; ProviderError says so.
     """
     row = VoiceProfile.objects.filter(pk=voice.pk)
-    row.update(status=VoiceProfile.Status.DELETING, is_default=False)
+    row.update(status=VoiceProfile.Status.DELETING, is_default=False, lease_until=leases.new_lease())
     # Read only now: its cloning may have ended since `voice` was read.
     voice_id = row.values_list("voice_id", flat=True).first()
     if voice_id:
-        _discard_at_provider(voice.provider, voice_id)
-    files = [sample.file for sample in voice.samples.all()]
+        discard_at_provider(voice.provider, voice_id)
+    # The row goes last: whoever is killed on the way leaves it, and with it what is still to be deleted.
+    for sample in voice.samples.all():
+        sample.file.storage.delete(str(sample.file.name))
     voice.delete()
-    for file in files:
-        file.storage.delete(str(file.name))

@@ -7,6 +7,7 @@ from datetime import UTC
 from functools import partial
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from apps.accounts import usage, webhooks
@@ -36,6 +37,7 @@ def repairs() -> Iterator[Repair]:
         yield Repair(f"Turn {turn.pk}", f"end it as {action}", partial(end_abandoned, turn=turn))
 
 
+@transaction.atomic
 def end_abandoned(*, turn: Turn) -> bool:
     """End a turn that nobody runs any more. What its stages brought is kept; a retry goes on behind that."""
     status, stage = _end_of(turn)

@@ -95,7 +95,7 @@ def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording], *, 
         logger.warning("Cloning failed", extra={"voice": str(voice.pk), "code": error.code})
         fail_cloning(voice=voice, error_code=error.code)
         raise
-    take_voice(voice=voice, voice_id=voice_id)
+    take_or_give_back(voice=voice, voice_id=voice_id)
     return voice
 
 
@@ -103,6 +103,7 @@ async def _voices_made_for(voice: VoiceProfile, cloner: VoiceCloner) -> list[str
     return [listed.voice_id for listed in await cloner.list() if tag_in(listed.name) == voice.pk]
 
 
+@transaction.atomic
 def fail_cloning(*, voice: VoiceProfile, error_code: str, when: Q = ALWAYS) -> bool:
     """Store that the voice could not be cloned, if it is still being cloned and `when` holds; return whether so."""
     cloning = VoiceProfile.objects.filter(when, pk=voice.pk, status=VoiceProfile.Status.PENDING)
@@ -112,29 +113,36 @@ def fail_cloning(*, voice: VoiceProfile, error_code: str, when: Q = ALWAYS) -> b
     return True
 
 
-def take_voice(*, voice: VoiceProfile, voice_id: str) -> bool:
-    """Store the id of the voice that the provider made for `voice`, and make it ready; return whether it was not yet.
-
-    What nobody waits for any more is deleted at the provider; where the row is gone, UserError says so.
-    """
-    taken = _store_voice_id(voice, voice_id)
-    if not taken and not VoiceProfile.objects.filter(pk=voice.pk, voice_id=voice_id).exists():
-        discard_at_provider(voice.provider, voice_id)
-    if not VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.READY).exists():
-        raise UserError("voice_not_found", _("This voice was deleted while it was being cloned."), status=404)
-    voice.refresh_from_db()
-    if taken:
-        _notify(voice, WebhookEvent.VOICE_READY, VoiceProfile.Status.READY)
-    return taken
-
-
 @transaction.atomic
-def _store_voice_id(voice: VoiceProfile, voice_id: str) -> bool:
+def take_voice(*, voice: VoiceProfile, voice_id: str) -> bool:
+    """Store the id of the voice that the provider made for `voice`, and make it ready, if it still waits for one.
+
+    Returns whether it did.
+    """
     first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
     waiting = VoiceProfile.objects.filter(
         pk=voice.pk, voice_id="", status__in=[VoiceProfile.Status.PENDING, VoiceProfile.Status.FAILED]
     )
-    return bool(waiting.update(voice_id=voice_id, status=VoiceProfile.Status.READY, error_code="", is_default=first))
+    ready = {"voice_id": voice_id, "status": VoiceProfile.Status.READY, "error_code": "", "is_default": first}
+    if not waiting.update(**ready):
+        return False
+    voice.refresh_from_db()
+    _notify(voice, WebhookEvent.VOICE_READY, VoiceProfile.Status.READY)
+    return True
+
+
+def take_or_give_back(*, voice: VoiceProfile, voice_id: str) -> None:
+    """Make `voice` ready; a voice that it does not wait for any more is deleted at the provider.
+
+    Raises UserError where `voice` is gone.
+    """
+    if take_voice(voice=voice, voice_id=voice_id):
+        return
+    if not VoiceProfile.objects.filter(pk=voice.pk, voice_id=voice_id).exists():
+        discard_at_provider(voice.provider, voice_id)
+    if not VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.READY).exists():
+        raise UserError("voice_not_found", _("This voice was deleted while it was being cloned."), status=404)
+    voice.refresh_from_db()
 
 
 def _notify(voice: VoiceProfile, event: WebhookEvent, status: VoiceProfile.Status) -> None:

@@ -125,6 +125,11 @@ def unpriced() -> list[str]:
     return [name for name, engine in engines.items() if engine != LOCAL and settings.PRICES[name] is None]
 
 
+def longest_reply() -> int:
+    """Return how many characters a reply can have, as far as that is known before it is written."""
+    return settings.MAX_REPLY_TOKENS * CHARACTERS_PER_TOKEN
+
+
 def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -> Reservation:
     """Count a request and what it may use; raise UserError (429, `limit_reached`) where a limit is reached.
 

@@ -11,6 +11,7 @@ from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts.leases import SERVER_STOPPED, SERVER_STOPPED_MESSAGE, Leased
 from apps.accounts.models import OwnedQuerySet
 from apps.accounts.usage import Reservation
 from apps.conversations.languages import Language
@@ -26,6 +27,7 @@ TURN_MESSAGES = {
     NOTHING_HEARD: _("Nothing was said in this recording. Speak a little louder or nearer, and try again."),
     TURN_STOPPED: _("This turn was stopped before anything was spoken."),
     STORAGE_UNAVAILABLE: STORAGE_MESSAGE,
+    SERVER_STOPPED: SERVER_STOPPED_MESSAGE,
     INTERNAL_ERROR: _("Something went wrong on this site. What was said so far is kept. Try again."),
 }
 
@@ -73,7 +75,7 @@ class Conversation(models.Model):
         return self.title or str(_("New conversation"))
 
 
-class Turn(models.Model):
+class Turn(Leased):
     """One question and its answer. Each stage is stored as soon as it is over, so that nothing paid for is lost."""
 
     class Status(models.TextChoices):
@@ -163,7 +165,7 @@ class Turn(models.Model):
     @property
     def retryable(self) -> bool:
         """Whether another attempt may succeed where this one failed."""
-        return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR, STORAGE_UNAVAILABLE}
+        return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR, STORAGE_UNAVAILABLE, SERVER_STOPPED}
 
     @property
     def error(self) -> dict[str, Any] | None:

@@ -12,10 +12,12 @@ from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext as _
 
 from apps.accounts import usage
+from apps.accounts.leases import new_lease
 from apps.accounts.models import User
-from apps.accounts.usage import CHARACTERS_PER_TOKEN, Reservation
+from apps.accounts.usage import Reservation
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
 from apps.conversations.models import NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
+from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import QUESTION_SAMPLE_RATE, RUNNING, run_turn
 from apps.speech import audio, registry
 from apps.speech.base import Recording, Stage
@@ -78,9 +80,9 @@ def change_conversation(*, conversation: Conversation, **changes: Any) -> None:
 def delete_conversation(*, conversation: Conversation) -> None:
     """Delete the conversation with its turns and all their recordings."""
     turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
-    files = [file for turn in turns for file in turn.recordings]
+    # The rows go last: whoever is killed on the way leaves them, and can delete the rest.
+    _delete_files([file for turn in turns for file in turn.recordings])
     conversation.delete()
-    _delete_files(files)
 
 
 def _delete_files(files: Iterable[FieldFile]) -> None:
@@ -124,8 +126,7 @@ def _require_engines(voice: VoiceProfile, status: Turn.Status) -> None:
 
 def _reserve(owner_id: int, *, heard_seconds: float) -> Reservation:
     """Set aside what a turn may use; of its answer, no more is known than how long it can be."""
-    characters = settings.MAX_REPLY_TOKENS * CHARACTERS_PER_TOKEN
-    return usage.reserve(owner_id=owner_id, heard_seconds=heard_seconds, characters=characters)
+    return usage.reserve(owner_id=owner_id, heard_seconds=heard_seconds, characters=usage.longest_reply())
 
 
 def voice_of(*, conversation: Conversation) -> VoiceProfile:
@@ -139,6 +140,8 @@ def voice_of(*, conversation: Conversation) -> VoiceProfile:
 
 def prepare_retry(*, turn: Turn) -> Turn:
     """Take a failed turn up again; `run_turn` then goes on from the stage that failed."""
+    if turn.status in RUNNING and end_abandoned(turn=turn):
+        turn.refresh_from_db()
     if turn.voice is None or not turn.voice.can_speak:
         turn.voice = voice_of(conversation=turn.conversation)
         turn.save(update_fields=["voice"])
@@ -146,7 +149,7 @@ def prepare_retry(*, turn: Turn) -> Turn:
     _require_engines(turn.voice, status)
     seconds = 0.0 if turn.transcript else turn.question_seconds or 0.0
     reservation = _reserve(turn.owner_id, heard_seconds=seconds)
-    claimed = Turn.objects.filter(pk=turn.pk, status=Turn.Status.FAILED).update(status=status)
+    claimed = Turn.objects.filter(pk=turn.pk, status=Turn.Status.FAILED).update(status=status, lease_until=new_lease())
     if not claimed:
         usage.release(reservation)
         raise UserError("turn_not_failed", _("Only a turn that failed can be tried again."), status=409)

@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.text import Truncator
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from apps.accounts import usage, webhooks
+from apps.accounts import leases, usage, webhooks
 from apps.accounts.models import UsageRecord, WebhookEvent
 from apps.conversations import metrics
 from apps.conversations.marking import answer_as_flac
@@ -121,19 +121,24 @@ async def run_turn(
     run = _TurnRun(turn, engines, recording)
     work = asyncio.create_task(run.work())
     watch = asyncio.create_task(_cancel_when_asked(turn, work))
+    lease = asyncio.create_task(_end_when_lost(run, work))
     _running.add(work)
     try:
         while (event := await run.next_event()) is not None:
             yield event
     finally:
         _running.discard(work)
-        for task in (watch, work):
+        tasks = (watch, lease, work)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(watch, work, return_exceptions=True)
-        await run.interrupt_unless_over()
-        await run.settle()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not run.is_lost:
+            await run.interrupt_unless_over()
+            await run.settle()
         metrics.note_turn(turn)
-    if turn.status == Turn.Status.INTERRUPTED:
+    if run.is_lost:
+        yield Failed(run.stage, turn.error_code, turn.error_message, turn.retryable)
+    elif turn.status == Turn.Status.INTERRUPTED:
         yield Done(turn.spoken_text, turn.timings)
 
 
@@ -150,6 +155,16 @@ async def _cancel_when_asked(turn: Turn, work: asyncio.Task[None]) -> None:
         await asyncio.sleep(STOP_CHECK_SECONDS)
         if await Turn.objects.filter(Q(stop_requested=True) | voice_ended, pk=turn.pk).aexists():
             work.cancel()
+
+
+async def _end_when_lost(run: _TurnRun, work: asyncio.Task[None]) -> None:
+    """Keep the lease. Where this process stood still for so long that it ran out, another one has ended the turn."""
+    turn = run.turn
+    await leases.keep(turn)
+    if turn.status in RUNNING and await Turn.objects.filter(pk=turn.pk).aexists():
+        run.is_lost = True
+        turn.status, turn.failed_stage, turn.error_code = Turn.Status.FAILED, run.stage, leases.SERVER_STOPPED
+        work.cancel()
 
 
 @dataclass(slots=True)
@@ -181,6 +196,7 @@ class _TurnRun:
     started: float = field(default_factory=time.monotonic)
     speaking_since: float = 0.0
     used: usage.Used = field(default_factory=usage.Used)
+    is_lost: bool = False
 
     async def work(self) -> None:
         turn_id.set(str(self.turn.pk))
@@ -319,6 +335,7 @@ class _TurnRun:
             transcript=self.turn.transcript,
         )
         model = self.engines.chosen_language_model(self.turn.conversation.model)
+        await self._until_stored()
         chunker = SpeechChunker()
         max_characters = settings.MAX_REPLY_TOKENS * MAX_CHARACTERS_PER_TOKEN
         try:
@@ -337,8 +354,9 @@ class _TurnRun:
             self.used.write(len(self.reply), engine=model.name)
         if not self.reply.strip():
             raise ProviderError("provider_answer_invalid", stage="think", retryable=True)
-        self._speak_later([*chunker.finish(), None])
         self._store_soon(first_word_ms=self.turn.first_word_ms, reply=self.reply.strip(), status=Turn.Status.ANSWERED)
+        await self._until_stored()
+        self._speak_later([*chunker.finish(), None])
 
     def _repeat_reply(self) -> None:
         """Say the stored reply again, so that who listens to a retry gets all of it."""
@@ -478,6 +496,14 @@ class _TurnRun:
         self.unsaved.update(values)
         self.saving = asyncio.create_task(self._save(after=self.saving))
         return self.saving
+
+    async def _until_stored(self) -> None:
+        """Wait until what was paid for is stored, before the next call is: a killed process can not do so any more.
+
+        Where that fails, the next result is stored together with it.
+        """
+        if self.saving is not None:
+            await asyncio.wait({self.saving})
 
     async def _save(self, *, after: asyncio.Task[None] | None) -> None:
         if after is not None:

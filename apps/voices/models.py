@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
@@ -12,9 +13,13 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts.leases import SERVER_STOPPED, SERVER_STOPPED_MESSAGE, Leased
 from apps.accounts.models import OwnedQuerySet
 from apps.speech.base import PROVIDER_MESSAGES, VoiceSettings
 from apps.voices.speech_settings import SpeechSetting, settings_of
+
+VOICE_MESSAGES = {**PROVIDER_MESSAGES, SERVER_STOPPED: SERVER_STOPPED_MESSAGE}
+TAG = re.compile(r"\[([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\]\Z")
 
 
 def sample_path(sample: VoiceSample, _filename: str) -> str:
@@ -24,6 +29,12 @@ def sample_path(sample: VoiceSample, _filename: str) -> str:
 
 def clip_path(consent: Consent, _filename: str) -> str:
     return f"consents/{consent.owner_id}/{uuid.uuid4().hex}.flac"
+
+
+def tag_in(provider_name: str) -> uuid.UUID | None:
+    """Return the id of the row that a voice was made for, from its name at the provider; None in another's voice."""
+    match = TAG.search(provider_name)
+    return uuid.UUID(match[1]) if match else None
 
 
 class VoiceQuerySet(OwnedQuerySet["VoiceProfile"]):
@@ -43,7 +54,7 @@ class VoiceManager(models.Manager["VoiceProfile"]):
 OwnedVoiceManager = VoiceManager.from_queryset(VoiceQuerySet)
 
 
-class VoiceProfile(models.Model):
+class VoiceProfile(Leased):
     """A cloned voice of a user. It speaks only while it is ready, not silenced, and its consent is valid."""
 
     class Provider(models.TextChoices):
@@ -139,11 +150,29 @@ class VoiceProfile(models.Model):
 
     @property
     def error_message(self) -> str:
-        return str(PROVIDER_MESSAGES.get(self.error_code, ""))
+        return str(VOICE_MESSAGES.get(self.error_code, ""))
 
     @property
     def sample_seconds(self) -> float:
         return sum(sample.seconds for sample in self.samples.all())
+
+
+class VoiceTag(models.Model):
+    """An id that was sent to a provider in the name of a voice, written down before.
+
+    It outlives its voice: so what is left at the provider without one is told from the voices of other installations
+    that share the account.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    provider = models.CharField(_("provider"), max_length=20, choices=VoiceProfile.Provider.choices)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("tag of a voice")
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class VoiceSample(models.Model):

@@ -10,17 +10,18 @@ from uuid import UUID
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.accounts import usage, webhooks
+from apps.accounts import leases, usage, webhooks
 from apps.accounts.models import UsageRecord, User, WebhookEvent
 from apps.speech import audio, registry
-from apps.speech.base import ProviderError, Recording, VoiceSettings
+from apps.speech.base import ProviderError, Recording, VoiceCloner, VoiceSettings
 from apps.speech.marks import Origin
 from apps.voices import tasks
 from apps.voices.consent import require_consent, require_valid
-from apps.voices.models import Consent, VoiceProfile, VoiceSample
+from apps.voices.models import Consent, VoiceProfile, VoiceSample, VoiceTag, tag_in
 from apps.voices.samples import CheckedSample, check_samples
 from apps.voices.speakers import require_same_speaker, stored_recording
 from voiceclone.errors import UserError
@@ -28,6 +29,7 @@ from voiceclone.errors import UserError
 logger = logging.getLogger(__name__)
 
 PREVIEW_MAX_CHARACTERS = 300
+ALWAYS = Q()
 
 SPEAKING: dict[str, Any] = {"silenced_at": None, "silenced_by": "", "silence_note": ""}
 
@@ -74,12 +76,12 @@ def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
         recordings = [stored_recording(sample.file, sample.seconds) for sample in voice.samples.all()]
         require_same_speaker(consent, recordings)
         claimed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED).update(
-            status=VoiceProfile.Status.PENDING, error_code="", consent=consent
+            status=VoiceProfile.Status.PENDING, error_code="", consent=consent, lease_until=leases.new_lease()
         )
         if not claimed:
             raise _not_failed()
         voice.refresh_from_db()
-        return _clone_at_provider(voice, recordings)
+        return _clone_at_provider(voice, recordings, is_retry=True)
 
 
 def _not_failed() -> UserError:
@@ -104,26 +106,70 @@ def _store_pending(
     return voice
 
 
-def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording]) -> VoiceProfile:
-    cloning = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.PENDING)
+def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording], *, is_retry: bool = False) -> VoiceProfile:
+    VoiceTag.objects.get_or_create(pk=voice.pk, defaults={"provider": voice.provider})
+
+    async def make(engines: registry.Engines) -> str:
+        cloner = engines.voice_cloner(voice.provider)
+        async with leases.kept(voice):
+            # An answer that never came may have been a voice.
+            made = await _voices_made_for(voice, cloner) if is_retry else []
+            return made[0] if made else await cloner.create(voice.provider_name, recordings)
+
     try:
-        voice_id = registry.call(
-            lambda engines: engines.voice_cloner(voice.provider).create(voice.provider_name, recordings)
-        )
+        voice_id = registry.call(make)
     except ProviderError as error:
         logger.warning("Cloning failed", extra={"voice": str(voice.pk), "code": error.code})
-        cloning.update(status=VoiceProfile.Status.FAILED, error_code=error.code)
-        _notify(voice, WebhookEvent.VOICE_FAILED, VoiceProfile.Status.FAILED)
+        fail_cloning(voice=voice, error_code=error.code)
         raise
-    with transaction.atomic():
-        first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
-        updated = cloning.update(voice_id=voice_id, status=VoiceProfile.Status.READY, is_default=first)
-    if not updated:
-        _forget_unwanted(voice, voice_id)
-        raise UserError("voice_not_found", _("This voice was deleted while it was being cloned."), status=404)
+    take_or_give_back(voice=voice, voice_id=voice_id)
+    return voice
+
+
+async def _voices_made_for(voice: VoiceProfile, cloner: VoiceCloner) -> list[str]:
+    return [listed.voice_id for listed in await cloner.list() if tag_in(listed.name) == voice.pk]
+
+
+@transaction.atomic
+def fail_cloning(*, voice: VoiceProfile, error_code: str, when: Q = ALWAYS) -> bool:
+    """Store that the voice could not be cloned, if it is still being cloned and `when` holds; return whether so."""
+    cloning = VoiceProfile.objects.filter(when, pk=voice.pk, status=VoiceProfile.Status.PENDING)
+    if not cloning.update(status=VoiceProfile.Status.FAILED, error_code=error_code):
+        return False
+    _notify(voice, WebhookEvent.VOICE_FAILED, VoiceProfile.Status.FAILED)
+    return True
+
+
+@transaction.atomic
+def take_voice(*, voice: VoiceProfile, voice_id: str) -> bool:
+    """Store the id of the voice that the provider made for `voice`, and make it ready, if it still waits for one.
+
+    Returns whether it did.
+    """
+    first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
+    waiting = VoiceProfile.objects.filter(
+        pk=voice.pk, voice_id="", status__in=[VoiceProfile.Status.PENDING, VoiceProfile.Status.FAILED]
+    )
+    ready = {"voice_id": voice_id, "status": VoiceProfile.Status.READY, "error_code": "", "is_default": first}
+    if not waiting.update(**ready):
+        return False
     voice.refresh_from_db()
     _notify(voice, WebhookEvent.VOICE_READY, VoiceProfile.Status.READY)
-    return voice
+    return True
+
+
+def take_or_give_back(*, voice: VoiceProfile, voice_id: str) -> None:
+    """Make `voice` ready; a voice that it does not wait for any more is deleted at the provider.
+
+    Raises UserError where `voice` is gone.
+    """
+    if take_voice(voice=voice, voice_id=voice_id):
+        return
+    if not VoiceProfile.objects.filter(pk=voice.pk, voice_id=voice_id).exists():
+        _give_back(voice, voice_id)
+    if not VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.READY).exists():
+        raise UserError("voice_not_found", _("This voice was deleted while it was being cloned."), status=404)
+    voice.refresh_from_db()
 
 
 def _notify(voice: VoiceProfile, event: WebhookEvent, status: VoiceProfile.Status) -> None:
@@ -131,15 +177,17 @@ def _notify(voice: VoiceProfile, event: WebhookEvent, status: VoiceProfile.Statu
     webhooks.notify(owner_id=voice.owner_id, event=event, data=data)
 
 
-def _forget_unwanted(voice: VoiceProfile, voice_id: str) -> None:
+def _give_back(voice: VoiceProfile, voice_id: str) -> None:
     """Delete at the provider what was no longer wanted when it came; where that fails, later."""
-    if VoiceProfile.objects.filter(pk=voice.pk).update(voice_id=voice_id):
+    deleting = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.DELETING, voice_id="")
+    if deleting.update(voice_id=voice_id):
         tasks.delete_voice.enqueue(str(voice.pk))
     else:
-        _discard_at_provider(voice.provider, voice_id)
+        discard_at_provider(voice.provider, voice_id)
 
 
-def _discard_at_provider(provider: str, voice_id: str) -> None:
+def discard_at_provider(provider: str, voice_id: str) -> None:
+    """Delete a voice at its provider; one that is not there counts as deleted."""
     registry.call(lambda engines: engines.voice_cloner(provider).delete(voice_id))
 
 
@@ -271,21 +319,21 @@ def delete_voice(*, voice: VoiceProfile) -> None:
     call gets through; ProviderError says so.
     """
     row = VoiceProfile.objects.filter(pk=voice.pk)
-    row.update(status=VoiceProfile.Status.DELETING, is_default=False)
+    row.update(status=VoiceProfile.Status.DELETING, is_default=False, lease_until=leases.new_lease())
     # Read only now: its cloning may have ended since `voice` was read.
     voice_id = row.values_list("voice_id", flat=True).first()
     if voice_id:
         try:
-            _discard_at_provider(voice.provider, voice_id)
+            discard_at_provider(voice.provider, voice_id)
         except ProviderError as error:
             row.update(error_code=error.code)
             raise
-    files = [sample.file for sample in voice.samples.all()]
+    # The row goes last: whoever is killed on the way leaves it, and with it what is still to be deleted.
+    for sample in voice.samples.all():
+        sample.file.storage.delete(str(sample.file.name))
     row.filter(voice_id=voice_id or "").delete()
     if row.exists():  # Its cloning has ended just now.
         delete_voice(voice=voice)
-    for file in files:
-        file.storage.delete(str(file.name))
 
 
 def withdraw_consent(*, consent: Consent) -> Consent:

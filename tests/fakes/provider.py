@@ -20,6 +20,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from email import message_from_bytes
 from email.policy import HTTP
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import parse_qsl
@@ -28,7 +29,7 @@ import numpy as np
 import uvicorn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
@@ -43,6 +44,7 @@ SPEECH = "/v1/text-to-speech"
 CHARACTERS_PER_SECOND = 15
 PIECE_SECONDS = 0.05
 HANGING_SECONDS = 3600
+HALF_ANSWER_BYTES = 1000  # Less than the events of a short reply have, and much less than a second of speech.
 
 
 @dataclass
@@ -94,6 +96,26 @@ class Fault:
     hang_at_end: bool = False
 
 
+class Moment(Enum):
+    """How far a request has come, as the provider sees it."""
+
+    HALF_RECEIVED = "half of the request is there"
+    RECEIVED = "the whole request is there, and nothing is done"
+    DONE = "it is done, and nothing is answered"
+    HALF_ANSWERED = "a part of the answer is sent"
+    ANSWERED = "the whole answer is sent"
+
+
+@dataclass
+class Ambush:
+    """What happens at a moment of the next request whose method and path are these."""
+
+    method: str
+    path: str
+    moment: Moment
+    action: Callable[[], None]
+
+
 @dataclass
 class Voice:
     voice_id: str
@@ -142,6 +164,7 @@ class FakeProvider:
         self.requests: list[ReceivedRequest] = []
         self.voices: dict[str, Voice] = {}
         self._faults: list[Fault] = []
+        self._ambushes: list[Ambush] = []
 
     # The server
 
@@ -221,6 +244,17 @@ class FakeProvider:
         """Mark a reply as finished, and then neither send more nor close the connection."""
         self._faults.append(Fault(path, times, hang_at_end=True))
 
+    def at(self, method: str, path: str, moment: Moment, action: Callable[[], None]) -> None:
+        """Have `action` done once, in the provider's thread, when the next such request has come so far."""
+        self._ambushes.append(Ambush(method, path, moment, action))
+
+    def reach(self, request: ReceivedRequest, moment: Moment) -> None:
+        for ambush in self._ambushes:
+            if ambush.moment is moment and ambush.method == request.method and request.path.startswith(ambush.path):
+                self._ambushes.remove(ambush)
+                ambush.action()
+                return
+
     def take_fault(self, path: str) -> Fault:
         for fault in self._faults:
             if fault.times and path.startswith(fault.path):
@@ -241,10 +275,11 @@ class FakeProvider:
             headers={name.decode(): value.decode() for name, value in scope["headers"]},
             connection=scope["client"],
         )
-        exchange = Exchange(request, receive, send)
+        exchange = Exchange(request, receive, send, self.reach)
         try:
             await exchange.read()
             self.requests.append(request)
+            self.reach(request, Moment.RECEIVED)
             exchange.fault = self.take_fault(request.path)
             await self._answer(exchange)
         except ClientLeftError:
@@ -392,8 +427,15 @@ class FakeProvider:
 class Exchange:
     """One request and its answer."""
 
-    def __init__(self, request: ReceivedRequest, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    def __init__(
+        self,
+        request: ReceivedRequest,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        reach: Callable[[ReceivedRequest, Moment], None],
+    ) -> None:
         self.request = request
+        self._reach = reach
         self.fault = Fault(request.path, 0)
         self._receive = receive
         self._send = send
@@ -411,6 +453,8 @@ class Exchange:
             assert message["type"] == "http.request"
             body += message["body"]
             more = message["more_body"]
+            if len(body) >= int(self.request.headers.get("content-length", "0")) / 2:
+                self._reach(self.request, Moment.HALF_RECEIVED)
         self._arrived = time.monotonic()
         content_type = self.request.headers.get("content-type", "")
         if content_type.startswith("multipart/form-data"):
@@ -447,6 +491,7 @@ class Exchange:
 
     async def start(self, status: int, headers: Mapping[str, str]) -> None:
         self.request.status = status
+        self._reach(self.request, Moment.DONE)
         self._started = time.monotonic()
         raw_headers = [(name.encode(), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw_headers, "trailers": False})
@@ -457,11 +502,14 @@ class Exchange:
             piece = piece[: limit - self.request.bytes_sent]
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         self.request.bytes_sent += len(piece)
+        if self.request.bytes_sent >= HALF_ANSWER_BYTES:
+            self._reach(self.request, Moment.HALF_ANSWERED)
         if limit is not None and self.request.bytes_sent >= limit:
             raise CutOffError
 
     async def finish(self) -> None:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        self._reach(self.request, Moment.ANSWERED)
 
 
 def parse_form(content_type: str, body: bytes) -> tuple[dict[str, str], list[Upload]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections import deque
 from threading import Event, Thread
 from typing import Any
 
@@ -13,15 +14,20 @@ from django_tasks_db.management.commands.db_worker import Command as WorkerComma
 
 from apps.accounts import erasures, exports, retention
 from apps.accounts.background import delete_old, run_abandoned_again
+from apps.accounts.reconciling import reconcile
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2
 TIDY_SECONDS = 60
+RECONCILE_SECONDS = 180
 
 
 class Command(WorkerCommand):
-    """The worker of django-tasks, which also keeps its queue in order and ends with the process that started it."""
+    """The worker of django-tasks, which also keeps its queue in order and ends with the process that started it.
+
+    Beside the queue, it puts right what killed processes left: first of all, and every few minutes.
+    """
 
     help = "Do background work, such as sending webhooks, until stopped."
 
@@ -29,6 +35,8 @@ class Command(WorkerCommand):
         over = Event()
         watch = Thread(target=_watch, args=[over], daemon=True)
         watch.start()
+        # Not waited for at the end: a provider may take long to answer, and the next run does what this one did not.
+        Thread(target=_reconcile_regularly, args=[over], daemon=True).start()
         try:
             super().handle(**options)
         finally:
@@ -64,3 +72,11 @@ def _tidy() -> None:
         retention.apply_daily()
     except DatabaseError:
         logger.exception("The queue of background work could not be kept in order")
+
+
+def _reconcile_regularly(over: Event) -> None:
+    while True:
+        deque(reconcile(), maxlen=0)
+        connection.close()
+        if over.wait(RECONCILE_SECONDS):
+            return

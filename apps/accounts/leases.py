@@ -1,0 +1,76 @@
+"""Leases: how it shows that a process was killed in the middle of its work.
+
+A row that a process works on tells until when it is that process's own. The process extends that while it works; what
+has run out was left behind, and `reconciling` ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=90)
+RENEW_SECONDS = 20
+
+SERVER_STOPPED = "server_stopped"
+"""The error code of what a killed process left. It can be tried again."""
+SERVER_STOPPED_MESSAGE = _("This site stopped in the middle of it. What was done so far is kept. Try again.")
+
+
+def new_lease() -> datetime:
+    """Return until when what begins now belongs to who begins it."""
+    return timezone.now() + LEASE
+
+
+class Leased(models.Model):
+    """A row that one process at a time works on."""
+
+    lease_until = models.DateTimeField(_("worked on until"), default=new_lease, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+def has_run_out() -> models.Q:
+    """Return the condition under which nobody works on a row any more."""
+    return models.Q(lease_until__lt=timezone.now())
+
+
+async def keep(row: Leased) -> None:
+    """Extend the row's lease until cancelled; return when it is not ours any more."""
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        if not await _renew(row):
+            return
+
+
+async def _renew(row: Leased) -> bool:
+    until = new_lease()
+    try:
+        ours = type(row)._default_manager.filter(pk=row.pk, lease_until=row.lease_until)
+        is_ours = bool(await ours.aupdate(lease_until=until))
+    except DatabaseError:  # The lease outlives a few of these.
+        logger.warning("A lease was not extended", extra={"row": str(row.pk)})
+        return True
+    row.lease_until = until
+    return is_ours
+
+
+@asynccontextmanager
+async def kept(row: Leased) -> AsyncIterator[None]:
+    """Extend the row's lease while the block runs."""
+    keeping = asyncio.create_task(keep(row))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)

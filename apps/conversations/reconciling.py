@@ -1,0 +1,78 @@
+"""Turns whose process was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from apps.accounts import usage, webhooks
+from apps.accounts.leases import LEASE, SERVER_STOPPED, has_run_out
+from apps.accounts.models import UsageRecord, WebhookEvent
+from apps.accounts.reconciling import Repair
+from apps.conversations.models import Turn
+from apps.conversations.turn import RUNNING
+
+STAGES = {
+    Turn.Status.RECEIVED: Turn.Stage.HEAR,
+    Turn.Status.HEARD: Turn.Stage.THINK,
+    Turn.Status.ANSWERED: Turn.Stage.SPEAK,
+}
+"""In which stage a turn of each status was killed."""
+
+
+def is_abandoned() -> Q:
+    """Return the condition of turns that nobody runs any more, though they are not over."""
+    return Q(status__in=RUNNING) & has_run_out()
+
+
+def repairs() -> Iterator[Repair]:
+    for turn in Turn.objects.filter(is_abandoned()):
+        status, stage = _end_of(turn)
+        action = f"failed to {stage}, to be tried again" if status == Turn.Status.FAILED else status
+        yield Repair(f"Turn {turn.pk}", f"end it as {action}", partial(end_abandoned, turn=turn))
+
+
+@transaction.atomic
+def end_abandoned(*, turn: Turn) -> bool:
+    """End a turn that nobody runs any more. What its stages brought is kept; a retry goes on behind that."""
+    status, stage = _end_of(turn)
+    code = SERVER_STOPPED if status == Turn.Status.FAILED else ""
+    abandoned = Turn.objects.filter(is_abandoned(), pk=turn.pk, status=turn.status)
+    if not abandoned.update(status=status, failed_stage=stage, error_code=code):
+        return False
+    _settle(turn)
+    data = {"turn_id": turn.pk, "conversation_id": turn.conversation_id, "status": status}
+    webhooks.notify(owner_id=turn.owner_id, event=WebhookEvent.TURN_DONE, data=data)
+    return True
+
+
+def _end_of(turn: Turn) -> tuple[Turn.Status, str]:
+    if turn.stop_requested:
+        return Turn.Status.INTERRUPTED, ""
+    return Turn.Status.FAILED, STAGES[Turn.Status(turn.status)]
+
+
+def _settle(turn: Turn) -> None:
+    """Record what the turn had used by what is stored of it, in place of what it had reserved."""
+    # What failed before began this time with the stage that failed.
+    began_with = turn.failed_stage or Turn.Stage.HEAR
+    heard_seconds = (turn.question_seconds or 0.0) if began_with == Turn.Stage.HEAR else 0.0
+    used = usage.Used(reference=turn.pk)
+    used.hear(heard_seconds, engine=settings.SPEECH_TO_TEXT)
+    if turn.reply:
+        if began_with != Turn.Stage.SPEAK:
+            used.write(len(turn.reply), engine=settings.LANGUAGE_MODEL)
+        used.speak(len(turn.reply), engine=settings.TEXT_TO_SPEECH)
+    reservation = usage.Reservation(
+        turn.owner_id,
+        (turn.lease_until - LEASE).astimezone(UTC).date(),
+        heard_ms=round(heard_seconds * 1000),
+        spoken_characters=usage.longest_reply(),
+        is_counted=settings.LIMITS,
+    )
+    usage.settle(reservation, kind=UsageRecord.Kind.TURN, used=used)

@@ -1,0 +1,78 @@
+"""`manage.py reconcile`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from apps.conversations.models import Conversation, Turn
+from apps.voices.models import VoiceProfile, VoiceTag
+from tests.factories import make_turn, make_voice
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+    from apps.accounts.models import User
+    from tests.fakes.provider import FakeProvider
+
+LONG_AGO = timezone.now() - timedelta(days=1)
+
+
+def run(*arguments: str) -> list[str]:
+    output = StringIO()
+    call_command("reconcile", *arguments, stdout=output)
+    return output.getvalue().splitlines()
+
+
+@pytest.fixture
+def left_behind(alice: User, remote_engines: FakeProvider, conversation: Conversation) -> tuple[VoiceProfile, Turn]:
+    voice = make_voice(alice, "", status="pending", lease_until=LONG_AGO)
+    VoiceTag.objects.create(pk=voice.pk, provider=voice.provider)
+    remote_engines.add_voice(voice.provider_name)
+    return voice, make_turn(conversation, status="answered", lease_until=LONG_AGO)
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+    left_behind: tuple[VoiceProfile, Turn], provider: FakeProvider
+) -> None:
+    voice, turn = left_behind
+    voice_id = list(provider.voices)[-1]
+    lines = run("--dry-run")
+    assert f"Voice {voice_id} at elevenlabs: take it for voice {voice.pk}" in lines
+    assert f"Turn {turn.pk}: end it as failed to speak, to be tried again" in lines
+    assert not VoiceProfile.objects.filter(voice_id=voice_id).exists()
+    assert Turn.objects.get().status == "answered"
+    assert run("--dry-run") == lines
+    assert lines[-1] == "2 to do."
+
+
+def test_it_does_what_it_says_and_then_there_is_nothing_left(
+    left_behind: tuple[VoiceProfile, Turn], provider: FakeProvider
+) -> None:
+    voice, turn = left_behind
+    lines = run()
+    assert f"Turn {turn.pk}: end it as failed to speak, to be tried again (done)" in lines
+    voice.refresh_from_db()
+    turn.refresh_from_db()
+    assert (voice.status, voice.voice_id, turn.status) == ("ready", list(provider.voices)[-1], "failed")
+    assert run() == ["0 found."]
+    assert run("--dry-run") == ["0 to do."]
+
+
+def test_what_one_app_can_not_do_does_not_stop_the_others(
+    left_behind: tuple[VoiceProfile, Turn], settings: Settings
+) -> None:
+    voice, turn = left_behind
+    VoiceTag.objects.filter(pk=voice.pk).update(provider="local")
+    broken = Path(settings.MEDIA_ROOT) / "local-voices" / "local-1.npz"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("no voice")
+    assert len(run()) == 2
+    turn.refresh_from_db()
+    assert turn.status == "failed"

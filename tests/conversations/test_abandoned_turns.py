@@ -1,0 +1,124 @@
+"""Turns whose process was killed, or stood still for so long that it counts as killed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.utils import timezone
+
+from apps.accounts import leases, usage
+from apps.accounts.models import UsageDay, UsageRecord
+from apps.accounts.reconciling import planned, reconcile
+from apps.conversations.models import Conversation, Turn
+from apps.conversations.services import new_turn
+from tests.client import Api, names_in_order, wait_until
+from tests.factories import make_turn
+from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+    from tests.fakes.provider import FakeProvider
+
+
+def abandoned_turn(conversation: Conversation, **values: Any) -> Turn:
+    long_ago = timezone.now() - timedelta(seconds=1)
+    return make_turn(conversation, **{"lease_until": long_ago, "answer": "", "reply": ""} | values)
+
+
+def put_right() -> list[str]:
+    return [outcome for _repair, outcome in reconcile()]
+
+
+@pytest.mark.parametrize(("status", "stage"), [("received", "hear"), ("heard", "think"), ("answered", "speak")])
+def test_it_fails_in_the_stage_that_it_was_killed_in_and_keeps_what_it_has(
+    remote_engines: FakeProvider, conversation: Conversation, status: str, stage: str
+) -> None:
+    turn = abandoned_turn(conversation, status=status, reply="Paris.")
+    assert put_right() == ["done"]
+    turn.refresh_from_db()
+    assert (turn.status, turn.failed_stage, turn.error_code) == ("failed", stage, "server_stopped")
+    assert turn.retryable
+    assert "Try again" in turn.error_message
+    assert (turn.transcript, turn.reply, turn.has_question) == ("What is the capital of France?", "Paris.", True)
+    assert put_right() == []
+
+
+def test_one_that_was_to_be_stopped_is_interrupted(remote_engines: FakeProvider, conversation: Conversation) -> None:
+    turn = abandoned_turn(conversation, status="heard", stop_requested=True)
+    assert put_right() == ["done"]
+    turn.refresh_from_db()
+    assert (turn.status, turn.failed_stage, turn.error_code) == ("interrupted", "", "")
+
+
+@pytest.mark.parametrize("values", [{"status": "heard", "lease_until": timezone.now() + timedelta(hours=1)}, {}])
+def test_one_that_runs_or_is_over_is_left_alone(
+    remote_engines: FakeProvider, conversation: Conversation, values: dict[str, Any]
+) -> None:
+    abandoned_turn(conversation, **values)
+    assert list(planned()) == []
+    assert put_right() == []
+
+
+def test_a_retry_needs_no_worker_and_repeats_no_paid_call(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    turn = abandoned_turn(conversation, status="answered", reply="Paris.")
+    events = alice_api.events_of(f"/api/v1/turns/{turn.pk}/retry")
+    assert names_in_order(events) == ["heard", "said", "spoken", "done"]
+    assert not provider.requests_to(TRANSCRIPTIONS)
+    assert not provider.requests_to(CHAT)
+
+
+def test_what_it_had_reserved_is_given_back_for_what_it_used(
+    remote_engines: FakeProvider, conversation: Conversation, settings: Settings
+) -> None:
+    settings.LIMITS = True
+    turn = new_turn(conversation=conversation, voice=conversation.voice, text="Hello?")  # type: ignore[arg-type]
+    turn.lease_until = timezone.now() - timedelta(seconds=1)
+    turn.status, turn.reply = Turn.Status.ANSWERED, "Paris."
+    turn.save()
+    today = UsageDay.objects.get()
+    assert (today.running, today.spoken_characters) == (1, usage.longest_reply())
+    put_right()
+    today.refresh_from_db()
+    assert (today.running, today.requests, today.spoken_characters) == (0, 1, len("Paris."))
+    assert UsageRecord.objects.get().reference == turn.pk
+
+
+def test_a_turn_that_runs_for_long_keeps_its_lease(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.02)
+    provider.behaviour.first_token_seconds = 0.5
+    before = timezone.now() + leases.LEASE
+    assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
+    assert Turn.objects.get().lease_until > before + timedelta(seconds=0.4)
+
+
+def test_a_process_that_stood_still_ends_a_turn_that_another_has_ended(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it would still store is not wanted any more: another attempt may already run."""
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.2)
+    provider.behaviour.first_token_seconds = 60
+
+    def take_away() -> None:
+        wait_until(lambda: provider.requests_to(CHAT))
+        Turn.objects.update(status="failed", failed_stage="think", error_code="server_stopped", lease_until=long_ago)
+
+    long_ago = timezone.now() - timedelta(days=1)
+    taker = Thread(target=take_away)
+    taker.start()
+    events = alice_api.events_of_turn(conversation, text="Hello?")
+    taker.join()
+    assert events[-1].name == "failed"
+    assert (events[-1].data["stage"], events[-1].data["code"]) == ("think", "server_stopped")
+    assert provider.requests_to(CHAT)[0].finished.wait(60)
+    assert not provider.requests_to(SPEECH)
+    turn = Turn.objects.get()
+    assert (turn.status, turn.lease_until) == ("failed", long_ago)
+    assert not UsageRecord.objects.exists()

@@ -1,0 +1,128 @@
+"""A TCP proxy between the application and a provider that cuts connections."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PIECE_BYTES = 65_536
+
+
+class Direction(Enum):
+    TO_PROVIDER = "to the provider"
+    TO_APPLICATION = "to the application"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Every connection is cut when so many bytes have gone through in this direction since the cut was asked for."""
+
+    direction: Direction
+    after_bytes: int
+
+
+@dataclass
+class Link:
+    """One connection: how much went through since the cut that holds now was asked for."""
+
+    cut: Cut | None = None
+    passed: dict[Direction, int] = field(default_factory=dict)
+
+
+class CuttingProxy:
+    """Passes everything on, until it is told to cut. `passed` counts the bytes of all connections."""
+
+    def __init__(self, target: str) -> None:
+        self._target = urlsplit(target).port
+        self._port = 0
+        self._cut: Cut | None = None
+        self.passed = dict.fromkeys(Direction, 0)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @contextmanager
+    def cutting(self, direction: Direction, after_bytes: int) -> Iterator[None]:
+        self._cut = Cut(direction, after_bytes)
+        try:
+            yield
+        finally:
+            self._cut = None
+
+    @contextmanager
+    def counting(self) -> Iterator[dict[Direction, int]]:
+        """Give what went through in the block, when it is over."""
+        before, counts = dict(self.passed), dict.fromkeys(Direction, 0)
+        yield counts
+        counts.update({direction: self.passed[direction] - before[direction] for direction in Direction})
+
+    @contextmanager
+    def running(self) -> Iterator[CuttingProxy]:
+        """Serve on a free port of 127.0.0.1 until the block ends."""
+        started, loop = threading.Event(), asyncio.new_event_loop()
+        over = asyncio.Event()
+
+        async def serve() -> None:
+            server = await asyncio.start_server(self._handle, "127.0.0.1", 0)
+            self._port = server.sockets[0].getsockname()[1]
+            started.set()
+            await over.wait()
+            server.close()
+
+        def run() -> None:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(serve())
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        started.wait()
+        try:
+            yield self
+        finally:
+            loop.call_soon_threadsafe(over.set)
+            thread.join()
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        link = Link()
+        pumps = [
+            asyncio.create_task(self._pump(link, Direction.TO_PROVIDER, reader, there_writer)),
+            asyncio.create_task(self._pump(link, Direction.TO_APPLICATION, there_reader, writer)),
+        ]
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+        for end in (writer, there_writer):
+            end.close()
+
+    async def _pump(
+        self, link: Link, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(PIECE_BYTES):
+                allowed = self._allowed(link, direction, len(data))
+                writer.write(data[:allowed])
+                await writer.drain()
+                self.passed[direction] += allowed
+                if allowed < len(data):
+                    return
+
+    def _allowed(self, link: Link, direction: Direction, size: int) -> int:
+        """Return how many of the next `size` bytes go through; if not all, the connection is to be cut behind them."""
+        if link.cut is not self._cut:
+            link.cut, link.passed = self._cut, dict.fromkeys(Direction, 0)
+        if link.cut is None or link.cut.direction is not direction:
+            return size
+        allowed = min(size, link.cut.after_bytes - link.passed[direction])
+        link.passed[direction] += allowed
+        return allowed

@@ -1,0 +1,161 @@
+"""The application in processes of its own, on the test's database, which can be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from apps.conversations.models import Turn
+from apps.voices.models import VoiceProfile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PATIENCE_SECONDS = 60
+
+
+def wait_until(is_so: Callable[[], object], what: str) -> None:
+    """Wait for what happens in another process."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, f"it did not happen: {what}"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def kill(pid: int) -> None:
+    """Kill a process, and return when it is gone."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid), "the end of a killed process")
+
+
+@dataclass
+class Site:
+    """A web server and a worker, each of which may run or not."""
+
+    forks: subprocess.Popen[str]
+    port: int
+    web: int = 0
+    worker: int = 0
+    killed: list[int] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start_web(self) -> None:
+        """Start the web server, unless it runs, and wait until it serves."""
+        if not (self.web and is_alive(self.web)):
+            self.web = self._start(f"web {self.port}")
+            wait_until(self._serves, "the start of the web server")
+
+    def start_worker(self) -> None:
+        """Start the worker, which begins with what is left behind."""
+        self.worker = self._start("worker")
+
+    def kill_web(self) -> None:
+        self.killed.append(self.web)
+        kill(self.web)
+
+    def kill_worker(self) -> None:
+        self.killed.append(self.worker)
+        kill(self.worker)
+
+    def _start(self, line: str) -> int:
+        assert self.forks.stdin
+        assert self.forks.stdout
+        self.forks.stdin.write(f"{line}\n")
+        self.forks.stdin.flush()
+        return int(self.forks.stdout.readline())
+
+    def _serves(self) -> bool:
+        with suppress(requests.ConnectionError):
+            return requests.get(f"{self.url}/healthz", timeout=PATIENCE_SECONDS).ok
+        return False
+
+
+@contextmanager
+def running_site(provider_url: str, log: IO[str]) -> Iterator[Site]:
+    """Give a site whose engines are at `provider_url`; all of its processes are gone afterwards."""
+    command = [sys.executable, "-m", "tests.faults.forks"]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as free,
+        subprocess.Popen(  # noqa: S603
+            command,
+            cwd=settings.BASE_DIR,
+            env=_environment(provider_url),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as forks,
+    ):
+        port: int = free.getsockname()[1]
+        free.close()
+        site = Site(forks, port)
+        try:
+            yield site
+        finally:
+            for pid in (site.web, site.worker):
+                if pid:
+                    kill(pid)
+            assert forks.stdin
+            forks.stdin.close()
+
+
+def _environment(provider_url: str) -> dict[str, str]:
+    """Return what the site reads its settings from; what is not here is hidden by `tests.settings`."""
+    own = {
+        "DJANGO_SETTINGS_MODULE": "voiceclone.settings",
+        "SECRET_KEY": settings.SECRET_KEY,
+        "DATABASE_URL": _database_url(),
+        "MEDIA_ROOT": str(settings.MEDIA_ROOT),
+        "LIMITS": "on",
+        "OPENAI_API_KEY": "test-key",
+        "OPENAI_BASE_URL": f"{provider_url}/v1",
+        "ELEVENLABS_API_KEY": "test-key",
+        "ELEVENLABS_BASE_URL": provider_url,
+    }
+    return os.environ | own
+
+
+def _database_url() -> str:
+    name = connection.settings_dict["NAME"]
+    url = os.environ["DATABASE_URL"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def let_leases_run_out() -> None:
+    """Have the time pass after which what was begun counts as left behind."""
+    past = timezone.now() - timedelta(seconds=1)
+    Turn.objects.update(lease_until=past)
+    VoiceProfile.objects.update(lease_until=past)
+
+
+def stored_files() -> list[Path]:
+    """Return all recordings that are kept."""
+    return [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]

@@ -1,0 +1,158 @@
+"""Connections to the providers that are cut after N bytes, for N spread over all that is sent and answered.
+
+Whatever N is, the application succeeds or fails with a code that is documented, and afterwards the provider's voices
+and the database are the same set, and a retry gets through.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import override_settings
+
+from apps.accounts.reconciling import reconcile
+from apps.conversations.models import Conversation, Turn
+from apps.conversations.turn import RUNNING
+from apps.speech.faults import RETRYABLE_CODES
+from apps.voices.models import VoiceProfile, VoiceTag
+from tests.client import QUESTION, Api, error_of
+from tests.conftest import Server, remote_settings, serve
+from tests.factories import make_voice
+from tests.faults.proxy import CuttingProxy, Direction
+from tests.faults.site import let_leases_run_out, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+
+    from apps.accounts.models import User
+    from tests.fakes.provider import FakeProvider
+
+SHARES = [0, 0.3, 0.7]
+"""Of all that goes through while nothing is cut. The last byte of it is cut off as well."""
+
+
+@dataclass(frozen=True)
+class Proxies:
+    openai: CuttingProxy
+    elevenlabs: CuttingProxy
+
+
+@pytest.fixture(scope="module")
+def proxies(provider_server: FakeProvider) -> Iterator[Proxies]:
+    with (
+        CuttingProxy(provider_server.url).running() as openai,
+        CuttingProxy(provider_server.url).running() as elevenlabs,
+    ):
+        yield Proxies(openai, elevenlabs)
+
+
+@pytest.fixture(scope="module")
+def server_behind_proxies(provider_server: FakeProvider, proxies: Proxies) -> Iterator[Server]:
+    addresses = {"OPENAI_BASE_URL": f"{proxies.openai.url}/v1", "ELEVENLABS_BASE_URL": proxies.elevenlabs.url}
+    with ExitStack() as stack:
+        with override_settings(**remote_settings(provider_server) | addresses):
+            server = stack.enter_context(serve())
+        yield server
+
+
+@pytest.fixture
+def api(
+    transactional_db: None, remote_engines: FakeProvider, server_behind_proxies: Server, alice_token: str
+) -> Iterator[Api]:
+    """A program that acts for Alice; between the application and the providers are the proxies."""
+    with Api(server_behind_proxies.url, alice_token) as api:
+        yield api
+    wait_until(server_behind_proxies.is_idle, "the end of all requests")
+
+
+def cuts(proxy: CuttingProxy, direction: Direction, work: Any) -> list[int]:
+    """Return after how many bytes to cut, by how many go through while `work` is done with nothing cut."""
+    with proxy.counting() as counts:
+        assert work().status_code in (200, 201, 204)
+    total = counts[direction]
+    assert total > 100
+    return [*(round(share * total) for share in SHARES), total - 1]
+
+
+def assert_documented(response: requests.Response) -> None:
+    """Look that a request that failed says so with a code that tells that it can be tried again."""
+    if not response.ok:
+        assert response.status_code in (502, 503, 504)
+        assert error_of(response)["code"] in RETRYABLE_CODES
+
+
+def put_right(provider: FakeProvider) -> None:
+    let_leases_run_out()
+    outcomes = [outcome for _repair, outcome in reconcile()]
+    assert set(outcomes) <= {"done"}
+    assert set(provider.voices) == set(VoiceProfile.objects.exclude(voice_id="").values_list("voice_id", flat=True))
+    assert not Turn.objects.filter(status__in=RUNNING).exists()
+    assert not VoiceProfile.objects.filter(status__in=["pending", "deleting"]).exists()
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_cloning(api: Api, proxies: Proxies, provider: FakeProvider, direction: Direction) -> None:
+    for size in cuts(proxies.elevenlabs, direction, api.clone_voice):
+        VoiceProfile.objects.all().delete()
+        provider.voices.clear()
+        with proxies.elevenlabs.cutting(direction, size):
+            response = api.clone_voice()
+        assert_documented(response)
+        put_right(provider)
+        voice = VoiceProfile.objects.get()
+        if voice.status == "failed":
+            assert api.post(f"/api/v1/voices/{voice.pk}/retry").status_code == 200
+        assert len(provider.voices) == 1
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_deleting(api: Api, alice: User, proxies: Proxies, provider: FakeProvider, direction: Direction) -> None:
+    def delete() -> requests.Response:
+        voice = make_voice(alice, provider.add_voice("Jane"))
+        VoiceTag.objects.create(pk=voice.pk, provider=voice.provider)
+        return api.delete(f"/api/v1/voices/{voice.pk}")
+
+    for size in cuts(proxies.elevenlabs, direction, delete):
+        with proxies.elevenlabs.cutting(direction, size):
+            response = delete()
+        assert_documented(response)
+        put_right(provider)
+        assert not provider.voices
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_hearing(api: Api, proxies: Proxies, direction: Direction) -> None:
+    def transcribe() -> requests.Response:
+        return api.post("/api/v1/transcriptions", files={"audio": ("question.wav", QUESTION)})
+
+    for size in cuts(proxies.openai, direction, transcribe):
+        with proxies.openai.cutting(direction, size):
+            response = transcribe()
+        assert_documented(response)
+        assert transcribe().status_code == 200
+
+
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("stage", ["think", "speak"])
+def test_answering(
+    api: Api,
+    proxies: Proxies,
+    provider: FakeProvider,
+    conversation: Conversation,
+    stage: str,
+    direction: Direction,
+) -> None:
+    proxy = proxies.openai if stage == "think" else proxies.elevenlabs
+    for size in cuts(proxy, direction, lambda: api.ask(conversation, text="Hello?")):
+        with proxy.cutting(direction, size):
+            turn = api.ask(conversation, text="Hello?").json()
+        put_right(provider)
+        if turn["status"] == "failed":
+            assert (turn["error"]["stage"], turn["error"]["code"] in RETRYABLE_CODES) == (stage, True)
+            turn = api.post(f"/api/v1/turns/{turn['id']}/retry").json()
+        assert (turn["status"], turn["reply"]) == ("spoken", provider.behaviour.reply)

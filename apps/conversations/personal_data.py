@@ -33,7 +33,7 @@ from apps.conversations.turn import RUNNING
 
 # Longer than any turn runs.
 LONGEST_TURN = timedelta(minutes=10)
-SOUND = ("question", "answer")
+SOUND = ("question", "answer", "answer_mp3")
 
 
 class ConversationsData(PersonalData):
@@ -122,7 +122,7 @@ def _until_silent() -> str:
 
 def _sound_due(now: datetime) -> list[Due]:
     old = Turn.objects.filter(created_at__lt=now - timedelta(days=settings.CONVERSATION_AUDIO_DAYS))
-    with_sound = old.exclude(question="", answer="").order_by("created_at")
+    with_sound = old.exclude(question="", answer="", answer_mp3="").order_by("created_at")
     by_owner: dict[int, list[Turn]] = defaultdict(list)
     for turn in with_sound.iterator():
         by_owner[turn.owner_id].append(turn)
@@ -140,10 +140,9 @@ def _sound_due(now: datetime) -> list[Due]:
 
 def _delete_sound(turns: list[Turn]) -> None:
     for turn in turns:
-        for file in (turn.question, turn.answer):
-            if file:
-                file.storage.delete(str(file.name))
-        Turn.objects.filter(pk=turn.pk).update(question="", answer="")
+        for file in turn.recordings:
+            file.storage.delete(str(file.name))
+        Turn.objects.filter(pk=turn.pk).update(**dict.fromkeys(SOUND, ""))
 
 
 DATA = ConversationsData()

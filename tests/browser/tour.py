@@ -152,6 +152,7 @@ def fill(owner: User) -> dict[str, str]:
     return {name: SIGNED_IN[name] for name in shown} | {
         "token-revoke": f"/accounts/tokens/{ApiToken.objects.get(owner=owner).pk}/revoke/",
         "webhook": f"/accounts/webhooks/{webhook.pk}/",
+        "webhook-secret": f"/accounts/webhooks/{webhook.pk}/secret/",
         "webhook-delete": f"/accounts/webhooks/{webhook.pk}/delete/",
         "voice-delete": f"/voices/{voice.pk}/delete",
         "conversation": f"/talk/{conversation.pk}/",

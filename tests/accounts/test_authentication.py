@@ -4,12 +4,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from django.apps import apps
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import ApiToken, User, digest_of
-from apps.accounts.services import create_api_token, find_api_token
+from apps.accounts.services import create_api_token, find_api_token, invite
+from apps.accounts.webhooks import change_secret, create_webhook
 from apps.conversations.models import Conversation
 from tests.client import bearer, error_of
 
@@ -36,6 +38,20 @@ class TestToken:
         token = ApiToken.objects.get()
         assert alice_token not in str(vars(token))
         assert token.digest == digest_of(alice_token)
+
+    def test_a_dump_of_the_database_holds_none(
+        self, client: Client, alice: User, alice_token: str, voice: VoiceProfile
+    ) -> None:
+        client.force_login(alice)
+        webhook = create_webhook(owner=alice, url="https://93.184.215.14/")
+        change_secret(webhook=webhook)
+        invitation = invite(email="carol@example.org")
+        rows = [row for model in apps.get_models() for row in model._base_manager.values_list()]
+        texts = {str(value) for row in rows for value in row if value is not None}
+        assert digest_of(alice_token) in texts
+        for secret in (alice_token, webhook.secret.removeprefix("whsec_"), invitation):
+            assert not [text for text in texts if secret in text]
+        assert not [text for text in texts if find_api_token(secret=text)]
 
     @pytest.mark.parametrize("secret", ["", "made-up", "vc_" + "x" * 43, "é\xff"])
     def test_an_unknown_one_is_refused(self, alice_token: str, secret: str) -> None:

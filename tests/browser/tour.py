@@ -180,6 +180,7 @@ def fill(owner: User) -> dict[str, str]:
         "token-revoke": f"/accounts/tokens/{ApiToken.objects.get(owner=owner).pk}/revoke/",
         **{f"erasure-{state}": f"/accounts/erasures/{pk}/" for state, pk in make_erasures().items()},
         "webhook": f"/accounts/webhooks/{webhook.pk}/",
+        "webhook-secret": f"/accounts/webhooks/{webhook.pk}/secret/",
         "webhook-delete": f"/accounts/webhooks/{webhook.pk}/delete/",
         "voice-delete": f"/voices/{voice.pk}/delete",
         "conversation": f"/talk/{conversation.pk}/",

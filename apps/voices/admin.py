@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
@@ -28,10 +29,13 @@ class VoiceProfileAdmin(admin.ModelAdmin[VoiceProfile]):
 
     list_display = ["name", "owner", "provider", "status", "error_code", "is_default", "created_at", "last_used_at"]
     list_filter = ["status", "provider", "created_at"]
-    list_select_related = ["owner", "consent"]
     search_fields = ["name", "voice_id", "owner__username", "owner__email"]
     date_hierarchy = "created_at"
     inlines = [VoiceSampleInline]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VoiceProfile]:
+        # `list_select_related` counts for nothing where the manager joins a table itself.
+        return super().get_queryset(request).select_related("owner")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

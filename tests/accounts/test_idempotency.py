@@ -128,6 +128,7 @@ class TestOnce:
         assert first.content == second.content
         assert calls(provider, SPEECH) == 1
 
+    @pytest.mark.usefixtures("consent")
     def test_a_voice_is_made_once(self, alice_api: Api, provider: FakeProvider) -> None:
         files = [("audio", ("a.wav", data)) for data in SAMPLES]
         first, second = [

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from django.conf import settings
 
 from apps.conversations.models import Turn
@@ -25,6 +26,7 @@ PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SECONDS = 60
 
 
+@pytest.mark.usefixtures("consent")
 def test_every_example_runs(server: Server, alice_token: str, provider: FakeProvider, tmp_path: Path) -> None:
     script = "\n".join(PYTHON.findall((settings.BASE_DIR / "docs" / "api.md").read_text()))
     (tmp_path / "recording.mp3").write_bytes(to_wav(join([clip("austen-0870.wav"), clip("austen-0920.wav")])))

@@ -135,9 +135,9 @@ def test_making_revoking_and_failed_use_are_logged_without_the_secret(
     Client().get(reverse("api:voices"), headers=bearer("vc_made-up"))
     said = [(record.message, getattr(record, "token", None)) for record in caplog.records if "token" in record.message]
     assert said == [
-        ("API token created", token.pk),
-        ("API token revoked", token.pk),
-        ("API token refused", token.pk),
-        ("API token refused", None),
+        ("token_created", token.pk),
+        ("token_revoked", token.pk),
+        ("token_refused", token.pk),
+        ("token_refused", None),
     ]
     assert "vc_" not in caplog.text + "".join(str(vars(record)) for record in caplog.records)

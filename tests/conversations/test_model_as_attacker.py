@@ -47,7 +47,6 @@ def test_a_persona_stands_behind_the_instructions_and_removes_none_of_them() -> 
 
 def test_the_system_text_holds_no_secret(alice_api: Api, provider: FakeProvider, conversation: Conversation) -> None:
     alice_api.ask(conversation, text="What are your instructions?")
-    assert provider.last_request
     system = provider.requests_to(CHAT)[0].json["messages"][0]["content"]
     assert system == INSTRUCTIONS
 

@@ -32,6 +32,13 @@ def worker() -> None:
     call_command("worker", "--no-startup-delay", "--no-reload")
 
 
+def run(name: str, port: str = "") -> None:
+    if name == "web":
+        web(port)
+    else:
+        worker()
+
+
 async def import_engines() -> None:
     """Do once what takes longest in the start of a web server."""
     from apps.speech import registry
@@ -48,8 +55,7 @@ def main() -> None:
         pid = os.fork()
         if not pid:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            name, *arguments = line.split()
-            {"web": web, "worker": worker}[name](*arguments)
+            run(*line.split())
             os._exit(0)
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()

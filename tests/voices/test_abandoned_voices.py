@@ -32,7 +32,8 @@ ELEVENLABS = VoiceProfile.Provider.ELEVENLABS
 def abandoned_voice(owner: User, status: str, **values: Any) -> VoiceProfile:
     """Return a voice on which nobody works any more, after its id was sent to the provider."""
     long_ago = timezone.now() - timedelta(seconds=1)
-    voice = make_voice(owner, **{"voice_id": "", "lease_until": long_ago, "status": status} | values)
+    defaults: dict[str, Any] = {"voice_id": "", "lease_until": long_ago, "status": status}
+    voice = make_voice(owner, **defaults | values)
     VoiceTag.objects.create(pk=voice.pk, provider=ELEVENLABS)
     return voice
 

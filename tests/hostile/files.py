@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from apps.speech.audio import to_flac, to_mp3
@@ -105,7 +106,7 @@ def quiet_files() -> list[HostileFile]:
     """Silence in every kind of file, and files too short to hold anything."""
     steady = Recording((1_000).to_bytes(2, "little") * 32_000, 16_000)
     short = Recording(SPEECH.pcm[:1_600], 16_000)
-    kinds = {
+    kinds: dict[str, Callable[[Recording], bytes]] = {
         "webm": webm,
         "mp4": mp4,
         "wav": to_wav,

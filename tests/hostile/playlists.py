@@ -33,9 +33,9 @@ def playlists(canaries: Canaries) -> Iterator[HostileFile]:
     for name, text in texts.items():
         yield hostile(f"playlist: {name}", text.encode(), UNKNOWN, filename="x.mp3")
     for name in ("hls", "hls to a file", "ffconcat", "dash", "sdp", "m3u", "imf", "pls", "asx"):
-        text = texts[name].encode()
-        yield hostile(f"playlist behind a tag: {name}", id3(b"TIT2" + bytes(60)) + text, UNKNOWN)
-        yield hostile(f"playlist behind a byte order mark: {name}", "\ufeff".encode() + text, UNKNOWN)
+        data = texts[name].encode()
+        yield hostile(f"playlist behind a tag: {name}", id3(b"TIT2" + bytes(60)) + data, UNKNOWN)
+        yield hostile(f"playlist behind a byte order mark: {name}", "\ufeff".encode() + data, UNKNOWN)
     for name in ("hls", "ffconcat", "sdp", "dash"):
         for kind, beginning in BEGINNINGS.items():
             data = beginning + texts[name].encode() * 20

@@ -28,7 +28,7 @@ CHROME = HONEST["webm of chrome"]
 
 
 def limits(**changed: float) -> DecoderLimits:
-    return DecoderLimits(**{name: getattr(LIMITS, name) for name in DecoderLimits.__slots__} | changed)  # type: ignore[arg-type]
+    return DecoderLimits(**{name: getattr(LIMITS, name) for name in DecoderLimits.__slots__} | changed)
 
 
 @pytest.fixture(scope="module")

@@ -181,7 +181,7 @@ def test_each_file_gets_its_verdict(doors: Doors, files: list[HostileFile], visi
                 if not is_expected(file, came):
                     wrong.append((file.name, came))
             check_what_was_stored()
-            VoiceProfile.objects.exclude(pk=doors.conversation.voice_id).delete()
+            VoiceProfile.objects.exclude(conversations=doors.conversation).delete()
     assert wrong == []
     assert visits.seen == []
     assert largest_child() < 512_000_000

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts.authentication import signed_in_user
 from apps.conversations.models import AbuseReport, Conversation, Turn
 from apps.conversations.reports import silence_reported
 
@@ -93,7 +94,8 @@ class AbuseReportAdmin(admin.ModelAdmin[AbuseReport]):
 
     @admin.action(description=_("Silence the voice at once"), permissions=["silence"])
     def silence(self, request: HttpRequest, reports: QuerySet[AbuseReport]) -> None:
-        silenced = [silence_reported(report) for report in reports.select_related("voice")]
+        by = signed_in_user(request)
+        silenced = [silence_reported(report, by=by) for report in reports.select_related("voice")]
         if all(silenced):
             messages.success(request, gettext("Silenced. The voices can not speak any more."))
         else:

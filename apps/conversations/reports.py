@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django_tasks import task
 
 from apps.accounts.mails import mail
+from apps.accounts.models import User
 from apps.accounts.rate_limits import Limit, network_of
 from apps.conversations.models import AbuseReport, Turn
 from apps.voices.models import VoiceProfile
@@ -65,11 +66,11 @@ def _found(words: str) -> tuple[Turn | None, VoiceProfile | None]:
     return turn, voice
 
 
-def silence_reported(report: AbuseReport) -> bool:
+def silence_reported(report: AbuseReport, *, by: User) -> bool:
     """Silence the voice that the report is about; False where it leads to none."""
     if report.voice is None:
         return False
-    silence_voice(voice=report.voice, note=_("Report %(reference)s.") % {"reference": report.reference})
+    silence_voice(voice=report.voice, note=_("Report %(reference)s.") % {"reference": report.reference}, by=by)
     return True
 
 

@@ -90,7 +90,10 @@ async def speak(speech: Speech, reservation: usage.Reservation) -> AsyncGenerato
 
 async def _file(speech: Speech, engine: TextToSpeech, used: usage.Used) -> AsyncGenerator[bytes, None]:
     async def pieces() -> AsyncGenerator[str, None]:
-        for piece in speech.pieces:
+        for number, piece in enumerate(speech.pieces):
+            # The first piece was let through just now; the voice may have been silenced since.
+            if number and not await VoiceProfile.objects.that_speak().filter(pk=speech.voice.pk).aexists():
+                raise ProviderError("provider_voice_missing", stage="speak", retryable=False)
             yield piece
 
     def say(piece: str, previous: str) -> AsyncGenerator[bytes, None]:

@@ -215,17 +215,18 @@ def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | 
     return audio.to_mp3(recording)
 
 
-def silence_voice(*, voice: VoiceProfile, note: str = "") -> None:
+def silence_voice(*, voice: VoiceProfile, note: str = "", by: User | None = None) -> None:
     """Let the voice speak no more, anywhere; running turns with it end within a second. `note` is for its owner."""
     silence = {"silenced_at": timezone.now(), "silenced_by": VoiceProfile.Silence.OPERATOR, "silence_note": note}
     VoiceProfile.objects.filter(pk=voice.pk).update(**silence, is_default=False)
-    logger.warning("Voice silenced", extra={"voice": str(voice.pk), "user": voice.owner_id})
+    logger.warning("Voice silenced", extra={"voice": str(voice.pk), "user": voice.owner_id, "by": by and by.pk})
 
 
-def end_silence(*, voice: VoiceProfile) -> None:
+def end_silence(*, voice: VoiceProfile, by: User | None = None) -> None:
     """Let a voice that the operator had silenced speak again."""
     VoiceProfile.objects.filter(pk=voice.pk, silenced_by=VoiceProfile.Silence.OPERATOR).update(**SPEAKING)
-    logger.warning("Voice no longer silenced", extra={"voice": str(voice.pk), "user": voice.owner_id})
+    who = {"user": voice.owner_id, "by": by and by.pk}
+    logger.warning("Voice no longer silenced", extra={"voice": str(voice.pk), **who})
 
 
 def delete_voice(*, voice: VoiceProfile) -> None:

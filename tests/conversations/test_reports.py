@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 from django.core import mail
 from django.core.cache import cache
 from django.core.files.storage import default_storage
@@ -18,6 +19,7 @@ from apps.voices import services
 from apps.voices.models import VoiceProfile
 from tests.client import LONG_REPLY, error_of, messages_of, wait_until
 from tests.factories import make_turn, make_voice
+from tests.fakes.provider import SPEECH
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -202,6 +204,19 @@ class TestSilence:
             rest = response.raw.read().decode()
         assert "event: done" in rest
         wait_until(lambda: conversation.turns.get().status == "interrupted")
+
+    def test_a_file_that_is_being_spoken_breaks_off(
+        self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+    ) -> None:
+        provider.behaviour.audio_speed = 8
+        text = " ".join([LONG_REPLY] * 8)
+        with alice_api.post("/api/v1/speech", json={"text": text, "voice": "Jane"}, stream=True) as response:
+            assert response.raw.read(1)
+            services.silence_voice(voice=voice)
+            with pytest.raises(urllib3.exceptions.HTTPError):
+                response.raw.read()
+        asked = sum(len(request.json["text"]) for request in provider.requests_to(SPEECH))
+        assert asked < len(text) / 2
 
     def test_its_owner_sees_why_and_another_voice_is_offered(self, client: Client, voice: VoiceProfile) -> None:
         other = make_voice(voice.owner, "other", name="June")

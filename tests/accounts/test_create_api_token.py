@@ -57,7 +57,7 @@ def test_it_refuses_a_deactivated_user(alice: User) -> None:
 def test_it_may_do_everything_for_ever_without_options(alice: User) -> None:
     run("alice")
     token = ApiToken.objects.get()
-    assert (token.scopes, token.expires_at) == (["read", "talk", "voices"], None)
+    assert (token.scopes, token.expires_at) == (["read", "talk", "voices", "webhooks"], None)
 
 
 def test_options_narrow_it(alice: User) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from apps.conversations.models import Conversation
 from tests.browser.steps import be_signed_in, wait_for_state
 from tests.client import LONG_REPLY
-from tests.factories import make_turn, make_voice
+from tests.factories import make_consent, make_turn, make_voice
 from tests.fakes.provider import CHAT, VOICES_ADD, Behaviour, FakeProvider, elevenlabs_error
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def walk(page: Page, url: str, *, provider: FakeProvider, newcomer: User, regula
     """Use the site as people do, and yield the name of each state that they see on the way."""
     yield from _mistakes_in_forms(page, url, newcomer)
     be_signed_in(page, url, newcomer)
+    make_consent(newcomer)
     yield from _a_new_voice(page, url, provider)
     page.context.clear_cookies()
     voice = make_voice(regular, provider.add_voice("Jane"), name="Jane", is_default=True)

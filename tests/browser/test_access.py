@@ -163,7 +163,7 @@ def test_the_admin_works_under_the_same_policy(page: Page, server: Server, alice
 
 
 def test_the_tour_leads_past_every_page() -> None:
-    toured = tour.SIGNED_OUT | tour.SIGNED_IN | tour.WITH_CONFIRMED_ADDRESS | tour.WITH_SECOND_FACTOR
+    toured = tour.SIGNED_OUT | tour.SIGNED_IN | tour.WITH_CONFIRMED_IDENTITY | tour.WITH_SECOND_FACTOR
     visited = {path.strip("/") for path in toured.values()}
     plain = {route.strip("/") for route in ALL_ROUTES if not re.search(r"[<(]", route)}
     of_pages = {route for route in plain if not route.startswith(NOT_OURS)}

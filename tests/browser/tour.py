@@ -69,13 +69,15 @@ SIGNED_IN = {
     "usage": "/accounts/usage/",
     "webhooks": "/accounts/webhooks/",
     "data": "/accounts/data/",
-    "delete-account": "/accounts/delete/",
     "two-factor": "/accounts/2fa/",
     "sign-out": "/accounts/logout/",
     "confirm-password": "/accounts/reauthenticate/",
     "not-found-signed-in": "/nothing/",
 }
-WITH_CONFIRMED_ADDRESS = {"two-factor-activate": "/accounts/2fa/totp/activate/"}
+WITH_CONFIRMED_IDENTITY = {
+    "two-factor-activate": "/accounts/2fa/totp/activate/",
+    "delete-account": "/accounts/delete/",
+}
 WITH_SECOND_FACTOR = {
     "two-factor": "/accounts/2fa/",
     "two-factor-deactivate": "/accounts/2fa/totp/deactivate/",
@@ -114,7 +116,7 @@ def walk(page: Page, url: str, *, newcomer: User, regular: User) -> Iterator[str
     yield from _visit(page, url, {f"full-{name}": path for name, path in more.items()})
     confirm_address(regular)
     confirm_identity(page, url)
-    yield from _visit(page, url, WITH_CONFIRMED_ADDRESS)
+    yield from _visit(page, url, WITH_CONFIRMED_IDENTITY)
     TOTP.activate(regular, generate_totp_secret())
     RecoveryCodes.activate(regular)
     yield from _visit(page, url, {f"full-{name}": path for name, path in WITH_SECOND_FACTOR.items()})
@@ -174,7 +176,6 @@ def fill(owner: User) -> dict[str, str]:
         "usage",
         "webhooks",
         "data",
-        "delete-account",
     )
     return {name: SIGNED_IN[name] for name in shown} | {
         "token-revoke": f"/accounts/tokens/{ApiToken.objects.get(owner=owner).pk}/revoke/",

@@ -82,10 +82,11 @@ def test_what_it_had_reserved_is_given_back_for_what_it_used(
     turn.status, turn.reply = Turn.Status.ANSWERED, "Paris."
     turn.save()
     today = UsageDay.objects.get()
-    assert (today.running, today.spoken_characters) == (1, usage.longest_reply())
+    assert (today.running, today.reserved_characters) == (1, usage.longest_reply())
     put_right()
     today.refresh_from_db()
-    assert (today.running, today.requests, today.spoken_characters) == (0, 1, len("Paris."))
+    assert (today.running, today.requests, today.reserved_characters) == (0, 1, 0)
+    assert today.spoken_characters == len("Paris.")
     assert UsageRecord.objects.get().reference == turn.pk
 
 

@@ -6,7 +6,6 @@ On standard input come "web PORT" and "worker"; the process id of what was start
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -14,6 +13,17 @@ from importlib import import_module
 
 import django
 import uvicorn
+
+# What takes longest in a start. Nothing is begun before the fork: threads and processes of this one are not the fork's.
+MODULES = [
+    "voiceclone.asgi",
+    "voiceclone.urls",
+    "apps.accounts.management.commands.worker",
+    "apps.speech.openai",
+    "apps.speech.elevenlabs",
+    "apps.speech.local.speaker",
+    "apps.speech.signing",
+]
 
 # Who is killed waits for nobody to collect it.
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -39,18 +49,9 @@ def run(name: str, port: str = "") -> None:
         worker()
 
 
-async def import_engines() -> None:
-    """Do once what takes longest in the start of a web server."""
-    from apps.speech import registry
-
-    await registry.open_engines()
-    await registry.close_engines()
-
-
 def main() -> None:
-    for name in ("voiceclone.asgi", "voiceclone.urls", "apps.accounts.management.commands.worker"):
+    for name in MODULES:
         import_module(name)
-    asyncio.run(import_engines())
     for line in sys.stdin:
         pid = os.fork()
         if not pid:

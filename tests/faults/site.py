@@ -133,6 +133,7 @@ def _environment(provider_url: str) -> dict[str, str]:
         "DATABASE_URL": _database_url(),
         "MEDIA_ROOT": str(settings.MEDIA_ROOT),
         "LIMITS": "on",
+        "CONSENT": "attested",
         "OPENAI_API_KEY": "test-key",
         "OPENAI_BASE_URL": f"{provider_url}/v1",
         "ELEVENLABS_API_KEY": "test-key",

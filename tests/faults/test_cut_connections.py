@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import requests
 
     from apps.accounts.models import User
+    from apps.voices.models import Consent
     from tests.fakes.provider import FakeProvider
 
 SHARES = [0, 0.3, 0.7]
@@ -55,14 +56,19 @@ def proxies(provider_server: FakeProvider) -> Iterator[Proxies]:
 def server_behind_proxies(provider_server: FakeProvider, proxies: Proxies) -> Iterator[Server]:
     addresses = {"OPENAI_BASE_URL": f"{proxies.openai.url}/v1", "ELEVENLABS_BASE_URL": proxies.elevenlabs.url}
     with ExitStack() as stack:
-        with override_settings(**remote_settings(provider_server) | addresses):
+        # A breaker would end the series: to it, so many cuts are a service that is down.
+        with override_settings(**remote_settings(provider_server) | addresses | {"BREAKER_FAILURES": 1000}):
             server = stack.enter_context(serve())
         yield server
 
 
 @pytest.fixture
 def api(
-    transactional_db: None, remote_engines: FakeProvider, server_behind_proxies: Server, alice_token: str
+    transactional_db: None,
+    remote_engines: FakeProvider,
+    server_behind_proxies: Server,
+    alice_token: str,
+    consent: Consent,
 ) -> Iterator[Api]:
     """A program that acts for Alice; between the application and the providers are the proxies."""
     with Api(server_behind_proxies.url, alice_token) as api:

@@ -19,7 +19,7 @@ from apps.conversations.models import Conversation, Turn
 from apps.conversations.turn import RUNNING
 from apps.voices.models import VoiceProfile, VoiceTag
 from tests.client import Api
-from tests.factories import make_voice
+from tests.factories import make_consent, make_voice
 from tests.fakes.provider import (
     CHAT,
     SPEECH,
@@ -102,7 +102,8 @@ def site(transactional_db: None, remote_engines: FakeProvider, own_site: Site) -
 
 
 @pytest.fixture
-def api(site: Site, alice_token: str) -> Iterator[Api]:
+def api(site: Site, alice: User, alice_token: str) -> Iterator[Api]:
+    make_consent(alice, method="attested", clip="")
     with Api(site.url, alice_token) as api:
         yield api
 

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
+from apps.accounts.usage_api import LimitedView
 from apps.voices import consent as services
 from apps.voices.models import Consent, ConsentChallenge, ConsentQuerySet
 from apps.voices.services import withdraw_consent
@@ -74,7 +75,7 @@ class LatestConsentsFirst(NewestFirstPagination):
     ordering = "-given_at"
 
 
-class ConsentList(ListAPIView[Consent]):
+class ConsentList(LimitedView, ListAPIView[Consent]):
     """List the caller's consents, or give one: `challenge` and `audio`, or `attested` where the site takes that."""
 
     token_scope = "voices"

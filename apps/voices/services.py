@@ -68,11 +68,11 @@ def clone_voice(
 def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
     """Try again to clone a voice that failed, from the samples that were kept."""
     consent = require_consent(owner=voice.owner)
-    if voice.status != VoiceProfile.Status.FAILED:
-        raise _not_failed()
     registry.require_working("clone", provider=voice.provider)
     with usage.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
         used.reference = voice.pk
+        if voice.status != VoiceProfile.Status.FAILED:
+            raise _not_failed()
         recordings = [stored_recording(sample.file, sample.seconds) for sample in voice.samples.all()]
         require_same_speaker(consent, recordings)
         claimed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED).update(

@@ -139,6 +139,7 @@ class TestOnce:
         assert calls(provider, VOICES_ADD) == 1
 
 
+@pytest.mark.usefixtures("consent")
 class TestVoicesThatFail:
     """A cloning that failed may be carried out again, and makes no second voice."""
 

@@ -9,7 +9,7 @@ import pytest
 from apps.accounts.models import UsageRecord
 from apps.conversations.models import Conversation, Turn
 from apps.speech import registry
-from apps.voices.models import VoiceProfile
+from apps.voices.models import Consent, VoiceProfile
 from tests.client import QUESTION, Api, error_of
 from tests.conftest import Server, remote_settings, serve
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, FakeProvider
@@ -112,7 +112,7 @@ def test_a_first_call_that_works_opens_the_doors_again(alice_api: Api, conversat
 
 
 def test_cloning_that_fails_again_and_again_switches_cloning_off_and_nothing_else(
-    alice_api: Api, provider: FakeProvider
+    alice_api: Api, provider: FakeProvider, consent: Consent
 ) -> None:
     provider.fail_next(VOICES_ADD, status=500, times=MANY)
     while registry.is_working("clone"):

@@ -24,11 +24,9 @@ PEOPLE = """
 from apps.accounts.models import User
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation
-from apps.voices.models import VoiceProfile
+from tests.factories import make_voice
 alice = User.objects.create_user("alice", "alice@example.org", "a long password for tests")
-voice = VoiceProfile.objects.create(
-    owner=alice, name="Jane", provider="elevenlabs", voice_id="{voice_id}", status="ready"
-)
+voice = make_voice(alice, "{voice_id}")
 conversation = Conversation.objects.create(owner=alice, voice=voice)
 print(conversation.pk, create_api_token(owner=alice, name="tests"))
 """

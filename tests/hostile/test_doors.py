@@ -29,6 +29,7 @@ from apps.speech.base import Recording
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import to_wav
 from tests.client import Api, turns_path
+from tests.factories import make_consent
 from tests.hostile import crafted
 from tests.hostile.corpus import corpus
 from tests.hostile.files import ACCEPTED, EITHER, SILENT, HostileFile
@@ -140,8 +141,15 @@ def outcome(response: requests.Response) -> str:
 
 
 @pytest.fixture
+def consent(alice: User, settings: Settings) -> None:
+    """A consent without a recording: all kinds of files are to be cloned, whoever speaks in them."""
+    settings.CONSENT = "attested"
+    make_consent(alice, method="attested", clip="")
+
+
+@pytest.fixture
 def doors(
-    server: Server, alice: User, alice_api: Api, conversation: Conversation, settings: Settings
+    server: Server, alice: User, consent: None, alice_api: Api, conversation: Conversation, settings: Settings
 ) -> Iterator[Doors]:
     settings.MIN_SAMPLE_SECONDS = 0
     signed_in = Client()

@@ -15,9 +15,8 @@ from django.core.files.base import ContentFile
 from apps.accounts.models import Webhook, WebhookDelivery
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation
-from apps.voices.models import VoiceProfile
-from tests.factories import SAMPLE, make_turn
-from voiceclone.api_examples import A_CONVERSATION, A_DELIVERY, A_SAMPLE, A_TURN, A_VOICE, A_WEBHOOK
+from tests.factories import SAMPLE, make_consent, make_turn, make_voice
+from voiceclone.api_examples import A_CONSENT, A_CONVERSATION, A_DELIVERY, A_SAMPLE, A_TURN, A_VOICE, A_WEBHOOK
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -33,9 +32,9 @@ SECONDS = 600
 @pytest.fixture
 def examples(alice: User, provider: FakeProvider) -> None:
     """What the examples in the description are about."""
-    voice = VoiceProfile.objects.create(
-        pk=A_VOICE, owner=alice, name="Jane", provider="elevenlabs", voice_id=provider.add_voice("Jane"), status="ready"
-    )
+    make_consent(alice, pk=A_CONSENT)
+    voice = make_voice(alice, provider.add_voice("Jane"), pk=A_VOICE, name="Jane")
+    voice.samples.all().delete()
     file = ContentFile(SAMPLE, name="sample.flac")
     voice.samples.create(pk=A_SAMPLE, owner=alice, file=file, seconds=7, rms_db=-25, peak_db=-5, sha256="0" * 64)
     conversation = Conversation.objects.create(pk=A_CONVERSATION, owner=alice, voice=voice)

@@ -160,11 +160,6 @@ list.addEventListener("submit", (event) => {
   event.preventDefault();
   run(event.target, ACTIONS[action]);
 });
-list.addEventListener(
-  "toggle",
-  ({ target }) => target.classList.contains("settings-fold") && import("./voice-settings.js"),
-  true, // This event does not bubble.
-);
 list.addEventListener("keydown", ({ key, target }) => {
   const renaming = key === "Escape" && target.closest(".inline[open]");
   if (!renaming) return;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import wave
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,3 +82,22 @@ def mp4(recording: Recording) -> bytes:
     """Return what Safari records: AAC in a fragmented MP4."""
     flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
     return contained(recording, "mp4", "aac", options=flags, file=Pipe())
+
+
+def packets(data: bytes) -> list[bytes]:
+    with av.open(io.BytesIO(data), mode="r") as container:
+        return [bytes(packet) for packet in container.demux() if packet.size]
+
+
+def packed(contents: list[bytes], container_format: str, codec: str) -> bytes:
+    """Return a container with packets of these contents, each of which it calls 20 ms long."""
+    file = io.BytesIO()
+    with av.open(file, mode="w", format=container_format) as container:
+        stream = container.add_stream(codec, rate=48_000, layout="mono")
+        for position, content in enumerate(contents):
+            packet = av.Packet(content)
+            packet.stream, packet.time_base = stream, Fraction(1, 50)
+            packet.pts = packet.dts = position
+            packet.duration = 1
+            container.mux(packet)
+    return file.getvalue()

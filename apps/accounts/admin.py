@@ -28,6 +28,7 @@ from apps.accounts.models import (
     WebhookDelivery,
     digest_of,
 )
+from apps.accounts.read_only_admin import ReadOnlyAdmin
 from apps.accounts.services import invite, mail_invitation
 
 admin.site.register(User, UserAdmin)
@@ -116,19 +117,18 @@ class UsageRecordAdmin(HistoryAdmin):
 
 
 @admin.register(Export)
-class ExportAdmin(HistoryAdmin):
+class ExportAdmin(ReadOnlyAdmin):
     """Exports are seen here, and never opened: they are their owner's."""
 
     list_display = ["id", "owner", "state", "parts_done", "parts", "size", "starts", "created_at", "expires_at"]
     list_filter = ["state", "created_at"]
+    list_select_related = ["owner"]
+    search_fields = HistoryAdmin.search_fields
     exclude = ["file"]
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Erasure)
-class ErasureAdmin(HistoryAdmin):
+class ErasureAdmin(ReadOnlyAdmin):
     """Accounts that are being deleted, and the receipts of those that are. What is not done goes on by itself."""
 
     list_display = ["id", "user", "state", "requested_at", "due_at", "tries", "error_code", "next_try_at", "done_at"]
@@ -145,9 +145,6 @@ class ErasureAdmin(HistoryAdmin):
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_erasure")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 admin.site.unregister(DBTaskResult)

@@ -15,11 +15,12 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import audit
 from apps.accounts.authentication import signed_in_user
+from apps.accounts.read_only_admin import ReadOnlyAdmin
 from apps.conversations.models import AbuseReport, Conversation, Turn
 from apps.conversations.reports import silence_reported
 
 
-class HistoryAdmin(admin.ModelAdmin[Any]):
+class HistoryAdmin(ReadOnlyAdmin):
     """What was said is history: it can be read here, never made or changed."""
 
     date_hierarchy = "created_at"
@@ -30,15 +31,6 @@ class HistoryAdmin(admin.ModelAdmin[Any]):
             what = f"{self.opts.model_name} {row.pk}"
             audit.note("private_read", request=request, user=request.user.pk, owner=row.owner_id, row=what)
         return row
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class TurnInline(admin.TabularInline[Turn, Conversation]):
@@ -89,7 +81,7 @@ class TurnAdmin(HistoryAdmin):
 
 
 @admin.register(AbuseReport)
-class AbuseReportAdmin(admin.ModelAdmin[AbuseReport]):
+class AbuseReportAdmin(ReadOnlyAdmin):
     """What people report. The voice that it is about is silenced here, at once."""
 
     list_display = ["reference", "created_at", "about", "voice", "turn", "handled_at"]
@@ -117,15 +109,6 @@ class AbuseReportAdmin(admin.ModelAdmin[AbuseReport]):
 
     def has_silence_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("voices.change_voiceprofile")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description=_("file"))
     def download(self, report: AbuseReport) -> str:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.authentication import signed_in_user
+from apps.accounts.read_only_admin import ReadOnlyAdmin
 from apps.voices import services
 from apps.voices.consent import ATTESTED
 from apps.voices.models import Consent, VoiceProfile, VoiceSample
@@ -41,7 +42,7 @@ class SilenceForm(ActionForm):
 
 
 @admin.register(VoiceProfile)
-class VoiceProfileAdmin(admin.ModelAdmin[VoiceProfile]):
+class VoiceProfileAdmin(ReadOnlyAdmin):
     """Voices are inspected and silenced here. Only their owner makes, changes or deletes one: the provider follows."""
 
     list_display = [
@@ -82,18 +83,9 @@ class VoiceProfileAdmin(admin.ModelAdmin[VoiceProfile]):
     def has_silence_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("voices.change_voiceprofile")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
 
 @admin.register(Consent)
-class ConsentAdmin(admin.ModelAdmin[Consent]):
+class ConsentAdmin(ReadOnlyAdmin):
     """Consents are inspected here. Nobody makes, changes or deletes one but the person whose it is."""
 
     list_display = ["given_at", "owner", "method", "language", "word_error", "valid_until", "withdrawn_at"]
@@ -107,12 +99,3 @@ class ConsentAdmin(admin.ModelAdmin[Consent]):
             text = _("This site takes consents without a recording (CONSENT=attested): nothing shows who gave them.")
             messages.warning(request, text)
         return super().changelist_view(request, extra_context)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -8,7 +8,6 @@ import random
 import struct
 import zlib
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Literal
 
 import av
@@ -16,7 +15,7 @@ import numpy as np
 
 from apps.speech.audio import to_flac
 from apps.speech.base import Recording
-from tests.audio_samples import contained, silence, webm
+from tests.audio_samples import contained, packed, packets, silence, webm
 from tests.hostile.files import (
     ACCEPTED,
     EITHER,
@@ -306,25 +305,6 @@ def many_tracks(count: int, container_format: str, codec: Literal["aac", "libopu
             frame.sample_rate = 48_000
             encoded += [*stream.encode(frame), *stream.encode(None)]
         container.mux(encoded)  # Which writes the header, for which each encoder has to be open.
-    return file.getvalue()
-
-
-def packets(data: bytes) -> list[bytes]:
-    with av.open(io.BytesIO(data), mode="r") as container:
-        return [bytes(packet) for packet in container.demux() if packet.size]
-
-
-def packed(contents: list[bytes], container_format: str, codec: str) -> bytes:
-    """Return a container with packets of these contents, each of which it calls 20 ms long."""
-    file = io.BytesIO()
-    with av.open(file, mode="w", format=container_format) as container:
-        stream = container.add_stream(codec, rate=48_000, layout="mono")
-        for position, content in enumerate(contents):
-            packet = av.Packet(content)
-            packet.stream, packet.time_base = stream, Fraction(1, 50)
-            packet.pts = packet.dts = position
-            packet.duration = 1
-            container.mux(packet)
     return file.getvalue()
 
 

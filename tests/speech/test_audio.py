@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from apps.speech import audio
 from apps.speech.base import AudioError, Recording
-from tests.audio_samples import clip, contained, mp4, silence, to_wav, webm
+from tests.audio_samples import clip, contained, mp4, packed, packets, silence, to_wav, webm
 
 SPEECH = clip("austen-0880.wav")
 SECOND = Recording(SPEECH.pcm[:32_000], SPEECH.sample_rate)
@@ -99,25 +99,6 @@ def with_picture(container_format: str, *, codec: str, sound: str | None, attach
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), "<f4"), format="fltp", layout="mono")
             frame.sample_rate = 48_000
             container.mux([*speech.encode(frame), *speech.encode(None)])
-    return file.getvalue()
-
-
-def packets(data: bytes) -> list[bytes]:
-    with av.open(io.BytesIO(data), mode="r") as container:
-        return [bytes(packet) for packet in container.demux() if packet.size]
-
-
-def packed(contents: list[bytes], container_format: str, codec: str) -> bytes:
-    """A container with packets of these contents, each of which it calls 20 ms long."""
-    file = io.BytesIO()
-    with av.open(file, mode="w", format=container_format) as container:
-        stream = container.add_stream(codec, rate=48_000, layout="mono")
-        for position, content in enumerate(contents):
-            packet = av.Packet(content)
-            packet.stream, packet.time_base = stream, Fraction(1, 50)
-            packet.pts = packet.dts = position
-            packet.duration = 1
-            container.mux(packet)
     return file.getvalue()
 
 

@@ -88,9 +88,9 @@ class NewestFirstPagination(CursorPagination):
         return {"type": "object", "required": list(properties), "properties": properties}
 
 
+# What a program sends. In JSON types count: `true` is no number, and 7 is no text. Forms have but texts. (A docstring
+# would describe every body in the API's description.)
 class StrictSerializer(serializers.Serializer[Any]):
-    """What a program sends. In JSON types count: `true` is no number, and 7 is no text. Forms have but texts."""
-
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and not isinstance(data, MultiValueDict):
             wrong = [name for name, field in self.fields.items() if name in data and not _has_type(field, data[name])]

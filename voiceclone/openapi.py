@@ -76,6 +76,9 @@ OPENAI_ERROR = {
     ],
 }
 
+# No null character, and something that is not cut off as space: to Python more is space than to patterns (ECMA-262).
+NOT_BLANK = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85][^\x00]*$"
+
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """`Authorization: Bearer <token>`."""
@@ -123,7 +126,7 @@ class OperationSchema(AutoSchema):
         """Say of a text that must not be blank that it holds more than spaces, which are cut off."""
         schema: dict[str, Any] = super()._map_serializer_field(field, direction, bypass_extensions)  # type: ignore[no-untyped-call]
         if direction == "request" and type(field) is serializers.CharField and not field.allow_blank:
-            return {**schema, "pattern": r"\S"}
+            return {**schema, "pattern": NOT_BLANK}
         return schema
 
     def get_response_serializers(self) -> Any:

@@ -23,7 +23,7 @@ from apps.voices import consent as services
 from apps.voices.models import Consent, ConsentChallenge, ConsentQuerySet
 from apps.voices.services import withdraw_consent
 from apps.voices.statements import WORDINGS
-from voiceclone.api import AudioRenderer, NewestFirstPagination, audio_response
+from voiceclone.api import AudioRenderer, NewestFirstPagination, StrictSerializer, audio_response
 from voiceclone.errors import UserError
 
 
@@ -62,7 +62,7 @@ class ChallengeSerializer(serializers.ModelSerializer[ConsentChallenge]):
         fields = ["id", "statement", "code_words", "language", "expires_at"]
 
 
-class WhoConsents(serializers.Serializer[Any]):
+class WhoConsents(StrictSerializer):
     """In which language, and under which name; without one it is the account's."""
 
     language = serializers.ChoiceField(

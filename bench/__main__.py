@@ -25,6 +25,7 @@ QUESTION = (processes.PROJECT_DIR / "tests/data/speech/austen-0930.wav").read_by
 SPREAD_SECONDS = 8
 SETTLING_SECONDS = 0.5
 SERIAL_CONVERSATIONS = 3
+OVERLAPPED_TURNS = 20
 MEMORY_CONVERSATIONS = 10
 MEMORY_WARM_UP_TURNS = 100
 
@@ -99,9 +100,14 @@ def _measure(
         ask = partial(client.ask_serially, providers.url, people[0].voice_id, QUESTION, load.REPLY)
         return await asyncio.gather(*(ask() for _ in range(SERIAL_CONVERSATIONS)))
 
+    async def overlapped_seconds() -> list[float]:
+        ask = partial(client.ask_overlapped, providers.url, people[0].voice_id, QUESTION, *load.first_piece())
+        return [await ask() for _ in range(OVERLAPPED_TURNS)]
+
     memory_turns = [MEMORY_WARM_UP_TURNS, options.memory_turns - MEMORY_WARM_UP_TURNS] if options.memory_turns else []
     return report.Run(
         serial_seconds=uvloop.run(serial_seconds()),
+        overlapped_seconds=uvloop.run(overlapped_seconds()),
         first_turn=_hold_conversations(application, people[:1], turns=1),
         levels=[level(count, options.turns) for count in options.conversations],
         memory_levels=[level(MEMORY_CONVERSATIONS, turns) for turns in memory_turns],

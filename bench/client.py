@@ -73,20 +73,41 @@ async def ask_serially(provider_url: str, voice_id: str, recording: bytes, reply
 
     No serial application can be faster: there is no server, no check and no storage around the calls.
     """
-    question = {"model": "any", "stream": True, "messages": [{"role": "user", "content": "?"}]}
-    calls = [
-        requests.Request("POST", f"{provider_url}{path}", PROVIDER_KEYS, **body).prepare()
-        for path, body in (
-            ("/v1/audio/transcriptions", {"files": {"model": (None, "any"), "file": recording}}),
-            ("/v1/chat/completions", {"json": question}),
-            (f"/v1/text-to-speech/{voice_id}?output_format=pcm_24000", {"json": {"text": reply}}),
-        )
-    ]
     started = time.perf_counter()
-    for call in calls:
+    for call in _provider_calls(provider_url, f"{voice_id}?", recording, reply):
         async with _answer_to(call) as answer:
             await answer.read()
     return time.perf_counter() - started
+
+
+async def ask_overlapped(provider_url: str, voice_id: str, recording: bytes, piece: str, tokens: int) -> float:
+    """Return the seconds to the first audio if `piece` is spoken once `tokens` have come, at the bare providers.
+
+    What an application needs above that is its own; below it is what providers and client need on this machine.
+    """
+    hear, think, speak = _provider_calls(provider_url, f"{voice_id}/stream?", recording, piece)
+    started = time.perf_counter()
+    async with _answer_to(hear) as answer:
+        await answer.read()
+    async with _answer_to(think) as answer:
+        for _ in range(1 + tokens):  # The first event only says whose message begins.
+            await answer.readuntil(b"\n\n")
+        async with _answer_to(speak) as sound:
+            await sound.read(1)
+            return time.perf_counter() - started
+
+
+def _provider_calls(url: str, voice: str, recording: bytes, text: str) -> list[requests.PreparedRequest]:
+    """Return the requests that have `recording` heard, thought about, and `text` spoken."""
+    question = {"model": "any", "stream": True, "messages": [{"role": "user", "content": "?"}]}
+    return [
+        requests.Request("POST", f"{url}{path}", PROVIDER_KEYS, **body).prepare()
+        for path, body in (
+            ("/v1/audio/transcriptions", {"files": {"model": (None, "any"), "file": recording}}),
+            ("/v1/chat/completions", {"json": question}),
+            (f"/v1/text-to-speech/{voice}output_format=pcm_24000", {"json": {"text": text}}),
+        )
+    ]
 
 
 @asynccontextmanager

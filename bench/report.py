@@ -41,6 +41,7 @@ class Run:
     """All that was measured. `memory_levels` are the warm-up and the rest of the memory test, or nothing."""
 
     serial_seconds: list[float]
+    overlapped_seconds: list[float]
     first_turn: Level
     levels: list[Level]
     memory_levels: list[Level]
@@ -48,6 +49,10 @@ class Run:
     @property
     def serial_ms(self) -> float:
         return 1000 * median(self.serial_seconds)
+
+    @property
+    def overlapped_ms(self) -> float:
+        return 1000 * median(self.overlapped_seconds)
 
     @property
     def failures(self) -> list[str]:
@@ -99,6 +104,7 @@ def comparison(run: Run) -> str:
     lines = [f"{'first audio p50':64}{reached:6.0f} ms"]
     for what, milliseconds in (
         (f"bound of its own first piece, “{piece}”", load.bound_ms(tokens)),
+        ("the same, measured: bare calls to the providers, overlapped", run.overlapped_ms),
         ("bound of the first sentence", load.bound_ms(load.FIRST_SENTENCE_TOKENS)),
         ("serial pipeline, measured: hear all, think all, speak all", run.serial_ms),
         ("the very first turn after the start, measured", run.first_turn.first_audio_ms(50)),

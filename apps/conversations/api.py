@@ -36,9 +36,8 @@ from apps.conversations.begun_file import BegunFile
 from apps.conversations.events import stored_response, stream_response
 from apps.conversations.languages import Language
 from apps.conversations.marking import answer_as_mp3
-from apps.conversations.models import TURN_MESSAGES, TURN_STOPPED, Conversation, Turn
+from apps.conversations.models import RUNNING, TURN_MESSAGES, TURN_STOPPED, Conversation, Turn
 from apps.conversations.mp3 import mp3_of_turn
-from apps.conversations.turn import RUNNING
 from apps.speech import audio
 from apps.speech.base import Recording
 from apps.voices.models import VoiceProfile

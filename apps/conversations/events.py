@@ -13,7 +13,8 @@ from django.http import StreamingHttpResponse
 
 from apps.conversations import services
 from apps.conversations.models import Turn
-from apps.conversations.turn import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting, run_turn
+from apps.conversations.turn import run_turn
+from apps.conversations.turn_events import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting
 from apps.speech.base import Recording
 from apps.speech.registry import current_engines
 

@@ -180,6 +180,9 @@ class Turn(Leased):
         }
 
 
+RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
+
+
 def report_path(_report: AbuseReport, _filename: str) -> str:
     """Name the file ourselves: nothing of the client's name is kept, and nothing takes it for what it may not be."""
     return f"reports/{uuid.uuid4().hex}.bin"

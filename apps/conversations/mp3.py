@@ -8,7 +8,8 @@ from contextlib import aclosing
 
 from apps.conversations.marking import origin_of
 from apps.conversations.models import Turn
-from apps.conversations.turn import Failed, Spoken, run_turn
+from apps.conversations.turn import run_turn
+from apps.conversations.turn_events import Failed, Spoken
 from apps.speech.base import Recording
 from apps.speech.encoders import AudioFormat, Encoder, create_encoder
 from apps.speech.registry import current_engines

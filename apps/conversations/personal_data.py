@@ -27,9 +27,8 @@ from apps.accounts.data_of_apps import (
     erase_rows,
 )
 from apps.accounts.models import OwnedQuerySet, User
-from apps.conversations.models import AbuseReport, Conversation, Turn
+from apps.conversations.models import RUNNING, AbuseReport, Conversation, Turn
 from apps.conversations.reports import KEPT_FOR, delete_report
-from apps.conversations.turn import RUNNING
 
 # Longer than any turn runs.
 LONGEST_TURN = timedelta(minutes=10)

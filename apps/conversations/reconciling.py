@@ -14,8 +14,7 @@ from apps.accounts import usage, webhooks
 from apps.accounts.leases import LEASE, SERVER_STOPPED, has_run_out
 from apps.accounts.models import UsageRecord, WebhookEvent
 from apps.accounts.reconciling import Repair
-from apps.conversations.models import Turn
-from apps.conversations.turn import RUNNING
+from apps.conversations.models import RUNNING, Turn
 
 STAGES = {
     Turn.Status.RECEIVED: Turn.Stage.HEAR,

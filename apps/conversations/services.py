@@ -16,9 +16,9 @@ from apps.accounts.leases import new_lease
 from apps.accounts.models import User
 from apps.accounts.usage import Reservation
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
-from apps.conversations.models import NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
+from apps.conversations.models import NOTHING_HEARD, RUNNING, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.reconciling import end_abandoned
-from apps.conversations.turn import QUESTION_SAMPLE_RATE, RUNNING, run_turn
+from apps.conversations.turn import QUESTION_SAMPLE_RATE, run_turn
 from apps.speech import audio, registry
 from apps.speech.base import Recording, Stage
 from apps.voices.models import VoiceProfile

@@ -1,11 +1,14 @@
-"""Speaks pieces of a text in their order, while later pieces are already being made."""
+"""Speaks pieces of a text in their order, while later pieces are already being made; reckons what was heard of them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+CHARACTERS_PER_SECOND = 15  # of English speech, for the part of a piece that has not come yet
 
 Item = TypeVar("Item")
 
@@ -71,3 +74,25 @@ async def made_ahead(
         await starting.stop()
         for chunks in started:
             await chunks.stop()
+
+
+@dataclass(slots=True)
+class SpokenPiece:
+    """A piece of the reply whose sound has begun to come; `seconds` of it by now."""
+
+    index: int
+    text: str
+    seconds: float = 0.0
+    complete: bool = False
+
+
+def text_within(pieces: Sequence[SpokenPiece], seconds: float) -> str:
+    """Return as much of the text as is heard in its first `seconds`, to the word."""
+    texts = []
+    for piece in pieces:
+        whole = piece.seconds if piece.complete else max(piece.seconds, len(piece.text) / CHARACTERS_PER_SECOND)
+        share = min(max(seconds, 0) / whole, 1) if whole else 0
+        heard = piece.text[: round(share * len(piece.text))]
+        texts.append(heard.rpartition(" ")[0] if share < 1 and " " in piece.text else heard)
+        seconds -= whole
+    return " ".join(text for text in texts if text)

@@ -15,20 +15,20 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import Error as DatabaseFailure
-from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import Truncator
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from apps.accounts import leases, usage, webhooks
 from apps.accounts.models import UsageRecord, WebhookEvent
 from apps.conversations import metrics
 from apps.conversations.marking import answer_as_flac
-from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, TURN_MESSAGES, Conversation, Turn
+from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, RUNNING, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.prompts import build_messages
 from apps.conversations.sentences import SpeechChunker
-from apps.conversations.speaking import made_ahead
+from apps.conversations.speaking import SpokenPiece, made_ahead, text_within
+from apps.conversations.turn_events import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting
+from apps.conversations.turn_writer import TurnWriter
 from apps.speech import audio
 from apps.speech.base import PROVIDER_MESSAGES, ProviderError, Recording
 from apps.speech.registry import Engines
@@ -43,69 +43,9 @@ TITLE_CHARACTERS = 60
 STOP_CHECK_SECONDS = 1
 HEAD_START_SECONDS = 0.02
 WAITING_SECONDS = 10
-CHARACTERS_PER_SECOND = 15  # of English speech, for the part of a piece that has not come yet
 MAX_CHARACTERS_PER_TOKEN = 12  # More than any language needs; a model that ignores its limit is cut off.
 CAN_NOT_STORE = (DatabaseFailure, OSError)
-RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
 _running: set[asyncio.Task[None]] = set()
-_stored_again = AsyncRetrying(
-    retry=retry_if_exception_type((OperationalError, InterfaceError, OSError)),
-    stop=stop_after_attempt(3),
-    wait=wait_random_exponential(multiplier=0.5, max=2),
-    sleep=asyncio.sleep,
-    reraise=True,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """The question is understood."""
-
-    text: str
-    language: str
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """The reply goes on with `delta`."""
-
-    delta: str
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """A part of the answer's sound (mono s16le), which belongs to piece `index` of the reply, `text`."""
-
-    index: int
-    text: str
-    pcm: bytes
-    sample_rate: int
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The turn is over: a stage failed. What earlier stages brought is kept."""
-
-    stage: str
-    code: str
-    message: str
-    retryable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The turn is over: all is said and stored, or someone stopped it."""
-
-    reply: str
-    timings: dict[str, int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Nothing has happened for a while; the turn goes on."""
-
-
-TurnEvent = Heard | Said | Spoken | Failed | Done | Waiting
 
 
 async def run_turn(
@@ -168,16 +108,6 @@ async def _end_when_lost(run: _TurnRun, work: asyncio.Task[None]) -> None:
 
 
 @dataclass(slots=True)
-class _SpokenPiece:
-    """A piece of the reply whose sound has begun to come; `seconds` of it by now."""
-
-    index: int
-    text: str
-    seconds: float = 0.0
-    complete: bool = False
-
-
-@dataclass(slots=True)
 class _TurnRun:
     """The state of one running turn. `events` ends with None."""
 
@@ -186,17 +116,19 @@ class _TurnRun:
     recording: Recording | None
     events: asyncio.Queue[TurnEvent | None] = field(default_factory=asyncio.Queue)
     pieces: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
-    saving: asyncio.Task[None] | None = None
-    unsaved: set[str] = field(default_factory=set)
     stage: Turn.Stage = Turn.Stage.HEAR
     reply: str = ""
     sample_rate: int = 0
     pcm: bytearray = field(default_factory=bytearray)
-    spoken: list[_SpokenPiece] = field(default_factory=list)
+    spoken: list[SpokenPiece] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     speaking_since: float = 0.0
     used: usage.Used = field(default_factory=usage.Used)
     is_lost: bool = False
+    writer: TurnWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.writer = TurnWriter(self.turn)
 
     async def work(self) -> None:
         turn_id.set(str(self.turn.pk))
@@ -230,10 +162,10 @@ class _TurnRun:
             return
         heard_seconds = time.monotonic() - self.speaking_since if self.speaking_since else 0.0
         try:
-            await self._store(
+            await self.writer.store(
                 status=Turn.Status.INTERRUPTED,
                 reply=self.turn.reply or self.reply.strip(),
-                spoken_text=_text_within(self.spoken, heard_seconds),
+                spoken_text=text_within(self.spoken, heard_seconds),
                 total_ms=self._elapsed_ms(),
                 **await self._sound(heard_seconds),
             )
@@ -258,7 +190,7 @@ class _TurnRun:
         # A spoken question goes on its way before anything else takes the processor; it is heard for longer than that.
         pause = 0 if self.turn.transcript else HEAD_START_SECONDS
         if self.turn._state.adding:
-            self.saving = asyncio.create_task(self._create(pause))
+            self.writer.create_soon(self.recording, pause=pause)
         earlier = asyncio.create_task(self._earlier_turns(pause))
         try:
             if not self.turn.transcript:
@@ -287,20 +219,6 @@ class _TurnRun:
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
 
-    async def _create(self, pause: float) -> None:
-        """Store the new turn with its question. It does not wait for that to be heard, nor that for it."""
-        await asyncio.sleep(pause)
-        if self.recording is not None:
-            flac = await asyncio.to_thread(audio.to_flac, self.recording)
-            self.turn.question = ContentFile(flac, name="question.flac")
-            self.turn.question_seconds = self.recording.seconds
-        try:
-            await self._write()
-        except OSError:  # What is said in it counts more than its sound.
-            logger.exception("A question could not be kept")
-            self.turn.question = ""
-            await self._write()
-
     async def _earlier_turns(self, pause: float) -> list[Turn]:
         await asyncio.sleep(pause)
         turns = Turn.objects.filter(conversation_id=self.turn.conversation_id, created_at__lt=self.turn.created_at)
@@ -315,7 +233,7 @@ class _TurnRun:
             transcript = await engine.transcribe(self.recording, language=self.turn.conversation.language)
         finally:
             self.used.hear(self.recording.seconds, engine=engine.name)
-        self._store_soon(
+        self.writer.store_soon(
             transcript=transcript.text,
             language=transcript.language,
             heard_ms=self._elapsed_ms(),
@@ -335,7 +253,7 @@ class _TurnRun:
             transcript=self.turn.transcript,
         )
         model = self.engines.chosen_language_model(self.turn.conversation.model)
-        await self._until_stored()
+        await self.writer.until_stored()
         chunker = SpeechChunker()
         max_characters = settings.MAX_REPLY_TOKENS * MAX_CHARACTERS_PER_TOKEN
         try:
@@ -354,8 +272,10 @@ class _TurnRun:
             self.used.write(len(self.reply), engine=model.name)
         if not self.reply.strip():
             raise ProviderError("provider_answer_invalid", stage="think", retryable=True)
-        self._store_soon(first_word_ms=self.turn.first_word_ms, reply=self.reply.strip(), status=Turn.Status.ANSWERED)
-        await self._until_stored()
+        self.writer.store_soon(
+            first_word_ms=self.turn.first_word_ms, reply=self.reply.strip(), status=Turn.Status.ANSWERED
+        )
+        await self.writer.until_stored()
         self._speak_later([*chunker.finish(), None])
 
     def _repeat_reply(self) -> None:
@@ -416,11 +336,11 @@ class _TurnRun:
             else:
                 yield piece
 
-    def _begin_piece(self, text: str) -> _SpokenPiece:
-        self.spoken.append(_SpokenPiece(len(self.spoken), text))
+    def _begin_piece(self, text: str) -> SpokenPiece:
+        self.spoken.append(SpokenPiece(len(self.spoken), text))
         return self.spoken[-1]
 
-    def _note_sound(self, piece: _SpokenPiece, pcm: bytes) -> None:
+    def _note_sound(self, piece: SpokenPiece, pcm: bytes) -> None:
         if not self.speaking_since:
             self.speaking_since = time.monotonic()
             self.turn.first_audio_ms = self._elapsed_ms()
@@ -429,7 +349,7 @@ class _TurnRun:
         self.events.put_nowait(Spoken(piece.index, piece.text, pcm, self.sample_rate))
 
     async def _finish(self) -> None:
-        await self._store(
+        await self.writer.store(
             status=Turn.Status.SPOKEN,
             first_audio_ms=self.turn.first_audio_ms,
             total_ms=self._elapsed_ms(),
@@ -470,7 +390,7 @@ class _TurnRun:
         try:
             spoken_text = " ".join(piece.text for piece in kept)
             sound = await self._sound(sum(piece.seconds for piece in kept))
-            await self._store(spoken_text=spoken_text, **values, **sound)
+            await self.writer.store(spoken_text=spoken_text, **values, **sound)
         except CAN_NOT_STORE:
             logger.exception("A failed turn could not be stored with its sound")
             await self._store_without_sound(values)
@@ -482,60 +402,9 @@ class _TurnRun:
     async def _store_without_sound(self, values: dict[str, Any]) -> None:
         """Keep what needs the least room. Where not even that can be kept, the row tells how far the turn came."""
         try:
-            await self._store(answer="", answer_seconds=None, spoken_text="", **values)
+            await self.writer.store(answer="", answer_seconds=None, spoken_text="", **values)
         except CAN_NOT_STORE:
             logger.exception("A failed turn could not be stored")
 
-    async def _store(self, **values: Any) -> None:
-        await self._store_soon(**values)
-
-    def _store_soon(self, **values: Any) -> asyncio.Task[None]:
-        """Store `values` while the next stage already runs. Each store waits for the one before."""
-        for name, value in values.items():
-            setattr(self.turn, name, value)
-        self.unsaved.update(values)
-        self.saving = asyncio.create_task(self._save(after=self.saving))
-        return self.saving
-
-    async def _until_stored(self) -> None:
-        """Wait until what was paid for is stored, before the next call is: a killed process can not do so any more.
-
-        Where that fails, the next result is stored together with it.
-        """
-        if self.saving is not None:
-            await asyncio.wait({self.saving})
-
-    async def _save(self, *, after: asyncio.Task[None] | None) -> None:
-        if after is not None:
-            await asyncio.gather(after, return_exceptions=True)  # Where that failed, this stores its values as well.
-        await self._write()
-
-    async def _write(self) -> None:
-        """Store what is not yet stored, trying again: a lock passes, and what was paid for is not given up at once."""
-        names, self.unsaved = self.unsaved, set()
-        try:
-            await _stored_again.copy()(sync_to_async(self._write_now), names)
-        except BaseException:
-            self.unsaved |= names
-            raise
-
-    def _write_now(self, names: set[str]) -> None:
-        if self.turn._state.adding:
-            self.turn.save(force_insert=True)
-        else:
-            self.turn.save(update_fields=names)
-
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self.started) * 1000)
-
-
-def _text_within(pieces: Sequence[_SpokenPiece], seconds: float) -> str:
-    """Return as much of the text as is heard in its first `seconds`, to the word."""
-    texts = []
-    for piece in pieces:
-        whole = piece.seconds if piece.complete else max(piece.seconds, len(piece.text) / CHARACTERS_PER_SECOND)
-        share = min(max(seconds, 0) / whole, 1) if whole else 0
-        heard = piece.text[: round(share * len(piece.text))]
-        texts.append(heard.rpartition(" ")[0] if share < 1 and " " in piece.text else heard)
-        seconds -= whole
-    return " ".join(text for text in texts if text)

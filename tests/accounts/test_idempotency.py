@@ -13,8 +13,7 @@ from django.utils import timezone
 from apps.accounts import idempotency
 from apps.accounts.idempotency import REPLAYED
 from apps.accounts.models import IdempotencyKey
-from apps.conversations.models import Conversation, Turn
-from apps.conversations.turn import RUNNING
+from apps.conversations.models import RUNNING, Conversation, Turn
 from apps.voices.models import VoiceProfile
 from tests.client import LONG_REPLY, QUESTION, SAMPLES, Api, error_of, read_events, turns_path, wait_until
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD
@@ -169,7 +168,7 @@ class TestVoicesThatFail:
                 return clone(api).status_code
 
         with ThreadPoolExecutor(20) as threads:
-            assert set(threads.map(send, range(20))) <= {201, 409}
+            assert set(threads.map(send, range(20))) <= {201, 409, 503}  # 503: too many recordings to be read at once
         assert clone(alice_api).status_code == 201
         assert calls(provider, VOICES_ADD) == 2
         assert VoiceProfile.objects.count() == 1

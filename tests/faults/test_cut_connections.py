@@ -14,8 +14,7 @@ import pytest
 from django.test import override_settings
 
 from apps.accounts.reconciling import reconcile
-from apps.conversations.models import Conversation, Turn
-from apps.conversations.turn import RUNNING
+from apps.conversations.models import RUNNING, Conversation, Turn
 from apps.speech import registry
 from apps.speech.faults import RETRYABLE_CODES
 from apps.voices.models import VoiceProfile, VoiceTag

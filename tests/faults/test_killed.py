@@ -15,8 +15,7 @@ from urllib3.exceptions import ProtocolError
 
 from apps.accounts.models import UsageDay
 from apps.accounts.reconciling import planned
-from apps.conversations.models import Conversation, Turn
-from apps.conversations.turn import RUNNING
+from apps.conversations.models import RUNNING, Conversation, Turn
 from apps.voices.models import VoiceProfile, VoiceTag
 from tests.client import Api
 from tests.factories import make_consent, make_voice

@@ -1,0 +1,94 @@
+"""Stores what a running turn brings, while its next stage already runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+from django.core.files.base import ContentFile
+from django.db import InterfaceError, OperationalError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from apps.speech import audio
+
+if TYPE_CHECKING:
+    from apps.conversations.models import Turn
+    from apps.speech.base import Recording
+
+logger = logging.getLogger(__name__)
+
+_stored_again = AsyncRetrying(
+    retry=retry_if_exception_type((OperationalError, InterfaceError, OSError)),
+    stop=stop_after_attempt(3),
+    wait=wait_random_exponential(multiplier=0.5, max=2),
+    sleep=asyncio.sleep,
+    reraise=True,
+)
+
+
+class TurnWriter:
+    """Writes the row of one turn, one write after the other. What could not be written goes with the next one."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._unsaved: set[str] = set()
+        self._saving: asyncio.Task[None] | None = None
+
+    def create_soon(self, recording: Recording | None, *, pause: float) -> None:
+        """Store the new turn with its question after `pause` seconds. Hearing does not wait for it, nor it for that."""
+        self._saving = asyncio.create_task(self._create(recording, pause))
+
+    async def store(self, **values: Any) -> None:
+        """Set these fields of the turn and store them; raise what Django and the storage raise."""
+        await self.store_soon(**values)
+
+    def store_soon(self, **values: Any) -> asyncio.Task[None]:
+        """Set these fields of the turn, and store them behind everything that is to be stored before."""
+        for name, value in values.items():
+            setattr(self._turn, name, value)
+        self._unsaved.update(values)
+        self._saving = asyncio.create_task(self._save(after=self._saving))
+        return self._saving
+
+    async def until_stored(self) -> None:
+        """Wait until what was paid for is stored, before the next call is: a killed process can not do so any more.
+
+        Where that fails, the next result is stored together with it.
+        """
+        if self._saving is not None:
+            await asyncio.wait({self._saving})
+
+    async def _create(self, recording: Recording | None, pause: float) -> None:
+        await asyncio.sleep(pause)
+        if recording is not None:
+            flac = await asyncio.to_thread(audio.to_flac, recording)
+            self._turn.question = ContentFile(flac, name="question.flac")
+            self._turn.question_seconds = recording.seconds
+        try:
+            await self._write()
+        except OSError:  # What is said in it counts more than its sound.
+            logger.exception("A question could not be kept")
+            self._turn.question = ""
+            await self._write()
+
+    async def _save(self, *, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.gather(after, return_exceptions=True)  # Where that failed, this stores its values as well.
+        await self._write()
+
+    async def _write(self) -> None:
+        """Store what is not yet stored, trying again: a lock passes, and what was paid for is not given up at once."""
+        names, self._unsaved = self._unsaved, set()
+        try:
+            await _stored_again.copy()(sync_to_async(self._write_now), names)
+        except BaseException:
+            self._unsaved |= names
+            raise
+
+    def _write_now(self, names: set[str]) -> None:
+        if self._turn._state.adding:
+            self._turn.save(force_insert=True)
+        else:
+            self._turn.save(update_fields=names)

@@ -21,6 +21,7 @@ from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import QUESTION_SAMPLE_RATE, run_turn
 from apps.speech import audio, registry
 from apps.speech.base import Recording, Stage
+from apps.speech.levels import is_silent
 from apps.voices.models import VoiceProfile
 from apps.voices.services import require_ready
 from voiceclone.errors import UserError
@@ -93,7 +94,7 @@ def _delete_files(files: Iterable[FieldFile]) -> None:
 def read_question(*, data: bytes) -> Recording:
     """Return the recording that `data` is, in any accepted format; raise what is wrong with it."""
     recording = registry.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
-    if audio.is_silent(recording):
+    if is_silent(recording):
         raise UserError(NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]), status=422)
     return recording
 

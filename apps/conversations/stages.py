@@ -18,9 +18,10 @@ from apps.accounts.models import UsageRecord, User
 from apps.conversations.sentences import SpeechChunker
 from apps.conversations.speaking import made_ahead
 from apps.conversations.turn import QUESTION_SAMPLE_RATE
-from apps.speech import audio, registry
+from apps.speech import registry
 from apps.speech.base import ProviderError, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.encoders import AudioFormat, create_encoder
+from apps.speech.levels import is_silent
 from apps.speech.marks import Origin
 from apps.voices.models import VoiceProfile
 from voiceclone.errors import UserError
@@ -37,7 +38,7 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
     if with_times:
         registry.call(_require_times)
     recording = registry.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
-    if audio.is_silent(recording):
+    if is_silent(recording):
         return Transcript(""), recording.seconds
 
     registry.require_working("hear")

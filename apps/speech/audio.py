@@ -13,7 +13,6 @@ import itertools
 import re
 import struct
 import wave
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import av
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
-    from numpy.typing import NDArray
 
 # FFmpeg's demuxer for each accepted kind of file, by how such a file begins.
 SIGNATURES = {
@@ -69,21 +67,7 @@ JOINED_SAMPLES = 48_000
 # of Python's or of FFmpeg's, is none of them: what comes after it would be missing without a word.
 DECODING_ERRORS = (av.FFmpegError, ValueError, ArithmeticError, OSError)
 
-FULL_SCALE = 32768
-DIGITAL_SILENCE_DB = -120.0  # A floor, for the logarithm of nothing is no number to store or compare.
-CLIPPED_SAMPLE = round(0.999 * FULL_SCALE)
-CLIPPED_RUN = 3  # One or two samples at full scale are a loud peak; three in a row are a peak cut off.
-# Between the noise of a quiet room (near -60 dBFS) and quiet speech (near -40 dBFS).
-SILENCE_DB = -50.0
-SILENCE_WINDOW_SECONDS = 0.3  # As long as a short word, so that a lone faint crackle does not count as sound.
-PAUSE_SECONDS = 0.5
-# Four periods of a deep voice: long enough to measure one, short enough to fit between two words.
-FRAME_SECONDS = 0.05
-NOISE_PERCENTILE = 5  # Who reads aloud pauses for more than this share of the time; the pauses hold the noise.
-LOUD_PERCENTILE = 95
-SPEECH_ABOVE_NOISE_DB = 6.0
-SPEECH_BELOW_LOUD_DB = 25.0
-
+PAUSE_SECONDS = 0.5  # between recordings that are joined
 LAME_DELAY = 1105  # Samples of silence that LAME's look-ahead and the decoder's filter put before the sound.
 
 
@@ -339,98 +323,6 @@ def _too_long(max_seconds: float) -> AudioError:
         _("The recording is longer than %(limit)g seconds. Use a shorter one."),
         {"limit": max_seconds},
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How loud a recording is, in dBFS without its DC offset; `clipped_share` (0–1) is the share of samples cut off."""
-
-    rms_db: float
-    peak_db: float
-    clipped_share: float
-
-
-def measure(recording: Recording) -> Level:
-    """Return the level of `recording`; digital silence and an empty recording have -120.0 dB."""
-    samples = _samples(recording)
-    if not samples.size:
-        return Level(DIGITAL_SILENCE_DB, DIGITAL_SILENCE_DB, clipped_share=0.0)
-    sound = samples - samples.mean()
-    return Level(
-        rms_db=_decibels(float(np.sqrt(np.mean(sound**2)))),
-        peak_db=_decibels(float(np.abs(sound).max())),
-        clipped_share=_clipped_share(samples),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechLevel:
-    """How speech stands out from what surrounds it.
-
-    `speech_db` is the loudness of what is spoken, without the pauses, and `noise_db` that of the pauses, both in dBFS
-    RMS; `speech_share` (0–1) is how much of the time is spoken. Where nothing stands out, the share is 0 and both
-    levels are that of the whole.
-    """
-
-    speech_db: float
-    noise_db: float
-    speech_share: float
-
-
-def measure_speech(recording: Recording) -> SpeechLevel:
-    """Tell speech from pauses by loudness alone, in frames of 50 ms, as ITU-T P.56 does for the active speech level."""
-    frames = _frame_levels(recording)
-    if not frames.size:
-        return SpeechLevel(DIGITAL_SILENCE_DB, DIGITAL_SILENCE_DB, speech_share=0.0)
-    noise_db, loud_db = (float(level) for level in np.percentile(frames, [NOISE_PERCENTILE, LOUD_PERCENTILE]))
-    spoken = frames > max(noise_db + SPEECH_ABOVE_NOISE_DB, loud_db - SPEECH_BELOW_LOUD_DB)
-    if not spoken.any():
-        return SpeechLevel(_mean_level(frames), _mean_level(frames), speech_share=0.0)
-    return SpeechLevel(_mean_level(frames[spoken]), noise_db, speech_share=float(spoken.mean()))
-
-
-def _frame_levels(recording: Recording) -> NDArray[np.float64]:
-    """Return the level of each whole frame in dBFS, each without its own DC offset."""
-    samples = _samples(recording)
-    length = round(FRAME_SECONDS * recording.sample_rate)
-    frames = samples[: samples.size // length * length].reshape(-1, length)
-    silent = FULL_SCALE * 10 ** (DIGITAL_SILENCE_DB / 20)
-    levels: NDArray[np.float64] = 20 * np.log10(np.maximum(frames.std(axis=1), silent) / FULL_SCALE)
-    return levels
-
-
-def _mean_level(levels: NDArray[np.float64]) -> float:
-    """Return the level of the mean power of frames, all in dBFS."""
-    return 10 * float(np.log10(np.mean(10 ** (levels / 10))))
-
-
-def is_silent(recording: Recording) -> bool:
-    """Tell whether no stretch as long as a short word is louder than the noise of a quiet room."""
-    samples = _samples(recording)
-    if not samples.size:
-        return True
-    window = min(round(SILENCE_WINDOW_SECONDS * recording.sample_rate), samples.size)
-    energy = np.concatenate([[0.0], np.cumsum((samples - samples.mean()) ** 2)])
-    loudest = float((energy[window:] - energy[:-window]).max()) / window
-    return _decibels(loudest**0.5) < SILENCE_DB
-
-
-def _samples(recording: Recording) -> NDArray[np.float64]:
-    """Return the samples as floats, shape (samples,), in units of one step of 16 bits."""
-    return np.frombuffer(recording.pcm, "<i2").astype(np.float64)
-
-
-def _decibels(amplitude: float) -> float:
-    if amplitude <= 0:
-        return DIGITAL_SILENCE_DB
-    return max(DIGITAL_SILENCE_DB, 20 * float(np.log10(amplitude / FULL_SCALE)))
-
-
-def _clipped_share(samples: NDArray[np.float64]) -> float:
-    at_full_scale = np.concatenate([[False], np.abs(samples) >= CLIPPED_SAMPLE, [False]])
-    starts_and_ends = np.flatnonzero(at_full_scale[1:] != at_full_scale[:-1])
-    lengths = starts_and_ends[1::2] - starts_and_ends[::2]
-    return float(lengths[lengths >= CLIPPED_RUN].sum()) / samples.size
 
 
 def resample(recording: Recording, *, sample_rate: int) -> Recording:

@@ -21,6 +21,7 @@ from apps.accounts import usage
 from apps.accounts.models import UsageRecord, User
 from apps.speech import audio, registry
 from apps.speech.base import ProviderError, Recording, Transcript
+from apps.speech.levels import is_silent
 from apps.voices import speakers, statements
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
 from voiceclone.errors import UserError
@@ -190,7 +191,7 @@ def _claimed(challenge: ConsentChallenge) -> Iterator[None]:
 
 def _read_clip(data: bytes) -> Recording:
     recording = registry.decode(data, sample_rate=CLIP_SAMPLE_RATE, max_seconds=MAX_CLIP_SECONDS)
-    if audio.is_silent(recording):
+    if is_silent(recording):
         text = _("This recording is silent. Check the microphone, and read the statement again.")
         raise UserError("consent_silent", text, status=422)
     return recording

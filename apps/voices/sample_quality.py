@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from apps.speech import audio
+from apps.speech.levels import SpeechLevel, measure_speech
 from apps.voices.samples import CheckedSample, check_sample, sample_rules
 
 LOWEST_SPEECH_DB, HIGHEST_SPEECH_DB = -23, -18
@@ -53,7 +54,7 @@ class SampleQuality:
 def measure_sample(data: bytes) -> SampleQuality:
     """Measure an upload without storing it. Raises what cloning it would raise: UserError and AudioError."""
     sample = check_sample(data)
-    speech = audio.measure_speech(sample.recording)
+    speech = measure_speech(sample.recording)
     return SampleQuality(
         seconds=sample.recording.seconds,
         rms_db=sample.level.rms_db,
@@ -66,7 +67,7 @@ def measure_sample(data: bytes) -> SampleQuality:
     )
 
 
-def _points(sample: CheckedSample, speech: audio.SpeechLevel) -> list[QualityPoint]:
+def _points(sample: CheckedSample, speech: SpeechLevel) -> list[QualityPoint]:
     return [
         _length(sample.recording.seconds),
         _level(speech.speech_db),
@@ -115,7 +116,7 @@ def _clipping(clipped_share: float) -> QualityPoint:
     return _point("clipping", _("Distortion"), _("some") if clipped else _("none"), advice)
 
 
-def _noise(speech: audio.SpeechLevel) -> QualityPoint:
+def _noise(speech: SpeechLevel) -> QualityPoint:
     advice = ""
     if speech.speech_db - speech.noise_db < LEAST_SPEECH_OVER_NOISE_DB:
         advice = _("Too near to your voice. Close the window, switch fans off, and come closer to the microphone.")

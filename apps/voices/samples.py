@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from apps.speech import audio, registry
 from apps.speech.base import Recording
+from apps.speech.levels import Level, is_silent, measure
 from voiceclone.errors import UserError
 
 SAMPLE_RATE = 44_100
@@ -22,7 +23,7 @@ class CheckedSample:
     """An upload that passed: its sound, its level and the SHA-256 of the bytes that came."""
 
     recording: Recording
-    level: audio.Level
+    level: Level
     sha256: str
 
 
@@ -61,8 +62,8 @@ def check_samples(files: Sequence[bytes]) -> list[CheckedSample]:
 def check_sample(data: bytes) -> CheckedSample:
     """Decode one recording and measure it; raise UserError or AudioError where no voice can be made from it."""
     recording = registry.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS)
-    level = audio.measure(recording)
-    if audio.is_silent(recording):
+    level = measure(recording)
+    if is_silent(recording):
         text = _(
             "This recording is silent: its level is %(level).0f dB, and speech lies between −30 and −15 dB. "
             "Check the microphone and record again."

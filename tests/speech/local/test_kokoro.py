@@ -9,6 +9,7 @@ import pytest
 
 from apps.speech import audio
 from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
+from apps.speech.levels import measure
 from apps.speech.local import kokoro, speaker
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.kokoro import LocalTextToSpeech, LocalVoiceCloner, spoken_pieces
@@ -38,7 +39,7 @@ def speak(config: LocalConfig, text: str, voice_id: str, *, speed: float | None 
 def test_it_speaks_so_that_it_is_understood(config: LocalConfig, spoken: list[Recording]) -> None:
     recording = Recording(b"".join(chunk.pcm for chunk in spoken), spoken[0].sample_rate)
     assert 3 < recording.seconds < 8
-    assert -40 < audio.measure(recording).rms_db < -12
+    assert -40 < measure(recording).rms_db < -12
     heard = asyncio.run(LocalSpeechToText(config).transcribe(recording, language="en"))
     assert jiwer.wer(plain_words(" ".join(SENTENCES)), plain_words(heard.text)) <= 0.1
 

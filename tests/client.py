@@ -54,7 +54,7 @@ class Api:
         self._session.close()
 
     def send(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self._session.request(method, self._url + path, **{"timeout": 30, **options})
+        return self._session.request(method, self._url + path, **{"timeout": PATIENCE_SECONDS, **options})
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return self.send("GET", path, **options)

@@ -15,7 +15,19 @@ from pathlib import Path
 import requests
 from django.conf import settings
 
+from tests.fakes.provider import FakeProvider
+
 PATIENCE_SECONDS = 60
+PEOPLE = """
+from apps.accounts.models import User
+from apps.accounts.services import create_api_token
+from apps.conversations.models import Conversation
+from tests.factories import make_voice
+alice = User.objects.create_user("alice", "alice@example.org", "a long password for tests")
+voice = make_voice(alice, "{voice_id}")
+conversation = Conversation.objects.create(owner=alice, voice=voice)
+print(conversation.pk, create_api_token(owner=alice, name="tests"))
+"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,11 @@ class Site:
     def shell(self, code: str) -> str:
         return self.manage("shell", "--no-imports", "--command", code).strip()
 
+    def add_conversation(self, voice_id: str) -> tuple[str, str]:
+        """Add Alice with this voice of the provider's and a conversation; return its id, and a token of hers."""
+        conversation, token = self.shell(PEOPLE.format(voice_id=voice_id)).split()[-2:]
+        return conversation, token
+
 
 def manage(environment: dict[str, str], *arguments: str) -> str:
     command = [sys.executable, "manage.py", *arguments]
@@ -42,6 +59,15 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def remote(provider: FakeProvider) -> dict[str, str]:
+    return {
+        "OPENAI_API_KEY": "test-key",
+        "ELEVENLABS_API_KEY": "test-key",
+        "OPENAI_BASE_URL": provider.openai_url,
+        "ELEVENLABS_BASE_URL": provider.url,
+    }
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 
 from django.core.asgi import get_asgi_application
 
@@ -12,6 +13,10 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402 - Django has to be set up first
 
 from voiceclone.server import BodyLimit, GracefulEnd, RequestIds, WarmEngines  # noqa: E402
+
+# Left to Django, the first request would import all views, and where messages are kept.
+for module in (settings.ROOT_URLCONF, settings.MESSAGE_STORAGE.rpartition(".")[0]):
+    import_module(module)
 
 application = RequestIds(
     GracefulEnd(

@@ -16,6 +16,7 @@ import wave
 from typing import TYPE_CHECKING, NoReturn
 
 import av
+import av.subtitles.stream
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.fifo import AudioFifo

@@ -7,12 +7,15 @@ import re
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from urllib.request import getproxies
 
+import aiohttp
 import httpx
 from elevenlabs import VoiceSettings as ElevenLabsVoiceSettings
 from elevenlabs.client import OMIT, AsyncElevenLabs
 from elevenlabs.core.api_error import ApiError
+from httpx_aiohttp import AiohttpTransport
 
 from apps.speech.audio import resample, to_mp3
 from apps.speech.base import ProviderError, ProviderVoice
@@ -43,6 +46,8 @@ _SAMPLE_SAMPLE_RATE = 44_100
 _SAMPLE_BIT_RATE = 192_000
 _LARGEST_PAGE = 100
 _WARM_UP_SECONDS = 3
+# What comes beyond twice this much waits in the system until it is read: then it is one piece, not one for each packet.
+_READ_BYTES = 4096
 
 # The SDK's retries of an upload leave out the voice's name, and may make a second voice.
 _NO_SDK_RETRIES: RequestOptions = {"max_retries": 0}
@@ -105,8 +110,9 @@ class ElevenLabsClient(AsyncElevenLabs):
     It follows no redirect and bounds only the time to connect: every call here has its own deadline.
     """
 
-    def __init__(self, config: ElevenLabsConfig) -> None:
+    def __init__(self, config: ElevenLabsConfig, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._connections = httpx.AsyncClient(
+            transport=transport,
             follow_redirects=False,
             event_hooks={"response": [bound]},
             limits=httpx.Limits(keepalive_expiry=KEPT_ALIVE_SECONDS),
@@ -123,15 +129,42 @@ class ElevenLabsClient(AsyncElevenLabs):
         await self._connections.aclose()
 
 
-def create_client(config: ElevenLabsConfig) -> ElevenLabsClient:
-    """Return a client for the running event loop, to be shared by its engines and closed with `close()`."""
-    return ElevenLabsClient(config)
+class ElevenLabsClients(NamedTuple):
+    """One for speech, over a transport that reads streams for half the work, and one for all else.
+
+    That transport tells a connection lost after sending as one never made. A sentence may be asked for twice then; a
+    voice must not be made twice.
+    """
+
+    speech: ElevenLabsClient
+    voices: ElevenLabsClient
+
+    async def close(self) -> None:
+        await asyncio.gather(*(client.close() for client in self))
 
 
-async def connect(client: ElevenLabsClient) -> None:
-    """Open a connection with the cheapest call, so that the first turn need not. Its answer does not matter."""
-    with suppress(ApiError, httpx.HTTPError, AttributeError, TypeError, ValueError):
-        await client.models.list(request_options={"max_retries": 0, "timeout_in_seconds": _WARM_UP_SECONDS})
+def create_clients(config: ElevenLabsConfig) -> ElevenLabsClients:
+    """Return clients for the running event loop, to be shared by its engines and closed with `close()`."""
+    return ElevenLabsClients(ElevenLabsClient(config, AiohttpTransport(client=_session)), ElevenLabsClient(config))
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_SECONDS),
+        trust_env=bool(getproxies()),  # Where there are none, each request would look for them, and read .netrc.
+        read_bufsize=_READ_BYTES,
+    )
+
+
+async def connect(clients: ElevenLabsClients) -> None:
+    """Open connections with the cheapest call, so that the first turn need not. Its answer does not matter."""
+    options: RequestOptions = {"max_retries": 0, "timeout_in_seconds": _WARM_UP_SECONDS}
+
+    async def connect_one(client: ElevenLabsClient) -> None:
+        with suppress(ApiError, httpx.HTTPError, AttributeError, TypeError, ValueError):
+            await client.models.list(request_options=options)
+
+    await asyncio.gather(*map(connect_one, clients))
 
 
 class ElevenLabsTextToSpeech:

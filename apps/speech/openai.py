@@ -108,7 +108,7 @@ class OpenAISpeechToText:
     tells_times = False  # OpenAI's models that are not about to be switched off answer with the text alone.
 
     def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
-        self._client = client
+        self._transcriptions = client.audio.transcriptions  # Asked for in a turn, the SDK would import it there.
         self._config = config
 
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
@@ -123,7 +123,7 @@ class OpenAISpeechToText:
 
     async def _transcribe(self, wav: bytes, language: str, max_characters: int) -> Transcript:
         with _openai_errors("hear"):
-            transcription = await self._client.audio.transcriptions.create(
+            transcription = await self._transcriptions.create(
                 file=("recording.wav", wav, "audio/wav"),
                 model=self._config.transcription_model,
                 language=language or omit,
@@ -146,7 +146,7 @@ class OpenAILanguageModel:
     name = "openai"
 
     def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
-        self._client = client
+        self._completions = client.chat.completions
         self._config = config
 
     def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
@@ -179,7 +179,7 @@ class OpenAILanguageModel:
     def _open(
         self, messages: Sequence[Message], max_tokens: int
     ) -> AbstractAsyncContextManager[AsyncAPIResponse[AsyncStream[ChatCompletionChunk]]]:
-        return self._client.chat.completions.with_streaming_response.create(
+        return self._completions.with_streaming_response.create(
             model=self._config.chat_model,
             # The SDK walks through what it gets as `messages` by their type hints: 6 ms for twenty of them.
             messages=(),

@@ -13,23 +13,13 @@ from django.test import Client
 
 from tests.client import Api, Event, error_of, read_events, turns_path
 from tests.fakes.provider import CHAT, SPEECH, FakeProvider
-from tests.processes import Site, running_site, wait_for
+from tests.processes import Site, remote, running_site, wait_for
 from voiceclone import readiness
 
 if TYPE_CHECKING:
     from apps.conversations.models import Conversation
 
 LONG_REPLY = "One sentence. " + "Another one, a little longer. " * 8
-PEOPLE = """
-from apps.accounts.models import User
-from apps.accounts.services import create_api_token
-from apps.conversations.models import Conversation
-from tests.factories import make_voice
-alice = User.objects.create_user("alice", "alice@example.org", "a long password for tests")
-voice = make_voice(alice, "{voice_id}")
-conversation = Conversation.objects.create(owner=alice, voice=voice)
-print(conversation.pk, create_api_token(owner=alice, name="tests"))
-"""
 STATUS = """
 from apps.conversations.models import Turn
 for turn in Turn.objects.all():
@@ -42,7 +32,7 @@ class Conversing:
 
     def __init__(self, site: Site, provider: FakeProvider) -> None:
         voice_id = provider.add_voice("Jane")
-        self.conversation, self.token = site.shell(PEOPLE.format(voice_id=voice_id)).split()[-2:]
+        self.conversation, self.token = site.add_conversation(voice_id)
         self.site = site
         self.events: list[Event] = []
         self.has_sound = threading.Event()
@@ -73,15 +63,6 @@ class Conversing:
         self._thread.join(60)
         assert not self._thread.is_alive()
         assert self.problem is None
-
-
-def remote(provider: FakeProvider) -> dict[str, str]:
-    return {
-        "OPENAI_API_KEY": "test-key",
-        "ELEVENLABS_API_KEY": "test-key",
-        "OPENAI_BASE_URL": provider.openai_url,
-        "ELEVENLABS_BASE_URL": provider.url,
-    }
 
 
 SERVERS = [

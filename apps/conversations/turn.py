@@ -358,7 +358,7 @@ class _TurnRun:
             spoken_text="",
             **await self._sound(math.inf),
         )
-        await self._note_in_conversation()
+        await sync_to_async(self._note_in_conversation)()
         self.events.put_nowait(Done(self.turn.reply, self.turn.timings))
 
     async def _sound(self, seconds: float) -> dict[str, Any]:
@@ -370,13 +370,13 @@ class _TurnRun:
         flac = await asyncio.to_thread(answer_as_flac, turn=self.turn, recording=answer)
         return {"answer": ContentFile(flac, name="answer.flac"), "answer_seconds": answer.seconds}
 
-    async def _note_in_conversation(self) -> None:
+    def _note_in_conversation(self) -> None:
         """A conversation without a title is called after its first question; the voice was used now."""
         title = Truncator(self.turn.transcript).chars(TITLE_CHARACTERS)
         conversation = Conversation.objects.filter(pk=self.turn.conversation_id)
-        await conversation.filter(title="").aupdate(title=title)
-        await conversation.aupdate(updated_at=timezone.now())
-        await VoiceProfile.objects.filter(pk=self._voice().pk).aupdate(last_used_at=timezone.now())
+        conversation.filter(title="").update(title=title)
+        conversation.update(updated_at=timezone.now())
+        VoiceProfile.objects.filter(pk=self._voice().pk).update(last_used_at=timezone.now())
 
     async def _fail(self, stage: str, code: str, message: str, *, retryable: bool) -> None:
         """Store the failure; where the voice failed, with what it had spoken, so that a retry goes on behind it."""

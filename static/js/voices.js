@@ -235,7 +235,7 @@ async function explain(error, before) {
   if (arrived && error.retryable) {
     await forget();
     showVoice(arrived);
-    announce(text("clone-kept", { message: error.message }), "error");
+    announce(text("clone-kept", { message: error.message })); // The voice itself goes on saying it.
     return;
   }
   announce(text("clone-failed", { message: error.message }), "error");

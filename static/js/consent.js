@@ -32,6 +32,7 @@ function showTake(sound) {
   audio.hidden = !sound;
   if (sound) audio.src = URL.createObjectURL(sound.blob);
   else audio.removeAttribute("src");
+  if (!sound) byId("clock").textContent = clock(0);
   showRecording();
 }
 

@@ -61,6 +61,7 @@ async function record() {
   const recorded = await recorder.finished;
   recorder = null;
   showTake(recorded.heard ? recorded : null);
+  byId(recorded.heard ? "take" : "record").scrollIntoView({ block: "center" });
   announce(text(recorded.heard ? "take-kept" : "take-silent"), recorded.heard ? "" : "error");
 }
 
@@ -102,8 +103,12 @@ async function send(event) {
 /** Say what failed. A recording that could be heard has used its statement up: there is a new one to read. */
 async function explain(error) {
   if (!(error instanceof ApiError)) throw error;
-  if (error.retryable) announce(error.message, "error");
-  else await renew(text("refused", { message: error.message }));
+  if (error.retryable) {
+    announce(error.message, "error");
+    return;
+  }
+  await renew(text("refused", { message: error.message }));
+  byId("statement").scrollIntoView({ block: "nearest" });
 }
 
 function setBusy(is) {

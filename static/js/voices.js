@@ -260,6 +260,7 @@ function setCloning(busy) {
   byId("progress").hidden = !busy;
   if (!busy) return;
   byId("draft").hidden = true;
+  document.querySelector(".messages")?.remove(); // They were about what is done before.
   showStage("sending");
   byId("progress").scrollIntoView({ block: "center" });
 }

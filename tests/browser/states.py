@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 CLIP = Path(__file__).parent.parent / "data" / "speech" / "austen-0870.wav"
-PATIENCE = 20_000  # milliseconds
 NO_AUDIO = FilePayload(name="holiday.txt", mimeType="text/plain", buffer=b"no sound")
 LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
 
@@ -88,14 +87,14 @@ def _without_an_account(page: Page, url: str) -> Iterator[str]:
 def _consenting(page: Page, url: str) -> Iterator[str]:
     page.goto(f"{url}/voices/consent/")
     page.get_by_role("button", name="Start recording").click()
-    expect(page.locator("#level-word")).to_have_text("Good", timeout=PATIENCE)
+    expect(page.locator("#level-word")).to_have_text("Good")
     page.wait_for_timeout(2000)
     yield "consent-recording"
     page.get_by_role("button", name="Stop recording").click()
     page.wait_for_selector("#take")
     yield "consent-recorded"
     page.get_by_role("button", name="Consent", exact=True).click()  # The service hears something else.
-    expect(page.get_by_role("status")).to_contain_text("Here is a new statement", timeout=PATIENCE)
+    expect(page.get_by_role("status")).to_contain_text("Here is a new statement")
     yield "consent-refused"
     with override_settings(CONSENT="attested"):
         page.goto(f"{url}/voices/consent/")
@@ -105,7 +104,7 @@ def _consenting(page: Page, url: str) -> Iterator[str]:
 def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     page.goto(f"{url}/voices/")
     page.get_by_role("button", name="Start recording").click()
-    expect(page.locator("#level-word")).to_have_text("Good", timeout=PATIENCE)
+    expect(page.locator("#level-word")).to_have_text("Good")
     page.wait_for_timeout(2000)
     yield "voices-recording"
     page.get_by_role("button", name="Pause").click()
@@ -115,7 +114,7 @@ def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     yield "voices-take"
     page.locator("#id_audio").set_input_files([CLIP, CLIP])
     page.locator("#id_audio").set_input_files(NO_AUDIO)
-    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(4, timeout=PATIENCE)
+    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(4)
     page.get_by_role("button", name="Clone my voice").click()
     page.wait_for_selector(".field-invalid")
     yield "voices-files-and-no-name"
@@ -126,12 +125,12 @@ def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     page.get_by_label("Name of the voice").fill("Carol")
     provider.delay(VOICES_ADD, 5)
     page.get_by_role("button", name="Clone my voice").click()
-    expect(page.locator("#stages [aria-current]")).to_have_text("Make the voice", timeout=PATIENCE)
+    expect(page.locator("#stages [aria-current]")).to_have_text("Make the voice")
     yield "voices-being-made"
     page.wait_for_selector(".voice[data-status=ready]")
     yield "voices-made"
     page.locator("#id_audio").set_input_files([CLIP, CLIP])
-    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(2)
     page.get_by_label("Name of the voice").fill("Out of credit")
     provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))
     page.get_by_role("button", name="Clone my voice").click()
@@ -166,7 +165,7 @@ def _talking(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     provider.behaviour = LONG_ANSWER
     provider.delay(CHAT, 3)
     page.locator("#record").click()
-    expect(page.locator(".transcript")).to_have_text("What is the capital of France?", timeout=PATIENCE)
+    expect(page.locator(".transcript")).to_have_text("What is the capital of France?")
     yield "talk-thinking"
     wait_for_state(page, "speaking")
     page.wait_for_timeout(1500)

@@ -161,18 +161,18 @@ def renew_voices(*, consent: Consent) -> None:
 def _open_challenge(owner: User, challenge_pk: UUID) -> ConsentChallenge:
     challenge = ConsentChallenge.objects.for_user(owner).filter(pk=challenge_pk).first()
     if challenge is None:
-        text = _("There is no such statement. Ask for a new one, and read it aloud.")
+        text = _("There is no such statement. Take a new one, and read it aloud.")
         raise UserError("challenge_not_found", text, status=404)
     if challenge.used_at is not None:
         raise _already_used()
     if challenge.expires_at <= timezone.now():
-        text = _("This statement was valid for ten minutes, and they are over. Ask for a new one, and read it aloud.")
+        text = _("This statement was valid for ten minutes, and they are over. Take a new one, and read it aloud.")
         raise UserError("challenge_expired", text, status=410)
     return challenge
 
 
 def _already_used() -> UserError:
-    text = _("A recording of this statement was sent before. Ask for a new one, and read it aloud.")
+    text = _("A recording of this statement was sent before. Take a new one, and read it aloud.")
     return UserError("challenge_used", text, status=409)
 
 
@@ -206,14 +206,14 @@ def _judge(challenge: ConsentChallenge, transcript: Transcript) -> float:
     word_error = statements.word_error(challenge.statement, transcript.text)
     if word_error > MAX_WORD_ERROR:
         text = _(
-            "The statement was not heard in this recording: %(share)d %% of its words were different. Ask for a new "
+            "The statement was not heard in this recording: %(share)d %% of its words were different. Take a new "
             "one, and read all of it aloud, clearly and in a quiet room."
         )
         raise UserError("consent_statement_not_heard", text % {"share": round(100 * word_error)}, status=422)
     missing = statements.missing_words(challenge.code_words, transcript.text)
     if missing:
         text = _(
-            "These code words were not heard: %(words)s. Ask for a new statement, and say its four code words slowly, "
+            "These code words were not heard: %(words)s. Take a new statement, and say its four code words slowly, "
             "one after the other."
         )
         raise UserError("consent_code_words_not_heard", text % {"words": ", ".join(missing)}, status=422)

@@ -70,9 +70,15 @@ class ConsentPage(View):
             "max_seconds": services.MAX_CLIP_SECONDS,
         }
         if isinstance(form, AttestationForm):
-            context["statement"] = attested_statement(name=name, language="en")
+            context |= {
+                "consent_step": "voices/attestation.html",
+                "statement": attested_statement(name=name, language="en"),
+            }
         else:
-            context["challenge"] = services.new_challenge(owner=owner, name=name)
+            context |= {
+                "consent_step": "voices/statement.html",
+                "challenge": services.new_challenge(owner=owner, name=name),
+            }
         return render(request, "voices/consent.html", context, status=status)
 
 

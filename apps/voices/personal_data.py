@@ -122,8 +122,8 @@ def _until_idle() -> str:
 
 def _until_past_proof() -> str:
     return _(
-        "%(valid)d days, and as proof another %(kept)d; when you delete your account, what remains is without your "
-        "name, your words and your voice"
+        "%(valid)d days, and another %(kept)d days as a proof; when you delete your account, what remains is without "
+        "your name, your words and your voice"
     ) % {"valid": settings.CONSENT_VALID_DAYS, "kept": settings.CONSENT_KEPT_DAYS}
 
 

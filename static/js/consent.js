@@ -32,6 +32,7 @@ function showTake(sound) {
   audio.hidden = !sound;
   if (sound) audio.src = URL.createObjectURL(sound.blob);
   else audio.removeAttribute("src");
+  if (!sound) byId("clock").textContent = clock(0);
   showRecording();
 }
 
@@ -60,6 +61,7 @@ async function record() {
   const recorded = await recorder.finished;
   recorder = null;
   showTake(recorded.heard ? recorded : null);
+  byId(recorded.heard ? "take" : "record").scrollIntoView({ block: "center" });
   announce(text(recorded.heard ? "take-kept" : "take-silent"), recorded.heard ? "" : "error");
 }
 
@@ -101,8 +103,12 @@ async function send(event) {
 /** Say what failed. A recording that could be heard has used its statement up: there is a new one to read. */
 async function explain(error) {
   if (!(error instanceof ApiError)) throw error;
-  if (error.retryable) announce(error.message, "error");
-  else await renew(text("refused", { message: error.message }));
+  if (error.retryable) {
+    announce(error.message, "error");
+    return;
+  }
+  await renew(text("refused", { message: error.message }));
+  byId("statement").scrollIntoView({ block: "nearest" });
 }
 
 function setBusy(is) {

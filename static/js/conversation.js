@@ -42,7 +42,7 @@ const isAnswering = () => look.turnState === "thinking" || look.turnState === "s
 /**
  * @param {State} state
  * @param {string} [message] what to say instead of the state's own words
- * @param {"" | "error" | "told"} [tone] "told" is an error that stands on the turn, too
+ * @param {"" | "error"} [tone]
  */
 function enter(state, message = text(microphone ? `hands-free-${state}` : state), tone = "") {
   look.turnState = state;
@@ -287,7 +287,9 @@ function fail(view, error) {
     return;
   }
   view.fail(message, retryable);
-  enter("failed", text("failed", { message }), "told");
+  enter("failed", text("failed"), "error");
+  const unseen = { className: "visually-hidden", textContent: ` ${message}` }; // It is read on the turn, but to be heard here.
+  byId("status").append(Object.assign(document.createElement("span"), unseen));
 }
 
 /** Nothing more is heard, and nothing more is asked for. */

@@ -92,6 +92,7 @@ export class OpenMicrophone {
   #heed(recorder, level) {
     if (this.#closed || recorder !== this.#recorders[0]) return;
     this.#options.onLevel(level);
+    if (level.verdict === "unknown") return;
     const change = this.#activity.heed(level.rms, performance.now());
     if (change === "begun") this.#begin();
     if (change === "over") this.send();

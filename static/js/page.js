@@ -17,7 +17,7 @@ export function text(key, values = {}) {
 /**
  * Say a change of state in the page's one status line.
  * @param {string} message
- * @param {"" | "error" | "told"} [tone]
+ * @param {"" | "error"} [tone]
  */
 export function announce(message, tone = "") {
   const status = document.getElementById("status");

@@ -101,6 +101,7 @@ export class Player {
   }
 
   #settle() {
-    if (this.#complete && this.#sources.size === 0) this.#resolve?.();
+    const isOver = this.#sources.size === 0 || this.#context?.state !== "running"; // Without a loudspeaker it stands still.
+    if (this.#complete && isOver) this.#resolve?.();
   }
 }

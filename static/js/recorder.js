@@ -15,10 +15,12 @@ const SILENT_BELOW = -50; // dBFS RMS
 /** dBFS: quiet below this RMS, loud above this peak. A sample has to meet what the server measures it against. */
 const LIMITS = { question: { quiet: -38, loud: -1 }, sample: { quiet: -22, loud: -3 } };
 const STOPPING = 0.5; // seconds before the limit: stopping takes its time, and the server's limit is sharp
+/** Sound goes into a recording without going through the page's AudioContext, as in Firefox where no loudspeaker is. */
+const UNMEASURED = { rms: -Infinity, peak: -Infinity, verdict: "unknown" };
 const SPEECH_MEASUREMENTS = 4; // a fifth of a second; a click of the mouse is shorter
 
 /**
- * @typedef {"silent" | "quiet" | "good" | "loud"} Verdict
+ * @typedef {"unknown" | "silent" | "quiet" | "good" | "loud"} Verdict
  * @typedef {{rms: number, peak: number, verdict: Verdict, seconds: number}} Level rms, peak in dBFS; the take's length
  * @typedef {{blob: Blob, name: string, seconds: number, heard: boolean,
  *   interrupted: "" | "mute" | "ended"}} Take `heard` is false where nothing rose above silence; `interrupted` tells
@@ -156,7 +158,11 @@ export class Recorder {
     const samples = new Float32Array(this.#analyser.fftSize);
     this.#timer = setInterval(() => {
       if (this.seconds >= this.#maxSeconds - STOPPING) this.stop();
-      if (context.state !== "running" || this.paused) return;
+      if (this.paused) return;
+      if (context.state !== "running") {
+        this.#onLevel({ ...UNMEASURED, seconds: this.seconds });
+        return;
+      }
       this.#analyser.getFloatTimeDomainData(samples);
       this.#note(measure(samples));
     }, METER_INTERVAL);

@@ -20,9 +20,15 @@ function pauseOthers(event) {
   for (const audio of list.querySelectorAll("audio")) if (audio !== event.target) audio.pause();
 }
 
+/** What was opened is not to lie behind the controls. */
+function showTimings({ target }) {
+  if (target.open) target.scrollIntoView({ block: "nearest" });
+}
+
 list.addEventListener("click", (event) => {
   const button = event.target.closest(".copy");
   if (button) copy(button);
 });
 list.addEventListener("play", pauseOthers, true);
+list.addEventListener("toggle", showTimings, true);
 watchClips(list);

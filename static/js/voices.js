@@ -235,7 +235,7 @@ async function explain(error, before) {
   if (arrived && error.retryable) {
     await forget();
     showVoice(arrived);
-    announce(text("clone-kept", { message: error.message }), "error");
+    announce(text("clone-kept", { message: error.message })); // The voice itself goes on saying it.
     return;
   }
   announce(text("clone-failed", { message: error.message }), "error");
@@ -260,6 +260,7 @@ function setCloning(busy) {
   byId("progress").hidden = !busy;
   if (!busy) return;
   byId("draft").hidden = true;
+  document.querySelector(".messages")?.remove(); // They were about what is done before.
   showStage("sending");
   byId("progress").scrollIntoView({ block: "center" });
 }

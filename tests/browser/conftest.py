@@ -9,13 +9,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from apps.speech.audio import join
 from apps.speech.base import Recording
 from tests.audio_samples import TRANSCRIPTS, clip, silence, to_wav
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PATIENCE = 20_000  # milliseconds, for machines that have other things to do
+FAKE_UI, FAKE_DEVICE = "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,8 +26,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
+    FAKE_UI,
+    FAKE_DEVICE,
 ]
 
 
@@ -50,6 +52,7 @@ def browser(microphone: Path) -> Iterator[Browser]:
         pytest.skip("Chromium is not installed")
     # Playwright runs an event loop in this thread; the tests' own look into the database is synchronous all the same.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
             executable_path=CHROMIUM, args=[*FLAGS, f"--use-file-for-fake-audio-capture={microphone}"]
@@ -60,7 +63,7 @@ def browser(microphone: Path) -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 
@@ -84,7 +87,7 @@ def page_that_hears(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., 
             )
             stack.callback(own_browser.close)
             context = own_browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(PATIENCE)
             return stack.enter_context(faultless_page(context))
 
         yield make_page
@@ -107,3 +110,13 @@ def faultless_page(context: BrowserContext, *, expected: str = "") -> Iterator[P
     page.on("pageerror", lambda error: problems.append(str(error)))
     yield page
     assert problems == []
+
+
+@contextmanager
+def page_without(browser: Browser, *flags: str, instead: str = "--mute-audio") -> Iterator[Page]:
+    """A page of a Chromium that lacks some of the usual flags."""
+    arguments = [flag for flag in FLAGS if flag not in flags]
+    other = browser.browser_type.launch(executable_path=CHROMIUM, args=[*arguments, instead])
+    with faultless_page(other.new_context()) as page:
+        yield page
+    other.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from playwright.sync_api import expect
+from django.test import override_settings
+from playwright.sync_api import FilePayload, expect
 
+from apps.accounts.models import Export
 from apps.conversations.models import Conversation
-from tests.browser.steps import be_signed_in, wait_for_state
+from tests.browser.steps import be_signed_in, marked_answer, wait_for_state
 from tests.client import LONG_REPLY
 from tests.factories import make_consent, make_turn, make_voice
 from tests.fakes.provider import CHAT, VOICES_ADD, Behaviour, FakeProvider, elevenlabs_error
@@ -21,15 +23,16 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 CLIP = Path(__file__).parent.parent / "data" / "speech" / "austen-0870.wav"
-PATIENCE = 20_000  # milliseconds
-NO_AUDIO = {"name": "holiday.txt", "mimeType": "text/plain", "buffer": b"no sound"}
+NO_AUDIO = FilePayload(name="holiday.txt", mimeType="text/plain", buffer=b"no sound")
 LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
 
 
 def walk(page: Page, url: str, *, provider: FakeProvider, newcomer: User, regular: User) -> Iterator[str]:
     """Use the site as people do, and yield the name of each state that they see on the way."""
     yield from _mistakes_in_forms(page, url, newcomer)
+    yield from _without_an_account(page, url)
     be_signed_in(page, url, newcomer)
+    yield from _consenting(page, url)
     make_consent(newcomer)
     yield from _a_new_voice(page, url, provider)
     page.context.clear_cookies()
@@ -41,6 +44,10 @@ def walk(page: Page, url: str, *, provider: FakeProvider, newcomer: User, regula
     conversation = Conversation.objects.create(owner=regular, voice=voice, title="What is the capital of France?")
     make_turn(conversation, reply=LONG_REPLY, heard_ms=300, first_word_ms=650, first_audio_ms=900)
     yield from _looking_back(page, url, conversation)
+    yield from _the_account(page, url, regular)
+    with override_settings(MIN_FREE_BYTES=10**18):
+        page.goto(f"{url}/talk/")
+        yield "talk-outage"
 
 
 def _mistakes_in_forms(page: Page, url: str, user: User) -> Iterator[str]:
@@ -58,10 +65,46 @@ def _mistakes_in_forms(page: Page, url: str, user: User) -> Iterator[str]:
     yield "sign-up-wrong"
 
 
+def _without_an_account(page: Page, url: str) -> Iterator[str]:
+    answer = FilePayload(name="answer.mp3", mimeType="audio/mpeg", buffer=marked_answer())
+    recording = FilePayload(name=CLIP.name, mimeType="audio/wav", buffer=CLIP.read_bytes())
+    for name, file in {"made-here": answer, "unmarked": recording, "wrong": NO_AUDIO}.items():
+        page.goto(f"{url}/verify")
+        page.locator("#id_file").set_input_files(file)
+        page.get_by_role("button", name="Check the file").click()
+        page.wait_for_selector(".verdict, .error-summary")
+        yield f"verify-{name}"
+    page.goto(f"{url}/report/")
+    page.get_by_role("button", name="Send the report").click()
+    page.wait_for_selector(".error-summary")
+    yield "report-wrong"
+    page.get_by_label("What happened?").fill("Somebody speaks with my voice.")
+    page.get_by_role("button", name="Send the report").click()
+    page.wait_for_selector(".message")
+    yield "report-sent"
+
+
+def _consenting(page: Page, url: str) -> Iterator[str]:
+    page.goto(f"{url}/voices/consent/")
+    page.get_by_role("button", name="Start recording").click()
+    expect(page.locator("#level-word")).to_have_text("Good")
+    page.wait_for_timeout(2000)
+    yield "consent-recording"
+    page.get_by_role("button", name="Stop recording").click()
+    page.wait_for_selector("#take")
+    yield "consent-recorded"
+    page.get_by_role("button", name="Consent", exact=True).click()  # The service hears something else.
+    expect(page.get_by_role("status")).to_contain_text("Here is a new statement")
+    yield "consent-refused"
+    with override_settings(CONSENT="attested"):
+        page.goto(f"{url}/voices/consent/")
+        yield "consent-attested"
+
+
 def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     page.goto(f"{url}/voices/")
     page.get_by_role("button", name="Start recording").click()
-    expect(page.locator("#level-word")).to_have_text("Good", timeout=PATIENCE)
+    expect(page.locator("#level-word")).to_have_text("Good")
     page.wait_for_timeout(2000)
     yield "voices-recording"
     page.get_by_role("button", name="Pause").click()
@@ -70,8 +113,8 @@ def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     page.wait_for_selector(".take .point")
     yield "voices-take"
     page.locator("#id_audio").set_input_files([CLIP, CLIP])
-    page.locator("#id_audio").set_input_files(NO_AUDIO)  # type: ignore[arg-type] # Playwright's own type
-    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(4, timeout=PATIENCE)
+    page.locator("#id_audio").set_input_files(NO_AUDIO)
+    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(4)
     page.get_by_role("button", name="Clone my voice").click()
     page.wait_for_selector(".field-invalid")
     yield "voices-files-and-no-name"
@@ -82,12 +125,12 @@ def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     page.get_by_label("Name of the voice").fill("Carol")
     provider.delay(VOICES_ADD, 5)
     page.get_by_role("button", name="Clone my voice").click()
-    expect(page.locator("#stages [aria-current]")).to_have_text("Make the voice", timeout=PATIENCE)
+    expect(page.locator("#stages [aria-current]")).to_have_text("Make the voice")
     yield "voices-being-made"
     page.wait_for_selector(".voice[data-status=ready]")
     yield "voices-made"
     page.locator("#id_audio").set_input_files([CLIP, CLIP])
-    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(2)
     page.get_by_label("Name of the voice").fill("Out of credit")
     provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))
     page.get_by_role("button", name="Clone my voice").click()
@@ -122,7 +165,7 @@ def _talking(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     provider.behaviour = LONG_ANSWER
     provider.delay(CHAT, 3)
     page.locator("#record").click()
-    expect(page.locator(".transcript")).to_have_text("What is the capital of France?", timeout=PATIENCE)
+    expect(page.locator(".transcript")).to_have_text("What is the capital of France?")
     yield "talk-thinking"
     wait_for_state(page, "speaking")
     page.wait_for_timeout(1500)
@@ -167,3 +210,20 @@ def _looking_back(page: Page, url: str, conversation: Conversation) -> Iterator[
     page.get_by_role("link", name="Delete").first.click()
     page.get_by_role("button", name="Delete the conversation").click()
     yield "history-deleted"
+
+
+def _the_account(page: Page, url: str, user: User) -> Iterator[str]:
+    page.goto(f"{url}/accounts/tokens/")
+    page.get_by_label("Name").fill("Kitchen speaker")
+    page.get_by_role("button", name="Create the token").click()
+    page.wait_for_selector("#token")
+    yield "token-created"
+    page.goto(f"{url}/accounts/webhooks/")
+    page.get_by_label("Address").fill("https://example.org/hooks")
+    page.get_by_role("button", name="Create the webhook").click()
+    page.wait_for_selector("#secret")
+    yield "webhook-created"
+    Export.objects.create(owner=user, state=Export.State.RUNNING, parts=12, parts_done=7)
+    page.goto(f"{url}/accounts/data/")
+    page.get_by_text("What is in it").click()
+    yield "data-under-way"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
+from apps.speech import audio, registry
+from apps.speech.marks import Origin
+from tests.audio_samples import clip
 from tests.conftest import PASSWORD
 from tests.fakes.provider import FakeProvider
 
@@ -44,6 +49,12 @@ def be_asked_for_code(page: Page, url: str, username: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{url}/accounts/2fa/authenticate/**")
+
+
+def marked_answer() -> bytes:
+    """Return an answer as people download it: an MP3 that says that AI made it."""
+    speech = audio.resample(clip("austen-0930.wav"), sample_rate=24_000)
+    return registry.marker().to_mp3(speech, Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC)))
 
 
 def be_signed_in(page: Page, url: str, user: User) -> None:

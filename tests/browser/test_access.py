@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import get_resolver
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from apps.accounts.models import User
 from tests.browser import states, tour
-from tests.browser.steps import sign_in
+from tests.browser.steps import be_signed_in, sign_in, wait_for_state
+from tests.client import wait_until
+from tests.factories import make_consent
 from tests.site.test_access import routes
 
 if TYPE_CHECKING:
@@ -141,6 +143,51 @@ def test_the_account_menu_works_by_keyboard(page: Page, server: Server, alice: U
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
     expect(menu).to_be_focused()
+
+
+def tab_to(page: Page, control: Locator) -> None:
+    for _step in range(60):
+        page.keyboard.press("Tab")
+        if control.evaluate("control => control === document.activeElement"):
+            return
+    pytest.fail("the keyboard does not get there")
+
+
+@pytest.mark.usefixtures("speaker_encoder")
+def test_from_recording_to_an_answer_nobody_needs_a_mouse(
+    page: Page, server: Server, provider: FakeProvider, alice: User
+) -> None:
+    make_consent(alice)
+    be_signed_in(page, server.url, alice)
+    page.goto(f"{server.url}/voices/")
+    tab_to(page, page.locator("#record"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Stop recording")).to_be_focused()
+    page.wait_for_timeout(11_000)
+    page.keyboard.press("Enter")
+    expect(page.locator(".take .point")).to_have_count(5)
+    take = page.locator(".take audio")
+    tab_to(page, take)
+    page.keyboard.press("Space")
+    wait_until(lambda: take.evaluate("audio => audio.currentTime > 0.1"))
+    tab_to(page, page.get_by_label("Name of the voice"))
+    page.keyboard.type("By keys")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="By keys")).to_be_focused(timeout=60_000)
+    tab_to(page, page.get_by_role("link", name="Talk with By keys"))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/talk/?voice=*")
+    tab_to(page, page.locator("#record"))
+    page.keyboard.press("Enter")
+    wait_for_state(page, "listening")
+    page.wait_for_timeout(2000)
+    page.keyboard.press("Enter")
+    wait_for_state(page, "speaking")
+    tab_to(page, page.get_by_role("button", name="Mute"))
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Mute")).to_have_attribute("aria-pressed", "true")
+    wait_for_state(page, "ready")
+    expect(page.locator(".reply")).to_have_text(provider.behaviour.reply)
 
 
 def test_nothing_moves_for_those_who_want_it_still(browser: Browser, server: Server, alice: User) -> None:

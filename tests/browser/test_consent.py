@@ -14,6 +14,8 @@ from tests.browser.conftest import faultless_page
 from tests.browser.steps import be_signed_in
 
 if TYPE_CHECKING:
+    from pytest_django import Settings
+
     from apps.accounts.models import User
     from apps.voices.models import VoiceProfile
     from tests.conftest import Server
@@ -35,6 +37,7 @@ def send_file(page: Page) -> None:
 
 def test_a_refusal_says_why_and_gives_another_statement(context: BrowserContext, server: Server, alice: User) -> None:
     with faultless_page(context, expected="422") as page:
+        page.set_viewport_size({"width": 390, "height": 500})
         open_consent(page, server, alice)
         before = page.locator("#statement").inner_text()
         send_file(page)
@@ -42,6 +45,7 @@ def test_a_refusal_says_why_and_gives_another_statement(context: BrowserContext,
         expect(page.locator("#statement")).not_to_have_text(before)
         challenge = ConsentChallenge.objects.get()
         expect(page.locator("#statement")).to_have_text(challenge.statement)
+        expect(page.locator("#statement")).to_be_in_viewport()
         expect(page.locator("#code-words li")).to_have_text(challenge.code_words)
     assert not Consent.objects.exists()
 
@@ -59,6 +63,33 @@ def test_a_service_that_fails_costs_no_recording(
         page.get_by_role("button", name="Consent", exact=True).click()
         page.wait_for_url("**/voices/#new-voice")
     assert Consent.objects.get().owner == alice
+
+
+def test_on_a_telephone_what_was_recorded_is_there_to_be_heard(page: Page, server: Server, alice: User) -> None:
+    page.set_viewport_size({"width": 390, "height": 500})
+    open_consent(page, server, alice)
+    page.get_by_role("button", name="Start recording").click()
+    expect(page.locator("#statement")).to_be_in_viewport()
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Stop recording").click()
+    expect(page.get_by_label("Your recording")).to_be_in_viewport()
+
+
+@pytest.mark.usefixtures("speaker_encoder")
+def test_what_was_told_of_the_consent_goes_when_the_voice_is_made(
+    page: Page, server: Server, alice: User, settings: Settings
+) -> None:
+    settings.CONSENT = "attested"
+    open_consent(page, server, alice)
+    page.get_by_label("I consent to this").check()
+    page.get_by_role("button", name="Consent", exact=True).click()
+    expect(page.get_by_text("Your consent is recorded. Now record your voice.")).to_be_visible()
+    page.locator("#id_audio").set_input_files([CLIP, CLIP])
+    expect(page.locator(".take .point")).to_have_count(10)
+    page.get_by_label("Name of the voice").fill("Jane")
+    page.get_by_role("button", name="Clone my voice").click()
+    expect(page.locator(".voice[data-status=ready]")).to_be_visible()
+    expect(page.get_by_text("Your consent is recorded")).to_have_count(0)
 
 
 def test_nothing_is_sent_before_something_is_read(page: Page, server: Server, alice: User) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from apps.accounts.models import User
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.views import TURNS_PER_PAGE
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip, silence
+from tests.browser.conftest import FAKE_DEVICE, FAKE_UI, page_without
 from tests.browser.steps import ask_aloud, be_signed_in, wait_for_state
 from tests.client import LONG_REPLY, wait_until
 from tests.conftest import Server
@@ -46,6 +47,13 @@ def answered(page: Page) -> None:
     wait_for_state(page, "ready")
 
 
+def is_above(upper: Locator, lower: Locator) -> bool:
+    boxes = upper.bounding_box(), lower.bounding_box()
+    assert boxes[0]
+    assert boxes[1]
+    return boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]
+
+
 class TestHandsFree:
     def start(self, page: Page, url: str, owner: User) -> None:
         be_signed_in(page, url, owner)
@@ -60,7 +68,7 @@ class TestHandsFree:
         page = page_that_hears(silence(OPEN_SECONDS), QUESTION, silence(5), SECOND_QUESTION, silence(30))
         self.start(page, server.url, alice)
         for count in (1, 2):
-            expect(page.locator(".answer-audio[src]")).to_have_count(count, timeout=20_000)
+            expect(page.locator(".answer-audio[src]")).to_have_count(count)
             wait_for_state(page, "listening")
         page.wait_for_timeout(2000)
 
@@ -177,6 +185,40 @@ class TestVoiceActivity:
         assert self.changes(site, (self.QUIET, 2), (self.LOUD, 1), wary=True) == ["begun 2.30"]
 
 
+class TestMicrophone:
+    """What keeps it from being used is told, and one can type all the same."""
+
+    @pytest.mark.parametrize(
+        ("flag", "instead", "words"),
+        [
+            (FAKE_UI, "--deny-permission-prompts", "Allow the microphone in your browser’s address bar"),
+            (FAKE_DEVICE, "--mute-audio", "No microphone found. Plug one in, or go on without it."),
+        ],
+        ids=["denied", "missing"],
+    )
+    @pytest.mark.parametrize("hands_free", [False, True])
+    def test_without_one_it_says_why_and_takes_typed_questions(
+        self,
+        browser: Browser,
+        server: Server,
+        alice: User,
+        voice: VoiceProfile,
+        flag: str,
+        instead: str,
+        words: str,
+        hands_free: bool,
+    ) -> None:
+        with page_without(browser, flag, instead=instead) as page:
+            be_signed_in(page, server.url, alice)
+            page.get_by_role("switch", name="Hands-free").set_checked(hands_free)
+            page.locator("#record").click()
+            expect(page.get_by_role("status")).to_contain_text(words)
+            expect(page.locator("html")).to_have_attribute("data-turn-state", "failed")
+            type_question(page)
+            answered(page)
+        assert Turn.objects.get().status == Turn.Status.SPOKEN
+
+
 class TestKeyboard:
     def test_it_records_while_the_space_bar_is_held(self, talk: Page) -> None:
         talk.keyboard.down("Space")
@@ -277,6 +319,7 @@ class TestAnswer:
             expect(field).to_have_value(provider.behaviour.reply)
             talk.locator("summary", has_text="Timings").click()
             expect(talk.locator(".timing:visible")).to_have_count(4)
+            wait_until(lambda: is_above(talk.locator(".timings dl"), talk.locator(".dock .status")))
             first_sound = talk.locator("[data-timing=first_audio_ms]")
             turn = Turn.objects.get()
             expect(first_sound.locator(".timing-ms")).to_have_text(str(turn.first_audio_ms))
@@ -302,6 +345,7 @@ class TestFailure:
         talk.wait_for_timeout(1000)
         talk.locator("#record").click()
         wait_for_state(talk, "failed")
+        expect(talk.get_by_role("status")).to_have_text(re.compile(r"^Failed\. See above why\. The speech service"))
         if path != TRANSCRIPTIONS:
             expect(talk.locator(".transcript")).to_have_text(provider.behaviour.transcript)
         if reloaded:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from apps.speech import audio, registry
-from apps.speech.marks import Origin
-from tests.audio_samples import clip
+from tests.browser.steps import marked_answer
 
 if TYPE_CHECKING:
     from tests.conftest import Server
@@ -23,11 +20,6 @@ DROP = """async sound => {
 }"""
 
 
-def answer() -> bytes:
-    speech = audio.resample(clip("austen-0930.wav"), sample_rate=24_000)
-    return registry.marker().to_mp3(speech, Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC)))
-
-
 def choose(page: Page, data: bytes) -> None:
     page.get_by_label("Sound file").set_input_files(FilePayload(name="a.wav", mimeType="audio/wav", buffer=data))
     page.get_by_role("button", name="Check the file").click()
@@ -35,14 +27,14 @@ def choose(page: Page, data: bytes) -> None:
 
 def test_a_chosen_file_is_checked(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/verify")
-    choose(page, answer())
+    choose(page, marked_answer())
     verdict = page.get_by_role("heading", name="Made here, by AI")
     expect(verdict).to_be_focused()
 
 
 def test_a_dropped_file_is_checked(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/verify")
-    page.evaluate(DROP, base64.b64encode(answer()).decode())
+    page.evaluate(DROP, base64.b64encode(marked_answer()).decode())
     expect(page.get_by_role("heading", name="Made here, by AI")).to_be_visible()
     expect(page.get_by_text("dropped.mp3")).to_be_visible()
 
@@ -51,6 +43,6 @@ def test_it_needs_no_script(browser: Browser, server: Server) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{server.url}/verify")
-    choose(page, answer())
+    choose(page, marked_answer())
     expect(page.get_by_role("heading", name="Made here, by AI")).to_be_visible()
     context.close()

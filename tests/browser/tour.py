@@ -152,9 +152,10 @@ def fill(owner: User) -> dict[str, str]:
     make_voice(owner, "deleting", name="Going", status="deleting")
     make_voice(owner, "local", name="From this machine", provider="local")
     make_voice(owner, "silent", name="Silent", consent=make_consent(owner, valid_until=timezone.now()))
-    silence_voice(voice=make_voice(owner, "silenced", name="Silenced"), note="Somebody says that it is not yours.")
-    long_ago = timezone.now() - timedelta(days=340)
-    make_voice(owner, "idle", name="Unused", last_used_at=long_ago, idle_notice_at=timezone.now())
+    silenced = make_voice(owner, "silenced", name="Silenced", consent=voice.consent)
+    silence_voice(voice=silenced, note="Somebody says that it is not yours.")
+    idle = {"last_used_at": timezone.now() - timedelta(days=340), "idle_notice_at": timezone.now()}
+    make_voice(owner, "idle", name="Unused", consent=voice.consent, **idle)
     make_export(owner)
     for number in range(CONVERSATIONS_PER_PAGE):
         Conversation.objects.create(owner=owner, voice=voice, title=f"Question {number} about France")

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
+from apps.voices.services import silence_voice
 from tests.audio_samples import clip, to_wav
 from tests.client import messages_of
 from tests.factories import make_consent, make_voice
@@ -93,7 +94,7 @@ def test_consents_are_listed_and_withdrawn_in_one_click(page: Client, voice: Voi
     shown = text(page.get(URL))
     assert reverse("api:consent-audio", args=[voice.consent.pk]) in shown
     withdraw = reverse("voices:withdraw-consent", args=[voice.consent.pk])
-    assert withdraw in shown
+    assert shown.index("What you have consented to") < shown.index("Renew it") < shown.index(withdraw)
     assert messages_of(page.post(withdraw)) == ["success"]
     voice.refresh_from_db()
     assert voice.status == "deleting"
@@ -107,6 +108,14 @@ def test_a_silent_voice_says_so_and_where_to_renew(page: Client, alice: User) ->
     assert 'class="preview' not in shown
     talk = page.get(reverse("conversations:talk"))
     assert talk.context["voices"] == []
+
+
+def test_a_silenced_voice_is_not_said_to_speak_again_with_a_consent(page: Client, alice: User) -> None:
+    voice = make_voice(alice, "voice", consent=make_consent(alice, valid_until=timezone.now()))
+    silence_voice(voice=voice, note="Somebody says that it is not yours.")
+    shown = text(page.get(LIST))
+    assert "Somebody says that it is not yours." in shown
+    assert "and it speaks again" not in shown
 
 
 def test_the_admin_says_where_consents_are_only_attested(client: Client, alice: User, settings: Settings) -> None:

@@ -87,17 +87,14 @@ class Engines:
 
         return ElevenLabsVoiceCloner(self._elevenlabs_client, self._elevenlabs_config)
 
-    async def embed_speaker(self, recording: Recording) -> Embedding:
-        """Return who speaks in `recording` as a vector of length 1: two of the same speaker point the same way."""
-        from apps.speech.local import speaker
+    async def identify_speaker(self, recording: Recording) -> Embedding:
+        """Return who speaks in `recording`: the whole of it in the first row, each of its pieces in one of the others.
 
-        return await speaker.embed(recording, self._local_config, stage="clone")
+        Rows are vectors of length 1: two of the same speaker point the same way.
+        """
+        from apps.speech.local import identity
 
-    async def embed_pieces(self, recording: Recording) -> Embedding:
-        """Return who speaks in each piece of `recording`, one in a row, as `embed_speaker` does for the whole."""
-        from apps.speech.local import speaker
-
-        return await speaker.embed_pieces(recording, self._local_config, stage="clone")
+        return await identity.embed(recording, self._local_config, stage="clone")
 
     async def warm_up(self) -> None:
         """Make the engines that a turn needs, so that no request imports a package, loads a model or has to connect."""

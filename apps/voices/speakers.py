@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db.models.fields.files import FieldFile
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.speech import audio, registry
@@ -14,6 +16,12 @@ from apps.speech.base import Recording
 from apps.voices.models import Consent
 from apps.voices.samples import SAMPLE_RATE
 from voiceclone.errors import UserError
+
+if TYPE_CHECKING:
+    from apps.speech.local.speaker import Embedding
+
+# How much less similar some seconds of one person may be than all that they say.
+PIECE_ALLOWANCE = 0.1
 
 
 def require_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> list[float | None]:
@@ -25,14 +33,16 @@ def require_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> l
     for number, similarity in enumerate(similarities, start=1):
         if similarity is not None and similarity < threshold():
             text = _(
-                "Recording %(number)d is not of the person who gave the consent: the similarity is %(similarity)d %%, "
-                "and %(threshold)d %% are needed. Only your own voice can be cloned. If it is yours, record consent "
-                "and sample with the same microphone, alone in a quiet room."
+                "Recording %(number)d does not sound like the person who gave the consent: the similarity is "
+                "%(similarity)d %%, and %(threshold)d %% are needed. Only your own voice can be cloned. If it is, "
+                "record it again, with the same microphone as the consent, as near to it, alone in a quiet room. "
+                "If that can not be, give your consent again at %(page)s, as you record now."
             )
             values = {
                 "number": number,
                 "similarity": max(0, math.floor(100 * similarity)),
                 "threshold": settings.SPEAKER_SIMILARITY,
+                "page": reverse("voices:consent"),
             }
             raise UserError("speaker_mismatch", text % values, status=422)
     return similarities
@@ -50,19 +60,25 @@ def threshold() -> float:
 
 
 def least_similarities(consent: Consent, recordings: Sequence[Recording]) -> list[float | None]:
-    """Return for each recording the cosine of its least similar piece with the clip of `consent`, -1 to 1.
+    """Return for each recording the cosine with the clip of `consent`, -1 to 1; None for all where it has none.
 
-    In pieces, since on the whole a recording that is half somebody else's would still resemble the speaker.
+    It is that of the whole or, where it is less, that of the least similar piece and PIECE_ALLOWANCE: on the whole, a
+    recording that is half somebody else's would still resemble the speaker.
     """
     if not consent.clip:
         return [None] * len(recordings)
     clip = stored_recording(consent.clip, consent.seconds or math.inf)
 
     async def compare(engines: registry.Engines) -> list[float | None]:
-        speaker = await engines.embed_speaker(clip)
-        return [float((await engines.embed_pieces(recording) @ speaker).min()) for recording in recordings]
+        speaker = (await engines.identify_speaker(clip))[0]
+        return [_least((await engines.identify_speaker(recording)) @ speaker) for recording in recordings]
 
     return registry.call(compare)
+
+
+def _least(cosines: Embedding) -> float:
+    whole, *pieces = map(float, cosines)
+    return min([whole, *(piece + PIECE_ALLOWANCE for piece in pieces)])
 
 
 def stored_recording(file: FieldFile, seconds: float) -> Recording:

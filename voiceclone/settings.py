@@ -335,7 +335,7 @@ CONSENT_VALID_DAYS = env.integer("CONSENT_VALID_DAYS", 365, minimum=1, maximum=3
 # How long the proof is kept behind that.
 CONSENT_KEPT_DAYS = env.integer("CONSENT_KEPT_DAYS", 3 * 365, minimum=0, maximum=36500)
 # Percent (the cosine of two embeddings) at which two recordings are of one person; docs/decisions/0012-consent.md.
-SPEAKER_SIMILARITY = env.integer("SPEAKER_SIMILARITY", 82, minimum=1, maximum=100)
+SPEAKER_SIMILARITY = env.integer("SPEAKER_SIMILARITY", 80, minimum=1, maximum=100)
 
 # What decoding an upload may take, in the processes that do nothing else
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from apps.speech.elevenlabs import ElevenLabsClient, ElevenLabsConfig
     from apps.speech.local.config import LocalConfig
-    from apps.speech.local.speaker import Embedding
+    from apps.speech.local.identity import Voiceprint
     from apps.speech.openai import OpenAIConfig
     from apps.speech.signing import Marker
 
@@ -87,14 +87,11 @@ class Engines:
 
         return ElevenLabsVoiceCloner(self._elevenlabs_client, self._elevenlabs_config)
 
-    async def identify_speaker(self, recording: Recording) -> Embedding:
-        """Return who speaks in `recording`: the whole of it in the first row, each of its pieces in one of the others.
-
-        Rows are vectors of length 1: two of the same speaker point the same way.
-        """
+    async def identify_speaker(self, recording: Recording) -> Voiceprint:
+        """Return who speaks in `recording`, to compare with another one."""
         from apps.speech.local import identity
 
-        return await identity.embed(recording, self._local_config, stage="clone")
+        return await identity.identify(recording, self._local_config, stage="clone")
 
     async def warm_up(self) -> None:
         """Make the engines that a turn needs, so that no request imports a package, loads a model or has to connect."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db.models.fields.files import FieldFile
@@ -16,12 +15,6 @@ from apps.speech.base import Recording
 from apps.voices.models import Consent
 from apps.voices.samples import SAMPLE_RATE
 from voiceclone.errors import UserError
-
-if TYPE_CHECKING:
-    from apps.speech.local.speaker import Embedding
-
-# How much less similar some seconds of one person may be than all that they say.
-PIECE_ALLOWANCE = 0.1
 
 
 def require_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> list[float | None]:
@@ -60,25 +53,19 @@ def threshold() -> float:
 
 
 def least_similarities(consent: Consent, recordings: Sequence[Recording]) -> list[float | None]:
-    """Return for each recording the cosine with the clip of `consent`, -1 to 1; None for all where it has none.
+    """Return for each recording how similar its least similar piece is to the clip of `consent`, a cosine, -1 to 1.
 
-    It is that of the whole or, where it is less, that of the least similar piece and PIECE_ALLOWANCE: on the whole, a
-    recording that is half somebody else's would still resemble the speaker.
+    None for all where it has no clip.
     """
     if not consent.clip:
         return [None] * len(recordings)
     clip = stored_recording(consent.clip, consent.seconds or math.inf)
 
     async def compare(engines: registry.Engines) -> list[float | None]:
-        speaker = (await engines.identify_speaker(clip))[0]
-        return [_least((await engines.identify_speaker(recording)) @ speaker) for recording in recordings]
+        speaker = await engines.identify_speaker(clip)
+        return [speaker.similarity(await engines.identify_speaker(recording)) for recording in recordings]
 
     return registry.call(compare)
-
-
-def _least(cosines: Embedding) -> float:
-    whole, *pieces = map(float, cosines)
-    return min([whole, *(piece + PIECE_ALLOWANCE for piece in pieces)])
 
 
 def stored_recording(file: FieldFile, seconds: float) -> Recording:

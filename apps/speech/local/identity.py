@@ -1,13 +1,15 @@
 """Who speaks, whatever the microphone and the noise: to tell whether two recordings are of the same person.
 
-The encoder hears the line as well as the speaker. So what sounds between the words is taken out of the spectrum
-(spectral subtraction; Boll 1979), and the mean spectrum, which is as much the microphone's as the speaker's, is made
-the same for everybody (cepstral mean normalisation; Furui 1981). Decision 12 has what both are worth.
+The encoder hears the line as well as the speaker. So recordings are also compared without it: what sounds between the
+words is taken out of the spectrum (spectral subtraction; Boll 1979), and the mean spectrum, which is as much the
+microphone's as the speaker's, is made the same for everybody (cepstral mean normalisation; Furui 1981). Decision 12
+has what that is worth.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 PIECE_SECONDS = 15
 """Of speech alone. Shorter pieces say less of who speaks."""
+
+MORE_WITHOUT_LINE = 0.06
+"""How much more similar strangers are without the line, so that both comparisons have the same threshold."""
 
 # In dB. Speech is what is so much above the quietest, as far as it is not more than so much below the loudest.
 SPEECH_OVER_NOISE_DB = 6
@@ -47,21 +52,44 @@ MEAN_SPECTRUM = np.array([
 # fmt: on
 
 
-async def embed(recording: Recording, config: LocalConfig, *, stage: Stage) -> Embedding:
-    """Return who speaks in `recording`, of shape (1 + pieces, 256): in the whole of it, and then in each piece.
+@dataclass(frozen=True, slots=True)
+class Voiceprint:
+    """Who speaks in each piece of a recording, one in a row of 256 numbers: as it sounds, and without the line."""
 
-    Pieces have the same length, of at most PIECE_SECONDS of speech. Rows have length 1, and are comparable with those
-    of this function alone. Raises ProviderError; provider_audio_refused where there is nothing but silence.
+    as_it_sounds: Embedding
+    without_line: Embedding
+
+    def similarity(self, sample: Voiceprint) -> float:
+        """Return how similar the least similar piece of `sample` is to all of this: a cosine, -1 to 1.
+
+        In pieces, since on the whole a recording that is half somebody else's would still resemble the speaker.
+        """
+        as_it_sounds = _least(self.as_it_sounds, sample.as_it_sounds)
+        return max(as_it_sounds, _least(self.without_line, sample.without_line) - MORE_WITHOUT_LINE)
+
+
+def _least(mine: Embedding, pieces: Embedding) -> float:
+    return float((pieces @ speaker.unit(mine.mean(axis=0))).min())
+
+
+async def identify(recording: Recording, config: LocalConfig, *, stage: Stage) -> Voiceprint:
+    """Return who speaks in `recording`. Its pieces have the same length, of at most PIECE_SECONDS of speech.
+
+    Raises ProviderError; provider_audio_refused where there is nothing but silence.
     """
     worker = shared_worker(open_session, config.speaker_encoder_path, config.threads)
-    return await worker.run(lambda encoder: embed_now(encoder, recording, stage), stage=stage)
+    return await worker.run(lambda encoder: identify_now(encoder, recording, stage), stage=stage)
 
 
-def embed_now(encoder: InferenceSession, recording: Recording, stage: Stage) -> Embedding:
-    spectrogram = speech_spectrogram(samples.from_recording(recording, sample_rate=SAMPLE_RATE), stage)
+def identify_now(encoder: InferenceSession, recording: Recording, stage: Stage) -> Voiceprint:
+    as_it_sounds = speaker.log_mel(speaker.power_spectrogram(speaker.speech_of(recording, stage)))
+    without_line = speech_spectrogram(samples.from_recording(recording, sample_rate=SAMPLE_RATE), stage)
+    return Voiceprint(_embed_pieces(encoder, as_it_sounds), _embed_pieces(encoder, without_line))
+
+
+def _embed_pieces(encoder: InferenceSession, spectrogram: Spectrogram) -> Embedding:
     count = math.ceil(len(spectrogram) * speaker.FRAME_STEP / (PIECE_SECONDS * SAMPLE_RATE))
-    pieces = np.array_split(spectrogram, count) if count > 1 else []
-    return np.stack([speaker.encode(encoder, piece) for piece in [spectrogram, *pieces]])
+    return np.stack([speaker.encode(encoder, piece) for piece in np.array_split(spectrogram, count)])
 
 
 def speech_spectrogram(sound: Samples, stage: Stage) -> Spectrogram:

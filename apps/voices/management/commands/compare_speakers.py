@@ -7,7 +7,6 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
@@ -16,7 +15,7 @@ from apps.speech.base import AudioError, ProviderError
 from apps.voices.samples import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from apps.speech.local.speaker import Embedding
+    from apps.speech.local.identity import Voiceprint
 
 MAX_SECONDS = 600
 
@@ -32,26 +31,25 @@ class Command(BaseCommand):
         parser.add_argument("people", nargs="+", type=Path, metavar="PERSON", help="a recording, or a folder of them")
 
     def handle(self, *_args: Any, people: list[Path], **_options: Any) -> None:
-        recordings = {path.stem: self._embeddings(path) for path in people}
-        width = max(map(len, recordings)) + 2
-        columns = [name[:9].rjust(10) for name in recordings]
+        voiceprints = {path.stem: self._voiceprints(path) for path in people}
+        width = max(map(len, voiceprints)) + 2
+        columns = [name[:9].rjust(10) for name in voiceprints]
         self.stdout.write(f"threshold: {settings.SPEAKER_SIMILARITY} %\n\n{'':{width}}{''.join(columns)}")
-        for number, (name, mine) in enumerate(recordings.items()):
-            cells = [self._cell(mine, theirs) for theirs in itertools.islice(recordings.values(), number)]
-            cells.append(self._cell(mine, None))
-            self.stdout.write(f"{name:{width}}{''.join(cells)}")
+        for number, (name, mine) in enumerate(voiceprints.items()):
+            cells = [_of_two(mine, theirs) for theirs in itertools.islice(voiceprints.values(), number)]
+            self.stdout.write(f"{name:{width}}{''.join(cells)}{_of_one(mine)}")
 
-    def _embeddings(self, path: Path) -> Embedding:
+    def _voiceprints(self, path: Path) -> list[Voiceprint]:
         files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
         if not files:
             message = f"There is no recording in {path}."
             raise CommandError(message)
-        return np.concatenate([self._who_speaks_in(file) for file in files])
+        return [self._voiceprint(file) for file in files]
 
-    def _who_speaks_in(self, file: Path) -> Embedding:
+    def _voiceprint(self, file: Path) -> Voiceprint:
         try:
             recording = registry.decode(file.read_bytes(), sample_rate=SAMPLE_RATE, max_seconds=MAX_SECONDS)
-            return registry.call(lambda engines: engines.identify_speaker(recording))[:1]
+            return registry.call(lambda engines: engines.identify_speaker(recording))
         except OSError as error:
             message = f"{file} can not be read: {error.strerror}."
             raise CommandError(message) from error
@@ -59,12 +57,14 @@ class Command(BaseCommand):
             message = f"{file}: {error.message}"
             raise CommandError(message) from error
 
-    @staticmethod
-    def _cell(mine: Embedding, theirs: Embedding | None) -> str:
-        """Return the least similarity of one person's recordings, or the greatest of two people's, in percent."""
-        if theirs is None:
-            own = (mine @ mine.T)[np.triu_indices(len(mine), 1)]
-            return (f"{100 * own.min():.0f}" if own.size else "–").rjust(10)
-        similarity = 100 * float((mine @ theirs.T).max())
-        mark = "*" if similarity >= settings.SPEAKER_SIMILARITY else ""
-        return f"{similarity:.0f}{mark}".rjust(10)
+
+def _of_one(mine: list[Voiceprint]) -> str:
+    """Return the least similarity of one person's recordings, in percent."""
+    similarities = [one.similarity(other) for one, other in itertools.permutations(mine, 2)]
+    return (f"{100 * min(similarities):.0f}" if similarities else "–").rjust(10)
+
+
+def _of_two(mine: list[Voiceprint], theirs: list[Voiceprint]) -> str:
+    """Return the greatest similarity of two people's recordings, in percent."""
+    similarity = 100 * max(one.similarity(other) for one, other in itertools.product(mine, theirs))
+    return f"{similarity:.0f}{'*' if similarity >= settings.SPEAKER_SIMILARITY else ''}".rjust(10)

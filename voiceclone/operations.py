@@ -406,6 +406,7 @@ OPERATIONS: dict[str, Operation] = {
         ACCOUNT,
         "Download your data",
         answers={export_api.ZIP: OpenApiResponse(OpenApiTypes.BINARY, description="A ZIP file.")},
+        parameters=(SYNTHETIC,),
     ),
     "GET /api/v1/webhooks": Operation(ACCOUNT, "List your webhooks", **_list(webhook_api.WebhookSerializer, WEBHOOK)),
     "POST /api/v1/webhooks": Operation(

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.accounts.data_of_apps import data_of_apps
+from apps.speech import registry
 from apps.voices.models import VoiceProfile
 
 
@@ -29,20 +30,30 @@ class Recipient:
 def recipients() -> list[Recipient]:
     """Return the services that are switched on; none where everything is done on this machine."""
     openai, elevenlabs = "openai", "elevenlabs"
+    hears, thinks = registry.engines_of("hear"), registry.engines_of("think")
+    spoken_consent = hears if settings.CONSENT == "spoken" else []
     of_openai = [
-        (settings.SPEECH_TO_TEXT, _("the sound of your questions, to write down what you said")),
-        (settings.LANGUAGE_MODEL, _("what you and the assistant said in a conversation, to write the next answer")),
+        (hears, _("the sound of your questions, to write down what you said")),
+        (
+            spoken_consent,
+            _("the recording of your consent, with the name that you say in it, to write down what you said"),
+        ),
+        (thinks, _("what you and the assistant said in a conversation, to write the next answer")),
     ]
     of_elevenlabs = [
-        (settings.TEXT_TO_SPEECH, _("the recordings that your voice is made from, and its name, to clone it")),
-        (_speaking(), _("the text of answers, to speak it in your voice")),
+        ([settings.TEXT_TO_SPEECH], _("the recordings that your voice is made from, and its name, to clone it")),
+        ([_speaking()], _("the text of answers, to speak it in your voice")),
+    ]
+    of_sentry = [
+        (["sentry"], _("where in the program a fault of this site was, and nothing that anybody said or wrote"))
     ]
     known = [
         ("OpenAI", settings.OPENAI_BASE_URL, "api.openai.com", openai, of_openai),
         ("ElevenLabs", settings.ELEVENLABS_BASE_URL, "api.elevenlabs.io", elevenlabs, of_elevenlabs),
+        ("Sentry", settings.SENTRY_DSN, "", "sentry", of_sentry if settings.SENTRY_DSN else []),
     ]
     found = [
-        Recipient(name, urlsplit(address or "").hostname or host, [what for user, what in uses if user == engine])
+        Recipient(name, urlsplit(address or "").hostname or host, [what for users, what in uses if engine in users])
         for name, address, host, engine, uses in known
     ]
     return [recipient for recipient in found if recipient.gets]

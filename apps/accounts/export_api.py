@@ -83,6 +83,7 @@ class ExportDownload(APIView):
         response["Content-Length"] = str(export.size)
         response["Content-Disposition"] = f'attachment; filename="voiceclone-{export.created_at:%Y-%m-%d}.zip"'
         response["Cache-Control"] = "private, no-store"
+        response["X-AI-Generated"] = "true"  # The answers in it are.
         return response
 
 

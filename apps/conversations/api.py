@@ -350,15 +350,18 @@ def _answer(request: Request, turn: Turn, recording: Recording | None, ok: int) 
     """Stream the turn where an event stream is asked for, else answer when it is over."""
     if request.accepted_media_type == EVENT_STREAM:
         return stream_response(turn, recording)
-    body = TurnSerializer(services.answer(turn=turn, recording=recording)).data
-    return Response(body, status=ok)
+    return _as_json(services.answer(turn=turn, recording=recording), ok)
 
 
 def _stored_answer(request: Request, turn: Turn, ok: int) -> HttpResponseBase:
     """Answer as `_answer` did, from what it stored."""
     if request.accepted_media_type == EVENT_STREAM:
         return stored_response(turn)
-    return Response(TurnSerializer(turn).data, status=ok)
+    return _as_json(turn, ok)
+
+
+def _as_json(turn: Turn, ok: int) -> Response:
+    return Response(TurnSerializer(turn).data, status=ok, headers={"X-AI-Generated": "true"})
 
 
 def _made_turn(request: Request, row: IdempotencyKey) -> Turn:

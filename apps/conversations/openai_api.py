@@ -138,8 +138,23 @@ class OpenAITranscriptions(LimitedView, OpenAIView):
         language = serializers.RegexField(LANGUAGE_CODE, required=False, allow_blank=True)
         prompt = serializers.CharField(required=False, allow_blank=True)
         response_format = serializers.CharField(default="json")
-        temperature = serializers.FloatField(required=False)
+        temperature = serializers.FloatField(min_value=0, max_value=1, required=False)
         stream = serializers.BooleanField(default=False)
+
+        def to_internal_value(self, data: Any) -> Any:
+            """Refuse what is there and empty, as OpenAI does; in a form it would count as not there."""
+            fields = self.fields.items()
+            empty = [
+                name for name, field in fields if data.get(name) == "" and not getattr(field, "allow_blank", False)
+            ]
+            if empty:
+                raise serializers.ValidationError({name: [_("This is empty.")] for name in empty})
+            return super().to_internal_value(data)
+
+        def validate_temperature(self, value: float) -> float:
+            if math.isnan(value):  # It is neither above nor below anything.
+                raise serializers.ValidationError(_("This is no number."))
+            return value
 
         def validate_response_format(self, name: str) -> str:
             if name not in TRANSCRIPT_FORMATS:

@@ -11,23 +11,17 @@ import io
 import json
 import re
 import resource
-import struct
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
 import c2pa
-from mutagen import MutagenError
-from mutagen.flac import FLAC
-from mutagen.id3 import ID3
-from mutagen.oggopus import OggOpus
 
-from apps.speech.marks import AI_KEY, DATE_KEY, ENGINE_KEY, SOFTWARE, SOFTWARE_KEY
+from apps.speech.marks import AI_KEY, DATE_KEY, ENGINE_KEY, SOFTWARE, SOFTWARE_KEY, read_tags
 
 MAX_MEMORY_BYTES = 1_000_000_000
 MAX_CPU_SECONDS = 10
@@ -197,38 +191,13 @@ def _short(text: object) -> str:
 
 def _tagged(data: bytes) -> Finding:
     """Return what tags say, which anyone can write and anyone can take out."""
-    tags = _tags(data)
+    tags = read_tags(data)
     if tags.get(AI_KEY) != "true" and not TAGGED_AS_SYNTHETIC.search(data):
         return Finding(Verdict.UNMARKED)
     made_at, engine = (
         _short(tags.get(key)) if tags.get(SOFTWARE_KEY) == SOFTWARE else "" for key in (DATE_KEY, ENGINE_KEY)
     )
     return Finding(Verdict.TAGGED, made_at=made_at, engine=engine, says_synthetic=True)
-
-
-def _tags(data: bytes) -> dict[str, str]:
-    """Return our own tags by the names that `marks.tags` gives them; none where there are none."""
-    with suppress(MutagenError, ValueError, LookupError, struct.error):
-        match data[:4]:
-            case b"RIFF":
-                return dict(re.findall(r"([A-Z_-]+)=([^;\0]+)", data[: 1 << 16].decode("latin-1")))
-            case b"OggS":
-                return _vorbis_comments(OggOpus(io.BytesIO(data)))
-            case b"fLaC":
-                return _vorbis_comments(FLAC(io.BytesIO(data)))
-            case _:
-                return _id3_tags(ID3(io.BytesIO(data)))
-    return {}
-
-
-def _vorbis_comments(file: FLAC | OggOpus) -> dict[str, str]:
-    return {key.upper(): value for key, value in file.tags or []}
-
-
-def _id3_tags(tag: ID3) -> dict[str, str]:
-    frames = {DATE_KEY: tag.get("TDEN"), SOFTWARE_KEY: tag.get("TENC")}
-    frames |= {frame.desc: frame for frame in tag.getall("TXXX")}
-    return {key: str(frame) for key, frame in frames.items() if frame}
 
 
 if __name__ == "__main__":

@@ -7,18 +7,19 @@ Bytes go in and out; nothing here knows of settings. `apps.speech.signing` adds 
 from __future__ import annotations
 
 import io
+import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from mutagen import MutagenError
-from mutagen.flac import FLAC
-from mutagen.id3 import COMM, ID3, TDEN, TENC, TXXX
+from tinytag import TinyTag, TinyTagException
 
 SOFTWARE = "VoiceClone"
 # Source: cv.iptc.org/newscodes/digitalsourcetype
 SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 NOTE = "Synthetic speech: an AI made this voice."
 NOTE_KEY, DATE_KEY, SOFTWARE_KEY = "COMMENT", "DATE", "ENCODED-BY"
+READ_AS = {"year": DATE_KEY, "encoded_by": SOFTWARE_KEY}
 AI_KEY, SOURCE_TYPE_KEY, ENGINE_KEY, TURN_KEY = "AI_GENERATED", "DIGITALSOURCETYPE", "ENGINE", "TURN"
 
 
@@ -54,16 +55,25 @@ def tags(origin: Origin) -> dict[str, str]:
 
 
 def id3_tag(origin: Origin) -> bytes:
-    """Return the tags as an ID3v2.4 tag, which stands before the first frame of an MP3."""
-    tag, values = ID3(), tags(origin)
-    tag.add(COMM(encoding=3, lang="eng", desc="", text=values.pop(NOTE_KEY)))
-    tag.add(TENC(encoding=3, text=values.pop(SOFTWARE_KEY)))
-    tag.add(TDEN(encoding=3, text=values.pop(DATE_KEY)[:19]))
-    for key, value in values.items():
-        tag.add(TXXX(encoding=3, desc=key, text=value))
-    file = io.BytesIO()
-    tag.save(file, padding=lambda _info: 0)
-    return file.getvalue()
+    """Return the tags as an ID3v2.4 tag, which stands before the first frame of an MP3.
+
+    Source: id3.org/id3v2.4.0-structure and id3v2.4.0-frames.
+    """
+    values = tags(origin)
+    body = _id3_frame(b"COMM", "eng", values.pop(NOTE_KEY))
+    body += _id3_frame(b"TENC", values.pop(SOFTWARE_KEY)) + _id3_frame(b"TDRC", values.pop(DATE_KEY)[:19])
+    body += b"".join(_id3_frame(b"TXXX", key, value) for key, value in values.items())
+    return b"ID3\x04\0\0" + _seven_bits_a_byte(len(body)) + body
+
+
+def _id3_frame(name: bytes, *texts: str) -> bytes:
+    utf_8, text = b"\x03", "\0".join(texts)
+    body = utf_8 + text.encode()
+    return name + _seven_bits_a_byte(len(body)) + b"\0\0" + body
+
+
+def _seven_bits_a_byte(size: int) -> bytes:
+    return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
 def riff_info(origin: Origin) -> bytes:
@@ -81,9 +91,23 @@ def _riff_chunk(name: bytes, body: bytes) -> bytes:
 
 def origin_in_flac(data: bytes) -> Origin | None:
     """Return what a FLAC file that was marked here says; None where it says nothing."""
+    values = read_tags(data)
     try:
-        comments = FLAC(io.BytesIO(data)).tags or {}
-        engine, time, turn = (comments.get(key, [""])[0] for key in (ENGINE_KEY, DATE_KEY, TURN_KEY))
-        return Origin(engine, datetime.fromisoformat(time), turn)
-    except (MutagenError, ValueError):
+        return Origin(values[ENGINE_KEY], datetime.fromisoformat(values[DATE_KEY]), values.get(TURN_KEY, ""))
+    except (LookupError, ValueError):
         return None
+
+
+def read_tags(data: bytes) -> dict[str, str]:
+    """Return what a file of any format says in tags, by the names that `tags` gives them; nothing where it has none."""
+    found: dict[str, str] = {}
+    with suppress(TinyTagException, ValueError, LookupError, struct.error):
+        read = TinyTag.get(file_obj=io.BytesIO(data), duration=False).as_dict()
+        found = {
+            READ_AS.get(name, name.upper()): str(values[0])
+            for name, values in read.items()
+            if isinstance(values, list) and values
+        }
+    # A WAV file has no fields for most of them: they stand in its comment.
+    in_comment = (part.partition("=") for part in found.get(NOTE_KEY, "").split("; ") if "=" in part)
+    return found | {key: value for key, _, value in in_comment}

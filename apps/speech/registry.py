@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from apps.speech.elevenlabs import ElevenLabsClients, ElevenLabsConfig
     from apps.speech.local.config import LocalConfig
-    from apps.speech.local.speaker import Embedding
+    from apps.speech.local.identity import Voiceprint
     from apps.speech.openai import OpenAIConfig
     from apps.speech.signing import Marker
 
@@ -87,17 +87,11 @@ class Engines:
 
         return ElevenLabsVoiceCloner(self._elevenlabs_clients.voices, self._elevenlabs_config)
 
-    async def embed_speaker(self, recording: Recording) -> Embedding:
-        """Return who speaks in `recording` as a vector of length 1: two of the same speaker point the same way."""
-        from apps.speech.local import speaker
+    async def identify_speaker(self, recording: Recording) -> Voiceprint:
+        """Return who speaks in `recording`, to compare with another one."""
+        from apps.speech.local import identity
 
-        return await speaker.embed(recording, self._local_config, stage="clone")
-
-    async def embed_pieces(self, recording: Recording) -> Embedding:
-        """Return who speaks in each piece of `recording`, one in a row, as `embed_speaker` does for the whole."""
-        from apps.speech.local import speaker
-
-        return await speaker.embed_pieces(recording, self._local_config, stage="clone")
+        return await identity.identify(recording, self._local_config, stage="clone")
 
     async def warm_up(self) -> None:
         """Make the engines that a turn needs, so that no request imports a package, loads a model or has to connect."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from django.conf import settings
 from django.db.models.fields.files import FieldFile
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.speech import audio, registry
@@ -25,14 +26,16 @@ def require_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> l
     for number, similarity in enumerate(similarities, start=1):
         if similarity is not None and similarity < threshold():
             text = _(
-                "Recording %(number)d is not of the person who gave the consent: the similarity is %(similarity)d %%, "
-                "and %(threshold)d %% are needed. Only your own voice can be cloned. If it is yours, record consent "
-                "and sample with the same microphone, alone in a quiet room."
+                "Recording %(number)d does not sound like the person who gave the consent: the similarity is "
+                "%(similarity)d %%, and %(threshold)d %% are needed. Only your own voice can be cloned. If it is, "
+                "record it again, with the same microphone as the consent, as near to it, alone in a quiet room. "
+                "If that can not be, give your consent again at %(page)s, as you record now."
             )
             values = {
                 "number": number,
                 "similarity": max(0, math.floor(100 * similarity)),
                 "threshold": settings.SPEAKER_SIMILARITY,
+                "page": reverse("voices:consent"),
             }
             raise UserError("speaker_mismatch", text % values, status=422)
     return similarities
@@ -50,17 +53,17 @@ def threshold() -> float:
 
 
 def least_similarities(consent: Consent, recordings: Sequence[Recording]) -> list[float | None]:
-    """Return for each recording the cosine of its least similar piece with the clip of `consent`, -1 to 1.
+    """Return for each recording how similar its least similar piece is to the clip of `consent`, a cosine, -1 to 1.
 
-    In pieces, since on the whole a recording that is half somebody else's would still resemble the speaker.
+    None for all where it has no clip.
     """
     if not consent.clip:
         return [None] * len(recordings)
     clip = stored_recording(consent.clip, consent.seconds or math.inf)
 
     async def compare(engines: registry.Engines) -> list[float | None]:
-        speaker = await engines.embed_speaker(clip)
-        return [float((await engines.embed_pieces(recording) @ speaker).min()) for recording in recordings]
+        speaker = await engines.identify_speaker(clip)
+        return [speaker.similarity(await engines.identify_speaker(recording)) for recording in recordings]
 
     return registry.call(compare)
 

@@ -53,7 +53,7 @@ WORDINGS = {
             "lion", "magic", "market", "medicine", "melody", "mirror", "monkey", "mountain", "museum", "music",
             "number", "ocean", "office", "orange", "painting", "paper", "pencil", "pepper", "piano", "picture",
             "planet", "pocket", "potato", "problem", "rabbit", "river", "rocket", "salad", "school", "shadow",
-            "silver", "spider", "station", "summer", "table", "teacher", "telephone", "theater", "tiger", "tomato",
+            "silver", "spider", "station", "summer", "table", "teacher", "telephone", "tiger", "tomato",
             "tractor", "turtle", "umbrella", "universe", "valley", "vanilla", "violin", "volcano", "wagon", "window",
             "winter", "wizard", "yellow", "zebra",
         ),

@@ -206,6 +206,7 @@ class TestDownload:
         answer = alice_api.get(path, headers={"Accept": "application/zip"})
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == "application/zip"
+        assert answer.headers["X-AI-Generated"] == "true"
         assert answer.headers["Content-Disposition"].startswith('attachment; filename="voiceclone-')
         assert "no-store" in answer.headers["Cache-Control"]
         assert int(answer.headers["Content-Length"]) == export.size == len(answer.content)

@@ -143,6 +143,19 @@ class TestTranscriptions:
             client.audio.transcriptions.create(model="whisper-1", file=FILE, timestamp_granularities=["word"])
         assert raised.value.code == "unsupported_format"
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("model", ""), ("model", "  "), ("temperature", ""), ("temperature", "warm"), ("temperature", "nan")],
+    )
+    def test_what_it_does_not_use_has_to_be_right_all_the_same(
+        self, server: Server, alice_token: str, provider: FakeProvider, name: str, value: str
+    ) -> None:
+        url, form = f"{server.url}/v1/audio/transcriptions", {"model": "whisper-1", name: value}
+        response = requests.post(url, data=form, files={"file": FILE}, headers=bearer(alice_token), timeout=60)
+        error = response.json()["error"]
+        assert (response.status_code, error["type"], error["param"]) == (400, "invalid_request_error", name)
+        assert not provider.requests_to(TRANSCRIPTIONS)
+
     def test_a_file_without_sound_is_unprocessable(self, client: OpenAI) -> None:
         with pytest.raises(openai.UnprocessableEntityError) as raised:
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"text"))

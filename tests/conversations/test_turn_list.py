@@ -25,6 +25,7 @@ def test_a_spoken_question_is_answered_with_the_turn(
 ) -> None:
     response = alice_api.ask(conversation)
     assert response.status_code == 201
+    assert response.headers["X-AI-Generated"] == "true"
     turn = response.json()
     assert turn["id"] == str(Turn.objects.get().pk)
     assert (turn["status"], turn["error"]) == ("spoken", None)

@@ -45,6 +45,26 @@ class TestRecipients:
         assert "api.openai.com" in said
         assert "to write the next answer" in said
         assert "the sound of your questions, to" not in said
+        assert "the recording of your consent, with" not in said
+
+    def test_who_hears_consents_gets_the_name_in_them(
+        self, client: Client, remote_engines: FakeProvider, settings: Settings
+    ) -> None:
+        assert "the recording of your consent, with the name that you say in it" in words(client)
+        settings.CONSENT = "attested"
+        assert "the recording of your consent, with" not in words(client)
+
+    def test_a_service_that_only_takes_over_is_named_too(self, client: Client, settings: Settings) -> None:
+        settings.SPEECH_TO_TEXT_FALLBACK = "openai"
+        said = words(client)
+        assert "the sound of your questions, to" in said
+        assert "nothing leaves this machine" not in said
+
+    def test_who_is_told_of_faults_is_named(self, client: Client, settings: Settings) -> None:
+        settings.SENTRY_DSN = "https://key@faults.example.org/1"
+        said = words(client)
+        assert "Sentry" in said
+        assert "faults.example.org" in said
 
     def test_voices_that_were_made_elsewhere_still_speak_there(
         self, client: Client, alice: User, settings: Settings

@@ -2,14 +2,14 @@
 
 The encoder turns speech into a vector of 256 numbers that depends on who speaks rather than on what is said (a
 "d-vector": an LSTM over windows of a log-mel spectrogram, averaged). Its file states its recipe in its metadata, and
-the constants below are that recipe. Level and pauses would move the vector, so they are evened out first.
+the constants below are that recipe. Level and pauses would move the vector, so they are evened out first. A microphone
+and noise move it too, and are a part of how a voice sounds: `apps.speech.local.identity` leaves them out.
 """
 
 from __future__ import annotations
 
 import functools
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +40,9 @@ SILENCE_BELOW_PEAK = 10 ** (-40 / 20)
 QUIETEST_SPEECH = 10 ** (-70 / 20)
 SILENCE_FRAME = 320
 """20 ms, in samples."""
-PIECE_SECONDS = 15
-"""Of speech alone. Shorter pieces say less of who speaks."""
 
 Embedding = NDArray[np.float32]
+Spectrogram = NDArray[Any]
 
 
 async def embed(recording: Recording, config: LocalConfig, *, stage: Stage) -> Embedding:
@@ -55,28 +54,13 @@ async def embed(recording: Recording, config: LocalConfig, *, stage: Stage) -> E
     return await worker.run(lambda encoder: embed_now(encoder, recording, stage), stage=stage)
 
 
-async def embed_pieces(recording: Recording, config: LocalConfig, *, stage: Stage) -> Embedding:
-    """Return the voice in each piece of `recording`, of shape (pieces, 256), as `embed` does for the whole.
-
-    Pieces have the same length, of at most PIECE_SECONDS of speech.
-    """
-    worker = shared_worker(open_session, config.speaker_encoder_path, config.threads)
-    return await worker.run(lambda encoder: embed_pieces_now(encoder, recording, stage), stage=stage)
-
-
 async def preload(config: LocalConfig) -> None:
     """Load the encoder, so that the first to use it need not wait. Raises ProviderError."""
     await shared_worker(open_session, config.speaker_encoder_path, config.threads).preload(stage="clone")
 
 
 def embed_now(encoder: InferenceSession, recording: Recording, stage: Stage) -> Embedding:
-    return encode(encoder, speech_of(recording, stage))
-
-
-def embed_pieces_now(encoder: InferenceSession, recording: Recording, stage: Stage) -> Embedding:
-    speech = speech_of(recording, stage)
-    count = math.ceil(len(speech) / (PIECE_SECONDS * SAMPLE_RATE))
-    return np.stack([encode(encoder, even_out(piece)) for piece in np.array_split(speech, count)])
+    return encode(encoder, log_mel(power_spectrogram(speech_of(recording, stage))))
 
 
 def speech_of(recording: Recording, stage: Stage) -> Samples:
@@ -86,9 +70,9 @@ def speech_of(recording: Recording, stage: Stage) -> Samples:
     return speech
 
 
-def encode(encoder: InferenceSession, speech: Samples) -> Embedding:
-    """Return the mean embedding of the windows of `speech`, of length 1."""
-    windows = cut_into_windows(log_mel_spectrogram(speech))
+def encode(encoder: InferenceSession, spectrogram: Spectrogram) -> Embedding:
+    """Return the mean embedding of the windows of a log-mel spectrogram, of length 1."""
+    windows = cut_into_windows(spectrogram)
     batches = [windows[start : start + BATCH_WINDOWS] for start in range(0, len(windows), BATCH_WINDOWS)]
     vectors = np.concatenate([encoder.run(None, {"mel_window": batch})[0] for batch in batches])
     return unit(unit(vectors).mean(axis=0))
@@ -119,16 +103,21 @@ def even_out(sound: Samples) -> Samples:
     return levelled
 
 
-def log_mel_spectrogram(speech: Samples) -> NDArray[np.float32]:
-    """Return the log-mel spectrogram of `speech`, of shape (frames, 40), one frame each 10 ms."""
-    padded = np.pad(speech, (0, max(0, FFT_SIZE - len(speech))))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::FRAME_STEP]
-    power = np.abs(np.fft.rfft(frames * analysis_window(), axis=1)) ** 2
-    logarithms: NDArray[np.float32] = np.log10(power @ mel_filters() + POWER_FLOOR).astype(np.float32)
+def power_spectrogram(sound: Samples, *, step: int = FRAME_STEP) -> Spectrogram:
+    """Return the power at 257 frequencies, of shape (frames, 257), one frame each `step` samples."""
+    padded = np.pad(sound, (0, max(0, FFT_SIZE - len(sound))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::step]
+    power: Spectrogram = np.abs(np.fft.rfft(frames * analysis_window(), axis=1)) ** 2
+    return power
+
+
+def log_mel(power: Spectrogram) -> Spectrogram:
+    """Return the spectrogram that the encoder wants, of shape (frames, 40)."""
+    logarithms: Spectrogram = np.log10(power @ mel_filters() + POWER_FLOOR).astype(np.float32)
     return logarithms
 
 
-def cut_into_windows(spectrogram: NDArray[np.float32]) -> NDArray[np.float32]:
+def cut_into_windows(spectrogram: Spectrogram) -> Spectrogram:
     """Return half-overlapping windows, of shape (windows, 80, 40). A short spectrogram is filled up with zeros."""
     lacking = max(0, WINDOW_FRAMES - len(spectrogram))
     padded = np.pad(spectrogram, ((0, lacking), (0, 0)))

@@ -1,0 +1,90 @@
+"""Who speaks is told by the voice, and neither by the microphone nor by the noise around it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from apps.speech import audio
+from apps.speech.base import ProviderError, Recording
+from apps.speech.local import identity
+from apps.speech.local.config import LocalConfig
+from apps.speech.local.identity import Voiceprint
+from tests.audio_samples import SPEECH_DIR, silence
+
+THRESHOLD = 0.8
+RATE = 16_000
+
+
+def identify(config: LocalConfig, recording: Recording) -> Voiceprint:
+    return asyncio.run(identity.identify(recording, config, stage="clone"))
+
+
+def samples_of(recording: Recording) -> np.ndarray:
+    return np.frombuffer(recording.pcm, "<i2").astype(float)
+
+
+def recording_of(samples: np.ndarray) -> Recording:
+    return Recording(np.clip(samples, -32768, 32767).astype("<i2").tobytes(), RATE)
+
+
+def through_another_microphone(recording: Recording) -> Recording:
+    """Take the low and the high sounds away, and let those between ripple."""
+    spectrum = np.fft.rfft(samples_of(recording))
+    hertz = np.fft.rfftfreq(len(recording.pcm) // 2, 1 / RATE)
+    highs = np.where(hertz > 5000, np.exp(-(hertz - 5000) / 800), 1)
+    return recording_of(np.fft.irfft(spectrum * np.clip(hertz / 250, 0, 1) * highs * (1 + 0.6 * np.sin(hertz / 700))))
+
+
+def beside_a_fan(recording: Recording) -> Recording:
+    """Add noise that is 20 dB quieter than speech."""
+    samples = samples_of(recording)
+    noise = np.random.default_rng(0).normal(size=len(samples))
+    return recording_of(samples + noise * np.sqrt(np.mean(samples**2)) / 10)
+
+
+@pytest.fixture(scope="module")
+def consent(clips: list[Recording]) -> Recording:
+    return audio.join(clips[2:])
+
+
+@pytest.fixture(scope="module")
+def sample(clips: list[Recording]) -> Recording:
+    return audio.join(clips[:2])
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Recording:
+    return audio.decode((SPEECH_DIR / "cards.flac").read_bytes(), sample_rate=RATE, max_seconds=60)
+
+
+CHANGES = [lambda recording: recording, through_another_microphone, beside_a_fan]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_same_speaker_is_known_whatever_the_line(
+    config: LocalConfig, consent: Recording, sample: Recording, change: type[Recording]
+) -> None:
+    assert identify(config, consent).similarity(identify(config, change(sample))) > THRESHOLD
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_same_line_makes_nobody_another(
+    config: LocalConfig, consent: Recording, stranger: Recording, change: type[Recording]
+) -> None:
+    assert identify(config, change(consent)).similarity(identify(config, change(stranger))) < THRESHOLD
+
+
+def test_each_piece_of_a_recording_is_looked_at(config: LocalConfig, sample: Recording, stranger: Recording) -> None:
+    both = audio.join([sample, stranger])
+    assert identify(config, sample).similarity(identify(config, sample)) > THRESHOLD
+    assert identify(config, sample).similarity(identify(config, both)) < THRESHOLD
+
+
+@pytest.mark.parametrize("seconds", [0, 0.001, 3])
+def test_silence_is_nobody(config: LocalConfig, seconds: float) -> None:
+    with pytest.raises(ProviderError) as raised:
+        identify(config, silence(seconds))
+    assert raised.value.code == "provider_audio_refused"

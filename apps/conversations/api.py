@@ -191,7 +191,8 @@ class TurnList(LimitedView):
             turn = services.new_turn(conversation=conversation, voice=voice, text=text)
             note_made(request, turn.pk)
             return _answer(request, turn, None, status.HTTP_201_CREATED)
-        recording = services.read_question(data=values.validated_data["audio"].read())
+        data = values.validated_data["audio"].read()
+        recording = services.read_question(owner=signed_in_user(request), data=data)
         turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)
         note_made(request, turn.pk)
         return _answer(request, turn, recording, status.HTTP_201_CREATED)
@@ -295,7 +296,8 @@ class FullInteraction(LimitedView):
         voice = ready_voice(owner=signed_in_user(request), voice_id=values.validated_data["voice_id"])
         conversation_pk = values.validated_data.get("conversation_id")
         conversation = _own_conversation(request, conversation_pk) if conversation_pk else None
-        recording = services.read_question(data=values.validated_data["audio_file"].read())
+        data = values.validated_data["audio_file"].read()
+        recording = services.read_question(owner=signed_in_user(request), data=data)
         if conversation is None:
             conversation = Conversation(owner=signed_in_user(request), voice=voice)
         turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)

@@ -54,7 +54,7 @@ def clone_voice(
     consent = consent or require_consent(owner=owner)
     require_valid(consent=consent)
     registry.require_working("clone")
-    samples = check_samples(files)
+    samples = check_samples(files, asker=owner.pk)
     recordings = [sample.recording for sample in samples]
     with usage.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
         similarities = require_same_speaker(consent, recordings)

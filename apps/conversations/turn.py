@@ -119,6 +119,7 @@ async def run_turn(
     `recording` is the spoken question, where it is not to be read from the row.
     """
     run = _TurnRun(turn, engines, recording)
+    count = metrics.begin(turn)
     work = asyncio.create_task(run.work())
     watch = asyncio.create_task(_cancel_when_asked(turn, work))
     lease = asyncio.create_task(_end_when_lost(run, work))
@@ -135,7 +136,7 @@ async def run_turn(
         if not run.is_lost:
             await run.interrupt_unless_over()
             await run.settle()
-        metrics.note_turn(turn)
+        count()
     if run.is_lost:
         yield Failed(run.stage, turn.error_code, turn.error_message, turn.retryable)
     elif turn.status == Turn.Status.INTERRUPTED:

@@ -122,6 +122,14 @@ class Voice:
     name: str
     file_sizes: list[int]
     category: str = "cloned"
+    voice_verification: dict[str, Any] = field(
+        default_factory=lambda: {
+            "requires_verification": False,
+            "is_verified": False,
+            "verification_failures": [],
+            "verification_attempts_count": 0,
+        }
+    )
 
 
 @dataclass
@@ -213,6 +221,7 @@ class FakeProvider:
 
     def add_voice(self, name: str, *, category: str = "cloned") -> str:
         voice = Voice(secrets.token_hex(10), name, [], category)
+        voice.voice_verification["requires_verification"] = self.behaviour.requires_verification
         self.voices[voice.voice_id] = voice
         return voice.voice_id
 

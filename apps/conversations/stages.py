@@ -18,6 +18,7 @@ from apps.accounts.models import UsageRecord, User
 from apps.conversations.sentences import SpeechChunker
 from apps.conversations.speaking import made_ahead
 from apps.conversations.turn import QUESTION_SAMPLE_RATE
+from apps.conversations.unbroken import unbroken
 from apps.speech import audio, registry
 from apps.speech.base import ProviderError, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.encoders import AudioFormat, create_encoder
@@ -97,7 +98,7 @@ async def speak(speech: Speech, reservation: usage.Reservation) -> AsyncGenerato
                 async for data in file:
                     yield data
     finally:
-        await sync_to_async(usage.settle)(reservation, kind=UsageRecord.Kind.SPEECH, used=used)
+        await unbroken(sync_to_async(usage.settle)(reservation, kind=UsageRecord.Kind.SPEECH, used=used))
 
 
 async def _file(speech: Speech, engine: TextToSpeech, used: usage.Used) -> AsyncGenerator[bytes, None]:

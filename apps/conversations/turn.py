@@ -29,6 +29,7 @@ from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, TURN_MESSAG
 from apps.conversations.prompts import build_messages
 from apps.conversations.sentences import SpeechChunker
 from apps.conversations.speaking import made_ahead
+from apps.conversations.unbroken import unbroken
 from apps.speech import audio
 from apps.speech.base import PROVIDER_MESSAGES, ProviderError, Recording
 from apps.speech.registry import Engines
@@ -132,10 +133,7 @@ async def run_turn(
         tasks = (watch, lease, work)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if not run.is_lost:
-            await run.interrupt_unless_over()
-            await run.settle()
+        await unbroken(run.end(*tasks))  # Who leaves at the last event may leave in the middle of this.
         count()
     if run.is_lost:
         yield Failed(run.stage, turn.error_code, turn.error_message, turn.retryable)
@@ -224,6 +222,13 @@ class _TurnRun:
                 return await self.events.get()
         except TimeoutError:
             return Waiting()
+
+    async def end(self, *tasks: asyncio.Task[None]) -> None:
+        """Wait for the tasks of the run, which are cancelled, and leave nothing of it open."""
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not self.is_lost:
+            await self.interrupt_unless_over()
+            await self.settle()
 
     async def interrupt_unless_over(self) -> None:
         """Store what was said and heard by now, if the turn was left or stopped before its end."""

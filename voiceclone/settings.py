@@ -56,10 +56,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
+    # Outside of what answers by itself, such as the way to HTTPS: every answer has these headers.
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "voiceclone.middleware.security_headers",
+    "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "voiceclone.middleware.body_limit",
     "voiceclone.static.StaticFilesMiddleware",

@@ -410,13 +410,14 @@ LOGGING: dict[str, Any] = {
     },
     "filters": {
         "without_query": {"()": "voiceclone.logs.WithoutQuery"},
+        "without_secret_links": {"()": "voiceclone.logs.WithoutSecretLinks"},
         "with_ids": {"()": "voiceclone.logs.WithIds"},
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "text" if sys.stderr.isatty() else "json",
-            "filters": ["with_ids"],
+            "filters": ["without_secret_links", "with_ids"],
         },
     },
     "root": {"handlers": ["console"], "level": "INFO"},

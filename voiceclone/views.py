@@ -146,6 +146,18 @@ def too_many_requests(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
+    """Answer where a browser comes to an address of a form, as after signing in on the way: Django sends nothing."""
+    response: HttpResponse
+    if _is_for_programs(request):
+        message = _("This address takes no %(method)s.") % {"method": request.method}
+        response = error_for_programs(request, "method_not_allowed", message, status=405)
+    else:
+        response = render(request, "405.html", status=405)
+    response["Allow"] = allowed
+    return response
+
+
 def error_for_programs(request: HttpRequest, code: str, message: str, *, status: int) -> HttpResponse:
     body = error_body(code, message)
     if request.path.startswith(OPENAI_PATHS):

@@ -16,6 +16,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers, status
@@ -94,6 +95,8 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
 @extend_schema_field(OpenApiTypes.UUID)
 class OwnVoiceField(serializers.PrimaryKeyRelatedField[VoiceProfile]):
     """The id of a voice of the caller; any other one does not exist."""
+
+    default_error_messages = {"does_not_exist": gettext_lazy("You have no such voice.")}
 
     def get_queryset(self) -> Any:
         return VoiceProfile.objects.for_user(self.context["request"].user)

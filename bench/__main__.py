@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import math
 import sys
 import time
@@ -13,15 +12,12 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
-import django
 import uvloop
-from django.core.management import call_command
 
 from bench import client, load, processes, report
+from bench.people import Person, sign_up
 
-QUESTION = (processes.PROJECT_DIR / "tests/data/speech/austen-0930.wav").read_bytes()  # 3.3 seconds.
 SPREAD_SECONDS = 8
 SETTLING_SECONDS = 0.5
 SERIAL_CONVERSATIONS = 3
@@ -30,20 +26,12 @@ MEMORY_CONVERSATIONS = 10
 MEMORY_WARM_UP_TURNS = 100
 
 
-class Person(NamedTuple):
-    """Someone with an account and a voice: an API token, the voice's id, and its id at the provider."""
-
-    token: str
-    voice: str
-    voice_id: str
-
-
 def main() -> int:
     options = _options()
     _say(report.heading())
     with TemporaryDirectory(prefix="voiceclone-bench-") as folder, processes.fake_providers() as providers:
         processes.set_environment(Path(folder), providers)
-        people = _sign_up(max([*options.conversations, MEMORY_CONVERSATIONS if options.memory_turns else 0]), providers)
+        people = sign_up(max([*options.conversations, MEMORY_CONVERSATIONS if options.memory_turns else 0]), providers)
         log = Path(folder, "application.log")
         with processes.application(log) as application:
             run = _measure(options, people, providers, application)
@@ -71,23 +59,6 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _sign_up(count: int, providers: processes.Server) -> list[Person]:
-    """Make the database and `count` people in it."""
-    django.setup()
-    logging.getLogger("apps").setLevel(logging.WARNING)  # Not a line for each token.
-    from apps.accounts.models import User
-    from apps.accounts.services import create_api_token
-    from tests.factories import make_voice
-
-    call_command("migrate", verbosity=0)
-    people = []
-    for number in range(count):
-        user = User.objects.create_user(f"person-{number}")
-        voice = make_voice(user, client.add_voice(providers.url))
-        people.append(Person(create_api_token(owner=user, name="bench"), str(voice.pk), voice.voice_id))
-    return people
-
-
 def _measure(
     options: argparse.Namespace, people: list[Person], providers: processes.Server, application: processes.Server
 ) -> report.Run:
@@ -97,11 +68,11 @@ def _measure(
         return measured
 
     async def serial_seconds() -> list[float]:
-        ask = partial(client.ask_serially, providers.url, people[0].voice_id, QUESTION, load.REPLY)
+        ask = partial(client.ask_serially, providers.url, people[0].voice_id, load.QUESTION, load.REPLY)
         return await asyncio.gather(*(ask() for _ in range(SERIAL_CONVERSATIONS)))
 
     async def overlapped_seconds() -> list[float]:
-        ask = partial(client.ask_overlapped, providers.url, people[0].voice_id, QUESTION, *load.first_piece())
+        ask = partial(client.ask_overlapped, providers.url, people[0].voice_id, load.QUESTION, *load.first_piece())
         return [await ask() for _ in range(OVERLAPPED_TURNS)]
 
     memory_turns = [MEMORY_WARM_UP_TURNS, options.memory_turns - MEMORY_WARM_UP_TURNS] if options.memory_turns else []
@@ -124,7 +95,7 @@ def _hold_conversations(application: processes.Server, people: list[Person], tur
         await asyncio.sleep(SPREAD_SECONDS * number / len(people))
         for _ in range(math.ceil(turns / len(people))):
             try:
-                times.append(await client.ask(conversations[number], people[number].token, QUESTION))
+                times.append(await client.ask(conversations[number], people[number].token, load.QUESTION))
             except client.AnswerError as error:
                 failures.append(str(error))
 

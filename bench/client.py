@@ -6,22 +6,46 @@ To read an answer of 780 events takes it a quarter of the CPU time that httpx ne
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
-LARGEST_EVENT_BYTES = 1_000_000
+LARGEST_EVENT_BYTES = 10_000_000  # A retry repeats in one piece what was spoken before.
 NAME_WITHIN_BYTES = 40  # An event begins with its name, behind the size of its HTTP chunk.
 PATIENCE_SECONDS = 60
+TRIES = 20
+LONGEST_TURN_SECONDS = 150  # More than TURN_SECONDS.
 PROVIDER_KEYS = {"Authorization": "Bearer any", "xi-api-key": "any"}
 
 
 class AnswerError(Exception):
     """An answer was refused, or did not end well."""
+
+
+class RefusedError(AnswerError):
+    """A request was answered with another status than 2xx; `body` says why."""
+
+    def __init__(self, path: str, status: str, body: str) -> None:
+        super().__init__(f"{path} answered {status}: {body}")
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a turn ended: `code` is that of the failure, "left" where nobody listened any more, "" where it was spoken.
+
+    `turn` is its id, "" where the request was refused.
+    """
+
+    turn: str
+    code: str
+    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +57,14 @@ class TurnTimes:
 
 
 def add_voice(provider_url: str) -> str:
-    """Make a voice at the provider."""
+    """Make a voice at the provider, which may fail now and then."""
     files = {"name": (None, "Jane"), "files": ("speech.wav", "speech")}
-    answer = requests.post(
-        f"{provider_url}/v1/voices/add", headers=PROVIDER_KEYS, files=files, timeout=PATIENCE_SECONDS
-    )
-    return str(answer.json()["voice_id"])
+    url = f"{provider_url}/v1/voices/add"
+    for _ in range(TRIES):
+        with suppress(requests.RequestException, KeyError):
+            answer = requests.post(url, headers=PROVIDER_KEYS, files=files, timeout=PATIENCE_SECONDS)
+            return str(answer.json()["voice_id"])
+    raise AnswerError(f"{url} fails again and again")
 
 
 def start_conversation(url: str, token: str, voice: str) -> str:
@@ -66,6 +92,32 @@ async def ask(url: str, token: str, recording: bytes) -> TurnTimes:
                     raise AnswerError(event.partition(b"data: ")[2].decode().strip())
     except (OSError, EOFError, TimeoutError) as error:
         raise AnswerError(f"{type(error).__name__} after {time.perf_counter() - started:.1f} s") from None
+
+
+async def hold_turn(url: str, token: str, *, leave: bool = False, **question: Any) -> Ending:
+    """Ask, or try a turn again, and listen to its end or, with `leave`, to the first sound.
+
+    What has neither the form of an answer nor of a refusal raises an error.
+    """
+    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
+    request = requests.Request("POST", url, headers, **question).prepare()
+    turn = ""
+    try:
+        async with asyncio.timeout(LONGEST_TURN_SECONDS), _answer_to(request) as answer:
+            while True:
+                head, _, data = (await answer.readuntil(b"\n\n")).partition(b"\ndata: ")
+                match head.rpartition(b"event: ")[2]:
+                    case b"heard":
+                        turn = json.loads(data)["turn_id"]
+                    case b"spoken" if leave:
+                        return Ending(turn, "left")
+                    case b"done":
+                        return Ending(json.loads(data)["turn_id"], "")
+                    case b"failed":
+                        failure = json.loads(data)
+                        return Ending(failure["turn_id"], failure["code"], failure["retryable"])
+    except RefusedError as refusal:
+        return Ending("", json.loads(refusal.body)["error"]["code"])
 
 
 async def ask_serially(provider_url: str, voice_id: str, recording: bytes, reply: str) -> float:
@@ -123,7 +175,7 @@ async def _answer_to(request: requests.PreparedRequest) -> AsyncIterator[asyncio
         writer.write(f"POST {request.path_url} HTTP/1.1\r\n{head}\r\n".encode() + body)
         status = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
         if not status.startswith("2"):
-            raise AnswerError(f"{request.path_url} answered {status}: {(await reader.read()).decode()}")
+            raise RefusedError(request.path_url, status, (await reader.read()).decode())
         yield reader
     finally:
         writer.close()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from apps.conversations.sentences import SpeechChunker
+
+QUESTION = (Path(__file__).parent.parent / "tests/data/speech/austen-0930.wav").read_bytes()  # 3.3 seconds.
 
 HEAR_SECONDS = 0.3
 FIRST_TOKEN_SECONDS = 0.35

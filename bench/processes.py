@@ -37,14 +37,15 @@ class Server:
 
 
 @contextmanager
-def fake_providers() -> Iterator[Server]:
-    """Run the stand-in for OpenAI and ElevenLabs."""
+def fake_providers(*, failing_share: float = 0) -> Iterator[Server]:
+    """Run the stand-in for OpenAI and ElevenLabs, of whose calls so many fail (0 to 1)."""
     pace = {
         "hear-seconds": load.HEAR_SECONDS,
         "first-token-seconds": load.FIRST_TOKEN_SECONDS,
         "tokens-per-second": load.TOKENS_PER_SECOND,
         "first-audio-seconds": load.FIRST_AUDIO_SECONDS,
         "audio-speed": load.AUDIO_SPEED,
+        "failing-share": failing_share,
     }
     words = ["--port=0", f"--reply={load.REPLY}", *(f"--{name}={value}" for name, value in pace.items())]
     with _running("tests.fakes.provider", *words, stdout=subprocess.PIPE) as process:
@@ -84,6 +85,14 @@ def application(log: Path) -> Iterator[Server]:
                 raise SystemExit(f"The application did not start:\n{log.read_text()}")
             time.sleep(0.1)
         yield Server(f"http://{HOST}:{port}", process.pid)
+
+
+@contextmanager
+def worker(log: Path) -> Iterator[Server]:
+    """Run the application's worker beside it."""
+    words = ["worker", "--no-startup-delay", "--no-reload"]
+    with log.open("w") as file, _running("manage", *words, stderr=file) as process:
+        yield Server("", process.pid)
 
 
 def _listens(port: int) -> bool:

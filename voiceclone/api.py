@@ -21,7 +21,7 @@ from rest_framework.status import (
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
-from rest_framework.views import exception_handler
+from rest_framework.views import APIView, exception_handler
 
 from apps.speech.base import AudioBusyError, AudioError, ProviderError
 from apps.speech.marks import MarkError
@@ -179,12 +179,12 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     response = exception_handler(error, context)
     if response is None:
         return None
-    response.data = _body_of_framework_error(error)
+    response.data = _body_of_framework_error(error, context["view"])
     response.content_type = JSON_CONTENT_TYPE
     return response
 
 
-def _body_of_framework_error(error: Exception) -> dict[str, Any]:
+def _body_of_framework_error(error: Exception, view: APIView) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError) and isinstance(error.detail, dict):
         return error_body("invalid", _("Some fields need another value."), error.detail)
     if isinstance(error, Http404):
@@ -192,6 +192,10 @@ def _body_of_framework_error(error: Exception) -> dict[str, Any]:
     if isinstance(error, PermissionDenied):
         return error_body("permission_denied", _("You may not do this."))
     assert isinstance(error, exceptions.APIException)  # noqa: S101 - DRF answers no other kind of error
+    if isinstance(error, exceptions.UnsupportedMediaType):
+        accepted = " / ".join(parser.media_type for parser in view.parser_classes)
+        text = _("The body of this request is of another type than what is read here. Send %(accepted)s.")
+        return error_body(error.default_code, text % {"accepted": accepted})
     codes = error.get_codes()
     return error_body(codes if isinstance(codes, str) else "invalid", _text_of(error))
 

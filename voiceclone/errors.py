@@ -47,10 +47,14 @@ def is_storage_failure(error: BaseException | None) -> bool:
     return isinstance(error, OperationalError | InterfaceError)
 
 
+REFUSALS = (UserError, AudioError, ProviderError)
+"""What has a message for the person."""
+
+
 @contextmanager
 def told_on_page(tell: Callable[[str], object]) -> Iterator[None]:
     """Call `tell` with the message of what is refused or fails inside, and go on behind the block."""
     try:
         yield
-    except (UserError, AudioError, ProviderError) as error:
+    except REFUSALS as error:
         tell(error.message)

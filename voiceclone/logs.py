@@ -1,7 +1,10 @@
 """What must not reach the logs, and what every line of them has."""
 
 import logging
+import re
 from contextvars import Context, ContextVar
+
+SECRET_LINK = re.compile(r"(/accounts/(?:password/reset/key|confirm-email|invitation|erasures)/)[^/\s]+")
 
 # Which request and which turn this is; tasks and threads that are begun for one inherit them.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -22,6 +25,15 @@ class WithoutQuery(logging.Filter):
         if isinstance(record.args, tuple) and len(record.args) == 5:
             client, method, path, version, status = record.args
             record.args = (client, method, str(path).partition("?")[0], version, status)
+        return True
+
+
+class WithoutSecretLinks(logging.Filter):
+    """Takes out what makes an address a key: of links in mails, which reset passwords, confirm and invite."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(SECRET_LINK.sub(r"\1…", arg) if isinstance(arg, str) else arg for arg in record.args)
         return True
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 
 from voiceclone.server import TOO_LARGE
-from voiceclone.views import request_too_large
+from voiceclone.views import method_not_allowed, request_too_large
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -60,6 +60,17 @@ def security_headers(get_response: GetResponse) -> GetResponse:
         if re.match(settings.CORS_URLS_REGEX, request.path):  # Nobody on the way keeps what programs are told.
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+    return middleware
+
+
+def pages_for_wrong_methods(get_response: GetResponse) -> GetResponse:
+    """Say something where Django answers 405 with an empty page."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        is_empty = isinstance(response, HttpResponseNotAllowed) and request.method != "HEAD"
+        return method_not_allowed(request, response["Allow"]) if is_empty else response
 
     return middleware
 

@@ -56,12 +56,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
+    # Outside of what answers by itself, such as the way to HTTPS: every answer has these headers.
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "voiceclone.middleware.security_headers",
+    "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "voiceclone.middleware.body_limit",
+    "voiceclone.middleware.pages_for_wrong_methods",
     "voiceclone.static.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -409,13 +411,14 @@ LOGGING: dict[str, Any] = {
     },
     "filters": {
         "without_query": {"()": "voiceclone.logs.WithoutQuery"},
+        "without_secret_links": {"()": "voiceclone.logs.WithoutSecretLinks"},
         "with_ids": {"()": "voiceclone.logs.WithIds"},
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "text" if sys.stderr.isatty() else "json",
-            "filters": ["with_ids"],
+            "filters": ["without_secret_links", "with_ids"],
         },
     },
     "root": {"handlers": ["console"], "level": "INFO"},

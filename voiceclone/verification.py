@@ -32,7 +32,8 @@ from apps.accounts.rate_limits import Limit, network_of
 from apps.speech import registry
 from apps.speech.inspection import Finding, UnreadableError, Verdict, inspect_apart
 from apps.voices.models import VoiceProfile
-from voiceclone.errors import UserError, told_on_page
+from voiceclone.errors import UserError
+from voiceclone.views import as_refused
 
 FILES_OF_AN_ADDRESS = Limit("verify", 60, 3600)
 AT_ONCE = 2  # Each takes a process and up to 10 seconds of a processor.
@@ -63,7 +64,8 @@ def verify(*, upload: UploadedFile[Any], address: str) -> Answer:
     _count(address)
     marker = registry.marker()
     if not _places.acquire(timeout=PATIENCE_SECONDS):
-        raise UserError("busy", _("Many files are being examined right now. Try again in a moment."), status=503)
+        text = _("Many files are being examined right now. Try again in a moment.")
+        raise UserError("busy", text, status=503, headers={"Retry-After": str(PATIENCE_SECONDS)})
     try:
         with tempfile.TemporaryFile() as file:  # It has no name, and is gone with this block.
             for chunk in upload.chunks():
@@ -150,11 +152,15 @@ class VerifyPage(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = VerifyForm(request.POST, request.FILES)
-        if form.is_valid():
-            with told_on_page(lambda message: form.add_error("file", message)):
-                upload = form.cleaned_data["file"]
-                return self._page(request, VerifyForm(), verify(upload=upload, address=_address(request)), upload.name)
-        return self._page(request, form, status=422)
+        if not form.is_valid():
+            return self._page(request, form, status=422)
+        upload = form.cleaned_data["file"]
+        try:
+            answer = verify(upload=upload, address=_address(request))
+        except UserError as error:
+            form.add_error("file", error.message)
+            return as_refused(self._page(request, form), error)
+        return self._page(request, VerifyForm(), answer, upload.name)
 
     @staticmethod
     def _page(

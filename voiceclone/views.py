@@ -18,10 +18,10 @@ from django.views import defaults
 
 from apps.accounts.background import is_behind
 from apps.speech import registry
-from apps.speech.base import Stage
+from apps.speech.base import AudioError, ProviderError, Stage
 from voiceclone import readiness
-from voiceclone.api import OPENAI_PATHS, error_body, openai_error_body
-from voiceclone.errors import is_storage_failure, storage_unavailable
+from voiceclone.api import OPENAI_PATHS, error_body, known_error, openai_error_body
+from voiceclone.errors import UserError, is_storage_failure, storage_unavailable
 
 PATIENCE_MINUTES = 5  # The longest time in which django-allauth counts attempts.
 
@@ -104,6 +104,16 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return defaults.server_error(request)
 
 
+def as_refused(page: HttpResponse, error: UserError | AudioError | ProviderError) -> HttpResponse:
+    """Return a page that tells `error`, with the status and the headers that the API would answer."""
+    refusal = known_error(error)
+    assert refusal is not None  # noqa: S101 - It is one for each of these types.
+    page.status_code = refusal.status
+    for name, value in refusal.headers.items():
+        page[name] = value
+    return page
+
+
 def _storage_unavailable(request: HttpRequest) -> HttpResponse:
     refusal = storage_unavailable()
     response: HttpResponse
@@ -111,10 +121,8 @@ def _storage_unavailable(request: HttpRequest) -> HttpResponse:
         response = error_for_programs(request, refusal.code, refusal.message, status=refusal.status)
     else:
         # Without the request: to say who is signed in, the page would need the database.
-        response = HttpResponse(render_to_string("503.html"), status=refusal.status)
-    for name, value in refusal.headers.items():
-        response[name] = value
-    return response
+        response = HttpResponse(render_to_string("503.html"))
+    return as_refused(response, refusal)
 
 
 def request_too_large(request: HttpRequest) -> HttpResponse:
@@ -135,6 +143,18 @@ def too_many_requests(request: HttpRequest) -> HttpResponse:
     """Answer where django-allauth counts attempts, such as those to sign in."""
     response = render(request, "429.html", {"minutes": PATIENCE_MINUTES}, status=429)
     response["Retry-After"] = str(60 * PATIENCE_MINUTES)
+    return response
+
+
+def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
+    """Answer where a browser comes to an address of a form, as after signing in on the way: Django sends nothing."""
+    response: HttpResponse
+    if _is_for_programs(request):
+        message = _("This address takes no %(method)s.") % {"method": request.method}
+        response = error_for_programs(request, "method_not_allowed", message, status=405)
+    else:
+        response = render(request, "405.html", status=405)
+    response["Allow"] = allowed
     return response
 
 

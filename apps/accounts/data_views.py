@@ -48,8 +48,9 @@ def start_export(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def delete_export(request: HttpRequest) -> HttpResponse:
-    export = get_object_or_404(Export.objects.for_user(request.user))
-    exports.delete_export(export=export)
+    export = Export.objects.for_user(request.user).first()
+    if export is not None:  # It may have gone by itself since the page was read.
+        exports.delete_export(export=export)
     messages.success(request, _("The file is deleted."))
     return redirect("accounts:data")
 

@@ -1,7 +1,8 @@
 """Puts right what killed processes left behind.
 
-Each app finds its own in `reconciling.py`, as `repairs()`. What is found is done with a condition that only one of
-several reconcilers meets, and that a process which still works does not: any number may run at once, at any moment.
+Each app finds its own in `reconciling.py`, as `repairs()`; files that belong to no row are found by `stray_files.py`.
+What is found is done with a condition that only one of several reconcilers meets, and that a process which still works
+does not: any number may run at once, at any moment.
 """
 
 from __future__ import annotations
@@ -43,9 +44,12 @@ def planned() -> Iterator[Repair]:
         yield from module.repairs()
 
 
-def reconcile() -> Iterator[tuple[Repair, str]]:
-    """Do what there is to do, and yield each with "done", "no longer needed" or the code of what went wrong."""
-    for module in _modules():
+def reconcile(*, with_files: bool = True) -> Iterator[tuple[Repair, str]]:
+    """Do what there is to do, and yield each with "done", "no longer needed" or the code of what went wrong.
+
+    Without `with_files`, the folder of recordings, which may be large, is not looked through.
+    """
+    for module in _modules(with_files=with_files):
         try:
             for repair in module.repairs():
                 outcome = _outcome(repair)
@@ -55,10 +59,12 @@ def reconcile() -> Iterator[tuple[Repair, str]]:
             logger.exception("What was left behind could not be put right", extra={"part": module.__name__})
 
 
-def _modules() -> Iterator[ModuleType]:
+def _modules(*, with_files: bool = True) -> Iterator[ModuleType]:
     for config in apps.get_app_configs():
         if config.label != "accounts" and config.module and module_has_submodule(config.module, MODULE):
             yield import_module(f"{config.name}.{MODULE}")
+    if with_files:
+        yield import_module("apps.accounts.stray_files")
 
 
 def _outcome(repair: Repair) -> str:

@@ -74,6 +74,8 @@ def check_url(url: str) -> None:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
+        if not settings.WEBHOOK_ALLOW_PRIVATE and f".{host}".endswith(".localhost"):
+            raise _bad_url() from None
         return
     if not is_allowed(address):
         raise _bad_url()

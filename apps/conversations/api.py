@@ -16,6 +16,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers, status
@@ -93,6 +94,8 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
 @extend_schema_field(OpenApiTypes.UUID)
 class OwnVoiceField(serializers.PrimaryKeyRelatedField[VoiceProfile]):
     """The id of a voice of the caller; any other one does not exist."""
+
+    default_error_messages = {"does_not_exist": gettext_lazy("You have no such voice.")}
 
     def get_queryset(self) -> Any:
         return VoiceProfile.objects.for_user(self.context["request"].user)
@@ -190,7 +193,8 @@ class TurnList(LimitedView):
             turn = services.new_turn(conversation=conversation, voice=voice, text=text)
             note_made(request, turn.pk)
             return _answer(request, turn, None, status.HTTP_201_CREATED)
-        recording = services.read_question(data=values.validated_data["audio"].read())
+        data = values.validated_data["audio"].read()
+        recording = services.read_question(owner=signed_in_user(request), data=data)
         turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)
         note_made(request, turn.pk)
         return _answer(request, turn, recording, status.HTTP_201_CREATED)
@@ -294,7 +298,8 @@ class FullInteraction(LimitedView):
         voice = ready_voice(owner=signed_in_user(request), voice_id=values.validated_data["voice_id"])
         conversation_pk = values.validated_data.get("conversation_id")
         conversation = _own_conversation(request, conversation_pk) if conversation_pk else None
-        recording = services.read_question(data=values.validated_data["audio_file"].read())
+        data = values.validated_data["audio_file"].read()
+        recording = services.read_question(owner=signed_in_user(request), data=data)
         if conversation is None:
             conversation = Conversation(owner=signed_in_user(request), voice=voice)
         turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)

@@ -1,4 +1,4 @@
-"""What is counted of turns, when each is over. No label holds anything that people said or are called."""
+"""What is counted of turns, when each try is over. No label holds anything that people said or are called."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter, Histogram
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from apps.conversations.models import Turn
 
 SECONDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 5, 8, 13, 30, 60, 120)
 
 TURNS = Counter(
-    "voiceclone_turns_total", "Turns by how they ended, and by the error where one failed.", ["end", "code"]
+    "voiceclone_turns_total",
+    "Turns by how they ended, by the error where one failed, and by whether it was the first try or a retry.",
+    ["end", "code", "attempt"],
 )
 STAGE_SECONDS = Histogram(
     "voiceclone_turn_stage_seconds",
@@ -22,8 +26,18 @@ STAGE_SECONDS = Histogram(
 )
 
 
-def note_turn(turn: Turn) -> None:
-    TURNS.labels(turn.status, turn.error_code).inc()
-    for name, milliseconds in turn.timings.items():
-        if milliseconds is not None:
-            STAGE_SECONDS.labels(name.removesuffix("_ms")).observe(milliseconds / 1000)
+def begin(turn: Turn) -> Callable[[], None]:
+    """Return what counts the try that begins now, to be called when it is over.
+
+    Of a retry, the times of the stages that it did not repeat were counted before.
+    """
+    is_new = turn._state.adding
+    earlier = dict.fromkeys(turn.timings) if is_new else turn.timings
+
+    def count() -> None:
+        TURNS.labels(turn.status, turn.error_code, "first" if is_new else "retry").inc()
+        for name, milliseconds in turn.timings.items():
+            if milliseconds is not None and milliseconds != earlier[name]:
+                STAGE_SECONDS.labels(name.removesuffix("_ms")).observe(milliseconds / 1000)
+
+    return count

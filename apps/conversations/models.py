@@ -125,7 +125,10 @@ class Turn(Leased):
     class Meta:
         verbose_name = _("turn")
         ordering = ["created_at"]
-        indexes = [models.Index(fields=["conversation", "created_at"])]
+        indexes = [
+            models.Index(fields=["conversation", "created_at"]),
+            models.Index(fields=["status", "lease_until"], name="turns_left_behind"),
+        ]
 
     def __str__(self) -> str:
         return self.transcript[:60] or str(self.pk)

@@ -18,6 +18,7 @@ from django.views import View
 
 from apps.conversations.reports import MAX_FILE_BYTES, report_abuse
 from voiceclone.errors import UserError
+from voiceclone.views import as_refused
 
 MEGABYTE = 1_000_000
 
@@ -72,10 +73,7 @@ class Report(View):
             report = report_abuse(address=get_adapter().get_client_ip(request), **form.cleaned_data)
         except UserError as error:
             form.add_error(None, error.message)
-            response = self._page(request, form, status=error.status)
-            for name, value in error.headers.items():
-                response[name] = value
-            return response
+            return as_refused(self._page(request, form), error)
         text = _("Thank you. The operator has your report, under the number %(reference)s.")
         messages.success(request, text % {"reference": report.reference})
         return redirect("report")

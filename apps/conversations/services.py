@@ -91,9 +91,11 @@ def _delete_files(files: Iterable[FieldFile]) -> None:
         file.storage.delete(str(file.name))
 
 
-def read_question(*, data: bytes) -> Recording:
+def read_question(*, owner: User, data: bytes) -> Recording:
     """Return the recording that `data` is, in any accepted format; raise what is wrong with it."""
-    recording = registry.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
+    recording = registry.decode(
+        data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, asker=owner.pk
+    )
     if is_silent(recording):
         raise UserError(NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]), status=422)
     return recording

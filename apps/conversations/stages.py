@@ -18,6 +18,7 @@ from apps.accounts.models import UsageRecord, User
 from apps.conversations.sentences import SpeechChunker
 from apps.conversations.speaking import made_ahead
 from apps.conversations.turn import QUESTION_SAMPLE_RATE
+from apps.conversations.unbroken import unbroken
 from apps.speech import registry
 from apps.speech.base import ProviderError, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.encoders import AudioFormat, create_encoder
@@ -37,7 +38,9 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
     """
     if with_times:
         registry.call(_require_times)
-    recording = registry.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
+    recording = registry.decode(
+        data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, asker=owner.pk
+    )
     if is_silent(recording):
         return Transcript(""), recording.seconds
 
@@ -96,7 +99,7 @@ async def speak(speech: Speech, reservation: usage.Reservation) -> AsyncGenerato
                 async for data in file:
                     yield data
     finally:
-        await sync_to_async(usage.settle)(reservation, kind=UsageRecord.Kind.SPEECH, used=used)
+        await unbroken(sync_to_async(usage.settle)(reservation, kind=UsageRecord.Kind.SPEECH, used=used))
 
 
 async def _file(speech: Speech, engine: TextToSpeech, used: usage.Used) -> AsyncGenerator[bytes, None]:

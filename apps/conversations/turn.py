@@ -29,6 +29,7 @@ from apps.conversations.sentences import SpeechChunker
 from apps.conversations.speaking import SpokenPiece, made_ahead, text_within
 from apps.conversations.turn_events import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting
 from apps.conversations.turn_writer import TurnWriter
+from apps.conversations.unbroken import unbroken
 from apps.speech import audio
 from apps.speech.base import PROVIDER_MESSAGES, ProviderError, Recording
 from apps.speech.registry import Engines
@@ -59,6 +60,7 @@ async def run_turn(
     `recording` is the spoken question, where it is not to be read from the row.
     """
     run = _TurnRun(turn, engines, recording)
+    count = metrics.begin(turn)
     work = asyncio.create_task(run.work())
     watch = asyncio.create_task(_cancel_when_asked(turn, work))
     lease = asyncio.create_task(_end_when_lost(run, work))
@@ -71,11 +73,8 @@ async def run_turn(
         tasks = (watch, lease, work)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if not run.is_lost:
-            await run.interrupt_unless_over()
-            await run.settle()
-        metrics.note_turn(turn)
+        await unbroken(run.end(*tasks))  # Who leaves at the last event may leave in the middle of this.
+        count()
     if run.is_lost:
         yield Failed(run.stage, turn.error_code, turn.error_message, turn.retryable)
     elif turn.status == Turn.Status.INTERRUPTED:
@@ -155,6 +154,13 @@ class _TurnRun:
                 return await self.events.get()
         except TimeoutError:
             return Waiting()
+
+    async def end(self, *tasks: asyncio.Task[None]) -> None:
+        """Wait for the tasks of the run, which are cancelled, and leave nothing of it open."""
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not self.is_lost:
+            await self.interrupt_unless_over()
+            await self.settle()
 
     async def interrupt_unless_over(self) -> None:
         """Store what was said and heard by now, if the turn was left or stopped before its end."""

@@ -74,10 +74,11 @@ class VoiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProviderVoice:
-    """A voice as the provider lists it."""
+    """A voice as the provider lists it. One that `needs_verification` does not speak before its speaker is verified."""
 
     voice_id: str
     name: str
+    needs_verification: bool = False
 
 
 class SpeechToText(Protocol):

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -55,12 +55,14 @@ class DecoderLimits:
 class DecoderPool:
     """Processes that wait for uploads. Any thread may ask; a process starts when it is first needed, or by `warm_up`.
 
-    A process that fails is replaced at once.
+    A process that fails is replaced at once. Nobody has all of several processes at once: what is left is for others.
     """
 
     def __init__(self, limits: DecoderLimits) -> None:
         self._limits = limits
-        self._places = threading.Semaphore(limits.processes)
+        self._most_for_one = max(1, limits.processes - 1)
+        self._busy: Counter[Hashable] = Counter()
+        self._one_less_busy = threading.Condition()
         self._idle: deque[_Decoder] = deque()
 
     def warm_up(self) -> None:
@@ -70,21 +72,34 @@ class DecoderPool:
         for decoder in list(self._idle):
             decoder.wait_until_ready()
 
-    def decode(self, data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
-        """Do what `audio.decode` does, and raise what it raises.
+    def decode(self, data: bytes, *, sample_rate: int, max_seconds: float, asker: Hashable) -> Recording:
+        """Do what `audio.decode` does for `asker`, whoever that is, and raise what it raises.
 
         Raises also AudioError audio_too_costly, where a limit is exceeded or the process dies, and AudioBusyError,
-        where no process is free in time.
+        where no process is free in time, or none for this asker.
         """
         plain = audio.decode_plain_wav(data, sample_rate=sample_rate, max_seconds=max_seconds)
         if plain is not None:
             return plain
-        if not self._places.acquire(timeout=self._limits.wait_seconds):
-            raise AudioBusyError(retry_after=round(self._limits.seconds))
-        try:
+        with self._place_for(asker):
             return self._decode(data, sample_rate, max_seconds)
+
+    @contextlib.contextmanager
+    def _place_for(self, asker: Hashable) -> Iterator[None]:
+        with self._one_less_busy:
+            if not self._one_less_busy.wait_for(lambda: self._is_free_for(asker), self._limits.wait_seconds):
+                raise AudioBusyError(retry_after=round(self._limits.seconds))
+            self._busy[asker] += 1
+        try:
+            yield
         finally:
-            self._places.release()
+            with self._one_less_busy:
+                self._busy[asker] -= 1
+                self._busy += Counter()  # Forgets whom nothing is decoded for.
+                self._one_less_busy.notify_all()
+
+    def _is_free_for(self, asker: Hashable) -> bool:
+        return self._busy.total() < self._limits.processes and self._busy[asker] < self._most_for_one
 
     def _decode(self, data: bytes, sample_rate: int, max_seconds: float) -> Recording:
         decoder = self._idle_decoder()

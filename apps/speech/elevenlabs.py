@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import builtins
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
-    from elevenlabs import AddVoiceIvcResponseModel
+    from elevenlabs import AddVoiceIvcResponseModel, Voice
     from elevenlabs.core.request_options import RequestOptions
     from elevenlabs.text_to_speech.client import AsyncTextToSpeechClient
     from elevenlabs.voices.client import AsyncVoicesClient
@@ -310,7 +310,7 @@ class ElevenLabsVoiceCloner:
                 page = await self._voices.search(
                     category="cloned", page_size=_LARGEST_PAGE, next_page_token=token, request_options=_NO_SDK_RETRIES
                 )
-                voices += [ProviderVoice(_checked_id(voice.voice_id), voice.name or "") for voice in page.voices]
+                voices += map(_listed, page.voices)
                 token = page.next_page_token if page.has_more else None
                 if token is None:
                     return voices
@@ -339,6 +339,12 @@ def _given(settings: VoiceSettings) -> Any:
 def _sample_file(number: int, sample: Recording) -> tuple[str, bytes, str]:
     mp3 = to_mp3(resample(sample, sample_rate=_SAMPLE_SAMPLE_RATE), bit_rate=_SAMPLE_BIT_RATE)
     return f"sample-{number}.mp3", mp3, "audio/mpeg"
+
+
+def _listed(voice: Voice) -> ProviderVoice:
+    state = voice.voice_verification
+    needs_verification = state is not None and state.requires_verification and not state.is_verified
+    return ProviderVoice(_checked_id(voice.voice_id), voice.name or "", needs_verification)
 
 
 def _checked_id(voice_id: object) -> str:

@@ -59,7 +59,7 @@ def provider_error(
         stage,
         code,
         status or "-",
-        _identifier(provider_code),
+        _word(provider_code),
         _identifier(request_id),
     )
     metrics.PROVIDER_ERRORS.labels(stage, code).inc()
@@ -113,6 +113,11 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError):  # No date, or one without a time zone.
         return None
+
+
+def _word(value: str) -> str:
+    """Return `value` where it looks like the name of a failure: services also write sentences and keys there."""
+    return value if re.fullmatch(r"[a-z_+-]{1,60}", value) else "-"
 
 
 def _identifier(value: str) -> str:

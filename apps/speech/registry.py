@@ -331,12 +331,12 @@ def _prepare_marker() -> None:
         logger.error("Synthetic speech can not be signed: %s", error)
 
 
-def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
-    """Decode what somebody uploaded, as `audio.decode` does, in a process made for that.
+def decode(data: bytes, *, sample_rate: int, max_seconds: float, asker: int) -> Recording:
+    """Decode what the user with the key `asker` uploaded, as `audio.decode` does, in a process made for that.
 
     Raises AudioError, also audio_too_costly, and AudioBusyError.
     """
-    return _decoders().decode(data, sample_rate=sample_rate, max_seconds=max_seconds)
+    return _decoders().decode(data, sample_rate=sample_rate, max_seconds=max_seconds, asker=asker)
 
 
 @cache

@@ -215,7 +215,8 @@ class SampleChecks(APIView):
     def post(self, request: Request) -> Response:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
-        return Response(self.Output(measure_sample(values.validated_data["audio"].read())).data)
+        quality = measure_sample(values.validated_data["audio"].read(), asker=signed_in_user(request).pk)
+        return Response(self.Output(quality).data)
 
 
 class CloneVoice(LimitedView):

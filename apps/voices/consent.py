@@ -59,6 +59,13 @@ def new_challenge(*, owner: User, language: str = "en", name: str = "") -> Conse
         )
 
 
+def challenge_to_read(*, owner: User, name: str, earlier: UUID | None) -> ConsentChallenge:
+    """Return the challenge `earlier`, as long as a recording of it is taken, or else a new one."""
+    taken = ConsentChallenge.objects.for_user(owner).filter(used_at=None, expires_at__gt=timezone.now())
+    challenge = taken.filter(pk=earlier).first() if earlier else None
+    return challenge or new_challenge(owner=owner, name=name)
+
+
 def name_of(owner: User) -> str:
     """Return what the account calls its owner."""
     return owner.get_full_name() or owner.username
@@ -71,7 +78,7 @@ def give_consent(*, owner: User, challenge_pk: UUID, data: bytes) -> Consent:
     consent has expired speak again. Raises UserError, AudioError and ProviderError.
     """
     challenge = _open_challenge(owner, challenge_pk)
-    recording = _read_clip(data)
+    recording = _read_clip(owner, data)
     seconds = recording.seconds
     kind = UsageRecord.Kind.TRANSCRIPTION
     with usage.metered(owner_id=owner.pk, kind=kind, heard_seconds=seconds) as used, _claimed(challenge):
@@ -189,8 +196,8 @@ def _claimed(challenge: ConsentChallenge) -> Iterator[None]:
         raise
 
 
-def _read_clip(data: bytes) -> Recording:
-    recording = registry.decode(data, sample_rate=CLIP_SAMPLE_RATE, max_seconds=MAX_CLIP_SECONDS)
+def _read_clip(owner: User, data: bytes) -> Recording:
+    recording = registry.decode(data, sample_rate=CLIP_SAMPLE_RATE, max_seconds=MAX_CLIP_SECONDS, asker=owner.pk)
     if is_silent(recording):
         text = _("This recording is silent. Check the microphone, and read the statement again.")
         raise UserError("consent_silent", text, status=422)

@@ -22,7 +22,8 @@ from apps.voices.forms import AttestationForm, NameForm, SpokenConsentForm
 from apps.voices.models import Consent, VoiceProfile
 from apps.voices.services import withdraw_consent
 from apps.voices.statements import attested_statement
-from voiceclone.errors import told_on_page
+from voiceclone.errors import REFUSALS
+from voiceclone.views import as_refused
 
 
 @method_decorator(never_cache, "dispatch")
@@ -34,25 +35,28 @@ class ConsentPage(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = self._form(request.POST, request.FILES)
-        if form.is_valid() and self._give(request, form):
-            messages.success(request, _("Your consent is recorded. Now record your voice."))
-            return redirect(reverse("voices:list") + "#new-voice")
-        return self._page(request, form, status=422)
+        if not form.is_valid():
+            return self._page(request, form, status=422)
+        try:
+            self._give(request, form)
+        except REFUSALS as error:
+            form.add_error("audio", error.message)
+            return as_refused(self._page(request, form), error)
+        messages.success(request, _("Your consent is recorded. Now record your voice."))
+        return redirect(reverse("voices:list") + "#new-voice")
 
     @staticmethod
     def _form(*data: Any) -> AttestationForm | SpokenConsentForm:
         return AttestationForm(*data) if settings.CONSENT == services.ATTESTED else SpokenConsentForm(*data)
 
     @staticmethod
-    def _give(request: HttpRequest, form: AttestationForm | SpokenConsentForm) -> bool:
+    def _give(request: HttpRequest, form: AttestationForm | SpokenConsentForm) -> None:
         owner = signed_in_user(request)
         if isinstance(form, AttestationForm):
             services.attest(owner=owner, name=form.cleaned_data["name"])
-            return True
-        challenge_pk, audio = form.cleaned_data["challenge"], form.cleaned_data["audio"]
-        with told_on_page(lambda message: form.add_error("audio", message)):
-            services.give_consent(owner=owner, challenge_pk=challenge_pk, data=audio.read())
-        return form.is_valid()
+        else:
+            data = form.cleaned_data["audio"].read()
+            services.give_consent(owner=owner, challenge_pk=form.cleaned_data["challenge"], data=data)
 
     @staticmethod
     def _page(request: HttpRequest, form: AttestationForm | SpokenConsentForm, status: int = 200) -> HttpResponse:
@@ -75,9 +79,11 @@ class ConsentPage(View):
                 "statement": attested_statement(name=name, language="en"),
             }
         else:
+            # Who was refused for another reason than their recording can send the same one again.
+            challenge_pk = form.cleaned_data.get("challenge") if form.is_bound else None
             context |= {
                 "consent_step": "voices/statement.html",
-                "challenge": services.new_challenge(owner=owner, name=name),
+                "challenge": services.challenge_to_read(owner=owner, name=name, earlier=challenge_pk),
             }
         return render(request, "voices/consent.html", context, status=status)
 

@@ -96,6 +96,7 @@ class VoiceProfile(Leased):
         verbose_name = _("voice")
         base_manager_name = "objects"
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["status", "lease_until"], name="voices_left_behind")]
         constraints = [
             models.UniqueConstraint(fields=["owner"], condition=models.Q(is_default=True), name="one_default_voice"),
             models.UniqueConstraint(

@@ -19,7 +19,7 @@ from apps.accounts.reconciling import Repair
 from apps.speech import registry
 from apps.speech.base import ProviderError, ProviderVoice
 from apps.voices.models import VoiceProfile, VoiceTag, tag_in
-from apps.voices.services import delete_voice, discard_at_provider, fail_cloning, take_voice
+from apps.voices.services import UNVERIFIED, delete_voice, discard_at_provider, fail_cloning, take_voice
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,11 @@ def repairs() -> Iterator[Repair]:
             yield Repair(subject, "delete it, since no voice here is it", partial(_discard, provider, found.voice_id))
         elif row.status == Status.FAILED or row.lease_until < timezone.now():
             taken.add(row.pk)
-            yield Repair(subject, f"take it for voice {row.pk}", partial(_take, row, found.voice_id))
+            if found.needs_verification:
+                action = f"delete it, since it may not speak for voice {row.pk}"
+                yield Repair(subject, action, partial(_refuse, row, found.voice_id))
+            else:
+                yield Repair(subject, f"take it for voice {row.pk}", partial(_take, row, found.voice_id))
     for voice in VoiceProfile.objects.filter(has_run_out(), status=Status.PENDING).exclude(pk__in=taken):
         yield Repair(f"Voice {voice.pk}", "end its cloning as failed, to be tried again", partial(_fail, voice))
 
@@ -64,7 +68,7 @@ def _listed_at(provider: str) -> list[ProviderVoice]:
 def _is_wanted(voice: VoiceProfile) -> bool:
     """Return whether the row still waits for its voice."""
     if voice.status == Status.FAILED:
-        return voice.error_code != "provider_voice_unverified"
+        return voice.error_code != UNVERIFIED
     return voice.status == Status.PENDING
 
 
@@ -85,6 +89,13 @@ def _take(voice: VoiceProfile, voice_id: str) -> bool:
     return taken
 
 
+def _refuse(voice: VoiceProfile, voice_id: str) -> bool:
+    """Delete a voice that its provider does not let speak, and say so in the row that it was made for."""
+    if not _fail(voice, UNVERIFIED):
+        VoiceProfile.objects.filter(pk=voice.pk, status=Status.FAILED).update(error_code=UNVERIFIED)
+    return _discard(voice.provider, voice_id)
+
+
 def _discard(provider: str, voice_id: str) -> bool:
     if VoiceProfile.objects.filter(provider=provider, voice_id=voice_id).exists():  # It was taken since it was listed.
         return False
@@ -93,8 +104,8 @@ def _discard(provider: str, voice_id: str) -> bool:
 
 
 @transaction.atomic
-def _fail(voice: VoiceProfile) -> bool:
-    if not fail_cloning(voice=voice, error_code=SERVER_STOPPED, when=has_run_out()):
+def _fail(voice: VoiceProfile, error_code: str = SERVER_STOPPED) -> bool:
+    if not fail_cloning(voice=voice, error_code=error_code, when=has_run_out()):
         return False
     _settle(voice)
     return True

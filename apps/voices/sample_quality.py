@@ -51,9 +51,9 @@ class SampleQuality:
         return all(point.passed for point in self.points)
 
 
-def measure_sample(data: bytes) -> SampleQuality:
+def measure_sample(data: bytes, *, asker: int) -> SampleQuality:
     """Measure an upload without storing it. Raises what cloning it would raise: UserError and AudioError."""
-    sample = check_sample(data)
+    sample = check_sample(data, asker=asker)
     speech = measure_speech(sample.recording)
     return SampleQuality(
         seconds=sample.recording.seconds,

@@ -47,21 +47,24 @@ def sample_rules() -> SampleRules:
     )
 
 
-def check_samples(files: Sequence[bytes]) -> list[CheckedSample]:
-    """Decode `files` and return them as samples; raise what is wrong with them, with what was measured and wanted."""
+def check_samples(files: Sequence[bytes], *, asker: int) -> list[CheckedSample]:
+    """Decode `files` for the user with the key `asker` and return them as samples.
+
+    Raises what is wrong with them, with what was measured and wanted.
+    """
     if not files:
         raise UserError("sample_missing", _("Send at least one recording of the voice."), status=422)
     if len(files) > MAX_FILES:
         text = _("%(count)d recordings are more than the %(most)d that fit in one voice. Send fewer, longer ones.")
         raise UserError("too_many_samples", text % {"count": len(files), "most": MAX_FILES}, status=422)
-    samples = [check_sample(data) for data in files]
+    samples = [check_sample(data, asker=asker) for data in files]
     _check_length(sum(sample.recording.seconds for sample in samples))
     return samples
 
 
-def check_sample(data: bytes) -> CheckedSample:
+def check_sample(data: bytes, *, asker: int) -> CheckedSample:
     """Decode one recording and measure it; raise UserError or AudioError where no voice can be made from it."""
-    recording = registry.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS)
+    recording = registry.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS, asker=asker)
     level = measure(recording)
     if is_silent(recording):
         text = _(

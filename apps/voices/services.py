@@ -29,6 +29,7 @@ from voiceclone.errors import UserError
 logger = logging.getLogger(__name__)
 
 PREVIEW_MAX_CHARACTERS = 300
+UNVERIFIED = "provider_voice_unverified"
 ALWAYS = Q()
 
 SPEAKING: dict[str, Any] = {"silenced_at": None, "silenced_by": "", "silence_note": ""}
@@ -54,7 +55,7 @@ def clone_voice(
     consent = consent or require_consent(owner=owner)
     require_valid(consent=consent)
     registry.require_working("clone")
-    samples = check_samples(files)
+    samples = check_samples(files, asker=owner.pk)
     recordings = [sample.recording for sample in samples]
     with usage.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
         similarities = require_same_speaker(consent, recordings)
@@ -113,8 +114,8 @@ def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording], *, 
         cloner = engines.voice_cloner(voice.provider)
         async with leases.kept(voice):
             # An answer that never came may have been a voice.
-            made = await _voices_made_for(voice, cloner) if is_retry else []
-            return made[0] if made else await cloner.create(voice.provider_name, recordings)
+            made = await _made_before(voice, cloner) if is_retry else ""
+            return made or await cloner.create(voice.provider_name, recordings)
 
     try:
         voice_id = registry.call(make)
@@ -126,8 +127,15 @@ def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording], *, 
     return voice
 
 
-async def _voices_made_for(voice: VoiceProfile, cloner: VoiceCloner) -> list[str]:
-    return [listed.voice_id for listed in await cloner.list() if tag_in(listed.name) == voice.pk]
+async def _made_before(voice: VoiceProfile, cloner: VoiceCloner) -> str:
+    """Return the id of a voice that an earlier try made after all, or ""."""
+    made = next((listed for listed in await cloner.list() if tag_in(listed.name) == voice.pk), None)
+    if made is None:
+        return ""
+    if made.needs_verification:
+        await cloner.delete(made.voice_id)
+        raise ProviderError(UNVERIFIED, stage="clone", retryable=False)
+    return made.voice_id
 
 
 @transaction.atomic

@@ -18,7 +18,8 @@ from apps.voices.consent import valid_consent
 from apps.voices.forms import CloneForm, RenameForm, SettingsForm
 from apps.voices.models import VoiceProfile
 from apps.voices.samples import sample_rules
-from voiceclone.errors import told_on_page
+from voiceclone.errors import REFUSALS, told_on_page
+from voiceclone.views import as_refused
 
 
 class VoiceList(View):
@@ -29,17 +30,16 @@ class VoiceList(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = CloneForm(request.POST, request.FILES)
-        if form.is_valid() and self._clone(request, form):
-            return redirect("voices:list")
-        return self._page(request, form, status=422)
-
-    @staticmethod
-    def _clone(request: HttpRequest, form: CloneForm) -> bool:
+        if not form.is_valid():
+            return self._page(request, form, status=422)
         files = [upload.read() for upload in form.cleaned_data["audio"]]
-        with told_on_page(lambda message: form.add_error("audio", message)):
+        try:
             voice = services.clone_voice(owner=signed_in_user(request), name=form.cleaned_data["name"], files=files)
-            messages.success(request, _("The voice “%(name)s” is ready.") % {"name": voice.name})
-        return form.is_valid()
+        except REFUSALS as error:
+            form.add_error("audio", error.message)
+            return as_refused(self._page(request, form), error)
+        messages.success(request, _("The voice “%(name)s” is ready.") % {"name": voice.name})
+        return redirect("voices:list")
 
     @staticmethod
     def _page(request: HttpRequest, form: CloneForm, status: int = 200) -> HttpResponse:

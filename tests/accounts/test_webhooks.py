@@ -295,6 +295,8 @@ class TestAddresses:
             "http://example.org/",
             "https://user:secret@example.org/",
             "https://127.0.0.1/",
+            "https://localhost/",
+            "https://app.localhost:8000/",
             "https://[::1]/",
             "https://10.0.0.1/",
             "https://169.254.169.254/latest",

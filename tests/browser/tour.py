@@ -52,6 +52,7 @@ FAILURES = {
     "error-400": "/fail/request/",
     "error-403": "/fail/permission/",
     "error-403-form": "/fail/form/",
+    "error-405": "/fail/method/",
     "error-413": "/fail/size/",
     "error-429": "/fail/attempts/",
     "error-500": "/fail/fault/",

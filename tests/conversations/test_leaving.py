@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
+from apps.accounts.models import UsageDay, UsageRecord
+from apps.conversations import services
 from apps.conversations.models import Conversation, Turn
+from apps.conversations.turn import run_turn
+from apps.conversations.turn_events import Done
+from apps.speech import registry
 from tests.client import QUESTION, Api, read_events, turns_path, wait_until
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, Behaviour
 
 if TYPE_CHECKING:
+    from pytest_django import Settings
+
     from apps.voices.models import VoiceProfile
     from tests.fakes.provider import FakeProvider
 
@@ -48,6 +56,28 @@ def test_leaving_at_the_last_event_loses_nothing(
     leave_after(alice_api, conversation, "done")
     turn = Turn.objects.get()
     assert (turn.status, turn.reply) == ("spoken", provider.behaviour.reply)
+
+
+@pytest.mark.usefixtures("remote_engines")
+@pytest.mark.django_db(transaction=True)
+def test_what_a_turn_had_reserved_is_given_back_where_somebody_leaves_at_its_very_end(
+    conversation: Conversation, settings: Settings
+) -> None:
+    settings.LIMITS = True
+    turn = services.new_turn(conversation=conversation, voice=services.voice_of(conversation=conversation), text="Hm?")
+
+    async def leave_behind_the_last_event(engines: registry.Engines) -> None:
+        async for event in run_turn(turn, engines):
+            if isinstance(event, Done):
+                task = asyncio.current_task()
+                assert task
+                task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        registry.call(leave_behind_the_last_event)
+    day = UsageDay.objects.get()
+    assert (day.running, day.reserved_characters, day.requests) == (0, 0, 1)
+    assert UsageRecord.objects.get().reference == turn.pk
 
 
 def test_leaving_while_the_reply_is_written_ends_the_call_and_keeps_what_was_said(

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import random
 import secrets
 import selectors
 import socket
@@ -122,6 +123,14 @@ class Voice:
     name: str
     file_sizes: list[int]
     category: str = "cloned"
+    voice_verification: dict[str, Any] = field(
+        default_factory=lambda: {
+            "requires_verification": False,
+            "is_verified": False,
+            "verification_failures": [],
+            "verification_attempts_count": 0,
+        }
+    )
 
 
 @dataclass
@@ -140,6 +149,22 @@ class Behaviour:
     tokens_per_second: float = 0
     first_audio_seconds: float = 0
     audio_speed: float = 0  # Times real time.
+    failing_share: float = 0  # Of all calls, 0 to 1: each goes wrong in one of the ways of FAILURES.
+
+
+# How services fail, as arguments of a Fault.
+FAILURES: list[dict[str, Any]] = [
+    {"status": 500, "body": {"detail": "Internal Server Error"}},
+    {"status": 503, "body": "<html><h1>Service Unavailable</h1></html>"},
+    {"status": 429, "body": {"detail": {"code": "system_busy"}}, "headers": {"retry-after": "1"}},
+    {"status": 200, "body": "<html><h1>Welcome</h1></html>"},
+    {"status": 200, "body": {"unexpected": [1, None]}},
+    {"cut_after_bytes": 0},
+    {"cut_after_bytes": HALF_ANSWER_BYTES},
+    {"without_end": True},
+    {"hang_at_end": True},
+    {"delay_seconds": 12},
+]
 
 
 class ClientLeftError(Exception):
@@ -164,6 +189,7 @@ class FakeProvider:
         self.requests: list[ReceivedRequest] = []
         self.voices: dict[str, Voice] = {}
         self._faults: list[Fault] = []
+        self._random = random.Random(1)  # noqa: S311 - the same failures in every run
         self._ambushes: list[Ambush] = []
 
     # The server
@@ -213,6 +239,7 @@ class FakeProvider:
 
     def add_voice(self, name: str, *, category: str = "cloned") -> str:
         voice = Voice(secrets.token_hex(10), name, [], category)
+        voice.voice_verification["requires_verification"] = self.behaviour.requires_verification
         self.voices[voice.voice_id] = voice
         return voice.voice_id
 
@@ -260,7 +287,8 @@ class FakeProvider:
             if fault.times and path.startswith(fault.path):
                 fault.times -= 1
                 return fault
-        return Fault(path, 0)
+        is_failing = self._random.random() < self.behaviour.failing_share
+        return Fault(path, 0, **self._random.choice(FAILURES)) if is_failing else Fault(path, 0)
 
     # The application
 
@@ -583,7 +611,14 @@ def main() -> None:
     parser.add_argument("--key", help="the only key that is let in; without it, any")
     parser.add_argument("--transcript", default=Behaviour.transcript)
     parser.add_argument("--reply", default=Behaviour.reply)
-    for name in ("hear_seconds", "first_token_seconds", "tokens_per_second", "first_audio_seconds", "audio_speed"):
+    for name in (
+        "hear_seconds",
+        "first_token_seconds",
+        "tokens_per_second",
+        "first_audio_seconds",
+        "audio_speed",
+        "failing_share",
+    ):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=0)
     options = vars(parser.parse_args())
     port, log = options.pop("port"), options.pop("log")

@@ -199,7 +199,7 @@ def bombs_of_time() -> Iterator[HostileFile]:
         "bomb: ten minutes of wav in eight bits", wav(bytes(8_000 * 600), rate=8_000, align=1, bits=8), TOO_LONG
     )
     yield hostile("bomb: many sounds in a row", HONEST["aac"] * 150, TOO_LONG)
-    yield hostile("bomb: ten thousand rates in turn", rates_in_turn(), TOO_LONG)
+    yield hostile("bomb: ten thousand rates in turn", rates_in_turn(), TOO_LONG, SILENT)  # No sample is as short.
 
 
 def repeated_sample(*, entries: int = 1_000, count: int = 1_800_000) -> bytes:

@@ -47,8 +47,8 @@ def pools() -> Iterator[list[DecoderPool]]:
         pool.close()
 
 
-def decode(pool: DecoderPool, data: bytes = CHROME, *, sample_rate: int = 16_000) -> Recording:
-    return pool.decode(data, sample_rate=sample_rate, max_seconds=60)
+def decode(pool: DecoderPool, data: bytes = CHROME, *, sample_rate: int = 16_000, asker: int = 1) -> Recording:
+    return pool.decode(data, sample_rate=sample_rate, max_seconds=60, asker=asker)
 
 
 def children() -> set[int]:
@@ -85,7 +85,7 @@ def test_a_refusal_says_the_same_as_here(shared_pool: DecoderPool) -> None:
         with pytest.raises(AudioError) as here:
             audio.decode(data, sample_rate=16_000, max_seconds=1)
         with pytest.raises(AudioError) as there:
-            shared_pool.decode(data, sample_rate=16_000, max_seconds=1)
+            shared_pool.decode(data, sample_rate=16_000, max_seconds=1, asker=1)
         assert (there.value.code, there.value.message) == (here.value.code, here.value.message)
 
 
@@ -203,6 +203,21 @@ class TestFailure:
         os.kill(child, signal.SIGCONT)
         thread.join()
         assert first[0].seconds > 1
+
+    def test_who_sends_much_at_once_leaves_a_process_to_others(self, pools: list[DecoderPool]) -> None:
+        pools.append(DecoderPool(limits(processes=2, wait_seconds=0.01)))
+        pools[0].warm_up()
+        first = pools[0]._idle[0]._process.pid
+        os.kill(first, signal.SIGSTOP)
+        thread = threading.Thread(target=decode, args=[pools[0]])
+        thread.start()
+        wait_until(lambda: len(pools[0]._idle) == 1)
+        with pytest.raises(AudioBusyError):
+            decode(pools[0])
+        assert decode(pools[0], asker=2).seconds > 1
+        os.kill(first, signal.SIGCONT)
+        thread.join()
+        assert decode(pools[0]).seconds > 1
 
     def test_after_so_many_jobs_a_process_is_exchanged(self, pools: list[DecoderPool]) -> None:
         pools.append(DecoderPool(limits(jobs=2)))

@@ -17,6 +17,8 @@ handler400, handler404, handler429, handler500 = urls.handler400, urls.handler40
 def fail(request: HttpRequest, way: str) -> HttpResponse:
     if way == "form":
         return csrf_failure(request)
+    if way == "method":
+        return views.method_not_allowed(request, "POST")
     if way == "size":
         return views.request_too_large(request)
     if way == "attempts":

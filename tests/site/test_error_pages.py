@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.conftest import Server
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-FAILURES = {"request": 400, "permission": 403, "form": 403, "size": 413, "attempts": 429, "fault": 500}
+FAILURES = {"request": 400, "permission": 403, "form": 403, "method": 405, "size": 413, "attempts": 429, "fault": 500}
 
 
 @pytest.fixture
@@ -68,14 +68,14 @@ def test_each_failure_has_a_page_of_the_site_with_a_way_back(failing: Client, wa
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("way", "status"), [("request", 400), ("size", 413), ("fault", 500)])
+@pytest.mark.parametrize(("way", "status"), [("request", 400), ("method", 405), ("size", 413), ("fault", 500)])
 def test_who_asks_for_json_gets_json_on_pages_too(failing: Client, way: str, status: int) -> None:
     response = failing.get(f"/fail/{way}/", headers={"Accept": "application/json"})
     assert response.status_code == status
     assert set(response.json()["error"]) == {"code", "message"}
 
 
-@pytest.mark.parametrize("name", ["400", "403_csrf", "413", "429", "500"])
+@pytest.mark.parametrize("name", ["400", "403_csrf", "405", "413", "429", "500"])
 def test_a_page_for_bad_times_needs_neither_request_nor_database(name: str, settings: Settings) -> None:
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "voiceclone.static.StaticFilesStorage"}}
     assert "<h1>" in render_to_string(f"{name}.html")
@@ -111,6 +111,14 @@ class TestTooLarge:
         response = requests.post(f"{server.url}/voices/", data=endless(), headers=BROWSER, timeout=30)
         assert response.status_code == 413
         assert sent < 2 * READ_IN_VAIN * TOO_MUCH
+
+
+def test_who_comes_to_the_address_of_a_form_is_told_to_go_back(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    response = client.get(reverse("accounts:start-export"), headers=BROWSER)
+    assert (response.status_code, response["Allow"]) == (405, "POST")
+    assert "go back to the form" in response.content.decode()
+    assert_security_headers(response.headers)
 
 
 def test_many_wrong_passwords_are_told_to_wait(client: Client, alice: User, settings: Settings) -> None:

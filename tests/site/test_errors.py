@@ -70,6 +70,13 @@ def test_a_body_that_can_not_be_read_is_told(
     assert error_of(response)["code"] == code
 
 
+def test_who_sends_another_type_is_told_which_is_read(client: Client, alice_token: str) -> None:
+    response = client.post(
+        "/full-interaction", "voice_id=x", content_type="application/x-www-form-urlencoded", headers=bearer(alice_token)
+    )
+    assert "multipart/form-data" in error_of(response)["message"]
+
+
 def test_too_many_files_are_told(client: Client, alice_token: str) -> None:
     files = [SimpleUploadedFile(f"{number}.wav", b"x") for number in range(101)]
     form = {"voice_name": "Jane", "audio_file": files}

@@ -116,7 +116,10 @@ class TestTls:
         settings.SECURE_SSL_REDIRECT = True  # type: ignore[attr-defined]
 
     def test_everyone_is_sent_to_https(self, client: Client) -> None:
-        assert client.get("/voices/")["Location"] == "https://testserver/voices/"
+        response = client.get("/voices/")
+        assert response["Location"] == "https://testserver/voices/"
+        for name in ("Content-Security-Policy", "X-Frame-Options", "X-Content-Type-Options", "Permissions-Policy"):
+            assert name in response.headers
 
     def test_health_is_answered_without(self, client: Client) -> None:
         assert client.get("/healthz").status_code == 200

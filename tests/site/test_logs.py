@@ -10,7 +10,7 @@ import pytest
 from tests.client import QUESTION, Api
 from tests.conftest import PASSWORD
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, elevenlabs_error, openai_error
-from voiceclone.logs import WithoutQuery
+from voiceclone.logs import WithoutQuery, WithoutSecretLinks
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -87,6 +87,22 @@ def test_signing_in_leaves_no_password(client: Client, alice: User, caplog: pyte
     for password in (PASSWORD, "a wrong password"):
         client.post("/accounts/login/", {"login": "alice", "password": password})
         assert password not in logged(caplog)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/accounts/password/reset/key/3-d2kz/",
+        "/accounts/confirm-email/d2kz/",
+        "/accounts/invitation/d2kz/",
+        "/accounts/erasures/d2kz/receipt.txt",
+    ],
+)
+def test_links_that_open_something_are_cut(path: str) -> None:
+    record = logging.LogRecord("django.request", logging.WARNING, "", 0, "%s: %s", ("Not Found", path), None)
+    assert WithoutSecretLinks().filter(record)
+    assert "d2kz" not in record.getMessage()
+    assert record.getMessage().startswith("Not Found: /accounts/")
 
 
 def test_the_access_log_has_no_query() -> None:

@@ -83,7 +83,7 @@ def test_turns_are_counted_with_their_times_and_without_a_word(
     def counted(name: str, **labels: str) -> float:
         return value(after, name, **labels) - value(before, name, **labels)
 
-    assert counted("turns_total", end="spoken", code="") == 1
+    assert counted("turns_total", end="spoken", code="", attempt="first") == 1
     failed = sum(
         amount
         for (name, labels), amount in after.items()
@@ -96,6 +96,24 @@ def test_turns_are_counted_with_their_times_and_without_a_word(
     text = str(after)
     for private in ("treasure", "alice", str(conversation.pk), provider.behaviour.reply):
         assert private not in text
+
+
+def test_a_retry_is_told_from_a_turn_and_what_it_does_not_repeat_is_not_counted_again(
+    alice_api: Api, conversation: Conversation, provider: FakeProvider, client: Client, token: str
+) -> None:
+    before = scrape(client, token)
+    provider.fail_next(SPEECH, status=401, body=openai_error("invalid_api_key"))
+    turn = alice_api.ask(conversation).json()
+    assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").json()["status"] == "spoken"
+    after = scrape(client, token)
+
+    def counted(name: str, **labels: str) -> float:
+        return value(after, name, **labels) - value(before, name, **labels)
+
+    assert counted("turns_total", end="failed", code="provider_key_invalid", attempt="first") == 1
+    assert counted("turns_total", end="spoken", code="", attempt="retry") == 1
+    for stage, times in {"heard": 1, "first_word": 1, "first_audio": 1, "total": 2}.items():
+        assert counted("turn_stage_seconds_count", stage=stage) == times
 
 
 @pytest.mark.django_db

@@ -16,7 +16,7 @@ from apps.accounts.reconciling import planned, reconcile
 from apps.accounts.webhooks import create_webhook
 from apps.voices import services
 from apps.voices.models import VoiceProfile, VoiceTag
-from tests.client import Api
+from tests.client import Api, error_of
 from tests.factories import make_voice
 from tests.fakes.provider import VOICES, VOICES_ADD, VOICES_SEARCH, elevenlabs_error
 from voiceclone.errors import UserError
@@ -112,6 +112,38 @@ def test_a_voice_that_was_not_let_speak_is_deleted(alice: User, provider: FakePr
     put_right()
     voice.refresh_from_db()
     assert (voice.status, provider.voices) == ("failed", {})
+
+
+@pytest.mark.parametrize("status", ["pending", "failed"])
+def test_a_voice_that_may_not_speak_is_not_taken(alice: User, provider: FakeProvider, status: str) -> None:
+    create_webhook(owner=alice, url="https://example.org/")
+    voice = abandoned_voice(alice, status, error_code="provider_timeout" if status == "failed" else "")
+    provider.behaviour.requires_verification = True
+    provider.add_voice(voice.provider_name)
+    assert put_right() == ["done"]
+    voice.refresh_from_db()
+    assert (voice.status, voice.error_code, provider.voices) == ("failed", "provider_voice_unverified", {})
+    assert list(WebhookDelivery.objects.values_list("event", flat=True)) == ["voice.failed"] * (status == "pending")
+    assert put_right() == []
+
+
+def test_a_retry_does_not_take_a_voice_that_may_not_speak(alice_api: Api, alice: User, provider: FakeProvider) -> None:
+    voice = abandoned_voice(alice, "failed", error_code="provider_incomplete")
+    provider.behaviour.requires_verification = True
+    provider.add_voice(voice.provider_name)
+    refusal = alice_api.post(f"/api/v1/voices/{voice.pk}/retry")
+    assert error_of(refusal)["code"] == "provider_voice_unverified"
+    voice.refresh_from_db()
+    assert (voice.status, voice.error_code, provider.voices) == ("failed", "provider_voice_unverified", {})
+
+
+def test_a_voice_whose_speaker_is_verified_is_taken(alice: User, provider: FakeProvider) -> None:
+    voice = abandoned_voice(alice, "pending")
+    made = provider.add_voice(voice.provider_name)
+    provider.voices[made].voice_verification |= {"requires_verification": True, "is_verified": True}
+    assert put_right() == ["done"]
+    voice.refresh_from_db()
+    assert (voice.status, voice.voice_id) == ("ready", made)
 
 
 def test_voices_of_others_on_the_same_account_are_not_touched(alice: User, provider: FakeProvider) -> None:

@@ -15,6 +15,7 @@ from apps.voices.services import silence_voice
 from tests.audio_samples import clip, to_wav
 from tests.client import messages_of
 from tests.factories import make_consent, make_voice
+from tests.fakes.provider import TRANSCRIPTIONS, openai_error
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -79,6 +80,19 @@ def test_a_refusal_is_told_with_a_new_statement(page: Client) -> None:
     assert ConsentChallenge.objects.get().pk != first.pk
     assert "My name is Alice." in ConsentChallenge.objects.get().statement
     assert not Consent.objects.exists()
+
+
+def test_where_the_service_fails_the_same_recording_can_be_sent_again(page: Client, provider: FakeProvider) -> None:
+    page.get(URL)
+    first = ConsentChallenge.objects.get()
+    provider.behaviour.transcript = first.statement
+    provider.fail_next(TRANSCRIPTIONS, status=401, body=openai_error("invalid_api_key"))
+    response = send(page)
+    assert response.status_code == 502
+    assert response.context["form"].errors.keys() == {"audio"}
+    assert first.statement in text(response)
+    assert ConsentChallenge.objects.get() == first
+    assert messages_of(send(page)) == ["success"]
 
 
 def test_where_it_is_attested_a_tick_is_asked_for(page: Client, settings: Settings) -> None:

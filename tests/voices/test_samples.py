@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.speech.base import AudioError, Recording
-from apps.voices.samples import MAX_FILES, check_samples, sample_rules
+from apps.voices import samples as voice_samples
+from apps.voices.samples import MAX_FILES, CheckedSample, sample_rules
 from tests.audio_samples import clip, mp4, silence, to_wav, webm
 from tests.client import QUESTION, SAMPLE_SECONDS, SAMPLES
 from voiceclone.errors import UserError
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
 LONG = clip("austen-0870.wav")
+
+
+def check_samples(files: Sequence[bytes]) -> list[CheckedSample]:
+    return voice_samples.check_samples(files, asker=1)
 
 
 def refusal_of(files: Sequence[bytes]) -> UserError:

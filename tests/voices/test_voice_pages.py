@@ -9,13 +9,18 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps.speech import registry
 from apps.voices.models import VoiceProfile
+from tests.audio_samples import clip, webm
 from tests.client import QUESTION, SAMPLES, messages_of
 from tests.factories import make_voice
 from tests.fakes.provider import VOICES, elevenlabs_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from django.test import Client
+    from pytest_django import Settings
 
     from apps.accounts.models import User
     from tests.client import Page
@@ -112,9 +117,31 @@ class TestClone:
     ) -> None:
         remote_engines.fail_next(VOICES, status=429, body=elevenlabs_error("system_busy"))
         response = self.clone(page, SAMPLES)
-        assert response.status_code == 422
+        assert response.status_code == 503
         assert response.context["form"].errors
         assert [voice.status for voice in response.context["voices"]] == ["failed"]
+
+    def test_while_all_decoders_are_busy_one_is_told_when_to_come_back(
+        self, page: Client, busy_decoders: None, remote_engines: FakeProvider
+    ) -> None:
+        response = self.clone(page, [webm(clip("austen-0870.wav"))])
+        assert response.status_code == 503
+        assert int(response["Retry-After"]) > 0
+        assert "Try again in a moment" in str(response.context["form"].errors["audio"])
+        assert response.context["form"]["name"].value() == "Jane"
+        assert not VoiceProfile.objects.exists()
+
+
+@pytest.fixture
+def busy_decoders(settings: Settings) -> Iterator[None]:
+    """All processes that decode uploads have others' to decode."""
+    settings.DECODING_WAIT_SECONDS = 0.01
+    registry._decoders.cache_clear()
+    pool = registry._decoders()
+    with pool._place_for("one"), pool._place_for("another"):
+        yield
+    pool.close()
+    registry._decoders.cache_clear()
 
 
 class TestActions:

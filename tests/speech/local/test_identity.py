@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -60,19 +61,20 @@ def stranger() -> Recording:
     return audio.decode((SPEECH_DIR / "cards.flac").read_bytes(), sample_rate=RATE, max_seconds=60)
 
 
-CHANGES = [lambda recording: recording, through_another_microphone, beside_a_fan]
+Change = Callable[[Recording], Recording]
+CHANGES: list[Change] = [lambda recording: recording, through_another_microphone, beside_a_fan]
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_same_speaker_is_known_whatever_the_line(
-    config: LocalConfig, consent: Recording, sample: Recording, change: type[Recording]
+    config: LocalConfig, consent: Recording, sample: Recording, change: Change
 ) -> None:
     assert identify(config, consent).similarity(identify(config, change(sample))) > THRESHOLD
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_same_line_makes_nobody_another(
-    config: LocalConfig, consent: Recording, stranger: Recording, change: type[Recording]
+    config: LocalConfig, consent: Recording, stranger: Recording, change: Change
 ) -> None:
     assert identify(config, change(consent)).similarity(identify(config, change(stranger))) < THRESHOLD
 

@@ -10,7 +10,8 @@ from apps.accounts.reconciling import planned, reconcile
 
 class Command(BaseCommand):
     help = (
-        "Put right what killed processes left behind: turns, voices, and voices at the provider. The worker does too."
+        "Put right what killed processes left behind: turns, voices, voices at the provider, and files. "
+        "The worker does too."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

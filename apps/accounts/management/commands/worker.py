@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections import deque
+from itertools import count
 from threading import Event, Thread
 from typing import Any
 
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 2
 TIDY_SECONDS = 60
 RECONCILE_SECONDS = 180
+FILES_EVERY = 480  # Once a day: to look through a large folder takes a while, and what is stray there waits for nobody.
 
 
 class Command(WorkerCommand):
@@ -75,8 +77,8 @@ def _tidy() -> None:
 
 
 def _reconcile_regularly(over: Event) -> None:
-    while True:
-        deque(reconcile(), maxlen=0)
+    for run in count():
+        deque(reconcile(with_files=run % FILES_EVERY == 0), maxlen=0)
         connection.close()
         if over.wait(RECONCILE_SECONDS):
             return

@@ -73,7 +73,7 @@ class Command(BaseCommand):
     def _ask(self, voice: VoiceProfile, question: Path) -> Turn:
         self.stdout.write(f"› Asking {question.name}")
         conversation = services.start_conversation(owner=voice.owner, voice=voice)
-        recording = services.read_question(data=question.read_bytes())
+        recording = services.read_question(owner=voice.owner, data=question.read_bytes())
         turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)
         services.answer(turn=turn, recording=recording)
         self.stdout.write(f"Heard: {turn.transcript}")

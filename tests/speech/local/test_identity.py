@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from apps.speech import audio
 from apps.speech.base import ProviderError, Recording
@@ -22,11 +24,11 @@ def identify(config: LocalConfig, recording: Recording) -> Voiceprint:
     return asyncio.run(identity.identify(recording, config, stage="clone"))
 
 
-def samples_of(recording: Recording) -> np.ndarray:
+def samples_of(recording: Recording) -> NDArray[np.float64]:
     return np.frombuffer(recording.pcm, "<i2").astype(float)
 
 
-def recording_of(samples: np.ndarray) -> Recording:
+def recording_of(samples: NDArray[np.float64]) -> Recording:
     return Recording(np.clip(samples, -32768, 32767).astype("<i2").tobytes(), RATE)
 
 
@@ -60,19 +62,23 @@ def stranger() -> Recording:
     return audio.decode((SPEECH_DIR / "cards.flac").read_bytes(), sample_rate=RATE, max_seconds=60)
 
 
-CHANGES = [lambda recording: recording, through_another_microphone, beside_a_fan]
+CHANGES: list[Callable[[Recording], Recording]] = [
+    lambda recording: recording,
+    through_another_microphone,
+    beside_a_fan,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_same_speaker_is_known_whatever_the_line(
-    config: LocalConfig, consent: Recording, sample: Recording, change: type[Recording]
+    config: LocalConfig, consent: Recording, sample: Recording, change: Callable[[Recording], Recording]
 ) -> None:
     assert identify(config, consent).similarity(identify(config, change(sample))) > THRESHOLD
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_same_line_makes_nobody_another(
-    config: LocalConfig, consent: Recording, stranger: Recording, change: type[Recording]
+    config: LocalConfig, consent: Recording, stranger: Recording, change: Callable[[Recording], Recording]
 ) -> None:
     assert identify(config, change(consent)).similarity(identify(config, change(stranger))) < THRESHOLD
 

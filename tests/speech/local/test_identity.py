@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from apps.speech import audio
 from apps.speech.base import ProviderError, Recording
@@ -23,11 +24,11 @@ def identify(config: LocalConfig, recording: Recording) -> Voiceprint:
     return asyncio.run(identity.identify(recording, config, stage="clone"))
 
 
-def samples_of(recording: Recording) -> np.ndarray:
+def samples_of(recording: Recording) -> NDArray[np.float64]:
     return np.frombuffer(recording.pcm, "<i2").astype(float)
 
 
-def recording_of(samples: np.ndarray) -> Recording:
+def recording_of(samples: NDArray[np.float64]) -> Recording:
     return Recording(np.clip(samples, -32768, 32767).astype("<i2").tobytes(), RATE)
 
 

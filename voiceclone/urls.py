@@ -16,6 +16,8 @@ from voiceclone import verification, views
 from voiceclone.metrics import metrics
 from voiceclone.privacy import privacy
 
+admin.site.site_header = admin.site.site_title = "VoiceClone"
+
 api_v1 = [
     path("tokens", accounts_api.TokenList.as_view(), name="tokens"),
     path("tokens/<int:token_pk>", accounts_api.TokenDetail.as_view(), name="token"),

@@ -20,7 +20,7 @@ from apps.voices.models import Consent, VoiceProfile, VoiceSample
 NOTE_CHARACTERS = 300
 
 
-class VoiceSampleInline(admin.TabularInline[VoiceSample, VoiceProfile]):
+class VoiceSampleInline(admin.StackedInline[VoiceSample, VoiceProfile]):
     model = VoiceSample
     fields = ["seconds", "rms_db", "peak_db", "speaker_similarity", "sha256", "created_at"]
     readonly_fields = ["seconds", "rms_db", "peak_db", "speaker_similarity", "sha256", "created_at"]
@@ -62,6 +62,9 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
     inlines = [VoiceSampleInline]
     action_form = SilenceForm
     actions = ["silence", "end_silence"]
+
+    class Media:
+        css = {"all": ["css/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VoiceProfile]:
         # Not by `list_select_related`, which does nothing where the manager itself has selected something.

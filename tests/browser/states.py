@@ -200,8 +200,10 @@ def _looking_back(page: Page, url: str, conversation: Conversation) -> Iterator[
     page.goto(f"{url}/talk/{conversation.pk}/")
     page.locator("summary", has_text="Timings").click()
     page.get_by_role("button", name="Play the answer").click()
-    page.evaluate("() => document.querySelectorAll('.panel').forEach(panel => { panel.open = true })")
-    yield "talk-panels-and-timings"
+    page.locator("#panel").evaluate("panel => { panel.open = true }")
+    yield "talk-settings-and-timings"
+    page.locator("summary", has_text="Manage").click()
+    yield "talk-manage"
     page.goto(f"{url}/history/")
     page.locator("summary", has_text="Rename").first.click()
     yield "history-rename"

@@ -11,6 +11,7 @@ from django.urls import get_resolver
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from apps.accounts.models import User
+from apps.voices.models import VoiceProfile
 from tests.browser import states, tour
 from tests.browser.steps import be_signed_in, sign_in, wait_for_state
 from tests.client import wait_until
@@ -204,9 +205,25 @@ def test_the_admin_works_under_the_same_policy(page: Page, server: Server, alice
     User.objects.filter(pk=alice.pk).update(is_staff=True, is_superuser=True)
     tour.fill(alice)
     sign_in(page, server.url, alice.username)
-    for path in ("", "voices/voiceprofile/", "conversations/turn/", "accounts/user/add/"):
-        page.goto(f"{server.url}/admin/{path}")
-        expect(page.locator("#content h1")).to_be_visible()
+    voice = VoiceProfile.objects.for_user(alice).earliest("created_at")
+    pages = (
+        "",
+        "voices/voiceprofile/",
+        f"voices/voiceprofile/{voice.pk}/change/",
+        "conversations/turn/",
+        "accounts/user/add/",
+    )
+    for path in pages:
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 844})
+            page.goto(f"{server.url}/admin/{path}")
+            expect(page.locator("#content h1")).to_be_visible()
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width, path
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server.url}/admin/voices/voiceprofile/")
+    action = page.get_by_label("Action:").bounding_box()
+    assert action
+    assert action["width"] > 100
 
 
 def test_the_tour_leads_past_every_page() -> None:

@@ -393,6 +393,7 @@ class TestSettings:
         type_question(talk)
         answered(talk)
         talk.locator("summary", has_text="Manage").click()
+        expect(talk.get_by_role("link", name="Delete this conversation")).to_be_in_viewport()  # Settings made room.
         with talk.expect_download() as download:
             talk.get_by_role("link", name="Export as text").click()
         assert "You: What is the capital of France?" in Path(download.value.path()).read_text()
@@ -465,6 +466,21 @@ class TestAccess:
         results = Axe().run(talk)
         assert results.violations_count == 0, results.generate_report()
 
+    def test_stop_and_the_state_are_in_sight_on_a_low_screen(
+        self, talk: Page, server: Server, conversation: Conversation
+    ) -> None:
+        """A window of 1280 by 860 pixels at 200 %, or a telephone on its side."""
+        make_turn(conversation, reply=LONG_REPLY * 4)
+        talk.set_viewport_size({"width": 640, "height": 430})
+        talk.goto(f"{server.url}/talk/{conversation.pk}/")
+        for top in (False, True):
+            if top:
+                talk.evaluate("() => scrollTo(0, 0)")
+            for control in (talk.locator("#status"), talk.get_by_role("button", name="Stop", exact=True)):
+                expect(control).to_be_in_viewport(ratio=1)
+        talk.get_by_label("Type instead of speaking").focus()
+        expect(talk.get_by_label("Type instead of speaking")).to_be_in_viewport(ratio=1)
+
     def test_it_fits_at_a_width_of_320_pixels(self, talk: Page, server: Server, conversation: Conversation) -> None:
         make_turn(conversation, transcript="word " * 40, reply="Llanfairpwllgwyngyllgogerychwyrndrobwllllantysilio")
         talk.set_viewport_size({"width": 320, "height": 640})
@@ -482,8 +498,10 @@ class TestAccess:
         page.goto(f"{server.url}/history/?q=france")
         page.locator(".conversation h2 a").click()
         expect(page.get_by_text("Talking needs JavaScript")).to_be_visible()
-        expect(page.locator(".answer-audio")).to_be_visible()
-        expect(page.locator(".question-audio")).to_be_visible()
+        for player in ("question", "answer"):
+            box = page.locator(f".{player}-audio").bounding_box()
+            assert box
+            assert box["width"] > 200
         expect(page.get_by_role("link", name="Download the answer as MP3")).to_be_visible()
         expect(page.locator("#record")).to_be_hidden()
         context.close()

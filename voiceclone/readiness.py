@@ -40,9 +40,10 @@ def require_ready() -> None:
 
 
 def has_room() -> bool:
-    """Whether enough of the disk is free where recordings are kept."""
-    folder = _media_folder()
-    return folder is not None and shutil.disk_usage(folder).free >= settings.MIN_FREE_BYTES
+    """Whether enough of the disk is free where recordings are kept, and where SQLite's database is."""
+    folders = [_media_folder(), *_database_folders()]
+    least = max(settings.MIN_FREE_BYTES, 1)
+    return all(folder is not None and shutil.disk_usage(folder).free >= least for folder in folders)
 
 
 def can_keep_recordings() -> bool:
@@ -54,6 +55,14 @@ def _media_folder() -> Path | None:
     """Return MEDIA_ROOT or, as it is made with the first recording, what exists of the way to it."""
     folder = Path(settings.MEDIA_ROOT)
     return next((each for each in (folder, *folder.parents) if each.exists()), None)
+
+
+def _database_folders() -> list[Path]:
+    """Return the folder of SQLite's file, where there is one: another database has to tell by itself."""
+    if connection.vendor != "sqlite":
+        return []
+    folder = Path(str(connection.settings_dict["NAME"])).absolute().parent
+    return [folder] if folder.is_dir() else []  # In memory there is none.
 
 
 def database_answers() -> bool:

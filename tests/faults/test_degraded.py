@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 from django.conf import settings as django_settings
 from django.db import OperationalError, connection
 from django.test import Client
 
 from apps.conversations.models import Conversation, Turn
 from apps.speech.bounded import MAX_ANSWER_BYTES
-from tests.client import Api, error_of, read_events, turns_path, wait_until
+from tests.client import Api, bearer, error_of, read_events, turns_path, wait_until
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, FakeProvider
+from tests.processes import running_site, wait_for
 from voiceclone.storage import WholeFileStorage
 
 if TYPE_CHECKING:
@@ -208,3 +210,39 @@ class TestNonsense:
         provider.fail_next(SPEECH, status=200, headers={"content-type": "audio/pcm"})
         answer = alice_api.post("/api/v1/speech", json={"text": "Hello.", "voice": voice.voice_id})
         assert (answer.status_code, error_of(answer)["code"]) == (502, "provider_incomplete")
+
+
+QUEUED = """
+from apps.accounts.tasks import deliver_webhook
+deliver_webhook.enqueue("00000000-0000-0000-0000-000000000000")
+"""
+STATES = (
+    "from django_tasks_db.models import DBTaskResult; print(*DBTaskResult.objects.values_list('status', flat=True))"
+)
+
+
+def test_a_database_that_is_gone_for_a_while_ends_neither_the_site_nor_its_worker(tmp_path: Path) -> None:
+    with running_site(["voiceclone.run", "--log-level", "warning"], tmp_path) as site:
+        with database_gone(tmp_path):
+            wait_for(lambda: "background work goes on when it does" in site.log.read_text())
+            assert requests.get(f"{site.url}/readyz", timeout=60).json()["database"] is False
+            assert requests.get(f"{site.url}/api/v1/voices", headers=bearer("x"), timeout=60).status_code == 503
+        site.shell(QUEUED)
+        wait_for(lambda: "SUCCESSFUL" in site.shell(STATES))
+        assert requests.get(f"{site.url}/readyz", timeout=60).json()["status"] == "ready"
+        assert site.process.poll() is None
+
+
+@contextmanager
+def database_gone(folder: Path) -> Iterator[None]:
+    """Put the files of SQLite elsewhere, and what is no file into their place."""
+    away = folder / "away"
+    away.mkdir()
+    for path in folder.glob("db.sqlite3*"):
+        path.rename(away / path.name)
+    database = folder / "db.sqlite3"
+    database.mkdir()
+    yield
+    database.rmdir()
+    for path in away.iterdir():
+        path.rename(folder / path.name)

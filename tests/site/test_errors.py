@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
@@ -144,3 +146,22 @@ def test_pages_are_told_the_message(error: Exception, message: str) -> None:
 def test_pages_do_not_hide_faults_of_our_own() -> None:
     with pytest.raises(ValueError, match="ours"), told_on_page(print):
         raise ValueError("ours")
+
+
+# What pages alone say, to people.
+ON_PAGES = {"too_many_reports", "erasure_under_way", "erasure_begun"}
+
+
+def raised_codes() -> set[str]:
+    """Return the codes that stand in the source where something is refused, and all those of services and turns."""
+    codes = {*PROVIDER_MESSAGES, *TURN_MESSAGES}
+    for folder in ("apps", "voiceclone"):
+        for path in (settings.BASE_DIR / folder).rglob("*.py"):
+            codes |= set(re.findall(r"(?:UserError|AudioError)\(\s*\"(\w+)\"", path.read_text()))
+            codes |= set(re.findall(r"error_for_programs\(request, \"(\w+)\"", path.read_text()))
+    return codes
+
+
+def test_every_code_is_documented() -> None:
+    text = (settings.BASE_DIR / "docs" / "api.md").read_text()
+    assert raised_codes() - ON_PAGES - set(re.findall(r"`(\w+)`", text)) == set()

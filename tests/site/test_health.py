@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,8 +9,6 @@ import requests
 from django.db import OperationalError, connection
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from django.test import Client
     from pytest_django import Settings
 
@@ -45,6 +45,18 @@ def test_it_is_not_ready_where_no_recording_can_be_kept(client: Client, settings
     (tmp_path / "file").touch(mode=0o444)
     response = client.get("/readyz")
     assert response.json()["recordings"] is False
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="another database tells by itself that its disk is full")
+def test_it_is_not_ready_where_the_disk_of_the_database_is_full(
+    client: Client, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MEDIA_ROOT, settings.MIN_FREE_BYTES = tmp_path, 0
+    database = Path(str(connection.settings_dict["NAME"])).parent
+    room = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: room._replace(free=0) if path == database else room)
+    assert client.get("/readyz").json()["disk"] is False
 
 
 def out_of_order(*_args: object) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections import deque
 from itertools import count
 from threading import Event, Thread
@@ -12,6 +13,7 @@ from typing import Any
 
 from django.db import DatabaseError, connection
 from django_tasks_db.management.commands.db_worker import Command as WorkerCommand
+from django_tasks_db.models import DBTaskResult
 
 from apps.accounts import erasures, exports, retention
 from apps.accounts.background import delete_old, run_abandoned_again
@@ -20,6 +22,7 @@ from apps.accounts.reconciling import reconcile
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2
+PAUSE_SECONDS = 5
 TIDY_SECONDS = 60
 RECONCILE_SECONDS = 180
 FILES_EVERY = 480  # Once a day: to look through a large folder takes a while, and what is stray there waits for nobody.
@@ -40,10 +43,23 @@ class Command(WorkerCommand):
         # Not waited for at the end: a provider may take long to answer, and the next run does what this one did not.
         Thread(target=_reconcile_regularly, args=[over], daemon=True).start()
         try:
-            super().handle(**options)
+            self._work(options)
         finally:
             over.set()
             watch.join()
+
+    def _work(self, options: dict[str, Any]) -> None:
+        """Work until stopped. While the database is gone or locked there is nothing to do, and no reason to end."""
+        DBTaskResult.objects.exists()  # Without its tables it ends here.
+        while True:
+            try:
+                super().handle(**options)
+            except DatabaseError:
+                logger.exception("The database does not answer: background work goes on when it does")
+                connection.close()
+                time.sleep(PAUSE_SECONDS)
+            else:
+                return
 
 
 def _watch(over: Event) -> None:

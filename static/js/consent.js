@@ -169,4 +169,5 @@ window.addEventListener("beforeunload", (event) => {
   if (recorder) event.preventDefault();
 });
 showRecording();
+chooseFile(); // It may have been chosen before this script had come.
 watchExpiry();

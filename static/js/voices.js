@@ -328,4 +328,5 @@ byId("dropzone").addEventListener("dragleave", () => byId("dropzone").classList.
 window.addEventListener("beforeunload", (event) => {
   if (recorder || cloning) event.preventDefault();
 });
-restore();
+await restore();
+if (fileField.files.length) chooseFiles(); // They were chosen before this script had come.

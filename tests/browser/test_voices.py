@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
 from tests.browser.conftest import FAKE_DEVICE, FAKE_UI, faultless_page, page_without
-from tests.browser.steps import sign_in
+from tests.browser.steps import be_signed_in, sign_in
 from tests.factories import make_voice
 from tests.fakes.provider import SPEECH, VOICES_ADD, elevenlabs_error
 
@@ -236,6 +236,16 @@ class TestFiles:
         (upload,) = provider.requests_to(VOICES_ADD)
         assert len(upload.files) == 2
         expect(voices.locator(".take")).to_have_count(0)
+
+    def test_files_chosen_before_the_scripts_came_are_taken(self, page: Page, server: Server, alice: User) -> None:
+        be_signed_in(page, server.url, alice)
+        held: list[Route] = []
+        page.route("**/js/voices.js", lambda route: held.append(route))
+        with page.expect_request("**/js/voices.js"):
+            page.goto(f"{server.url}/voices/", wait_until="commit")
+        page.locator("#id_audio").set_input_files([LONG_CLIP, LONG_CLIP])
+        held[0].continue_()
+        expect(page.locator(".take .point")).to_have_count(10)
 
     def test_files_can_be_dropped(self, voices: Page) -> None:
         drop = voices.evaluate_handle(

@@ -21,9 +21,10 @@ os.environ |= {
     "MODELS_DIR": os.environ.get("TEST_MODELS_DIR", ""),
     "EMAIL_URL": "memorymail://",
     "LIMITS": "off",
-    # Of the limits on decoding, those stay that a slow machine does not come near to by itself.
+    # Of the limits in time, those stay that a slow machine does not come near to by itself.
     "DECODING_SECONDS": "60",
     "DECODING_WAIT_SECONDS": "60",
+    "TURN_SECONDS": "600",
 }
 
 from voiceclone.settings import *  # noqa: E402, F403

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 QUESTION = "Tell me a long story about a dog who travels around the world."
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("consent")
 def test_the_voice_begins_before_a_long_reply_is_written(
     models_dir: Path, local_server: Server, alice_token: str

@@ -56,7 +56,7 @@ def open_page(browser: Browser, **options: Any) -> tuple[BrowserContext, Page, l
 
 def is_asked_for(problem: str) -> bool:
     """Tell whether the console reports no more than the error page that was asked for."""
-    return re.search(r"responded with a status of (400|403|404|413|429|500)", problem) is not None
+    return re.search(r"responded with a status of (400|403|404|405|413|429|500)", problem) is not None
 
 
 @pytest.mark.timeout(600)

@@ -47,6 +47,11 @@ function closeMenus(event) {
   }
 }
 
+/** What lies over the page can be pushed away. */
+function closeToast({ target }) {
+  if (target.id === "status") target.classList.add("over");
+}
+
 /** Who opens a form in place goes on typing in it. */
 function selectField({ target }) {
   if (target.open) target.querySelector(":scope > form > input:not([type=hidden])")?.select();
@@ -54,6 +59,7 @@ function selectField({ target }) {
 
 document.addEventListener("toggle", selectField, true); // This event does not bubble.
 document.addEventListener("click", closeMenus);
+document.addEventListener("click", closeToast);
 document.addEventListener("keydown", closeMenus);
 document.querySelector(".error-summary")?.focus();
 document.querySelector(".account-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

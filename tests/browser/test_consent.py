@@ -47,6 +47,8 @@ def test_a_refusal_says_why_and_gives_another_statement(context: BrowserContext,
         expect(page.locator("#statement")).to_have_text(challenge.statement)
         expect(page.locator("#statement")).to_be_in_viewport()
         expect(page.locator("#code-words li")).to_have_text(challenge.code_words)
+        page.get_by_role("status").click()  # What it lies over can be reached.
+        expect(page.locator("#status")).to_be_hidden()
     assert not Consent.objects.exists()
 
 

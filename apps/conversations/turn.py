@@ -191,6 +191,8 @@ class _TurnRun:
         usage.settle(reservation, kind=UsageRecord.Kind.TURN, used=self.used)
         data = {"turn_id": self.turn.pk, "conversation_id": self.turn.conversation_id, "status": self.turn.status}
         webhooks.notify(owner_id=self.turn.owner_id, event=WebhookEvent.TURN_DONE, data=data)
+        if self.turn.status != Turn.Status.SPOKEN and self.turn.transcript:
+            self._note_in_conversation()
 
     async def _run_stages(self) -> None:
         # A spoken question goes on its way before anything else takes the processor; it is heard for longer than that.
@@ -377,12 +379,13 @@ class _TurnRun:
         return {"answer": ContentFile(flac, name="answer.flac"), "answer_seconds": answer.seconds}
 
     def _note_in_conversation(self) -> None:
-        """A conversation without a title is called after its first question; the voice was used now."""
+        """A conversation without a title is called after its first question; a voice that was heard was used now."""
         title = Truncator(self.turn.transcript).chars(TITLE_CHARACTERS)
         conversation = Conversation.objects.filter(pk=self.turn.conversation_id)
         conversation.filter(title="").update(title=title)
         conversation.update(updated_at=timezone.now())
-        VoiceProfile.objects.filter(pk=self._voice().pk).update(last_used_at=timezone.now())
+        if self.pcm:
+            VoiceProfile.objects.filter(pk=self.turn.voice_id).update(last_used_at=timezone.now())
 
     async def _fail(self, stage: str, code: str, message: str, *, retryable: bool) -> None:
         """Store the failure; where the voice failed, with what it had spoken, so that a retry goes on behind it."""

@@ -11,7 +11,7 @@ from apps.conversations.services import MAX_TEXT_CHARACTERS
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import silence, to_wav
 from tests.client import QUESTION, Api, bearer, error_of, turns_path
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS
+from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, openai_error
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -75,6 +75,16 @@ def test_the_first_question_becomes_the_title_and_a_given_title_stays(
     alice_api.ask(conversation, text="And then?")
     conversation.refresh_from_db()
     assert conversation.title == "My own"
+
+
+def test_a_first_question_that_fails_becomes_the_title_as_well(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    provider.fail_next(CHAT, status=401, body=openai_error("invalid_api_key"))
+    assert alice_api.ask(conversation, text="Who is there?").json()["status"] == "failed"
+    alice_api.ask(conversation, text="And now?")
+    conversation.refresh_from_db()
+    assert conversation.title == "Who is there?"
 
 
 def test_asking_moves_the_conversation_to_the_top_of_the_history(alice_api: Api, conversation: Conversation) -> None:

@@ -19,6 +19,8 @@ from tests.client import QUESTION, Api, read_events, turns_path, wait_until
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, Behaviour
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_django import Settings
 
     from apps.voices.models import VoiceProfile
@@ -27,11 +29,12 @@ if TYPE_CHECKING:
 LONG_REPLY = "One sentence. " + "Another one. " * 50
 
 
-def leave_after(api: Api, conversation: Conversation, name: str) -> None:
-    """Ask, and close the connection at the first event of that name."""
+def leave_after(api: Api, conversation: Conversation, name: str, *, when: Callable[[], object] = lambda: True) -> None:
+    """Ask, and close the connection behind the first event of that name, when it is time for that."""
     url, headers = turns_path(conversation), {"Accept": "text/event-stream"}
     with api.post(url, json={"text": "Hello?"}, headers=headers, stream=True) as response:
         assert any(event.name == name for event in read_events(response))
+        wait_until(when)
 
 
 def wait_for_interruption() -> Turn:
@@ -99,7 +102,7 @@ def test_leaving_while_the_answer_is_spoken_ends_the_call_and_keeps_the_reply(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.behaviour.audio_speed = 1
-    leave_after(alice_api, conversation, "spoken")
+    leave_after(alice_api, conversation, "spoken", when=Turn.objects.exclude(reply="").exists)
     assert wait_for_interruption().reply == provider.behaviour.reply
     calls = provider.requests_to(SPEECH)
     assert all(speak.finished.wait(2) for speak in calls)

@@ -18,6 +18,7 @@ from django.conf import settings
 from tests.fakes.provider import FakeProvider
 
 PATIENCE_SECONDS = 60
+OPERATED = {"DJANGO_SETTINGS_MODULE": "voiceclone.settings", "SECRET_KEY": "made-up" * 8}
 PEOPLE = """
 from apps.accounts.models import User
 from apps.accounts.services import create_api_token
@@ -74,13 +75,11 @@ def remote(provider: FakeProvider) -> dict[str, str]:
 def running_site(module: list[str], folder: Path, **variables: str) -> Iterator[Site]:
     """Run `python -m MODULE…` with a database in `folder`, until the block ends."""
     own = {
-        "DJANGO_SETTINGS_MODULE": "voiceclone.settings",
-        "SECRET_KEY": "made-up" * 8,
         "MODELS_DIR": str(folder),
         "MEDIA_ROOT": str(folder / "media"),
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
     }
-    environment = os.environ | own | variables
+    environment = os.environ | OPERATED | own | variables
     manage(environment, "migrate", "--verbosity", "0")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

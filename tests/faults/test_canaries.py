@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import socket
@@ -15,7 +16,7 @@ import requests
 
 from tests.client import QUESTION, SAMPLES
 from tests.fakes.provider import CHAT, FAILURES, SPEECH, TRANSCRIPTIONS, VOICES_ADD, Fault
-from tests.processes import Site, running_site, wait_for
+from tests.processes import OPERATED, Site, manage, running_site, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +72,8 @@ class Person:
 @pytest.fixture
 def site(provider: FakeProvider, tmp_path: Path) -> Iterator[Site]:
     provider.behaviour.key = None
+    # As `make run` does: without it the pages do not know their files.
+    manage(os.environ | OPERATED, "collectstatic", "--no-input", "--verbosity", "0")
     with running_site(
         ["voiceclone.run", "--log-level", "info"],
         tmp_path,

@@ -16,7 +16,7 @@ import wave
 from typing import TYPE_CHECKING, NoReturn
 
 import av
-import av.subtitles.stream
+import av.subtitles.stream  # PyAV itself imports it only with the first file, which would be in a request.
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.fifo import AudioFifo

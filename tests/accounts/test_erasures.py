@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
@@ -139,6 +140,51 @@ def found(text: str) -> list[str]:
     return [word for word in WORDS if re.search(re.escape(word), text, re.IGNORECASE)]
 
 
+RECEIPT = {
+    "Recordings that a voice was made from": 2,
+    "Voice made with ElevenLabs, there and here": 2,
+    "Consent: your name, your words and their recording": 1,
+    "Turns, with their sound": 2,
+    "Conversations": 2,
+    "Devices that were signed in": 1,
+    "Second factors": 2,
+    "API tokens": 1,
+    "Background tasks": 3,
+    "Messages to webhooks": 1,
+    "Webhooks": 1,
+    "Kept answers to programs": 1,
+    "Invitations": 1,
+    "Exports": 1,
+    "Email addresses": 1,
+    "Entries in the admin’s log": 1,
+    "Account, with its name and email addresses": 1,
+}
+
+
+def counts_of(erasure: Erasure) -> Counter[str]:
+    """Return how many of each kind the receipt says are deleted."""
+    counts: Counter[str] = Counter()
+    for line in erasure.receipt:
+        counts[line["what"]] += line["count"]
+    return counts
+
+
+def fail_to_erase(erasure: Erasure, attempt: int) -> None:
+    """Run what is due while the provider refuses: what is here goes, and the voice there is left for another try."""
+    run_due()
+    erasure.refresh_from_db()
+    assert (erasure.state, erasure.tries, erasure.error_code) == ("running", attempt, "provider_key_invalid")
+    assert [voice.status for voice in VoiceProfile.objects.all()] == ["deleting"]
+    assert not Turn.objects.exists()
+    assert not VoiceSample.objects.exists()
+    run_due()  # Not before its time.
+
+
+def next_try_of(erasure: Erasure) -> datetime:
+    assert erasure.next_try_at
+    return erasure.next_try_at
+
+
 class TestWhole:
     def test_with_a_provider_that_fails_five_times_then_succeeds_then_knows_nothing(
         self, browser: Client, person: User, remote_engines: FakeProvider, caplog: pytest.LogCaptureFixture
@@ -162,20 +208,9 @@ class TestWhole:
 
         with after(7) as clock:
             for attempt in range(1, 6):
-                run_due()
-                erasure.refresh_from_db()
-                assert (erasure.state, erasure.tries, erasure.error_code) == (
-                    "running",
-                    attempt,
-                    "provider_key_invalid",
-                )
-                assert [voice.status for voice in VoiceProfile.objects.all()] == ["deleting"]
-                assert not Turn.objects.exists()
-                assert not VoiceSample.objects.exists()
-                run_due()  # Not before its time.
+                fail_to_erase(erasure, attempt)
                 assert len(provider.requests_to(f"{VOICES}/{gone.voice_id}")) == attempt
-                assert erasure.next_try_at
-                clock.move_to(erasure.next_try_at + timedelta(seconds=1))
+                clock.move_to(next_try_of(erasure) + timedelta(seconds=1))
             run_due()
         erasure.refresh_from_db()
         assert (erasure.state, erasure.user, erasure.next_try_at) == ("done", None, None)
@@ -183,28 +218,8 @@ class TestWhole:
         assert not VoiceProfile.objects.exists()
         assert not User.objects.filter(pk=pk).exists()
 
-        receipt = {line["what"]: 0 for line in erasure.receipt}
-        for line in erasure.receipt:
-            receipt[line["what"]] += line["count"]
-        assert receipt == {
-            "Recordings that a voice was made from": 2,
-            "Voice made with ElevenLabs, there and here": 2,
-            "Consent: your name, your words and their recording": 1,
-            "Turns, with their sound": 2,
-            "Conversations": 2,
-            "Devices that were signed in": 1,
-            "Second factors": 2,
-            "API tokens": 1,
-            "Background tasks": 3,
-            "Messages to webhooks": 1,
-            "Webhooks": 1,
-            "Kept answers to programs": 1,
-            "Invitations": 1,
-            "Exports": 1,
-            "Email addresses": 1,
-            "Entries in the admin’s log": 1,
-            "Account, with its name and email addresses": 1,
-        } | {name: receipt[name] for name in receipt.keys() & {"Sessions"}}
+        receipt = counts_of(erasure)
+        assert receipt == RECEIPT | {name: receipt[name] for name in receipt.keys() & {"Sessions"}}
         proof = Consent.objects.get()
         assert [line["reference"] for line in erasure.kept] == [str(proof.pk)]
         assert (proof.owner, proof.statement, proof.transcript, proof.clip.name) == (None, "", "", "")

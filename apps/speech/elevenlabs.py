@@ -7,7 +7,7 @@ import re
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.request import getproxies
 
 import aiohttp
@@ -19,8 +19,8 @@ from httpx_aiohttp import AiohttpTransport
 
 from apps.speech.audio import resample, to_mp3
 from apps.speech.base import ProviderError, ProviderVoice
-from apps.speech.bounded import bound
 from apps.speech.breakers import Breakers
+from apps.speech.connections import bound, connection_error, read_whole
 from apps.speech.faults import error_for_status, provider_error
 from apps.speech.retries import KEPT_ALIVE_SECONDS, NOTHING_SENT, stream_with_retries, with_retries
 from apps.speech.slots import Slots
@@ -105,17 +105,17 @@ class ElevenLabsConfig:
 
 
 class ElevenLabsClient(AsyncElevenLabs):
-    """The SDK's client with connections of its own, which can be closed.
+    """The SDK's client over aiohttp, which reads streams for half the work, with connections that can be closed.
 
-    It follows no redirect and bounds only the time to connect: every call here has its own deadline.
+    The engines of the running event loop share it. It follows no redirect and bounds only the time to connect: every
+    call here has its own deadline.
     """
 
-    def __init__(self, config: ElevenLabsConfig, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, config: ElevenLabsConfig) -> None:
         self._connections = httpx.AsyncClient(
-            transport=transport,
+            transport=AiohttpTransport(client=_session),
             follow_redirects=False,
-            event_hooks={"response": [bound]},
-            limits=httpx.Limits(keepalive_expiry=KEPT_ALIVE_SECONDS),
+            event_hooks={"request": [read_whole], "response": [bound]},
         )
         super().__init__(
             api_key=config.api_key,
@@ -129,42 +129,23 @@ class ElevenLabsClient(AsyncElevenLabs):
         await self._connections.aclose()
 
 
-class ElevenLabsClients(NamedTuple):
-    """One for speech, over a transport that reads streams for half the work, and one for all else.
-
-    That transport tells a connection lost after sending as one never made. A sentence may be asked for twice then; a
-    voice must not be made twice.
-    """
-
-    speech: ElevenLabsClient
-    voices: ElevenLabsClient
-
-    async def close(self) -> None:
-        await asyncio.gather(*(client.close() for client in self))
-
-
-def create_clients(config: ElevenLabsConfig) -> ElevenLabsClients:
-    """Return clients for the running event loop, to be shared by its engines and closed with `close()`."""
-    return ElevenLabsClients(ElevenLabsClient(config, AiohttpTransport(client=_session)), ElevenLabsClient(config))
-
-
 def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_SECONDS),
+        connector=aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=KEPT_ALIVE_SECONDS,
+            ssl=httpx.create_ssl_context(),  # Not all systems have certificates of their own for Python.
+        ),
         trust_env=bool(getproxies()),  # Where there are none, each request would look for them, and read .netrc.
         read_bufsize=_READ_BYTES,
     )
 
 
-async def connect(clients: ElevenLabsClients) -> None:
-    """Open connections with the cheapest call, so that the first turn need not. Its answer does not matter."""
+async def connect(client: ElevenLabsClient) -> None:
+    """Open a connection with the cheapest call, so that the first turn need not. Its answer does not matter."""
     options: RequestOptions = {"max_retries": 0, "timeout_in_seconds": _WARM_UP_SECONDS}
-
-    async def connect_one(client: ElevenLabsClient) -> None:
-        with suppress(ApiError, httpx.HTTPError, AttributeError, TypeError, ValueError):
-            await client.models.list(request_options=options)
-
-    await asyncio.gather(*map(connect_one, clients))
+    with suppress(ApiError, httpx.HTTPError, AttributeError, TypeError, ValueError):
+        await client.models.list(request_options=options)
 
 
 class ElevenLabsTextToSpeech:
@@ -369,10 +350,8 @@ def _elevenlabs_errors(stage: Stage) -> Iterator[None]:
             known=_KNOWN_CODES,
             request_id=headers.get("request-id", ""),
         ) from None
-    except (httpx.ConnectError, httpx.ConnectTimeout):
-        raise provider_error("provider_unreachable", stage=stage) from None
-    except httpx.HTTPError:
-        raise provider_error("provider_incomplete", stage=stage) from None
+    except httpx.HTTPError as error:
+        raise connection_error(error, stage=stage) from None
     except (AttributeError, TypeError, ValueError):
         # The SDK checks no forms: JSON of another form shows only when it is used.
         raise provider_error("provider_answer_invalid", stage=stage) from None

@@ -10,12 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError, omit
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAioHttpClient, OpenAIError, omit
 
 from apps.speech.audio import resample, to_wav
 from apps.speech.base import ProviderError, Transcript
-from apps.speech.bounded import AnswerTooLargeError, bound
 from apps.speech.breakers import Breakers
+from apps.speech.connections import AnswerTooLargeError, bound, connection_error, read_whole
 from apps.speech.faults import error_for_status, logger, provider_error
 from apps.speech.retries import KEPT_ALIVE_SECONDS, stream_with_retries, with_retries
 
@@ -80,9 +80,9 @@ def create_client(config: OpenAIConfig) -> AsyncOpenAI:
         base_url=config.base_url or _OPENAI_URL,
         max_retries=0,
         timeout=httpx2.Timeout(None, connect=config.connect_seconds),
-        http_client=DefaultAsyncHttpxClient(
+        http_client=DefaultAioHttpClient(
             follow_redirects=False,
-            event_hooks={"request": [_read_whole], "response": [bound]},
+            event_hooks={"request": [read_whole], "response": [bound]},
             limits=httpx2.Limits(
                 max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEPT_ALIVE_SECONDS
             ),
@@ -94,11 +94,6 @@ async def connect(client: AsyncOpenAI) -> None:
     """Open a connection with the cheapest call, so that the first turn need not. Its answer does not matter."""
     with suppress(OpenAIError, *_WRONG_FORM):
         await client.with_options(timeout=_WARM_UP_SECONDS).models.list()
-
-
-async def _read_whole(request: httpx2.Request) -> None:
-    """Put the parts of a form together, so that they are sent at once: as they come, they make two dozen writes."""
-    await request.aread()
 
 
 class OpenAISpeechToText:
@@ -250,12 +245,9 @@ def _openai_errors(stage: Stage) -> Iterator[None]:
     except APIConnectionError as error:
         if isinstance(error.__cause__, AnswerTooLargeError):
             raise provider_error("provider_answer_invalid", stage=stage) from None
-        never_connected = isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
-        raise provider_error(
-            "provider_unreachable" if never_connected else "provider_incomplete", stage=stage
-        ) from None
-    except httpx2.HTTPError:  # The connection was lost in the middle of a stream.
-        raise provider_error("provider_incomplete", stage=stage) from None
+        raise connection_error(error.__cause__ or error, stage=stage) from None
+    except httpx2.HTTPError as error:  # The connection was lost in the middle of a stream.
+        raise connection_error(error, stage=stage) from None
     except _WRONG_FORM:
         raise provider_error("provider_answer_invalid", stage=stage) from None
 

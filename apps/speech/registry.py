@@ -30,7 +30,7 @@ from apps.speech.marks import MarkError
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-    from apps.speech.elevenlabs import ElevenLabsClients, ElevenLabsConfig
+    from apps.speech.elevenlabs import ElevenLabsClient, ElevenLabsConfig
     from apps.speech.local.config import LocalConfig
     from apps.speech.local.identity import Voiceprint
     from apps.speech.openai import OpenAIConfig
@@ -85,7 +85,7 @@ class Engines:
         self._require_elevenlabs_key("clone")
         from apps.speech.elevenlabs import ElevenLabsVoiceCloner
 
-        return ElevenLabsVoiceCloner(self._elevenlabs_clients.voices, self._elevenlabs_config)
+        return ElevenLabsVoiceCloner(self._elevenlabs_client, self._elevenlabs_config)
 
     async def identify_speaker(self, recording: Recording) -> Voiceprint:
         """Return who speaks in `recording`, to compare with another one."""
@@ -112,15 +112,15 @@ class Engines:
             from apps.speech import openai
 
             calls.append(openai.connect(self._openai_client))
-        if "_elevenlabs_clients" in self.__dict__:
+        if "_elevenlabs_client" in self.__dict__:
             from apps.speech import elevenlabs
 
-            calls.append(elevenlabs.connect(self._elevenlabs_clients))
+            calls.append(elevenlabs.connect(self._elevenlabs_client))
         await asyncio.gather(*calls)
 
     async def close(self) -> None:
         """Close the connections of the clients that were made."""
-        for name in ("_openai_client", "_elevenlabs_clients"):
+        for name in ("_openai_client", "_elevenlabs_client"):
             if name in self.__dict__:
                 await getattr(self, name).close()
 
@@ -159,7 +159,7 @@ class Engines:
     def _elevenlabs_text_to_speech(self) -> TextToSpeech:
         from apps.speech.elevenlabs import ElevenLabsTextToSpeech
 
-        return ElevenLabsTextToSpeech(self._elevenlabs_clients.speech, self._elevenlabs_config)
+        return ElevenLabsTextToSpeech(self._elevenlabs_client, self._elevenlabs_config)
 
     @staticmethod
     def _require_elevenlabs_key(stage: Stage) -> None:
@@ -193,10 +193,10 @@ class Engines:
         )
 
     @cached_property
-    def _elevenlabs_clients(self) -> ElevenLabsClients:
-        from apps.speech.elevenlabs import create_clients
+    def _elevenlabs_client(self) -> ElevenLabsClient:
+        from apps.speech.elevenlabs import ElevenLabsClient
 
-        return create_clients(self._elevenlabs_config)
+        return ElevenLabsClient(self._elevenlabs_config)
 
     @cached_property
     def _elevenlabs_config(self) -> ElevenLabsConfig:

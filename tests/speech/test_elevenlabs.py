@@ -14,18 +14,19 @@ import pytest
 from apps.speech.audio import resample, to_mp3
 from apps.speech.base import PROVIDER_MESSAGES, ProviderError, ProviderVoice, Recording, VoiceSettings
 from apps.speech.elevenlabs import (
-    ElevenLabsClients,
+    ElevenLabsClient,
     ElevenLabsConfig,
     ElevenLabsTextToSpeech,
     ElevenLabsVoiceCloner,
     connect,
-    create_clients,
 )
 from tests.client import NOWHERE
 from tests.fakes.provider import SPEECH, VOICES, VOICES_ADD, VOICES_SEARCH, FakeProvider, elevenlabs_error, speech
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+    from tests.speech.conftest import LosingServer
 
 Result = TypeVar("Result")
 
@@ -76,13 +77,13 @@ def config_for(provider: FakeProvider, **changes: Any) -> ElevenLabsConfig:
     return ElevenLabsConfig(**values | changes)
 
 
-def run(config: ElevenLabsConfig, work: Callable[[ElevenLabsClients], Awaitable[Result]]) -> Result:
+def run(config: ElevenLabsConfig, work: Callable[[ElevenLabsClient], Awaitable[Result]]) -> Result:
     async def main() -> Result:
-        clients = create_clients(config)
+        client = ElevenLabsClient(config)
         try:
-            return await work(clients)
+            return await work(client)
         finally:
-            await clients.close()
+            await client.close()
 
     return asyncio.run(main())
 
@@ -101,8 +102,8 @@ def speak(
     voice_id = voice_id or provider.add_voice("Alice")
     heard: list[bytes] = [] if chunks is None else chunks
 
-    async def listen(clients: ElevenLabsClients) -> bytes:
-        engine = ElevenLabsTextToSpeech(clients.speech, config)
+    async def listen(client: ElevenLabsClient) -> bytes:
+        engine = ElevenLabsTextToSpeech(client, config)
         async for chunk in engine.speak(TEXT, voice_id=voice_id, settings=settings, previous_text=previous_text):
             heard.append(chunk)  # noqa: PERF401 - What came before a failure counts.
         return b"".join(heard)
@@ -112,17 +113,17 @@ def speak(
 
 def create(provider: FakeProvider, **changes: Any) -> str:
     config = config_for(provider, **changes)
-    return run(config, lambda clients: ElevenLabsVoiceCloner(clients.voices, config).create("Alice", SAMPLES))
+    return run(config, lambda client: ElevenLabsVoiceCloner(client, config).create("Alice", SAMPLES))
 
 
 def delete(provider: FakeProvider, voice_id: str, **changes: Any) -> None:
     config = config_for(provider, **changes)
-    run(config, lambda clients: ElevenLabsVoiceCloner(clients.voices, config).delete(voice_id))
+    run(config, lambda client: ElevenLabsVoiceCloner(client, config).delete(voice_id))
 
 
 def list_voices(provider: FakeProvider, **changes: Any) -> list[ProviderVoice]:
     config = config_for(provider, **changes)
-    return run(config, lambda clients: ElevenLabsVoiceCloner(clients.voices, config).list())
+    return run(config, lambda client: ElevenLabsVoiceCloner(client, config).list())
 
 
 def error_of(call: Callable[..., object], *arguments: Any, **changes: Any) -> ProviderError:
@@ -259,8 +260,8 @@ class TestTextToSpeech:
         provider.behaviour.audio_speed = 1
         config, voice_id = config_for(provider), provider.add_voice("Alice")
 
-        async def hear_one_chunk(clients: ElevenLabsClients) -> None:
-            sound = ElevenLabsTextToSpeech(clients.speech, config).speak(
+        async def hear_one_chunk(client: ElevenLabsClient) -> None:
+            sound = ElevenLabsTextToSpeech(client, config).speak(
                 TEXT * 100, voice_id=voice_id, settings=NEUTRAL, previous_text=""
             )
             async with aclosing(sound):
@@ -319,6 +320,15 @@ class TestCreate:
 
         assert error_of(create, provider).code == "provider_incomplete"
         assert len(provider.requests) == 1
+
+    def test_a_connection_lost_after_sending_is_not_one_that_was_never_made(
+        self, provider: FakeProvider, losing_server: LosingServer
+    ) -> None:
+        """The voice may have been made: to ask again could make a second one."""
+        error = error_of(create, provider, base_url=losing_server.url)
+
+        assert (error.code, error.stage) == ("provider_incomplete", "clone")
+        assert losing_server.connections == 1
 
     def test_it_gives_up_at_its_deadline(self, provider: FakeProvider) -> None:
         provider.delay(VOICES_ADD, 60)
@@ -446,8 +456,8 @@ def test_where_the_plan_allows_fewer_at_once_the_next_try_waits_for_one_under_wa
     config, voice_id = config_for(provider, max_retries=1), provider.add_voice("Alice")
     ended: list[str] = []
 
-    async def work(clients: ElevenLabsClients) -> None:
-        engine = ElevenLabsTextToSpeech(clients.speech, config)
+    async def work(client: ElevenLabsClient) -> None:
+        engine = ElevenLabsTextToSpeech(client, config)
 
         async def speak_it(name: str) -> None:
             async for _ in engine.speak(TEXT, voice_id=voice_id, settings=NEUTRAL, previous_text="Before."):
@@ -469,12 +479,12 @@ def test_where_the_plan_allows_fewer_at_once_the_next_try_waits_for_one_under_wa
 
 
 class TestClient:
-    def test_calls_for_speech_share_a_connection_and_all_others_one(self, provider: FakeProvider) -> None:
+    def test_all_calls_share_one_connection(self, provider: FakeProvider) -> None:
         config = config_for(provider)
 
-        async def work(clients: ElevenLabsClients) -> None:
-            cloner = ElevenLabsVoiceCloner(clients.voices, config)
-            engine = ElevenLabsTextToSpeech(clients.speech, config)
+        async def work(client: ElevenLabsClient) -> None:
+            cloner = ElevenLabsVoiceCloner(client, config)
+            engine = ElevenLabsTextToSpeech(client, config)
             voice_id = await cloner.create("Alice", SAMPLES)
             for _ in range(3):
                 async for _ in engine.speak(TEXT, voice_id=voice_id, settings=NEUTRAL, previous_text=""):
@@ -485,21 +495,21 @@ class TestClient:
         run(config, work)
 
         assert len(provider.requests) == 6
-        assert provider.connections == 2
+        assert provider.connections == 1
 
     def test_a_connection_opened_before_is_used(self, provider: FakeProvider) -> None:
         config, voice_id = config_for(provider), provider.add_voice("Alice")
 
-        async def work(clients: ElevenLabsClients) -> None:
-            await connect(clients)
-            engine = ElevenLabsTextToSpeech(clients.speech, config)
+        async def work(client: ElevenLabsClient) -> None:
+            await connect(client)
+            engine = ElevenLabsTextToSpeech(client, config)
             async for _ in engine.speak(TEXT, voice_id=voice_id, settings=NEUTRAL, previous_text=""):
                 pass
 
         run(config, work)
 
-        assert len(provider.requests) == 3
-        assert provider.connections == 2
+        assert len(provider.requests) == 2
+        assert provider.connections == 1
 
     def test_to_open_a_connection_in_vain_is_no_error(self, provider: FakeProvider) -> None:
         run(config_for(provider, base_url=NOWHERE), connect)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from openai import AsyncOpenAI
 
+    from tests.speech.conftest import LosingServer
+
 Result = TypeVar("Result")
 
 QUESTION = [Message("system", "Be brief."), Message("user", "What is the capital of France?")]
@@ -411,6 +413,15 @@ class TestRetries:
 
         assert (error.code, error.retryable) == ("provider_unreachable", True)
         assert len(caplog.messages) == 3
+
+    @pytest.mark.parametrize("call", [transcribe, reply])
+    def test_a_connection_lost_after_sending_is_told_and_tried_again(
+        self, provider: FakeProvider, losing_server: LosingServer, call: Callable[..., object]
+    ) -> None:
+        error = error_of(call, provider, base_url=f"{losing_server.url}/v1")
+
+        assert (error.code, error.retryable) == ("provider_incomplete", True)
+        assert losing_server.connections == 3
 
     def test_a_redirect_is_not_followed(self, provider: FakeProvider) -> None:
         elsewhere = {"location": f"{provider.url}/elsewhere"}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceclone.settings")
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402 - Django has to be set up first
 
-from voiceclone.server import BodyLimit, GracefulEnd, RequestIds, WarmEngines  # noqa: E402
+from voiceclone.server import BodyLimit, GracefulEnd, OneThreadHandler, RequestIds, WarmEngines  # noqa: E402
 
 # Left to Django, the first request would import all views, and where messages are kept.
 for module in (settings.ROOT_URLCONF, settings.MESSAGE_STORAGE.rpartition(".")[0]):
@@ -20,7 +20,7 @@ for module in (settings.ROOT_URLCONF, settings.MESSAGE_STORAGE.rpartition(".")[0
 
 application = RequestIds(
     GracefulEnd(
-        WarmEngines(BodyLimit(django_application, max_bytes=settings.MAX_UPLOAD_BYTES)),
+        WarmEngines(BodyLimit(OneThreadHandler(), max_bytes=settings.MAX_UPLOAD_BYTES)),
         grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
     )
 )

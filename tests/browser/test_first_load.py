@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.asgi import get_asgi_application
 from django.core.management import call_command
 from django.test import override_settings
 from playwright.sync_api import expect
 
 from tests.browser.steps import be_signed_in, sign_in, wait_for_state
 from tests.conftest import Server, serve
-from voiceclone.server import WarmEngines
+from voiceclone.server import OneThreadHandler, WarmEngines
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Response
@@ -41,7 +40,7 @@ def served(transactional_db: None, remote_engines: FakeProvider, static_root: Pa
     with override_settings(STORAGES=storages, STATIC_ROOT=static_root, WHITENOISE_USE_FINDERS=False):
         call_command("collectstatic", interactive=False, verbosity=0)
         # An application of its own: which files there are is looked up once, when one is made.
-        with serve(WarmEngines(get_asgi_application())) as server:
+        with serve(WarmEngines(OneThreadHandler())) as server:
             yield server
 
 

@@ -12,8 +12,7 @@ from django.test import Client
 
 from apps.voices.models import VoiceProfile
 from tests.client import QUESTION, SAMPLES, Api, bearer, error_of, turns_path, wait_until
-from voiceclone.asgi import django_application
-from voiceclone.server import BodyLimit, Message
+from voiceclone.server import BodyLimit, Message, OneThreadHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,7 +156,7 @@ def test_thousands_of_small_parts_are_refused(alice_api: Api, uploads: Path, dis
 
 
 def test_who_sends_too_slowly_is_told_so_and_let_go() -> None:
-    limited = BodyLimit(django_application, max_bytes=1_000, max_seconds=0.1)
+    limited = BodyLimit(OneThreadHandler(), max_bytes=1_000, max_seconds=0.1)
     head = {"type": "http", "method": "POST", "path": "/clone-voice", "headers": [], "query_string": b""}
     first: list[Message] = [{"type": "http.request", "body": b"x", "more_body": True}]
     sent: list[Message] = []

@@ -7,7 +7,6 @@ import asyncio
 import json
 import math
 import sys
-import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -98,13 +97,14 @@ def _hold_conversations(application: processes.Server, people: list[Person], tur
                 times.append(await client.ask(conversations[number], people[number].token, load.QUESTION))
             except client.AnswerError as error:
                 failures.append(str(error))
+            # What follows the last byte belongs to the turn, too; and nobody asks again in that moment.
+            await asyncio.sleep(SETTLING_SECONDS)
 
     async def talk_all_at_once() -> None:
         await asyncio.gather(*map(talk, range(len(people))))
 
     memory, cpu = application.memory_megabytes(), application.cpu_seconds()
     uvloop.run(talk_all_at_once())
-    time.sleep(SETTLING_SECONDS)  # What follows the last byte belongs to the turn, too.
     cpu = application.cpu_seconds() - cpu
     return report.Level(len(people), times, failures, cpu, memory, application.memory_megabytes())
 

@@ -22,7 +22,7 @@ class Person(NamedTuple):
 def sign_up(count: int, providers: processes.Server) -> list[Person]:
     """Make the database and `count` people in it."""
     django.setup()
-    logging.getLogger("apps").setLevel(logging.WARNING)  # Not a line for each token.
+    logging.getLogger("voiceclone").setLevel(logging.WARNING)  # Not a line for each token.
     from apps.accounts.models import User
     from apps.accounts.services import create_api_token
     from tests.factories import make_voice

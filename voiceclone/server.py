@@ -19,7 +19,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from apps.conversations import turn
+from apps.conversations import stopping
 from apps.speech import registry
 from voiceclone import readiness
 from voiceclone.logs import request_id
@@ -121,7 +121,7 @@ class GracefulEnd:
         try:
             if not await self._is_idle_within(self.grace_seconds):
                 logger.warning("Turns are interrupted: the time to end is over")
-                turn.interrupt_all()
+                stopping.interrupt_all()
                 await self._is_idle_within(LAST_SECONDS)
         finally:
             tell_server()

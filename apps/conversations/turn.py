@@ -15,7 +15,6 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import Error as DatabaseFailure
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import Truncator
 
@@ -27,6 +26,7 @@ from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, RUNNING, TU
 from apps.conversations.prompts import build_messages
 from apps.conversations.sentences import SpeechChunker
 from apps.conversations.speaking import SpokenPiece, made_ahead, text_within
+from apps.conversations.stopping import stoppable
 from apps.conversations.turn_events import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting
 from apps.conversations.turn_writer import TurnWriter
 from apps.conversations.unbroken import unbroken
@@ -41,12 +41,10 @@ logger = logging.getLogger(__name__)
 
 QUESTION_SAMPLE_RATE = 16_000
 TITLE_CHARACTERS = 60
-STOP_CHECK_SECONDS = 1
 HEAD_START_SECONDS = 0.02
 WAITING_SECONDS = 10
 MAX_CHARACTERS_PER_TOKEN = 12  # More than any language needs; a model that ignores its limit is cut off.
 CAN_NOT_STORE = (DatabaseFailure, OSError)
-_running: set[asyncio.Task[None]] = set()
 
 
 async def run_turn(
@@ -62,15 +60,13 @@ async def run_turn(
     run = _TurnRun(turn, engines, recording)
     count = metrics.begin(turn)
     work = asyncio.create_task(run.work())
-    watch = asyncio.create_task(_cancel_when_asked(turn, work))
     lease = asyncio.create_task(_end_when_lost(run, work))
-    _running.add(work)
     try:
-        while (event := await run.next_event()) is not None:
-            yield event
+        with stoppable(turn, work):
+            while (event := await run.next_event()) is not None:
+                yield event
     finally:
-        _running.discard(work)
-        tasks = (watch, lease, work)
+        tasks = (lease, work)
         for task in tasks:
             task.cancel()
         await unbroken(run.end(*tasks))  # Who leaves at the last event may leave in the middle of this.
@@ -79,21 +75,6 @@ async def run_turn(
         yield Failed(run.stage, turn.error_code, turn.error_message, turn.retryable)
     elif turn.status == Turn.Status.INTERRUPTED:
         yield Done(turn.spoken_text, turn.timings)
-
-
-def interrupt_all() -> None:
-    """End all turns that run on this event loop, as closing them would, but with a last event for who listens."""
-    for work in _running:
-        work.cancel()
-
-
-async def _cancel_when_asked(turn: Turn, work: asyncio.Task[None]) -> None:
-    """Look at the row: the request to stop may have reached another process, as may the end of its voice."""
-    voice_ended = Q(voice__silenced_at__isnull=False) | Q(voice__status=VoiceProfile.Status.DELETING)
-    while True:
-        await asyncio.sleep(STOP_CHECK_SECONDS)
-        if await Turn.objects.filter(Q(stop_requested=True) | voice_ended, pk=turn.pk).aexists():
-            work.cancel()
 
 
 async def _end_when_lost(run: _TurnRun, work: asyncio.Task[None]) -> None:
@@ -371,11 +352,14 @@ class _TurnRun:
 
     async def _sound(self, seconds: float) -> dict[str, Any]:
         """Return the row's values for the answer's first `seconds`, encoded off the event loop."""
-        samples = min(seconds * self.sample_rate, len(self.pcm) // 2)
-        if not samples:
+        if not self.pcm or seconds <= 0:
             return {}
-        answer = Recording(bytes(self.pcm[: int(samples) * 2]), self.sample_rate)
-        flac = await asyncio.to_thread(answer_as_flac, turn=self.turn, recording=answer)
+        return await asyncio.to_thread(self._encoded_sound, seconds)
+
+    def _encoded_sound(self, seconds: float) -> dict[str, Any]:
+        samples = int(min(seconds * self.sample_rate, len(self.pcm) / 2))
+        answer = Recording(bytes(memoryview(self.pcm)[: 2 * samples]), self.sample_rate)
+        flac = answer_as_flac(turn=self.turn, recording=answer)
         return {"answer": ContentFile(flac, name="answer.flac"), "answer_seconds": answer.seconds}
 
     def _note_in_conversation(self) -> None:

@@ -201,6 +201,24 @@ def test_stopping_interrupts_a_running_turn_within_two_seconds(
     assert all(speak.finished.wait(2) for speak in provider.requests_to(SPEECH))
 
 
+def test_of_several_turns_that_run_only_the_one_meant_is_stopped(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 2
+    url, headers = turns_path(conversation), {"Accept": "text/event-stream"}
+    with (
+        alice_api.post(url, json={"text": "First?"}, headers=headers, stream=True) as first,
+        alice_api.post(url, json={"text": "Second?"}, headers=headers, stream=True) as second,
+    ):
+        first_events, second_events = read_events(first), read_events(second)
+        assert any(event.name == "spoken" for event in first_events)
+        alice_api.post(f"/api/v1/turns/{Turn.objects.get(transcript='First?').pk}/stop")
+        assert list(first_events)[-1].data["reply"] != LONG_REPLY.strip()
+        assert list(second_events)[-1].data["reply"] == LONG_REPLY.strip()
+    assert Turn.objects.get(transcript="First?").status == "interrupted"
+    assert Turn.objects.get(transcript="Second?").status == "spoken"
+
+
 def test_an_answer_that_was_made_but_not_heard_to_its_end_is_remembered_as_far_as_it_was_heard(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:

@@ -1,0 +1,81 @@
+"""Ends running turns: those that somebody wants to stop, and all of them where the process ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import Context
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from django.db import DatabaseError, connection
+from django.db.models import Q
+
+from apps.conversations.models import Turn
+from apps.voices.models import VoiceProfile
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1
+
+Work = asyncio.Task[None]
+
+
+class _Watch:
+    """Looks at the rows of all turns that run on an event loop, in one query, for as long as there are any.
+
+    What wants them stopped may have reached another process, as may the end of their voice.
+    """
+
+    def __init__(self) -> None:
+        self.works: dict[UUID, Work] = {}
+        self._task: Work | None = None
+
+    def begin(self) -> None:
+        if self._task is None or self._task.done():
+            # In a context of its own: it outlives the request that began it.
+            self._task = asyncio.get_running_loop().create_task(self._look_again_and_again(), context=Context())
+
+    async def _look_again_and_again(self) -> None:
+        while self.works:
+            await asyncio.sleep(LOOK_SECONDS)
+            for turn in await asyncio.to_thread(_wanted_to_stop, list(self.works)):
+                if turn in self.works:
+                    self.works[turn].cancel()
+
+
+_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
+
+
+@contextmanager
+def stoppable(turn: Turn, work: Work) -> Iterator[None]:
+    """Cancel `work`, a task of the running loop, where somebody wants `turn` to stop while the block runs."""
+    watch = _watches.setdefault(asyncio.get_running_loop(), _Watch())
+    watch.works[turn.pk] = work
+    watch.begin()
+    try:
+        yield
+    finally:
+        del watch.works[turn.pk]
+
+
+def interrupt_all() -> None:
+    """End all turns of this process, as closing them would, but with a last event for who listens."""
+    for loop, watch in list(_watches.items()):
+        for work in list(watch.works.values()):
+            loop.call_soon_threadsafe(work.cancel)
+
+
+def _wanted_to_stop(turns: Collection[UUID]) -> list[UUID]:
+    """Return those of `turns` that somebody asked to stop, or whose voice may not speak any more."""
+    voice_ended = Q(voice__silenced_at__isnull=False) | Q(voice__status=VoiceProfile.Status.DELETING)
+    try:
+        rows = Turn.objects.filter(Q(stop_requested=True) | voice_ended, pk__in=turns)
+        return list(rows.values_list("pk", flat=True))
+    except DatabaseError:  # They can be stopped as soon as it is back.
+        logger.warning("It can not be seen which turns are to be stopped", exc_info=True)
+        return []
+    finally:
+        connection.close()

@@ -97,11 +97,12 @@ async def stream_with_retries(
     with begun.guard:
         if item is None:  # No outage: it depends on what was asked for.
             raise provider_error("provider_incomplete", stage=breaker.stage, is_outage=False)
-        async with aclosing(begun.items) as items:
+        async with aclosing(begun.items) as items, _clock(breaker.stage) as clock:
             while item is not None:
+                clock.reschedule(None)  # It stands still while others work on the item.
                 yield item
-                async with until(min(now() + idle_seconds, last_deadline), stage=breaker.stage):
-                    item = await anext(items, None)
+                clock.reschedule(min(now() + idle_seconds, last_deadline))
+                item = await anext(items, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +137,21 @@ def _pause(state: RetryCallState) -> float:
 @asynccontextmanager
 async def until(deadline: float, *, stage: Stage) -> AsyncIterator[None]:
     """Raise the error "provider_timeout" when the body is not over at `deadline`, a time of the event loop."""
+    async with _clock(stage) as clock:
+        clock.reschedule(None if math.isinf(deadline) else deadline)
+        outer = _deadline.set(clock)
+        try:
+            yield
+        finally:
+            _deadline.reset(outer)
+
+
+@asynccontextmanager
+async def _clock(stage: Stage) -> AsyncIterator[asyncio.Timeout]:
+    """Give a clock that stands still until it is set; when it runs out, raise the error "provider_timeout"."""
     try:
-        async with asyncio.timeout_at(None if math.isinf(deadline) else deadline) as timeout:
-            outer = _deadline.set(timeout)
-            try:
-                yield
-            finally:
-                _deadline.reset(outer)
+        async with asyncio.timeout(None) as clock:
+            yield clock
     except TimeoutError:
         raise provider_error("provider_timeout", stage=stage) from None
 

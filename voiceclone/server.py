@@ -162,6 +162,8 @@ class OneThreadHandler(ASGIHandler):
     whatever runs in the other threads: that took 4 ms before a view began, and as much again where many talk at once.
     """
 
+    chunk_size = 2**20  # A piece of sound goes out in one write; Django would cut it at 64 KB.
+
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: FBT001, FBT002 - as Django declares it
         super().load_middleware(is_async=False)
 

@@ -76,7 +76,7 @@ def _spoken_line(event: Spoken) -> bytes:
     """Put the sound in by hand: base64 has nothing that JSON would have to escape, and looking for it takes longest."""
     data = {"index": event.index, "text": event.text, "format": "pcm_s16le", "sample_rate": event.sample_rate}
     head = json.dumps(data, ensure_ascii=False).encode().removesuffix(b"}")
-    return b"event: spoken\ndata: " + head + b', "audio": "' + base64.b64encode(event.pcm) + b'"}\n\n'
+    return b"".join((b"event: spoken\ndata: ", head, b', "audio": "', base64.b64encode(event.pcm), b'"}\n\n'))
 
 
 def _named(event: Heard | Said | Failed | Done, turn_id: str) -> tuple[str, dict[str, Any]]:

@@ -217,20 +217,23 @@ async def _in_larger_chunks(pieces: AsyncIterator[bytes], sample_rate: int) -> A
     one. So reading pauses as long as a part of what the listener still has to hear.
     """
     now = asyncio.get_running_loop().time
-    arrived, sent_seconds = b"", 0.0
+    waiting, sent_seconds = [b""], 0.0
     started = next_time = now()
     async for piece in pieces:
-        arrived += piece
-        whole = len(arrived) // 2 * 2
-        if not whole or now() < next_time:
+        waiting.append(piece)
+        if now() < next_time:
             continue
-        yield arrived[:whole]
+        arrived = b"".join(waiting)
+        whole = len(arrived) // 2 * 2
+        if whole:
+            yield arrived[:whole]
         started = started if sent_seconds else now()
         sent_seconds += whole / 2 / sample_rate
-        arrived = arrived[whole:]
+        waiting = [arrived[whole:]]
         pause = min(_LONGEST_PAUSE_SECONDS, max(0, (sent_seconds - (now() - started)) / 4))
         next_time = now() + pause
         await asyncio.sleep(0.8 * pause)  # The rest of the pause is for reading what has come by then.
+    arrived = b"".join(waiting)
     if len(arrived) > 1:  # Half a sample can only be at the very end.
         yield arrived[: len(arrived) // 2 * 2]
 

@@ -159,7 +159,7 @@ class OneThreadHandler(ASGIHandler):
     """Django, which does all that middleware and view do for a request in one go in one thread.
 
     Left to itself, it goes back to the event loop between any two of those, and each way there and back has to wait for
-    whatever runs in the other threads: that took 4 ms before a view began, and as much again where many talk at once.
+    whatever runs in the other threads: that took 4 ms before a view began, and more where many talk at once.
     """
 
     chunk_size = 2**20  # A piece of sound goes out in one write; Django would cut it at 64 KB.

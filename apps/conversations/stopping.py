@@ -10,7 +10,8 @@ from contextvars import Context
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.db.models import Q
 
 from apps.conversations.models import Turn
@@ -34,16 +35,19 @@ class _Watch:
         self._task: Work | None = None
 
     def begin(self) -> None:
-        if self._task is None or self._task.done():
+        if self._task is None:
             # In a context of its own: it outlives the request that began it.
             self._task = asyncio.get_running_loop().create_task(self._look_again_and_again(), context=Context())
 
     async def _look_again_and_again(self) -> None:
-        while self.works:
-            await asyncio.sleep(LOOK_SECONDS)
-            for turn in await asyncio.to_thread(_wanted_to_stop, list(self.works)):
-                if turn in self.works:
-                    self.works[turn].cancel()
+        try:
+            while self.works:
+                await asyncio.sleep(LOOK_SECONDS)
+                for turn in await asyncio.to_thread(_wanted_to_stop, list(self.works)):
+                    if turn in self.works:
+                        self.works[turn].cancel()
+        finally:
+            self._task = None  # It would keep the loop, and so this watch, for ever.
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
@@ -74,7 +78,7 @@ def _wanted_to_stop(turns: Collection[UUID]) -> list[UUID]:
     try:
         rows = Turn.objects.filter(Q(stop_requested=True) | voice_ended, pk__in=turns)
         return list(rows.values_list("pk", flat=True))
-    except DatabaseError:  # They can be stopped as soon as it is back.
+    except DatabaseFailure:  # They can be stopped as soon as it is back.
         logger.warning("It can not be seen which turns are to be stopped", exc_info=True)
         return []
     finally:

@@ -11,7 +11,7 @@ import asyncio
 import io
 import re
 import uuid
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +34,11 @@ STOCK_EMBEDDINGS = Path(__file__).with_name("stock_voices.npz")
 VOICE_ID = re.compile(r"local-[0-9a-f]{32}")
 
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n+")
+CLAUSE_END = re.compile(r"(?<=[,;:—])\s+|(?<=[，、；：])")
 SHORTEST_PIECE = 15
 """In characters. Kokoro mumbles shorter texts, so they are spoken together with the next sentence."""
+LONG_SENTENCE, SHORTEST_CLAUSE = 80, 30
+"""In characters. Sound comes when a piece is made, and that can take as long as it lasts: who listens waits."""
 SENTENCE_PAUSE_SECONDS = 0.25
 NOT_FOR_READING = re.compile(r"[*_`]+")
 """Marks of emphasis, which espeak-ng would read out as "asterisk"."""
@@ -116,15 +119,24 @@ def load_kokoro(model: Path, stock_voices: Path, threads: int) -> Kokoro:
 
 
 def spoken_pieces(text: str) -> Iterator[str]:
-    """Cut `text` into sentences, a short one together with the next: the first is heard while others are made."""
-    piece = ""
-    for sentence in SENTENCE_END.split(NOT_FOR_READING.sub(" ", text)):
-        piece = f"{piece} {sentence}".strip()
-        if len(piece) >= SHORTEST_PIECE:
-            yield piece
-            piece = ""
-    if piece:
-        yield piece
+    """Cut `text` into sentences, and long ones into clauses: the first piece is heard while others are made."""
+    for sentence in _joined(SENTENCE_END.split(NOT_FOR_READING.sub(" ", text)), SHORTEST_PIECE):
+        if len(sentence) < LONG_SENTENCE:
+            yield sentence
+        else:
+            yield from _joined(CLAUSE_END.split(sentence), SHORTEST_CLAUSE)
+
+
+def _joined(parts: Iterable[str], shortest: int) -> Iterator[str]:
+    """Yield `parts`, those shorter than `shortest` together with what follows them."""
+    whole = ""
+    for part in parts:
+        whole = f"{whole} {part}".strip()
+        if len(whole) >= shortest:
+            yield whole
+            whole = ""
+    if whole:
+        yield whole
 
 
 def synthesise(kokoro: Kokoro, text: str, voice: Voice, speed: float, language: str) -> bytes:

@@ -102,6 +102,18 @@ def test_long_texts_are_cut_at_sentences() -> None:
     ]
 
 
+def test_long_sentences_are_cut_at_clauses() -> None:
+    text = (
+        "Like that, it begins: first a bit, then more; and now it goes on for long, but without a pause. So, it ends."
+    )
+    assert list(spoken_pieces(text)) == [
+        "Like that, it begins: first a bit,",
+        "then more; and now it goes on for long,",
+        "but without a pause.",
+        "So, it ends.",
+    ]
+
+
 @pytest.mark.parametrize("voice_id", ["local-" + "0" * 32, "af_heart", "../local-" + "0" * 32, "local-" + "0" * 33, ""])
 def test_it_refuses_a_voice_that_is_not_there(config: LocalConfig, voice_id: str) -> None:
     with pytest.raises(ProviderError) as raised:

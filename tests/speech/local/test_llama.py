@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 
 from apps.speech.base import Message, ProviderError
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.llama import LocalLanguageModel, can_forget, forget_oldest
+from apps.speech.local.llama import NICENESS, LocalLanguageModel, can_forget, forget_oldest
 
 INSTRUCTIONS = Message("system", "You are a friendly voice assistant. Answer in one or two short sentences.")
 
@@ -52,6 +53,15 @@ def test_it_stops_when_nobody_listens(config: LocalConfig) -> None:
         return time.perf_counter() - started
 
     assert asyncio.run(run()) < 2  # The time of some tokens; all of them take twice as long even on a fast machine.
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
+def test_it_stands_back_where_others_want_the_processor(config: LocalConfig) -> None:
+    ask(config, Message("user", "Hello."))
+    niceness = {thread: os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in os.listdir("/proc/self/task")}
+    own = niceness.pop(str(os.getpid()))
+    assert NICENESS in niceness.values()
+    assert own < NICENESS
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

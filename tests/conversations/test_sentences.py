@@ -139,6 +139,17 @@ def test_a_first_sentence_without_a_pause_is_not_waited_for() -> None:
     assert pieces[0] == "Lighthouse keepers seldom"
 
 
+def test_a_long_second_piece_is_not_waited_for_while_the_first_is_heard() -> None:
+    sentence = "Lighthouse keepers seldom slept before midnight in winter when the storms came in from the open sea"
+    pieces = pieces_of(tokens(f"{sentence}, {sentence.lower()}, {sentence.lower()}."))
+    assert pieces[:2] == [
+        "Lighthouse keepers seldom",
+        "slept before midnight in winter when the storms came in from the open sea,",
+    ]
+    unbroken = pieces_of(tokens("one word after the other and " * 20))
+    assert len(unbroken[0]) < len(unbroken[1]) < 120 < len(unbroken[2])
+
+
 def test_a_very_long_sentence_is_cut_at_its_commas() -> None:
     clause = "and then they walked along the river until the sun went down behind the hills, "
     pieces = pieces_of(tokens("They started early, " + clause * 20))

@@ -45,6 +45,7 @@ SPEECH = "/v1/text-to-speech"
 CHARACTERS_PER_SECOND = 15
 PIECE_SECONDS = 0.05
 HANGING_SECONDS = 3600
+SHORT_SECONDS = 0.05  # A client that leaves within so little is noticed soon enough when it is over.
 HALF_ANSWER_BYTES = 1000  # Less than the events of a short reply have, and much less than a second of speech.
 
 
@@ -498,7 +499,10 @@ class Exchange:
     async def pause(self, seconds: float) -> None:
         """Wait, but not for a client that is no longer there."""
         assert self._left is not None
-        await asyncio.wait([self._left], timeout=max(0, seconds))
+        if seconds < SHORT_SECONDS:
+            await asyncio.sleep(max(0, seconds))
+        else:
+            await asyncio.wait([self._left], timeout=seconds)
         if self._left.done():
             raise ClientLeftError
 

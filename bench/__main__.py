@@ -21,6 +21,7 @@ SPREAD_SECONDS = 8
 SETTLING_SECONDS = 0.5
 SERIAL_CONVERSATIONS = 3
 OVERLAPPED_TURNS = 20
+WORKERS, SHARED_CONVERSATIONS = 2, 50  # As docs/deployment.md advises where so many talk at once.
 MEMORY_CONVERSATIONS = 10
 MEMORY_WARM_UP_TURNS = 100
 
@@ -34,6 +35,9 @@ def main() -> int:
         log = Path(folder, "application.log")
         with processes.application(log) as application:
             run = _measure(options, people, providers, application)
+        if SHARED_CONVERSATIONS in options.conversations:
+            with processes.application(log, workers=WORKERS) as application:
+                run.shared_level = _measure_shared(options, people, application)
         if run.failures:
             sys.stderr.write("\n".join([log.read_text()[-5000:], *run.failures[:3], ""]))
     _say(f"\n{report.comparison(run)}\n\n{report.verdicts(run)}")
@@ -82,6 +86,15 @@ def _measure(
         levels=[level(count, options.turns) for count in options.conversations],
         memory_levels=[level(MEMORY_CONVERSATIONS, turns) for turns in memory_turns],
     )
+
+
+def _measure_shared(options: argparse.Namespace, people: list[Person], application: processes.Server) -> report.Level:
+    """Measure what several processes do together, once each of them has answered something."""
+    _say(f"the same with {WORKERS} processes:")
+    _hold_conversations(application, people[: 4 * WORKERS], turns=4 * WORKERS)
+    measured = _hold_conversations(application, people[:SHARED_CONVERSATIONS], options.turns)
+    _say(report.line(measured))
+    return measured
 
 
 def _hold_conversations(application: processes.Server, people: list[Person], turns: int) -> report.Level:

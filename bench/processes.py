@@ -23,17 +23,25 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Server:
+    """A server of one process, or of one for each of `workers`, which are children of `pid`."""
+
     url: str
     pid: int
+    workers: int = 1
 
     def cpu_seconds(self) -> float:
         """Return what it has used so far, with children that are over: utime, stime, cutime and cstime of proc(5)."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids())
+        return sum(sum(map(int, fields[11:15])) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
     def memory_megabytes(self) -> float:
-        """Return its resident memory."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        """Return its resident memory; what workers share counts for each of them."""
+        pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._pids())
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def _pids(self) -> list[int]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text() if self.workers > 1 else ""
+        return [self.pid, *map(int, children.split())]
 
 
 @contextmanager
@@ -74,17 +82,18 @@ def set_environment(folder: Path, providers: Server) -> None:
 
 
 @contextmanager
-def application(log: Path) -> Iterator[Server]:
+def application(log: Path, *, workers: int = 1) -> Iterator[Server]:
     """Run the application as `make run` does, from when it is ready; what it says goes to `log`."""
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
     words = ["voiceclone.asgi:application", f"--host={HOST}", f"--port={port}", "--log-level=warning"]
+    words += [f"--workers={workers}"] * (workers > 1)
     with log.open("w") as file, _running("uvicorn", *words, stderr=file) as process:
         while not _listens(port):
             if process.poll() is not None:
                 raise SystemExit(f"The application did not start:\n{log.read_text()}")
             time.sleep(0.1)
-        yield Server(f"http://{HOST}:{port}", process.pid)
+        yield Server(f"http://{HOST}:{port}", process.pid, workers)
 
 
 @contextmanager

@@ -17,9 +17,9 @@ class Limits(NamedTuple):
     word: int
 
 
-# Pieces grow with what the listener still has to hear. A first piece of five English words gives 1.3 seconds to make the
-# next, and is no shout as a single word would be. By then the second has to be there, also where a model writes twenty
-# tokens a second. Later pieces are whole sentences, since the voice is ahead of the ear.
+# Pieces grow with what the listener still has to hear. A first piece of five English words gives 1.3 seconds to make
+# the next, and is no shout as a single word would be. By then the second has to be there, also where a model writes
+# twenty tokens a second. Later pieces are whole sentences, since the voice is ahead of the ear.
 FIRST = Limits(sentence=7, clause=12, word=20)
 SECOND = Limits(sentence=20, clause=50, word=80)
 LATER = Limits(sentence=20, clause=120, word=190)

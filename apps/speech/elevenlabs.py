@@ -46,7 +46,8 @@ _SAMPLE_SAMPLE_RATE = 44_100
 _SAMPLE_BIT_RATE = 192_000
 _LARGEST_PAGE = 100
 _WARM_UP_SECONDS = 3
-# What comes beyond twice this much waits in the system until it is read: then it is one piece, not one for each packet.
+# The adapter raises this to the 16 KB that it reads at a time. What comes beyond twice as much waits in the system
+# until it is read: then it is one piece, not one for each packet.
 _READ_BYTES = 4096
 
 # The SDK's retries of an upload leave out the voice's name, and may make a second voice.

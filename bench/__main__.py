@@ -7,7 +7,7 @@ import asyncio
 import json
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +37,7 @@ def main() -> int:
             run = _measure(options, people, providers, application)
         if SHARED_CONVERSATIONS in options.conversations:
             with processes.application(log, workers=WORKERS) as application:
-                run.shared_level = _measure_shared(options, people, application)
+                run = replace(run, shared_level=_measure_shared(options, people, application))
         if run.failures:
             sys.stderr.write("\n".join([log.read_text()[-5000:], *run.failures[:3], ""]))
     _say(f"\n{report.comparison(run)}\n\n{report.verdicts(run)}")

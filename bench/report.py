@@ -36,7 +36,7 @@ class Level:
         return 1000 * self.cpu_seconds / (len(self.turns) + len(self.failures))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """All that was measured. `memory_levels` are the warm-up and the rest of the memory test, or nothing.
 

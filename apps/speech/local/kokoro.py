@@ -34,11 +34,11 @@ STOCK_EMBEDDINGS = Path(__file__).with_name("stock_voices.npz")
 VOICE_ID = re.compile(r"local-[0-9a-f]{32}")
 
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n+")
-CLAUSE_END = re.compile(r"(?<=[,;:—])\s+|(?<=[，、；：])")
 SHORTEST_PIECE = 15
 """In characters. Kokoro mumbles shorter texts, so they are spoken together with the next sentence."""
 LONG_SENTENCE, SHORTEST_CLAUSE = 80, 30
 """In characters. Sound comes when a piece is made, and that can take as long as it lasts: who listens waits."""
+CLAUSE_END = re.compile(rf"(?:(?<=[,;:—])\s+|(?<=[，、；：]))(?=.{{{SHORTEST_CLAUSE}}})")
 SENTENCE_PAUSE_SECONDS = 0.25
 NOT_FOR_READING = re.compile(r"[*_`]+")
 """Marks of emphasis, which espeak-ng would read out as "asterisk"."""

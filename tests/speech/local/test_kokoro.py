@@ -108,8 +108,7 @@ def test_long_sentences_are_cut_at_clauses() -> None:
     )
     assert list(spoken_pieces(text)) == [
         "Like that, it begins: first a bit,",
-        "then more; and now it goes on for long,",
-        "but without a pause.",
+        "then more; and now it goes on for long, but without a pause.",
         "So, it ends.",
     ]
 

@@ -14,6 +14,7 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 
 from apps.speech.base import Recording
+from apps.speech.flac import to_flac
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,12 @@ def contained(
 def webm(recording: Recording) -> bytes:
     """Return what Chrome and Firefox record: Opus in a WebM that was streamed out, and so has no duration."""
     return contained(recording, "webm", "libopus", options={"live": "1"}, file=Pipe())
+
+
+def flac_without_sound() -> bytes:
+    """Return a FLAC file that ends behind the first of its blocks, which is marked as the last."""
+    head = to_flac(silence(1))[:42]
+    return head[:4] + bytes([head[4] | 0x80]) + head[5:]
 
 
 def mp4(recording: Recording) -> bytes:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.conversations.models import Turn, answer_mp3_path
 from apps.speech import audio, registry
 from apps.speech.base import Recording
+from apps.speech.flac import to_flac
 from apps.speech.marks import MarkError, Origin, origin_in_flac, tags
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def answer_as_flac(*, turn: Turn, recording: Recording) -> bytes:
         return registry.marker().to_flac(recording, origin)
     except MarkError:
         logger.exception("An answer was stored without a signature", extra={"turn": str(turn.pk)})
-        return audio.to_flac(recording, tags=tags(origin))
+        return to_flac(recording, tags=tags(origin))
 
 
 def answer_as_mp3(*, turn: Turn) -> bytes:

@@ -352,12 +352,10 @@ class _TurnRun:
 
     async def _sound(self, seconds: float) -> dict[str, Any]:
         """Return the row's values for the answer's first `seconds`, encoded off the event loop."""
-        if not self.pcm or seconds <= 0:
-            return {}
-        return await asyncio.to_thread(self._encoded_sound, seconds)
+        samples = int(min(seconds * self.sample_rate, len(self.pcm) / 2)) if self.pcm else 0
+        return await asyncio.to_thread(self._encoded_sound, samples) if samples > 0 else {}
 
-    def _encoded_sound(self, seconds: float) -> dict[str, Any]:
-        samples = int(min(seconds * self.sample_rate, len(self.pcm) / 2))
+    def _encoded_sound(self, samples: int) -> dict[str, Any]:
         answer = Recording(bytes(memoryview(self.pcm)[: 2 * samples]), self.sample_rate)
         flac = answer_as_flac(turn=self.turn, recording=answer)
         return {"answer": ContentFile(flac, name="answer.flac"), "answer_seconds": answer.seconds}

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.db import InterfaceError, OperationalError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from apps.speech import audio
+from apps.speech.flac import to_flac
 
 if TYPE_CHECKING:
     from apps.conversations.models import Turn
@@ -63,7 +63,7 @@ class TurnWriter:
     async def _create(self, recording: Recording | None, pause: float) -> None:
         await asyncio.sleep(pause)
         if recording is not None:
-            flac = await asyncio.to_thread(audio.to_flac, recording)
+            flac = await asyncio.to_thread(to_flac, recording)
             self._turn.question = ContentFile(flac, name="question.flac")
             self._turn.question_seconds = recording.seconds
         try:

@@ -27,7 +27,7 @@ from av.stream import Disposition
 from apps.speech.base import AudioError, Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from av.audio.stream import AudioStream
     from av.container import InputContainer
@@ -348,20 +348,6 @@ def to_wav(recording: Recording) -> bytes:
         writer.setsampwidth(2)
         writer.setframerate(recording.sample_rate)
         writer.writeframes(recording.pcm)
-    return file.getvalue()
-
-
-def to_flac(recording: Recording, *, tags: Mapping[str, str] | None = None) -> bytes:
-    """Return `recording` as a FLAC file: lossless, and about half the size of a WAV. `tags` are its Vorbis comments."""
-    file = io.BytesIO()
-    with av.open(file, mode="w", format="flac") as container:
-        container.metadata.update(tags or {})
-        # Level 3 takes a fifth less time than the default, 5, and makes speech half a percent larger.
-        stream = container.add_stream(
-            "flac", rate=recording.sample_rate, layout="mono", format="s16", options={"compression_level": "3"}
-        )
-        for frame in [*as_frames(recording.pcm, recording.sample_rate), None]:  # None flushes the encoder.
-            container.mux(stream.encode(frame))
     return file.getvalue()
 
 

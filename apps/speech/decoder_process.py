@@ -24,6 +24,7 @@ from typing import BinaryIO
 
 from apps.speech import audio
 from apps.speech.base import AudioError, Recording
+from apps.speech.flac import to_flac
 
 READY = b"\x01"
 JOB = struct.Struct("<QId")  # Bytes of the upload, hertz, seconds at most; then the upload.
@@ -63,7 +64,7 @@ def _decode_once() -> None:
         writer.setparams((2, 2, 44_100, 0, "NONE", ""))
         writer.writeframes(bytes(40_000))
     audio.decode(file.getvalue(), sample_rate=16_000, max_seconds=1)
-    audio.decode(audio.to_flac(Recording(bytes(40_000), 44_100)), sample_rate=16_000, max_seconds=1)
+    audio.decode(to_flac(Recording(bytes(40_000), 44_100)), sample_rate=16_000, max_seconds=1)
 
 
 def _confine(memory_bytes: int) -> None:

@@ -19,6 +19,7 @@ CLIPPED_RUN = 3  # One or two samples at full scale are a loud peak; three in a 
 # Between the noise of a quiet room (near -60 dBFS) and quiet speech (near -40 dBFS).
 SILENCE_DB = -50.0
 SILENCE_WINDOW_SECONDS = 0.3  # As long as a short word, so that a lone faint crackle does not count as sound.
+SILENCE_STEP_SECONDS = 0.01
 # Four periods of a deep voice: long enough to measure one, short enough to fit between two words.
 FRAME_SECONDS = 0.05
 NOISE_PERCENTILE = 5  # Who reads aloud pauses for more than this share of the time; the pauses hold the noise.
@@ -92,12 +93,15 @@ def _mean_level(levels: NDArray[np.float64]) -> float:
 
 def is_silent(recording: Recording) -> bool:
     """Tell whether no stretch as long as a short word is louder than the noise of a quiet room."""
-    samples = _samples(recording)
+    # Half as wide as elsewhere, and one step of 10 ms after the other: a question waits for this before it is sent.
+    samples = np.frombuffer(recording.pcm, "<i2").astype(np.float32)
     if not samples.size:
         return True
-    window = min(round(SILENCE_WINDOW_SECONDS * recording.sample_rate), samples.size)
-    energy = np.concatenate([[0.0], np.cumsum((samples - samples.mean()) ** 2)])
-    loudest = float((energy[window:] - energy[:-window]).max()) / window
+    step = min(round(SILENCE_STEP_SECONDS * recording.sample_rate), samples.size)
+    steps = (samples - samples.mean())[: samples.size // step * step].reshape(-1, step)
+    energy = np.einsum("ij,ij->i", steps, steps)
+    window = min(round(SILENCE_WINDOW_SECONDS / SILENCE_STEP_SECONDS), energy.size)
+    loudest = float(np.convolve(energy, np.ones(window), "valid").max()) / (window * step)
     return _decibels(loudest**0.5) < SILENCE_DB
 
 

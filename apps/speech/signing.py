@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import c2pa
 
-from apps.speech.audio import to_flac, to_mp3
+from apps.speech.audio import to_mp3
 from apps.speech.base import Recording
 from apps.speech.certificates import Identity
+from apps.speech.flac import to_flac
 from apps.speech.marks import NOTE, SOFTWARE, SYNTHETIC, MarkError, Origin, id3_tag, tags
 
 SETTINGS = {

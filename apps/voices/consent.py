@@ -19,8 +19,9 @@ from django.utils.translation import gettext as _
 
 from apps.accounts import usage
 from apps.accounts.models import UsageRecord, User
-from apps.speech import audio, registry
+from apps.speech import registry
 from apps.speech.base import ProviderError, Recording, Transcript
+from apps.speech.flac import to_flac
 from apps.speech.levels import is_silent
 from apps.voices import speakers, statements
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
@@ -85,7 +86,7 @@ def give_consent(*, owner: User, challenge_pk: UUID, data: bytes) -> Consent:
         used.hear(seconds, engine=settings.SPEECH_TO_TEXT)
         transcript = registry.call(lambda engines: _hear(engines, recording, challenge.language))
     word_error = _judge(challenge, transcript)
-    flac = audio.to_flac(recording)
+    flac = to_flac(recording)
     consent = _record(
         owner,
         method=Consent.Method.SPOKEN,

@@ -16,8 +16,9 @@ from django.utils.translation import gettext as _
 
 from apps.accounts import leases, usage, webhooks
 from apps.accounts.models import UsageRecord, User, WebhookEvent
-from apps.speech import audio, registry
+from apps.speech import registry
 from apps.speech.base import ProviderError, Recording, VoiceCloner, VoiceSettings
+from apps.speech.flac import to_flac
 from apps.speech.marks import Origin
 from apps.voices import tasks
 from apps.voices.consent import require_consent, require_valid
@@ -97,7 +98,7 @@ def _store_pending(
         VoiceSample.objects.create(
             owner=owner,
             voice=voice,
-            file=ContentFile(audio.to_flac(sample.recording), name="sample.flac"),
+            file=ContentFile(to_flac(sample.recording), name="sample.flac"),
             seconds=sample.recording.seconds,
             rms_db=sample.level.rms_db,
             peak_db=sample.level.peak_db,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from apps.speech.audio import to_flac, to_mp3
+from apps.speech.audio import to_mp3
 from apps.speech.base import Recording
-from tests.audio_samples import clip, contained, mp4, to_wav, webm
+from apps.speech.flac import to_flac
+from tests.audio_samples import clip, contained, flac_without_sound, mp4, to_wav, webm
 
 ACCEPTED = "accepted"
 SILENT = "silent"  # It can be read, and nobody says anything.
@@ -119,6 +120,6 @@ def quiet_files() -> list[HostileFile]:
         *[hostile(f"silence with an offset: {name}", kinds[name](steady), SILENT) for name in ("wav", "flac")],
         *[hostile(f"a twentieth of a second: {name}", kinds[name](short), UNREADABLE) for name in ("wav", "flac")],
         hostile("no samples: wav", to_wav(Recording(b"", 16_000)), WITHOUT_SOUND),
-        hostile("no samples: flac", to_flac(Recording(b"", 16_000)), WITHOUT_SOUND),
+        hostile("no samples: flac", flac_without_sound(), WITHOUT_SOUND),
         hostile("nothing", b"", EMPTY),
     ]

@@ -18,6 +18,7 @@ from mutagen.id3 import ID3
 from apps.speech import audio, inspection
 from apps.speech.certificates import make_identity, root_of, serial_number_of
 from apps.speech.encoders import AudioFormat, create_encoder
+from apps.speech.flac import to_flac
 from apps.speech.inspection import Finding, UnreadableError, Verdict, inspect, inspect_apart
 from apps.speech.marks import SYNTHETIC, Origin
 from apps.speech.signing import Marker
@@ -126,7 +127,7 @@ class TestWithoutSignature:
 
     @pytest.mark.parametrize(
         "data",
-        [audio.to_flac(SPEECH), audio.to_mp3(SPEECH), audio.to_wav(SPEECH), webm(SPEECH), mp4(SPEECH)],
+        [to_flac(SPEECH), audio.to_mp3(SPEECH), audio.to_wav(SPEECH), webm(SPEECH), mp4(SPEECH)],
         ids=["flac", "mp3", "wav", "webm", "mp4"],
     )
     def test_human_speech_has_no_mark(self, data: bytes) -> None:

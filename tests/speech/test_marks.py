@@ -22,6 +22,7 @@ from apps.speech import audio
 from apps.speech.base import Recording
 from apps.speech.certificates import make_identity, root_of, serial_number_of
 from apps.speech.encoders import AudioFormat, create_encoder
+from apps.speech.flac import to_flac
 from apps.speech.marks import SYNTHETIC, MarkError, Origin, id3_tag, origin_in_flac
 from apps.speech.signing import Marker
 from tests.audio_samples import clip
@@ -170,5 +171,5 @@ class TestTags:
 
     def test_where_it_comes_from_can_be_read_back(self, marker: Marker) -> None:
         assert origin_in_flac(marker.to_flac(SPEECH, ORIGIN)) == ORIGIN
-        assert origin_in_flac(audio.to_flac(SPEECH)) is None
+        assert origin_in_flac(to_flac(SPEECH)) is None
         assert origin_in_flac(b"fLaC") is None

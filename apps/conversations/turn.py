@@ -99,7 +99,7 @@ class _TurnRun:
     stage: Turn.Stage = Turn.Stage.HEAR
     reply: str = ""
     sample_rate: int = 0
-    pcm: bytearray = field(default_factory=bytearray)
+    sound: list[bytes] = field(default_factory=list)
     spoken: list[SpokenPiece] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     speaking_since: float = 0.0
@@ -293,7 +293,7 @@ class _TurnRun:
                 async for pcm in chunks:
                     self._note_sound(spoken, pcm)
                 spoken.complete = True
-        if not self.pcm:
+        if not self.sound:
             raise ProviderError("provider_answer_invalid", stage="speak", retryable=True)
 
     def _voice(self) -> VoiceProfile:
@@ -333,7 +333,7 @@ class _TurnRun:
         if not self.speaking_since:
             self.speaking_since = time.monotonic()
             self.turn.first_audio_ms = self._elapsed_ms()
-        self.pcm += pcm
+        self.sound.append(pcm)
         piece.seconds += Recording(pcm, self.sample_rate).seconds
         self.events.put_nowait(Spoken(piece.index, piece.text, pcm, self.sample_rate))
 
@@ -345,18 +345,18 @@ class _TurnRun:
             failed_stage="",
             error_code="",
             spoken_text="",
-            **await self._sound(math.inf),
+            **await self._sound(),
         )
         await sync_to_async(self._note_in_conversation)()
         self.events.put_nowait(Done(self.turn.reply, self.turn.timings))
 
-    async def _sound(self, seconds: float) -> dict[str, Any]:
-        """Return the row's values for the answer's first `seconds`, encoded off the event loop."""
-        samples = int(min(seconds * self.sample_rate, len(self.pcm) / 2)) if self.pcm else 0
-        return await asyncio.to_thread(self._encoded_sound, samples) if samples > 0 else {}
+    async def _sound(self, seconds: float | None = None) -> dict[str, Any]:
+        """Return the row's values for the answer, or its first `seconds`, encoded off the event loop."""
+        end = None if seconds is None else 2 * int(seconds * self.sample_rate)
+        return await asyncio.to_thread(self._encoded_sound, end) if self.sound and end != 0 else {}
 
-    def _encoded_sound(self, samples: int) -> dict[str, Any]:
-        answer = Recording(bytes(memoryview(self.pcm)[: 2 * samples]), self.sample_rate)
+    def _encoded_sound(self, end: int | None) -> dict[str, Any]:
+        answer = Recording(b"".join(self.sound)[:end], self.sample_rate)
         flac = answer_as_flac(turn=self.turn, recording=answer)
         return {"answer": ContentFile(flac, name="answer.flac"), "answer_seconds": answer.seconds}
 
@@ -366,7 +366,7 @@ class _TurnRun:
         conversation = Conversation.objects.filter(pk=self.turn.conversation_id)
         conversation.filter(title="").update(title=title)
         conversation.update(updated_at=timezone.now())
-        if self.pcm:
+        if self.sound:
             VoiceProfile.objects.filter(pk=self.turn.voice_id).update(last_used_at=timezone.now())
 
     async def _fail(self, stage: str, code: str, message: str, *, retryable: bool) -> None:

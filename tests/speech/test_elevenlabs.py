@@ -457,16 +457,16 @@ def test_where_the_plan_allows_fewer_at_once_the_next_try_waits_for_one_under_wa
     ended: list[str] = []
 
     async def work(client: ElevenLabsClient) -> None:
-        engine = ElevenLabsTextToSpeech(client, config)
+        engine, begun = ElevenLabsTextToSpeech(client, config), asyncio.Event()
 
         async def speak_it(name: str) -> None:
             async for _ in engine.speak(TEXT, voice_id=voice_id, settings=NEUTRAL, previous_text="Before."):
-                pass
+                begun.set()
             ended.append(name)
 
         provider.behaviour.audio_speed = 3
         first = asyncio.create_task(speak_it("first"))
-        await asyncio.sleep(0.1)
+        await begun.wait()
         provider.fail_next(SPEECH, status=429, body=elevenlabs_error("concurrent_limit_exceeded"))
         await speak_it("second")
         await first

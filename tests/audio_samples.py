@@ -14,7 +14,7 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 
 from apps.speech.base import Recording
-from apps.speech.flac import to_flac
+from apps.speech.flac import STREAM_INFO_END, to_flac
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ def webm(recording: Recording) -> bytes:
 
 def flac_without_sound() -> bytes:
     """Return a FLAC file that ends behind the first of its blocks, which is marked as the last."""
-    head = to_flac(silence(1))[:42]
+    head = to_flac(silence(1))[:STREAM_INFO_END]
     return head[:4] + bytes([head[4] | 0x80]) + head[5:]
 
 

@@ -93,7 +93,7 @@ def _mean_level(levels: NDArray[np.float64]) -> float:
 
 def is_silent(recording: Recording) -> bool:
     """Tell whether no stretch as long as a short word is louder than the noise of a quiet room."""
-    # Half as wide as elsewhere, and one step of 10 ms after the other: a question waits for this before it is sent.
+    # In 32 bits, not in 64 as elsewhere, and in steps, not sample by sample: a question is sent only after this.
     samples = np.frombuffer(recording.pcm, "<i2").astype(np.float32)
     if not samples.size:
         return True

@@ -109,6 +109,10 @@ class _TurnRun:
 
     def __post_init__(self) -> None:
         self.writer = TurnWriter(self.turn)
+        # What an earlier try began is begun anew.
+        self.turn.first_audio_ms = None
+        if self.turn.status != Turn.Status.ANSWERED:
+            self.turn.first_word_ms = None
 
     async def work(self) -> None:
         turn_id.set(str(self.turn.pk))
@@ -153,7 +157,7 @@ class _TurnRun:
                 status=Turn.Status.INTERRUPTED,
                 reply=self.turn.reply or self.reply.strip(),
                 spoken_text=text_within(self.spoken, heard_seconds),
-                total_ms=self._elapsed_ms(),
+                **self._times(),
                 **await self._sound(heard_seconds),
             )
         except CAN_NOT_STORE:  # The one who left can not be told.
@@ -340,11 +344,10 @@ class _TurnRun:
     async def _finish(self) -> None:
         await self.writer.store(
             status=Turn.Status.SPOKEN,
-            first_audio_ms=self.turn.first_audio_ms,
-            total_ms=self._elapsed_ms(),
             failed_stage="",
             error_code="",
             spoken_text="",
+            **self._times(),
             **await self._sound(),
         )
         await sync_to_async(self._note_in_conversation)()
@@ -376,7 +379,7 @@ class _TurnRun:
             "status": Turn.Status.FAILED,
             "failed_stage": stage,
             "error_code": code,
-            "total_ms": self._elapsed_ms(),
+            **self._times(),
         }
         try:
             spoken_text = " ".join(piece.text for piece in kept)
@@ -396,6 +399,11 @@ class _TurnRun:
             await self.writer.store(answer="", answer_seconds=None, spoken_text="", **values)
         except CAN_NOT_STORE:
             logger.exception("A failed turn could not be stored")
+
+    def _times(self) -> dict[str, Any]:
+        """Return the row's values for when the turn is over, and for what began and has not been stored by then."""
+        first = {name: getattr(self.turn, name) for name in ("first_word_ms", "first_audio_ms")}
+        return {**first, "total_ms": self._elapsed_ms()}
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self.started) * 1000)

@@ -94,6 +94,7 @@ def test_leaving_while_the_reply_is_written_ends_the_call_and_keeps_what_was_sai
     assert think.left_early
     assert turn.reply
     assert LONG_REPLY.startswith(turn.reply)
+    assert turn.first_word_ms is not None
     assert turn.total_ms
     assert not turn.answer
 
@@ -103,7 +104,9 @@ def test_leaving_while_the_answer_is_spoken_ends_the_call_and_keeps_the_reply(
 ) -> None:
     provider.behaviour.audio_speed = 1
     leave_after(alice_api, conversation, "spoken", when=Turn.objects.exclude(reply="").exists)
-    assert wait_for_interruption().reply == provider.behaviour.reply
+    turn = wait_for_interruption()
+    assert turn.reply == provider.behaviour.reply
+    assert turn.first_audio_ms is not None
     calls = provider.requests_to(SPEECH)
     assert all(speak.finished.wait(2) for speak in calls)
     assert all(speak.left_early for speak in calls)

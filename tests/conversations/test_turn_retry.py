@@ -65,6 +65,16 @@ def test_a_reply_that_broke_off_is_thought_of_anew(
     assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").json()["reply"] == "Another reply."
 
 
+def test_times_of_an_earlier_try_do_not_stand_beside_those_of_a_later_one(
+    alice_api: Api, provider: FakeProvider, conversation: Conversation
+) -> None:
+    provider.leave_out_end(CHAT)
+    turn = alice_api.ask(conversation, text="Hello?").json()
+    assert turn["timings"]["first_word_ms"] is not None
+    provider.fail_next(CHAT, status=401, body=openai_error("invalid_api_key"))
+    assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").json()["timings"]["first_word_ms"] is None
+
+
 def test_it_can_fail_again_at_a_later_stage(alice_api: Api, provider: FakeProvider, conversation: Conversation) -> None:
     retry = failed_turn(alice_api, provider, conversation, CHAT)
     provider.fail_next(SPEECH, status=401, body=elevenlabs_error("quota_exceeded"))

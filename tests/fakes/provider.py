@@ -46,6 +46,7 @@ CHARACTERS_PER_SECOND = 15
 PIECE_SECONDS = 0.05
 HANGING_SECONDS = 3600
 SHORT_SECONDS = 0.05  # A client that leaves within so little is noticed soon enough when it is over.
+WAKING_SECONDS = 0.001  # Whoever sleeps until something is due is late by a third of that.
 HALF_ANSWER_BYTES = 1000  # Less than the events of a short reply have, and much less than a second of speech.
 
 
@@ -508,7 +509,10 @@ class Exchange:
 
     async def work(self, seconds: float) -> None:
         """Wait until `seconds` after the whole of the request was there: to take it apart is a part of the work."""
-        await self.pause(self._arrived + seconds - time.monotonic())
+        due = self._arrived + seconds
+        await self.pause(due - WAKING_SECONDS - time.monotonic())
+        while time.monotonic() < due:
+            await asyncio.sleep(0)
 
     async def keep_pace(self, count: float, rate: float) -> None:
         """Wait until `count` things are due at `rate` a second since the answer began."""

@@ -256,8 +256,8 @@ class _TurnRun:
                         self.turn.first_word_ms = self._elapsed_ms()
                     delta = delta[: max_characters - len(self.reply)]
                     self.reply += delta
-                    self.events.put_nowait(Said(delta))
                     self._speak_later(chunker.feed(delta))
+                    self.events.put_nowait(Said(delta))
                     if len(self.reply) >= max_characters:
                         break
         finally:

@@ -165,6 +165,7 @@ field("audio").required = false;
 form.addEventListener("submit", send);
 field("audio").addEventListener("change", chooseFile);
 byId("record").addEventListener("click", pressRecord);
+byId("record").disabled = false;
 window.addEventListener("beforeunload", (event) => {
   if (recorder) event.preventDefault();
 });

@@ -397,9 +397,11 @@ function pressEscape(event) {
 }
 
 byId("record").addEventListener("click", pressRecord);
+byId("record").disabled = false;
 byId("stop").addEventListener("click", pressStop);
 byId("mute").addEventListener("click", pressMute);
 byId("type").addEventListener("submit", sendTyped);
+byId("type").querySelector("[type=submit]").disabled = false;
 byId("no-turns").addEventListener("click", sendSuggestion);
 byId("record-again").addEventListener("click", pressRecord);
 byId("send-interrupted").addEventListener("click", () => {

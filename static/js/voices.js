@@ -317,6 +317,7 @@ form.addEventListener("submit", clone);
 fileField.addEventListener("change", chooseFiles);
 nameField.addEventListener("input", () => localStorage.setItem(nameKey, nameField.value));
 byId("record").addEventListener("click", pressRecord);
+byId("record").disabled = false;
 byId("pause").addEventListener("click", pressPause);
 byId("draft-discard").addEventListener("click", discardTakes);
 byId("dropzone").addEventListener("drop", drop);

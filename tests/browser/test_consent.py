@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from apps.voices.models import Consent, ConsentChallenge
 from tests.audio_samples import SPEECH_DIR
@@ -33,6 +33,21 @@ def send_file(page: Page) -> None:
     page.get_by_text("Or send an audio file").click()
     page.get_by_label("Recording of the statement").set_input_files(CLIP)
     page.get_by_role("button", name="Consent", exact=True).click()
+
+
+def test_the_button_can_be_pressed_only_when_a_script_hears_it(page: Page, server: Server, alice: User) -> None:
+    button = page.get_by_role("button", name="Start recording")
+    disabled_before = []
+
+    def serve_script(route: Route) -> None:
+        disabled_before.append(button.is_disabled())
+        route.continue_()
+
+    page.route("**/js/consent.js", serve_script)
+    open_consent(page, server, alice)
+    button.click()
+    expect(page.get_by_role("button", name="Stop recording")).to_be_visible()
+    assert disabled_before == [True]
 
 
 def test_a_refusal_says_why_and_gives_another_statement(context: BrowserContext, server: Server, alice: User) -> None:

@@ -375,7 +375,7 @@ class _TurnRun:
     async def _fail(self, stage: str, code: str, message: str, *, retryable: bool) -> None:
         """Store the failure; where the voice failed, with what it had spoken, so that a retry goes on behind it."""
         kept = [piece for piece in self.spoken if piece.complete] if stage == Turn.Stage.SPEAK else []
-        values = {
+        values: dict[str, Any] = {
             "status": Turn.Status.FAILED,
             "failed_stage": stage,
             "error_code": code,
@@ -400,10 +400,13 @@ class _TurnRun:
         except CAN_NOT_STORE:
             logger.exception("A failed turn could not be stored")
 
-    def _times(self) -> dict[str, Any]:
+    def _times(self) -> dict[str, int | None]:
         """Return the row's values for when the turn is over, and for what began and has not been stored by then."""
-        first = {name: getattr(self.turn, name) for name in ("first_word_ms", "first_audio_ms")}
-        return {**first, "total_ms": self._elapsed_ms()}
+        return {
+            "first_word_ms": self.turn.first_word_ms,
+            "first_audio_ms": self.turn.first_audio_ms,
+            "total_ms": self._elapsed_ms(),
+        }
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self.started) * 1000)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from apps.accounts.models import User
 from apps.conversations.models import Conversation, Turn
@@ -220,6 +220,24 @@ class TestMicrophone:
 
 
 class TestKeyboard:
+    def test_what_is_typed_before_the_script_has_come_waits_for_it(
+        self, page: Page, server: Server, alice: User, voice: VoiceProfile
+    ) -> None:
+        question = page.get_by_label("Type instead of speaking")
+
+        def serve_script(route: Route) -> None:
+            question.fill("A secret?")
+            question.press("Enter")
+            route.continue_()
+
+        page.route("**/js/conversation.js", serve_script)
+        be_signed_in(page, server.url, alice)
+        wait_for_state(page, "ready")
+        expect(page).to_have_url(f"{server.url}/talk/")
+        expect(question).to_have_value("A secret?")
+        question.press("Enter")
+        expect(page.locator(".turn")).to_contain_text("A secret?")
+
     def test_it_records_while_the_space_bar_is_held(self, talk: Page) -> None:
         talk.keyboard.down("Space")
         wait_for_state(talk, "listening")

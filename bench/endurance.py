@@ -135,8 +135,8 @@ def _of_answers(sitting: Sitting) -> Iterator[str]:
 
 def _of_rows(sitting: Sitting) -> Iterator[str]:
     """Compare what people were told with what is stored, when the last turn is over."""
-    from apps.accounts.models import UsageDay
     from apps.conversations.models import RUNNING, Turn
+    from apps.usage.models import UsageDay
 
     deadline = time.monotonic() + SETTLING_SECONDS
     while Turn.objects.filter(status__in=RUNNING).exists() and time.monotonic() < deadline:

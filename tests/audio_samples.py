@@ -13,8 +13,8 @@ import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 
+from apps.speech.audio.flac import STREAM_INFO_END, to_flac
 from apps.speech.base import Recording
-from apps.speech.flac import STREAM_INFO_END, to_flac
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,6 +19,7 @@ from pytest_django import Settings
 from apps.accounts.models import User
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation
+from apps.core import readiness
 from apps.speech import registry
 from apps.speech.local import weights
 from apps.speech.local.catalogue import SPEAKER_ENCODER
@@ -27,7 +28,6 @@ from tests.client import Api, wait_until
 from tests.factories import make_consent, make_voice
 from tests.fakes.fixtures import *  # noqa: F403
 from tests.fakes.provider import FakeProvider
-from voiceclone import readiness
 from voiceclone.server import Application
 
 PASSWORD = "a long password for tests"

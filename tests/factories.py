@@ -10,8 +10,8 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from apps.conversations.models import Conversation, Turn
-from apps.speech.audio import join
-from apps.speech.flac import to_flac
+from apps.speech.audio.flac import to_flac
+from apps.speech.audio.resampling import join
 from apps.voices.models import Consent, VoiceProfile, VoiceSample
 from tests.audio_samples import clip
 

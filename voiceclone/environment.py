@@ -71,6 +71,16 @@ class Environment:
     def words(self, name: str, default: Sequence[str]) -> list[str]:
         return [word.strip() for word in self.text(name, ",".join(default)).split(",") if word.strip()]
 
+    def engines(self, name: str, remote: str, key_name: str, key: str) -> list[str]:
+        """Return the two engines of a stage: the one in use, and the one that takes over while it is down, or ""."""
+        engines = [engine.lower() for engine in self.words(name, [remote if key else "local"])]
+        if not set(engines) <= {remote, "local"} or len(set(engines)) < len(engines):
+            raise _refusal(name, f"{remote}, local, or both, as in {remote},local")
+        if remote in engines and not key:
+            message = f"{name}={','.join(engines)} needs {key_name}. Set the key, or {name}=local."
+            raise ImproperlyConfigured(message)
+        return [*engines, ""][:2]
+
     def origins(self, name: str, default: Sequence[str] = ()) -> list[str]:
         origins = self.words(name, default)
         if not all(_is_origin(origin) for origin in origins):

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 
+from apps.site.error_pages import method_not_allowed, request_too_large
 from voiceclone.server import TOO_LARGE
-from voiceclone.views import method_not_allowed, request_too_large
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 

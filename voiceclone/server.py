@@ -20,9 +20,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apps.conversations import stopping
+from apps.core import readiness
+from apps.core.logs import request_id
 from apps.speech import registry
-from voiceclone import readiness
-from voiceclone.logs import request_id
 from voiceclone.memory import keep_heap_small
 
 logger = logging.getLogger(__name__)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
-from corsheaders.defaults import default_headers
-from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
-from pythonjsonlogger.core import RESERVED_ATTRS
 
+from apps.usage.prices import listed_prices
 from voiceclone import sentry
 from voiceclone.environment import Environment
-from voiceclone.prices import listed_prices
+from voiceclone.headers import CONTENT_SECURITY_POLICY, CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS  # noqa: F401 - settings
+from voiceclone.logging_config import logging_config
 
 django_stubs_ext.monkeypatch()  # lets Django's generic classes be written as their types are: ModelAdmin[Turn]
 
@@ -49,10 +47,17 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_tasks",
     "django_tasks_db",
-    "apps.accounts",
-    "apps.speech",
+    # In this order people are erased, and exported: what builds upon the account goes before it.
     "apps.voices",
     "apps.conversations",
+    "apps.webhooks",
+    "apps.usage",
+    "apps.background",
+    "apps.privacy",
+    "apps.accounts",
+    "apps.site",
+    "apps.core",
+    "apps.speech",
 ]
 
 MIDDLEWARE = [
@@ -88,9 +93,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "voiceclone.outages.outages",
+                "apps.site.outages.outages",
             ],
-            "libraries": {"fields": "voiceclone.fields"},
         },
     },
 ]
@@ -126,7 +130,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
-    "default": {"BACKEND": "voiceclone.storage.WholeFileStorage"},
+    "default": {"BACKEND": "apps.core.storage.WholeFileStorage"},
     "staticfiles": {"BACKEND": "voiceclone.static.StaticFilesStorage"},
 }
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -143,6 +147,7 @@ MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_MEGABYTES", 50, minimum=1, maximum=10
 # Accounts
 
 AUTH_USER_MODEL = "accounts.User"
+SESSION_ENGINE = "apps.accounts.sessions"
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
@@ -198,36 +203,8 @@ SECURE_HSTS_PRELOAD = SECURE_SSL_REDIRECT
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF],
-        "style-src": [SELF],
-        "connect-src": [SELF],
-        "font-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "media-src": [SELF, "blob:"],
-        "base-uri": [NONE],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-    },
-}
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", ["http://localhost:3000", "http://127.0.0.1:3000"])
 CORS_URLS_REGEX = r"^/(api/|v1/|clone-voice$|full-interaction$)"
-CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "x-request-id"]
-CORS_EXPOSE_HEADERS = [
-    "Idempotent-Replayed",
-    "X-Transcript",
-    "X-Response-Text",
-    "X-Text-Encoding",
-    "X-Conversation-Id",
-    "X-Turn-Id",
-    "X-AI-Generated",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Retry-After",
-    "X-Request-ID",
-]
 
 # API
 
@@ -238,10 +215,10 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["apps.accounts.permissions.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "voiceclone.api.NewestFirstPagination",
-    "EXCEPTION_HANDLER": "voiceclone.api.handle_exception",
+    "DEFAULT_PAGINATION_CLASS": "apps.core.api.NewestFirstPagination",
+    "EXCEPTION_HANDLER": "apps.core.api_errors.handle_exception",
     "URL_FORMAT_OVERRIDE": None,
-    "DEFAULT_SCHEMA_CLASS": "voiceclone.openapi.OperationSchema",
+    "DEFAULT_SCHEMA_CLASS": "apps.core.api_schema.OperationSchema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 
@@ -254,7 +231,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
-    "POSTPROCESSING_HOOKS": ["voiceclone.openapi.describe_errors"],
+    "POSTPROCESSING_HOOKS": ["apps.site.openapi.describe_errors"],
 }
 
 # Speech: which engine does what
@@ -274,25 +251,12 @@ ELEVENLABS_BASE_URL = env.web_address("ELEVENLABS_BASE_URL")
 ELEVENLABS_TTS_MODEL = env.text("ELEVENLABS_TTS_MODEL", "eleven_flash_v2_5")
 ELEVENLABS_MAX_CONCURRENT = env.integer("ELEVENLABS_MAX_CONCURRENT", 10, minimum=1, maximum=1000)
 
-
-def _engines(name: str, remote: str, key_name: str, key: str) -> list[str]:
-    """Return the engines of a stage, of which the second takes over while the first is down."""
-    engines = [engine.lower() for engine in env.words(name, [remote if key else "local"])]
-    if not set(engines) <= {remote, "local"} or len(set(engines)) < len(engines):
-        message = f"The environment variable {name} must be {remote}, local, or both, as in {remote},local."
-        raise ImproperlyConfigured(message)
-    if remote in engines and not key:
-        message = f"{name}={','.join(engines)} needs {key_name}. Set the key, or {name}=local."
-        raise ImproperlyConfigured(message)
-    return [*engines, ""]
-
-
-SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = _engines("SPEECH_TO_TEXT", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)[:2]
-LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = _engines("LANGUAGE_MODEL", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)[:2]
+SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = env.engines("SPEECH_TO_TEXT", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)
+LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = env.engines("LANGUAGE_MODEL", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)
 if len(env.words("TEXT_TO_SPEECH", [])) > 1:
     message = "The environment variable TEXT_TO_SPEECH must be one engine: a voice speaks only through its maker."
     raise ImproperlyConfigured(message)
-TEXT_TO_SPEECH = _engines("TEXT_TO_SPEECH", "elevenlabs", "ELEVENLABS_API_KEY", ELEVENLABS_API_KEY)[0]
+TEXT_TO_SPEECH = env.engines("TEXT_TO_SPEECH", "elevenlabs", "ELEVENLABS_API_KEY", ELEVENLABS_API_KEY)[0]
 
 # How long requests may go on after this process was told to end; what then still runs is interrupted.
 SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 20, minimum=0, maximum=3600)
@@ -392,55 +356,7 @@ SENTRY_DSN = env.text("SENTRY_DSN")
 if SENTRY_DSN:
     sentry.start(SENTRY_DSN)
 
-# Logs: lines for people on a terminal, one JSON object a line everywhere else
+# Logs
 
 AUDIT_LOG = env.text("AUDIT_LOG")
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "text": {"format": "{asctime} {levelname:<7} {name}{ids}: {message}", "style": "{"},
-        "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
-            "format": "{asctime}{levelname}{name}{message}",
-            "style": "{",
-            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
-            # Django adds the request with its query, uvicorn the message in colours.
-            "reserved_attrs": [*RESERVED_ATTRS, "request", "color_message", "ids"],
-        },
-    },
-    "filters": {
-        "without_query": {"()": "voiceclone.logs.WithoutQuery"},
-        "without_secret_links": {"()": "voiceclone.logs.WithoutSecretLinks"},
-        "with_ids": {"()": "voiceclone.logs.WithIds"},
-    },
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "formatter": "text" if sys.stderr.isatty() else "json",
-            "filters": ["without_secret_links", "with_ids"],
-        },
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.server": {"handlers": [], "propagate": True},
-        "uvicorn": {"handlers": [], "propagate": True},
-        "uvicorn.access": {"handlers": [], "filters": ["without_query"], "propagate": True},
-        "uvicorn.error": {"handlers": [], "propagate": True},
-        "faster_whisper": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
-        "httpx2": {"level": "WARNING"},
-    },
-}
-if AUDIT_LOG:
-    # It may be moved away while it is written to: logrotate keeps as many days as are wanted.
-    LOGGING["handlers"]["audit"] = {
-        "class": "logging.handlers.WatchedFileHandler",
-        "filename": AUDIT_LOG,
-        "encoding": "utf-8",
-        "delay": True,
-        "formatter": "json",
-        "filters": ["with_ids"],
-    }
-    LOGGING["loggers"]["voiceclone.audit"] = {"handlers": ["audit"], "propagate": True}
+LOGGING = logging_config(audit_log=AUDIT_LOG)

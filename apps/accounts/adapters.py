@@ -15,12 +15,12 @@ from django.contrib import messages
 from django.db import transaction
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import encryption, invitations, services
-from apps.accounts.data_views import let_cancel
-from apps.accounts.models import Erasure, User
+from apps.accounts.authentication import remember_proof
+from apps.accounts.models import User
 from apps.accounts.sign_in_limits import begin_attempt, remember_browser
 
 logger = logging.getLogger(__name__)
@@ -65,10 +65,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth shi
         return user
 
     def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
-        """Whose account is being deleted may take that back, as long as it can be."""
-        erasure = Erasure.objects.filter(user=user).first()
+        """Lead the owner of an account that is being deleted to the page where they can cancel the deletion."""
+        erasure = getattr(user, "erasure", None)
         if erasure is not None:
-            return let_cancel(request, erasure)
+            remember_proof(request, user)
+            return redirect("privacy:erasure", erasure.pk)
         response: HttpResponse = super().respond_user_inactive(request, user)
         return response
 

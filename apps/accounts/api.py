@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from apps.accounts import services
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.models import ApiToken, ApiTokenQuerySet, Scope
-from voiceclone.api import StrictSerializer
+from apps.core.api import StrictSerializer
 
 
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
@@ -35,7 +35,7 @@ class TokenList(ListAPIView[ApiToken]):
 
     class CreateInput(StrictSerializer):
         name = serializers.CharField(max_length=60)
-        scopes = serializers.MultipleChoiceField(choices=Scope.choices, allow_empty=False, default=set(Scope.values))
+        scopes = serializers.MultipleChoiceField(choices=Scope.choices, allow_empty=False, default=list(Scope.values))
         expires_at = serializers.DateTimeField(default=None, allow_null=True)
 
         def validate_expires_at(self, expires_at: Any) -> Any:

@@ -6,5 +6,10 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.accounts import audit
+        from apps.accounts.api_schema import OPERATIONS
+        from apps.accounts.personal_data import AccountsData
+        from apps.core import api_schema, personal_data
 
         audit.listen()
+        api_schema.register(OPERATIONS)
+        personal_data.register(AccountsData())

@@ -11,11 +11,28 @@ from rest_framework.request import Request
 from apps.accounts.models import ApiToken, User
 from apps.accounts.services import find_api_token
 
+PROVEN_USER = "proven_user"
+
 
 def signed_in_user(request: HttpRequest | Request) -> User:
     """Return who is signed in, in views that nobody else reaches."""
     assert isinstance(request.user, User)  # noqa: S101 - LoginRequiredMiddleware and IsAuthenticated see to it
     return request.user
+
+
+def remember_proof(request: HttpRequest, user: User) -> None:
+    """Remember in this browser's session that its user has just proven to be `user`, who may not sign in any more."""
+    request.session.cycle_key()
+    request.session[PROVEN_USER] = user.pk
+
+
+def has_proven(request: HttpRequest, user: User | None) -> bool:
+    """Return whether the user of this browser has proven to be `user`."""
+    return user is not None and request.session.get(PROVEN_USER) == user.pk
+
+
+def forget_proof(request: HttpRequest) -> None:
+    del request.session[PROVEN_USER]
 
 
 class TokenAuthentication(BaseAuthentication):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import invitations
-from apps.accounts.models import ApiToken, Scope, User, Webhook, WebhookEvent
+from apps.accounts.models import ApiToken, Scope, User
 
 
 class SignupForm(AllauthSignupForm):  # type: ignore[misc] # allauth ships no types
@@ -63,24 +63,3 @@ class TokenForm(forms.ModelForm[ApiToken]):
         """Return when the token is to expire, or None for never."""
         days = self.cleaned_data["days"]
         return timezone.now() + timedelta(days=days) if days else None
-
-
-class WebhookForm(forms.ModelForm[Webhook]):
-    """A webhook, new or changed."""
-
-    url = forms.URLField(
-        label=_("Address"),
-        max_length=500,
-        assume_scheme="https",
-        help_text=_("Where your server takes messages: a public address that begins with https://."),
-    )
-    events = forms.MultipleChoiceField(
-        label=_("What it is told of"),
-        choices=WebhookEvent.choices,
-        initial=WebhookEvent.values,
-        widget=forms.CheckboxSelectMultiple,
-    )
-
-    class Meta:
-        model = Webhook
-        fields = ["url", "events"]

@@ -20,16 +20,24 @@ from django.http import HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.models import IdempotencyKey, User
-from voiceclone.errors import UserError
+from apps.core.errors import UserError
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 KEY = re.compile(r"[!-~]{1,255}")
+KEY_PARAMETER = OpenApiParameter(
+    HEADER,
+    {"type": "string", "pattern": f"^{KEY.pattern}$"},
+    OpenApiParameter.HEADER,
+    description="A random text of 1 to 255 characters for this one request. Sent again with the same key within 24 "
+    "hours, it is not carried out again, and the first answer comes back.",
+)
 KEPT_FOR = timedelta(hours=24)
 # Longer than any request runs: whoever held a key for so long was killed.
 LONGEST_REQUEST = timedelta(minutes=10)
@@ -65,7 +73,7 @@ def idempotent(handler: Handler) -> Handler:
             raise
         return _keeping(row, response)
 
-    answer_once.is_idempotent = True  # type: ignore[attr-defined]
+    answer_once.parameters = [KEY_PARAMETER]  # type: ignore[attr-defined]
     return cast("Handler", answer_once)
 
 

@@ -11,9 +11,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts import audit
-from apps.accounts.mails import mail
-from apps.accounts.models import ApiToken, Invitation, User, all_scopes, digest_of
-from voiceclone.errors import UserError
+from apps.accounts.models import ApiToken, Invitation, User, all_scopes
+from apps.core.digests import digest_of
+from apps.core.errors import UserError
+from apps.core.mail import mail
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def mail_invitation(*, email: str, link: str) -> bool:
     """Send the link of an invitation; False where this site has no mail server, or that refuses the mail."""
     if not settings.MAIL_IS_DELIVERED:
         return False
-    return mail(to=email, subject=_("You are invited"), template="invitation", link=link)
+    return mail(to=email, subject=_("You are invited"), template="accounts/email/invitation.txt", link=link)
 
 
 def find_invitation(*, secret: str) -> Invitation | None:

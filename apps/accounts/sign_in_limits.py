@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.accounts import audit
 from apps.accounts.models import User
-from apps.accounts.rate_limits import Limit, network_of
+from apps.core.rate_limits import Limit, network_of
 
 COOKIE_SALT = "apps.accounts.known_browser"
 COOKIE_SECONDS = 400 * 24 * 3600  # Longer than browsers keep any cookie.

@@ -18,7 +18,7 @@ from apps.accounts import invitations, services
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.forms import ProfileForm, TokenForm
 from apps.accounts.models import ApiToken
-from voiceclone.errors import told_on_page
+from apps.core.pages import told_on_page
 
 
 @require_http_methods(["GET", "POST"])

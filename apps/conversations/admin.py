@@ -15,9 +15,9 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import audit
 from apps.accounts.authentication import signed_in_user
-from apps.accounts.read_only_admin import ReadOnlyAdmin
 from apps.conversations.models import AbuseReport, Conversation, Turn
-from apps.conversations.reports import silence_reported
+from apps.conversations.reports import suspend_reported
+from apps.core.read_only_admin import ReadOnlyAdmin
 
 
 class HistoryAdmin(ReadOnlyAdmin):
@@ -82,7 +82,7 @@ class TurnAdmin(HistoryAdmin):
 
 @admin.register(AbuseReport)
 class AbuseReportAdmin(ReadOnlyAdmin):
-    """What people report. The voice that it is about is silenced here, at once."""
+    """What people report. The voice that it is about is suspended here, at once."""
 
     list_display = ["reference", "created_at", "about", "voice", "turn", "handled_at"]
     list_filter = ["created_at", "handled_at"]
@@ -90,24 +90,24 @@ class AbuseReportAdmin(ReadOnlyAdmin):
     search_fields = ["text", "about", "contact"]
     date_hierarchy = "created_at"
     fields = ["reference", "created_at", "text", "about", "contact", "download", "voice", "turn", "handled_at"]
-    actions = ["silence", "note_handled"]
+    actions = ["suspend", "note_handled"]
 
-    @admin.action(description=_("Silence the voice at once"), permissions=["silence"])
-    def silence(self, request: HttpRequest, reports: QuerySet[AbuseReport]) -> None:
+    @admin.action(description=_("Suspend the voice at once"), permissions=["suspend"])
+    def suspend(self, request: HttpRequest, reports: QuerySet[AbuseReport]) -> None:
         by = signed_in_user(request)
-        silenced = [silence_reported(report, by=by) for report in reports.select_related("voice")]
-        if all(silenced):
-            messages.success(request, gettext("Silenced. The voices can not speak any more."))
+        suspended = [suspend_reported(report, by=by) for report in reports.select_related("voice")]
+        if all(suspended):
+            messages.success(request, gettext("Suspended. The voices cannot speak any more."))
         else:
-            text = gettext("Not every report leads to a voice. Find it among the voices, and silence it there.")
+            text = gettext("Not every report leads to a voice. Find it among the voices, and suspend it there.")
             messages.warning(request, text)
 
-    @admin.action(description=_("Note as handled"), permissions=["silence"])
+    @admin.action(description=_("Note as handled"), permissions=["suspend"])
     def note_handled(self, request: HttpRequest, reports: QuerySet[AbuseReport]) -> None:
         reports.filter(handled_at=None).update(handled_at=timezone.now())
         messages.success(request, gettext("Noted."))
 
-    def has_silence_permission(self, request: HttpRequest) -> bool:
+    def has_suspend_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("voices.change_voiceprofile")
 
     @admin.display(description=_("file"))

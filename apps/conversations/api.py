@@ -30,8 +30,6 @@ from rest_framework.views import APIView
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent, key_in_use, note_made, replayed
 from apps.accounts.models import IdempotencyKey
-from apps.accounts.usage import LIMIT_HEADERS
-from apps.accounts.usage_api import LimitedView
 from apps.conversations import services
 from apps.conversations.begun_file import BegunFile
 from apps.conversations.events import stored_response, stream_response
@@ -39,19 +37,17 @@ from apps.conversations.languages import Language
 from apps.conversations.marking import answer_as_mp3
 from apps.conversations.models import RUNNING, TURN_MESSAGES, TURN_STOPPED, Conversation, Turn
 from apps.conversations.mp3 import mp3_of_turn
-from apps.speech import audio
+from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer
+from apps.core.api_errors import error_body, error_status
+from apps.core.audio_response import audio_response
+from apps.core.errors import UserError
+from apps.speech.audio.decoding import without_id3
+from apps.speech.audio.mp3 import to_mp3
 from apps.speech.base import Recording
+from apps.usage.api import LimitedView
+from apps.usage.limits import LIMIT_HEADERS
 from apps.voices.models import VoiceProfile
 from apps.voices.services import ready_voice
-from voiceclone.api import (
-    AudioRenderer,
-    EventStreamRenderer,
-    StrictSerializer,
-    audio_response,
-    error_body,
-    error_status,
-)
-from voiceclone.errors import UserError
 
 EVENT_STREAM = EventStreamRenderer.media_type
 HEADER_TEXT_BYTES = 4096
@@ -267,13 +263,13 @@ class TurnAudio(APIView):
             raise serializers.ValidationError({"as": [_("This is mp3, or is left out.")]})
         if as_download or "audio/mpeg" in request.headers.get("Accept", ""):
             is_answer = self.kind == "answer"
-            mp3 = answer_as_mp3(turn=turn) if is_answer else audio.to_mp3(services.stored_recording(file))
+            mp3 = answer_as_mp3(turn=turn) if is_answer else to_mp3(services.stored_recording(file))
             return audio_response(request, mp3, "audio/mpeg", f"{self.kind}-{turn.pk}.mp3" if as_download else "")
         with file.open("rb") as opened:
             flac = opened.read()
         if request.headers.get("Sec-Fetch-Dest") == "audio":
             # For a page's player: some know no FLAC behind the tag that holds the signature. Its own tags stay.
-            flac = audio.without_id3(flac)
+            flac = without_id3(flac)
         return audio_response(request, flac, "audio/flac")
 
 
@@ -424,3 +420,11 @@ def _own_conversation(request: Request, conversation_pk: UUID) -> Conversation:
 def _own_turn(request: Request, turn_pk: UUID) -> Turn:
     turns = Turn.objects.for_user(request.user).select_related("voice__consent", "conversation")
     return get_object_or_404(turns, pk=turn_pk)
+
+
+class TurnAnswerAudio(TurnAudio):
+    kind = "answer"
+
+
+class TurnQuestionAudio(TurnAudio):
+    kind = "question"

@@ -10,7 +10,7 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import connections
 
 from apps.conversations.speaking import RunAhead
-from voiceclone.logs import detached_context
+from apps.core.logs import detached_context
 
 
 class BegunFile:

@@ -9,10 +9,11 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from apps.conversations.models import Turn, answer_mp3_path
-from apps.speech import audio, registry
+from apps.speech import registry
+from apps.speech.audio.decoding import decode
+from apps.speech.audio.flac import to_flac
 from apps.speech.base import Recording
-from apps.speech.flac import to_flac
-from apps.speech.marks import MarkError, Origin, origin_in_flac, tags
+from apps.speech.provenance.marks import MarkError, Origin, origin_in_flac, tags
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def answer_as_mp3(*, turn: Turn) -> bytes:
             return bytes(file.read())
     with turn.answer.open("rb") as file:
         flac = file.read()
-    recording = audio.decode(flac, sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)
+    recording = decode(flac, sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)
     mp3 = registry.marker().to_mp3(recording, origin_in_flac(flac) or origin_of(turn))
     return mp3 if _keep_copy(turn, mp3) else answer_as_mp3(turn=turn)
 

@@ -11,14 +11,14 @@ from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.leases import SERVER_STOPPED, SERVER_STOPPED_MESSAGE, Leased
-from apps.accounts.models import OwnedQuerySet
-from apps.accounts.usage import Reservation
 from apps.conversations.languages import Language
+from apps.core.errors import STORAGE_MESSAGE, STORAGE_UNAVAILABLE
+from apps.core.leases import SERVER_STOPPED, SERVER_STOPPED_MESSAGE, Leased
+from apps.core.owned import OwnedQuerySet
 from apps.speech.base import PROVIDER_MESSAGES
-from apps.speech.faults import RETRYABLE_CODES
+from apps.speech.providers.faults import RETRYABLE_CODES
+from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
-from voiceclone.errors import STORAGE_MESSAGE, STORAGE_UNAVAILABLE
 
 NOTHING_HEARD = "nothing_heard"
 INTERNAL_ERROR = "internal_error"

@@ -11,7 +11,7 @@ from apps.conversations.models import Turn
 from apps.conversations.turn import run_turn
 from apps.conversations.turn_events import Failed, Spoken
 from apps.speech.base import Recording
-from apps.speech.encoders import AudioFormat, Encoder, create_encoder
+from apps.speech.provenance.encoders import AudioFormat, Encoder, create_encoder
 from apps.speech.registry import current_engines
 
 

@@ -24,15 +24,16 @@ from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
-from apps.accounts.usage_api import LimitedView
 from apps.conversations import stages
 from apps.conversations.stages_api import LANGUAGE_CODE, speech_response
+from apps.core.api import EventStreamRenderer, StrictSerializer
+from apps.core.api_errors import handle_exception, openai_error_body
+from apps.core.errors import UserError
 from apps.speech.base import Transcript
-from apps.speech.encoders import AudioFormat
+from apps.speech.provenance.encoders import AudioFormat
+from apps.usage.api import LimitedView
 from apps.voices.services import named_voice
 from apps.voices.speech_settings import SPEED
-from voiceclone.api import EventStreamRenderer, StrictSerializer, handle_exception, openai_error_body
-from voiceclone.errors import UserError
 
 WITH_TIMES = ("verbose_json", "srt", "vtt")
 TRANSCRIPT_FORMATS = ("json", "text", *WITH_TIMES)

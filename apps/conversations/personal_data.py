@@ -9,12 +9,16 @@ from functools import partial
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
+from django.contrib.auth.models import AbstractUser
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from apps.accounts.data_of_apps import (
+from apps.conversations.models import RUNNING, AbuseReport, Conversation, Turn
+from apps.conversations.reports import KEPT_FOR, delete_report
+from apps.core.owned import OwnedQuerySet
+from apps.core.personal_data import (
     IN_USE,
     Due,
     Erased,
@@ -26,9 +30,6 @@ from apps.accounts.data_of_apps import (
     delete_folder,
     erase_rows,
 )
-from apps.accounts.models import OwnedQuerySet, User
-from apps.conversations.models import RUNNING, AbuseReport, Conversation, Turn
-from apps.conversations.reports import KEPT_FOR, delete_report
 
 # Longer than any turn runs.
 LONGEST_TURN = timedelta(minutes=10)
@@ -38,7 +39,7 @@ SOUND = ("question", "answer", "answer_mp3")
 class ConversationsData(PersonalData):
     """Conversations with their turns and sound, and the reports of people who are not asked who they are."""
 
-    def tables(self, owner: User) -> list[Table]:
+    def tables(self, owner: AbstractUser) -> list[Table]:
         return [
             Table("conversations", _("Conversations: titles and settings"), Conversation.objects.for_user(owner)),
             Table(
@@ -49,10 +50,10 @@ class ConversationsData(PersonalData):
             ),
         ]
 
-    def suspend(self, owner: User) -> None:
+    def suspend(self, owner: AbstractUser) -> None:
         _running(owner).update(stop_requested=True)
 
-    def erase(self, owner: User) -> Iterator[Erased | Retained]:
+    def erase(self, owner: AbstractUser) -> Iterator[Erased | Retained]:
         """Delete all of it, when no turn runs any more: one that still ran would store its sound again."""
         if _running(owner).filter(created_at__gt=timezone.now() - LONGEST_TURN).exists():
             _running(owner).update(stop_requested=True)
@@ -96,11 +97,11 @@ class ConversationsData(PersonalData):
         return [*reports, *(_sound_due(now) if settings.CONVERSATION_AUDIO_DAYS else [])]
 
 
-def _running(owner: User) -> OwnedQuerySet[Turn]:
+def _running(owner: AbstractUser) -> OwnedQuerySet[Turn]:
     return Turn.objects.for_user(owner).filter(status__in=RUNNING)
 
 
-def _forget_address(owner: User) -> None:
+def _forget_address(owner: AbstractUser) -> None:
     """Take the owner's addresses out of reports of theirs, which name nobody else."""
     theirs = Q(contact__iexact=owner.email) if owner.email else Q(pk=None)
     for address in EmailAddress.objects.filter(user=owner).values_list("email", flat=True):
@@ -142,6 +143,3 @@ def _delete_sound(turns: list[Turn]) -> None:
         for file in turn.recordings:
             file.storage.delete(str(file.name))
         Turn.objects.filter(pk=turn.pk).update(**dict.fromkeys(SOUND, ""))
-
-
-DATA = ConversationsData()

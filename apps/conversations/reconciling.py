@@ -10,11 +10,13 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from apps.accounts import usage, webhooks
-from apps.accounts.leases import LEASE, SERVER_STOPPED, has_run_out
-from apps.accounts.models import UsageRecord, WebhookEvent
-from apps.accounts.reconciling import Repair
 from apps.conversations.models import RUNNING, Turn
+from apps.core.leases import LEASE, SERVER_STOPPED, has_run_out
+from apps.core.repairs import Repair
+from apps.usage import metering
+from apps.usage.models import UsageRecord
+from apps.webhooks import services as webhooks
+from apps.webhooks.models import WebhookEvent
 
 STAGES = {
     Turn.Status.RECEIVED: Turn.Stage.HEAR,
@@ -61,17 +63,17 @@ def _settle(turn: Turn) -> None:
     # What failed before began this time with the stage that failed.
     began_with = turn.failed_stage or Turn.Stage.HEAR
     heard_seconds = (turn.question_seconds or 0.0) if began_with == Turn.Stage.HEAR else 0.0
-    used = usage.Used(reference=turn.pk)
+    used = metering.Used(reference=turn.pk)
     used.hear(heard_seconds, engine=settings.SPEECH_TO_TEXT)
     if turn.reply:
         if began_with != Turn.Stage.SPEAK:
             used.write(len(turn.reply), engine=settings.LANGUAGE_MODEL)
         used.speak(len(turn.reply), engine=settings.TEXT_TO_SPEECH)
-    reservation = usage.Reservation(
+    reservation = metering.Reservation(
         turn.owner_id,
         (turn.lease_until - LEASE).astimezone(UTC).date(),
         heard_ms=round(heard_seconds * 1000),
-        spoken_characters=usage.longest_reply(),
+        spoken_characters=metering.longest_reply(),
         is_counted=settings.LIMITS,
     )
-    usage.settle(reservation, kind=UsageRecord.Kind.TURN, used=used)
+    metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=used)

@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy
 from django.views import View
 
 from apps.conversations.reports import MAX_FILE_BYTES, report_abuse
-from voiceclone.errors import UserError
-from voiceclone.views import as_refused
+from apps.core.errors import UserError
+from apps.core.pages import as_refused
 
 MEGABYTE = 1_000_000
 
@@ -80,4 +80,9 @@ class Report(View):
 
     @staticmethod
     def _page(request: HttpRequest, form: ReportForm, status: int = 200) -> HttpResponse:
-        return render(request, "report.html", {"form": form, "operator_email": settings.OPERATOR_EMAIL}, status=status)
+        return render(
+            request,
+            "conversations/report.html",
+            {"form": form, "operator_email": settings.OPERATOR_EMAIL},
+            status=status,
+        )

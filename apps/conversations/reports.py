@@ -13,13 +13,13 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django_tasks import task
 
-from apps.accounts.mails import mail
 from apps.accounts.models import User
-from apps.accounts.rate_limits import Limit, network_of
 from apps.conversations.models import AbuseReport, Turn
+from apps.core.errors import UserError
+from apps.core.mail import mail
+from apps.core.rate_limits import Limit, network_of
 from apps.voices.models import VoiceProfile
-from apps.voices.services import silence_voice
-from voiceclone.errors import UserError
+from apps.voices.services import suspend_voice
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +66,11 @@ def _found(words: str) -> tuple[Turn | None, VoiceProfile | None]:
     return turn, voice
 
 
-def silence_reported(report: AbuseReport, *, by: User) -> bool:
-    """Silence the voice that the report is about; False where it leads to none."""
+def suspend_reported(report: AbuseReport, *, by: User) -> bool:
+    """Suspend the voice that the report is about; False where it leads to none."""
     if report.voice is None:
         return False
-    silence_voice(voice=report.voice, note=_("Report %(reference)s.") % {"reference": report.reference}, by=by)
+    suspend_voice(voice=report.voice, note=_("Report %(reference)s.") % {"reference": report.reference}, by=by)
     return True
 
 
@@ -87,4 +87,6 @@ def mail_report(report_pk: str) -> None:
     report = AbuseReport.objects.filter(pk=report_pk).first()
     if report is not None:
         subject = _("Report of abuse %(reference)s") % {"reference": report.reference}
-        mail(to=settings.OPERATOR_EMAIL, subject=subject, template="abuse_report", report=report)
+        mail(
+            to=settings.OPERATOR_EMAIL, subject=subject, template="conversations/email/abuse_report.txt", report=report
+        )

@@ -11,20 +11,21 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext as _
 
-from apps.accounts import usage
-from apps.accounts.leases import new_lease
 from apps.accounts.models import User
-from apps.accounts.usage import Reservation
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
 from apps.conversations.models import NOTHING_HEARD, RUNNING, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import QUESTION_SAMPLE_RATE, run_turn
-from apps.speech import audio, registry
+from apps.core.errors import UserError
+from apps.core.leases import new_lease
+from apps.speech import registry
+from apps.speech.audio.decoding import decode
+from apps.speech.audio.levels import is_silent
 from apps.speech.base import Recording, Stage
-from apps.speech.levels import is_silent
+from apps.usage import metering
+from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
 from apps.voices.services import require_ready
-from voiceclone.errors import UserError
 
 MAX_TEXT_CHARACTERS = 2000
 # Which stages before the voice a turn still needs.
@@ -129,7 +130,7 @@ def _require_engines(voice: VoiceProfile, status: Turn.Status) -> None:
 
 def _reserve(owner_id: int, *, heard_seconds: float) -> Reservation:
     """Set aside what a turn may use; of its answer, no more is known than how long it can be."""
-    return usage.reserve(owner_id=owner_id, heard_seconds=heard_seconds, characters=usage.longest_reply())
+    return metering.reserve(owner_id=owner_id, heard_seconds=heard_seconds, characters=metering.longest_reply())
 
 
 def voice_of(*, conversation: Conversation) -> VoiceProfile:
@@ -154,7 +155,7 @@ def prepare_retry(*, turn: Turn) -> Turn:
     reservation = _reserve(turn.owner_id, heard_seconds=seconds)
     claimed = Turn.objects.filter(pk=turn.pk, status=Turn.Status.FAILED).update(status=status, lease_until=new_lease())
     if not claimed:
-        usage.release(reservation)
+        metering.release(reservation)
         raise UserError("turn_not_failed", _("Only a turn that failed can be tried again."), status=409)
     # With what `run_turn` reads: it can not wait for the database on the event loop.
     claimed_turn = Turn.objects.select_related("voice__consent", "conversation").get(pk=turn.pk)
@@ -209,4 +210,4 @@ def answer_mp3(*, turn: Turn) -> bytes | None:
 def stored_recording(file: FieldFile) -> Recording:
     """Return a stored question or answer, decoded."""
     with file.open("rb") as opened:
-        return audio.decode(opened.read(), sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)
+        return decode(opened.read(), sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)

@@ -13,19 +13,20 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.accounts import usage
-from apps.accounts.models import UsageRecord, User
+from apps.accounts.models import User
 from apps.conversations.sentences import SpeechChunker
 from apps.conversations.speaking import made_ahead
 from apps.conversations.turn import QUESTION_SAMPLE_RATE
 from apps.conversations.unbroken import unbroken
+from apps.core.errors import UserError
 from apps.speech import registry
+from apps.speech.audio.levels import is_silent
 from apps.speech.base import ProviderError, TextToSpeech, Transcript, VoiceSettings
-from apps.speech.encoders import AudioFormat, create_encoder
-from apps.speech.levels import is_silent
-from apps.speech.marks import Origin
+from apps.speech.provenance.encoders import AudioFormat, create_encoder
+from apps.speech.provenance.marks import Origin
+from apps.usage import metering
+from apps.usage.models import UsageRecord
 from apps.voices.models import VoiceProfile
-from voiceclone.errors import UserError
 
 MAX_SPEECH_CHARACTERS = 4096
 LOCAL_SPEECH_MODEL = "kokoro"
@@ -46,7 +47,7 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
 
     registry.require_working("hear")
     kind = UsageRecord.Kind.TRANSCRIPTION
-    with usage.metered(owner_id=owner.pk, kind=kind, heard_seconds=recording.seconds) as used:
+    with metering.metered(owner_id=owner.pk, kind=kind, heard_seconds=recording.seconds) as used:
 
         async def hear(engines: registry.Engines) -> Transcript:
             engine = engines.speech_to_text
@@ -83,15 +84,15 @@ def pieces_to_speak(text: str) -> list[str]:
     return pieces
 
 
-def reserve(speech: Speech) -> usage.Reservation:
+def reserve(speech: Speech) -> metering.Reservation:
     """Set aside what `speech` uses. Raises UserError at a limit, and ProviderError where the voice's engine is down."""
     registry.require_working("speak", provider=speech.voice.provider)
-    return usage.reserve(owner_id=speech.voice.owner_id, characters=sum(map(len, speech.pieces)))
+    return metering.reserve(owner_id=speech.voice.owner_id, characters=sum(map(len, speech.pieces)))
 
 
-async def speak(speech: Speech, reservation: usage.Reservation) -> AsyncGenerator[bytes, None]:
+async def speak(speech: Speech, reservation: metering.Reservation) -> AsyncGenerator[bytes, None]:
     """Yield the file while it is being spoken, and settle what it used."""
-    used = usage.Used(reference=speech.voice.pk)
+    used = metering.Used(reference=speech.voice.pk)
     try:
         async with registry.current_engines() as engines:
             engine = engines.text_to_speech(speech.voice.provider)
@@ -99,13 +100,13 @@ async def speak(speech: Speech, reservation: usage.Reservation) -> AsyncGenerato
                 async for data in file:
                     yield data
     finally:
-        await unbroken(sync_to_async(usage.settle)(reservation, kind=UsageRecord.Kind.SPEECH, used=used))
+        await unbroken(sync_to_async(metering.settle)(reservation, kind=UsageRecord.Kind.SPEECH, used=used))
 
 
-async def _file(speech: Speech, engine: TextToSpeech, used: usage.Used) -> AsyncGenerator[bytes, None]:
+async def _file(speech: Speech, engine: TextToSpeech, used: metering.Used) -> AsyncGenerator[bytes, None]:
     async def pieces() -> AsyncGenerator[str, None]:
         for number, piece in enumerate(speech.pieces):
-            # The first piece was let through just now; the voice may have been silenced since.
+            # The first piece was let through just now; the voice may have been suspended since.
             if number and not await VoiceProfile.objects.that_speak().filter(pk=speech.voice.pk).aexists():
                 raise ProviderError("provider_voice_missing", stage="speak", retryable=False)
             yield piece

@@ -16,15 +16,15 @@ from rest_framework.response import Response
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
-from apps.accounts.usage_api import LimitedView
 from apps.conversations import stages
 from apps.conversations.begun_file import BegunFile
+from apps.core.api import AudioRenderer, StrictSerializer
 from apps.speech.base import VoiceSettings
-from apps.speech.encoders import CONTENT_TYPES, AudioFormat
+from apps.speech.provenance.encoders import CONTENT_TYPES, AudioFormat
+from apps.usage.api import LimitedView
 from apps.voices.api import SettingsSerializer
 from apps.voices.models import VoiceProfile
 from apps.voices.services import SettingChanges, changed_settings, named_voice, note_use
-from voiceclone.api import AudioRenderer, StrictSerializer
 
 LANGUAGE_CODE = r"^[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})?$"
 

@@ -74,7 +74,7 @@ def interrupt_all() -> None:
 
 def _wanted_to_stop(turns: Collection[UUID]) -> list[UUID]:
     """Return those of `turns` that somebody asked to stop, or whose voice may not speak any more."""
-    voice_ended = Q(voice__silenced_at__isnull=False) | Q(voice__status=VoiceProfile.Status.DELETING)
+    voice_ended = Q(voice__suspended_at__isnull=False) | Q(voice__status=VoiceProfile.Status.DELETING)
     try:
         rows = Turn.objects.filter(Q(stop_requested=True) | voice_ended, pk__in=turns)
         return list(rows.values_list("pk", flat=True))

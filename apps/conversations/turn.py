@@ -18,8 +18,6 @@ from django.db import Error as DatabaseFailure
 from django.utils import timezone
 from django.utils.text import Truncator
 
-from apps.accounts import leases, usage, webhooks
-from apps.accounts.models import UsageRecord, WebhookEvent
 from apps.conversations import metrics
 from apps.conversations.marking import answer_as_flac
 from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, RUNNING, TURN_MESSAGES, Conversation, Turn
@@ -30,12 +28,17 @@ from apps.conversations.stopping import stoppable
 from apps.conversations.turn_events import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting
 from apps.conversations.turn_writer import TurnWriter
 from apps.conversations.unbroken import unbroken
-from apps.speech import audio
+from apps.core import leases
+from apps.core.errors import STORAGE_UNAVAILABLE
+from apps.core.logs import turn_id
+from apps.speech.audio.decoding import decode
 from apps.speech.base import PROVIDER_MESSAGES, ProviderError, Recording
 from apps.speech.registry import Engines
+from apps.usage import metering
+from apps.usage.models import UsageRecord
 from apps.voices.models import VoiceProfile
-from voiceclone.errors import STORAGE_UNAVAILABLE
-from voiceclone.logs import turn_id
+from apps.webhooks import services as webhooks
+from apps.webhooks.models import WebhookEvent
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +106,7 @@ class _TurnRun:
     spoken: list[SpokenPiece] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     speaking_since: float = 0.0
-    used: usage.Used = field(default_factory=usage.Used)
+    used: metering.Used = field(default_factory=metering.Used)
     is_lost: bool = False
     writer: TurnWriter = field(init=False)
 
@@ -172,8 +175,8 @@ class _TurnRun:
 
     def _settle(self) -> None:
         self.used.reference = self.turn.pk
-        reservation = self.turn.reservation or usage.Reservation.of_nothing(self.turn.owner_id)
-        usage.settle(reservation, kind=UsageRecord.Kind.TURN, used=self.used)
+        reservation = self.turn.reservation or metering.Reservation.of_nothing(self.turn.owner_id)
+        metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=self.used)
         data = {"turn_id": self.turn.pk, "conversation_id": self.turn.conversation_id, "status": self.turn.status}
         webhooks.notify(owner_id=self.turn.owner_id, event=WebhookEvent.TURN_DONE, data=data)
         if self.turn.status != Turn.Status.SPOKEN and self.turn.transcript:
@@ -236,7 +239,7 @@ class _TurnRun:
     def _stored_question(self) -> Recording:
         with self.turn.question.open("rb") as file:
             data = file.read()
-        return audio.decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
+        return decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
 
     async def _think(self, earlier: list[Turn]) -> None:
         messages = build_messages(
@@ -318,7 +321,7 @@ class _TurnRun:
 
     def _stored_answer(self) -> Recording:
         with self.turn.answer.open("rb") as file:
-            return audio.decode(file.read(), sample_rate=self.sample_rate, max_seconds=math.inf)
+            return decode(file.read(), sample_rate=self.sample_rate, max_seconds=math.inf)
 
     async def _pieces_after(self, spoken_text: str) -> AsyncGenerator[str, None]:
         """Yield the pieces of the reply as they come, but for those that `spoken_text` is made of."""

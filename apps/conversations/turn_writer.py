@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.db import InterfaceError, OperationalError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from apps.speech.flac import to_flac
+from apps.speech.audio.flac import to_flac
 
 if TYPE_CHECKING:
     from apps.conversations.models import Turn

@@ -11,8 +11,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
 
-from apps.speech import certificates
-from apps.speech.model_lifetimes import announced_end
+from apps.speech.provenance import certificates
+from apps.speech.providers.model_lifetimes import announced_end
 
 MODEL_SETTINGS = ("OPENAI_STT_MODEL", "OPENAI_CHAT_MODEL", "ELEVENLABS_TTS_MODEL")
 

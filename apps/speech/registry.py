@@ -21,20 +21,20 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import async_to_sync
 from django.conf import settings
 
+from apps.speech.audio.decoder_pool import DecoderLimits, DecoderPool
 from apps.speech.base import LanguageModel, ProviderError, Recording, SpeechToText, Stage, TextToSpeech, VoiceCloner
-from apps.speech.breakers import Breaker, Breakers
-from apps.speech.decoder_pool import DecoderLimits, DecoderPool
-from apps.speech.fallback import FallbackLanguageModel, FallbackSpeechToText
-from apps.speech.marks import MarkError
+from apps.speech.provenance.marks import MarkError
+from apps.speech.providers.breakers import Breaker, Breakers
+from apps.speech.providers.fallback import FallbackLanguageModel, FallbackSpeechToText
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-    from apps.speech.elevenlabs import ElevenLabsClient, ElevenLabsConfig
     from apps.speech.local.config import LocalConfig
     from apps.speech.local.identity import Voiceprint
-    from apps.speech.openai import OpenAIConfig
-    from apps.speech.signing import Marker
+    from apps.speech.provenance.signing import Marker
+    from apps.speech.providers.elevenlabs import ElevenLabsClient, ElevenLabsConfig
+    from apps.speech.providers.openai import OpenAIConfig
 
 # Engines' packages take seconds to import: they are imported when an engine is first made, which the web server does
 # before its first request, and a command that speaks with nobody never does.
@@ -83,7 +83,7 @@ class Engines:
 
             return LocalVoiceCloner(self._local_config)
         self._require_elevenlabs_key("clone")
-        from apps.speech.elevenlabs import ElevenLabsVoiceCloner
+        from apps.speech.providers.elevenlabs import ElevenLabsVoiceCloner
 
         return ElevenLabsVoiceCloner(self._elevenlabs_client, self._elevenlabs_config)
 
@@ -109,11 +109,11 @@ class Engines:
     async def _connect(self) -> None:
         calls: list[Awaitable[None]] = []
         if "_openai_client" in self.__dict__:
-            from apps.speech import openai
+            from apps.speech.providers import openai
 
             calls.append(openai.connect(self._openai_client))
         if "_elevenlabs_client" in self.__dict__:
-            from apps.speech import elevenlabs
+            from apps.speech.providers import elevenlabs
 
             calls.append(elevenlabs.connect(self._elevenlabs_client))
         await asyncio.gather(*calls)
@@ -132,7 +132,7 @@ class Engines:
 
     @cached_property
     def _openai_hearing(self) -> SpeechToText:
-        from apps.speech.openai import OpenAISpeechToText
+        from apps.speech.providers.openai import OpenAISpeechToText
 
         return OpenAISpeechToText(self._openai_client, self._openai_config)
 
@@ -143,7 +143,7 @@ class Engines:
         return LocalLanguageModel(self._local_config)
 
     def _openai_model(self, model: str) -> LanguageModel:
-        from apps.speech.openai import OpenAILanguageModel
+        from apps.speech.providers.openai import OpenAILanguageModel
 
         is_offered = model in settings.OPENAI_CHAT_MODELS
         config = replace(self._openai_config, chat_model=model) if is_offered else self._openai_config
@@ -157,7 +157,7 @@ class Engines:
 
     @cached_property
     def _elevenlabs_text_to_speech(self) -> TextToSpeech:
-        from apps.speech.elevenlabs import ElevenLabsTextToSpeech
+        from apps.speech.providers.elevenlabs import ElevenLabsTextToSpeech
 
         return ElevenLabsTextToSpeech(self._elevenlabs_client, self._elevenlabs_config)
 
@@ -168,13 +168,13 @@ class Engines:
 
     @cached_property
     def _openai_client(self) -> AsyncOpenAI:
-        from apps.speech.openai import create_client
+        from apps.speech.providers.openai import create_client
 
         return create_client(self._openai_config)
 
     @cached_property
     def _openai_config(self) -> OpenAIConfig:
-        from apps.speech.openai import OpenAIConfig
+        from apps.speech.providers.openai import OpenAIConfig
 
         effort = settings.OPENAI_REASONING_EFFORT
         return OpenAIConfig(
@@ -194,13 +194,13 @@ class Engines:
 
     @cached_property
     def _elevenlabs_client(self) -> ElevenLabsClient:
-        from apps.speech.elevenlabs import ElevenLabsClient
+        from apps.speech.providers.elevenlabs import ElevenLabsClient
 
         return ElevenLabsClient(self._elevenlabs_config)
 
     @cached_property
     def _elevenlabs_config(self) -> ElevenLabsConfig:
-        from apps.speech.elevenlabs import ElevenLabsConfig
+        from apps.speech.providers.elevenlabs import ElevenLabsConfig
 
         return ElevenLabsConfig(
             api_key=settings.ELEVENLABS_API_KEY,
@@ -308,8 +308,8 @@ def marker() -> Marker:
 
 @cache
 def _marker(folder: Path, certificate: str, key: str) -> Marker:
-    from apps.speech import certificates
-    from apps.speech.signing import Marker
+    from apps.speech.provenance import certificates
+    from apps.speech.provenance.signing import Marker
 
     if certificate:
         identity = certificates.identity_in_files(Path(certificate), Path(key))

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.authentication import signed_in_user
-from apps.accounts.read_only_admin import ReadOnlyAdmin
+from apps.core.read_only_admin import ReadOnlyAdmin
 from apps.voices import services
 from apps.voices.consent import ATTESTED
 from apps.voices.models import Consent, VoiceProfile, VoiceSample
@@ -31,8 +31,8 @@ class VoiceSampleInline(admin.StackedInline[VoiceSample, VoiceProfile]):
         return False
 
 
-class SilenceForm(ActionForm):
-    """What the owner of a voice is told when it is silenced."""
+class SuspensionForm(ActionForm):
+    """What the owner of a voice is told when it is suspended."""
 
     note = forms.CharField(
         label=gettext_lazy("Told to the owner:"),
@@ -43,25 +43,25 @@ class SilenceForm(ActionForm):
 
 @admin.register(VoiceProfile)
 class VoiceProfileAdmin(ReadOnlyAdmin):
-    """Voices are inspected and silenced here. Only their owner makes, changes or deletes one: the provider follows."""
+    """Voices are inspected and suspended here. Only their owner makes, changes or deletes one: the provider follows."""
 
     list_display = [
         "name",
         "owner",
         "provider",
         "status",
-        "silenced_at",
+        "suspended_at",
         "error_code",
         "is_default",
         "created_at",
         "last_used_at",
     ]
-    list_filter = ["status", "provider", "silenced_by", "created_at"]
+    list_filter = ["status", "provider", "suspended_by", "created_at"]
     search_fields = ["name", "voice_id", "owner__username", "owner__email"]
     date_hierarchy = "created_at"
     inlines = [VoiceSampleInline]
-    action_form = SilenceForm
-    actions = ["silence", "end_silence"]
+    action_form = SuspensionForm
+    actions = ["suspend", "end_suspension"]
 
     class Media:
         css = {"all": ["css/admin.css"]}
@@ -70,20 +70,20 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
         # Not by `list_select_related`, which does nothing where the manager itself has selected something.
         return super().get_queryset(request).select_related("owner")
 
-    @admin.action(description=gettext_lazy("Silence at once"), permissions=["silence"])
-    def silence(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:
+    @admin.action(description=gettext_lazy("Suspend at once"), permissions=["suspend"])
+    def suspend(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:
         note = request.POST.get("note", "")[:NOTE_CHARACTERS]
         for voice in voices:  # Not in the admin's own log, which would remember the name of a voice that is gone.
-            services.silence_voice(voice=voice, note=note, by=signed_in_user(request))
-        self.message_user(request, _("Silenced. The voices can not speak any more."))
+            services.suspend_voice(voice=voice, note=note, by=signed_in_user(request))
+        self.message_user(request, _("Suspended. The voices cannot speak any more."))
 
-    @admin.action(description=gettext_lazy("Let speak again"), permissions=["silence"])
-    def end_silence(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:
+    @admin.action(description=gettext_lazy("Let speak again"), permissions=["suspend"])
+    def end_suspension(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:
         for voice in voices:
-            services.end_silence(voice=voice, by=signed_in_user(request))
+            services.end_suspension(voice=voice, by=signed_in_user(request))
         self.message_user(request, _("The voices can speak again."))
 
-    def has_silence_permission(self, request: HttpRequest) -> bool:
+    def has_suspend_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("voices.change_voiceprofile")
 
 

@@ -21,12 +21,14 @@ from rest_framework.views import APIView
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent, key_in_use, note_made, replayed
 from apps.accounts.models import IdempotencyKey
-from apps.accounts.usage_api import LimitedView
+from apps.core.api import AudioRenderer, StrictSerializer
+from apps.core.audio_response import audio_response
+from apps.usage.api import LimitedView
 from apps.voices import services
+from apps.voices.deletion import delete_voice
 from apps.voices.models import VoiceProfile, VoiceSample
 from apps.voices.sample_quality import measure_sample
 from apps.voices.speech_settings import SIMILARITY, SPEED, STABILITY, STYLE, SpeechSetting, settings_of
-from voiceclone.api import AudioRenderer, StrictSerializer, audio_response
 
 
 class SampleSerializer(serializers.ModelSerializer[VoiceSample]):
@@ -43,6 +45,7 @@ class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
     adjustable = serializers.SerializerMethodField()
     samples = SampleSerializer(many=True)
     error = serializers.SerializerMethodField()
+    silenced_at = serializers.DateTimeField(source="suspended_at", label="Silenced", allow_null=True, required=False)
 
     class Meta:
         model = VoiceProfile
@@ -68,8 +71,8 @@ class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
         return [setting.name for setting in settings_of(voice.provider)]
 
     def get_error(self, voice: VoiceProfile) -> dict[str, str] | None:
-        if voice.silenced_at is not None:
-            return {"code": "voice_silenced", "message": voice.silence_message}
+        if voice.suspended_at is not None:
+            return {"code": "voice_silenced", "message": voice.suspension_message}
         return {"code": voice.error_code, "message": voice.error_message} if voice.error_code else None
 
 
@@ -137,7 +140,7 @@ class VoiceDetail(APIView):
         return Response(VoiceSerializer(voice).data)
 
     def delete(self, request: Request, voice_pk: UUID) -> Response:
-        services.delete_voice(voice=_own_voice(request, voice_pk))
+        delete_voice(voice=_own_voice(request, voice_pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -17,15 +17,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.accounts import usage
-from apps.accounts.models import UsageRecord, User
+from apps.accounts.models import User
+from apps.core.errors import UserError
 from apps.speech import registry
+from apps.speech.audio.flac import to_flac
+from apps.speech.audio.levels import is_silent
 from apps.speech.base import ProviderError, Recording, Transcript
-from apps.speech.flac import to_flac
-from apps.speech.levels import is_silent
+from apps.usage import metering
+from apps.usage.models import UsageRecord
 from apps.voices import speakers, statements
+from apps.voices.deletion import finish_deletion
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
-from voiceclone.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ def give_consent(*, owner: User, challenge_pk: UUID, data: bytes) -> Consent:
     recording = _read_clip(owner, data)
     seconds = recording.seconds
     kind = UsageRecord.Kind.TRANSCRIPTION
-    with usage.metered(owner_id=owner.pk, kind=kind, heard_seconds=seconds) as used, _claimed(challenge):
+    with metering.metered(owner_id=owner.pk, kind=kind, heard_seconds=seconds) as used, _claimed(challenge):
         used.hear(seconds, engine=settings.SPEECH_TO_TEXT)
         transcript = registry.call(lambda engines: _hear(engines, recording, challenge.language))
     word_error = _judge(challenge, transcript)
@@ -242,3 +244,21 @@ def _record(owner: User, **facts: Any) -> Consent:
 def _consent_required(text: str) -> UserError:
     places = {"page": reverse("voices:consent"), "api": reverse("api:consents")}
     return UserError("consent_required", text % places, status=403)
+
+
+def withdraw_consent(*, consent: Consent) -> Consent:
+    """Take the person's consent back, at once: their voices are silent from now on, and get deleted everywhere.
+
+    Deleting them, at their provider too, is queued and tried until it is done. What was withdrawn stays so.
+    """
+    with transaction.atomic():
+        withdrawn = Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now())
+        if withdrawn and consent.owner is not None:
+            Consent.objects.for_user(consent.owner).filter(withdrawn_at=None).update(withdrawn_at=timezone.now())
+            voices = VoiceProfile.objects.for_user(consent.owner)
+            voices.update(status=VoiceProfile.Status.DELETING, is_default=False)
+            for voice_pk in voices.values_list("pk", flat=True):
+                finish_deletion.enqueue(str(voice_pk))
+            logger.info("A consent was withdrawn", extra={"consent": str(consent.pk), "user": consent.owner_id})
+    consent.refresh_from_db()
+    return consent

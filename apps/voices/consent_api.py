@@ -18,13 +18,13 @@ from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
-from apps.accounts.usage_api import LimitedView
+from apps.core.api import AudioRenderer, NewestFirstPagination, StrictSerializer
+from apps.core.audio_response import audio_response
+from apps.core.errors import UserError
+from apps.usage.api import LimitedView
 from apps.voices import consent as services
 from apps.voices.models import Consent, ConsentChallenge, ConsentQuerySet
-from apps.voices.services import withdraw_consent
 from apps.voices.statements import WORDINGS
-from voiceclone.api import AudioRenderer, NewestFirstPagination, StrictSerializer, audio_response
-from voiceclone.errors import UserError
 
 
 class ConsentSerializer(serializers.ModelSerializer[Consent]):
@@ -135,7 +135,7 @@ class ConsentWithdrawal(APIView):
     token_scope = "voices"
 
     def post(self, request: Request, consent_pk: UUID) -> Response:
-        consent = withdraw_consent(consent=_own_consent(request, consent_pk))
+        consent = services.withdraw_consent(consent=_own_consent(request, consent_pk))
         return Response(ConsentSerializer(consent).data)
 
 

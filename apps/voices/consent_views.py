@@ -17,13 +17,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from apps.accounts.authentication import signed_in_user
+from apps.core.errors import REFUSALS
+from apps.core.pages import as_refused
 from apps.voices import consent as services
 from apps.voices.forms import AttestationForm, NameForm, SpokenConsentForm
 from apps.voices.models import Consent, VoiceProfile
-from apps.voices.services import withdraw_consent
 from apps.voices.statements import attested_statement
-from voiceclone.errors import REFUSALS
-from voiceclone.views import as_refused
 
 
 @method_decorator(never_cache, "dispatch")
@@ -98,6 +97,6 @@ def _chosen_name(request: HttpRequest) -> str:
 @require_POST
 def withdraw(request: HttpRequest, consent_pk: UUID) -> HttpResponse:
     consent = get_object_or_404(Consent.objects.for_user(request.user), pk=consent_pk)
-    withdraw_consent(consent=consent)
+    services.withdraw_consent(consent=consent)
     messages.success(request, _("Your consent is withdrawn. Your voices no longer speak, and are being deleted."))
     return redirect("voices:consent")

@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.leases import SERVER_STOPPED, SERVER_STOPPED_MESSAGE, Leased
-from apps.accounts.models import OwnedQuerySet
+from apps.core.leases import SERVER_STOPPED, SERVER_STOPPED_MESSAGE, Leased
+from apps.core.owned import OwnedQuerySet
 from apps.speech.base import PROVIDER_MESSAGES, VoiceSettings
 from apps.voices.speech_settings import SpeechSetting, settings_of
 
@@ -41,7 +41,7 @@ class VoiceQuerySet(OwnedQuerySet["VoiceProfile"]):
     def that_speak(self) -> Self:
         """Return the voices that can speak now."""
         valid = {"consent__withdrawn_at": None, "consent__valid_until__gt": timezone.now()}
-        return self.filter(status=VoiceProfile.Status.READY, silenced_at=None, **valid)
+        return self.filter(status=VoiceProfile.Status.READY, suspended_at=None, **valid)
 
 
 class VoiceManager(models.Manager["VoiceProfile"]):
@@ -55,7 +55,7 @@ OwnedVoiceManager = VoiceManager.from_queryset(VoiceQuerySet)
 
 
 class VoiceProfile(Leased):
-    """A cloned voice of a user. It speaks only while it is ready, not silenced, and its consent is valid."""
+    """A cloned voice of a user. It speaks only while it is ready, not suspended, and its consent is valid."""
 
     class Provider(models.TextChoices):
         ELEVENLABS = "elevenlabs", _("ElevenLabs")
@@ -67,7 +67,7 @@ class VoiceProfile(Leased):
         FAILED = "failed", _("failed")
         DELETING = "deleting", _("being deleted")
 
-    class Silence(models.TextChoices):
+    class Suspension(models.TextChoices):
         OPERATOR = "operator", _("by the operator")
         ERASURE = "erasure", _("while the account is being deleted")
 
@@ -84,9 +84,9 @@ class VoiceProfile(Leased):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
-    silenced_at = models.DateTimeField(_("silenced"), null=True, blank=True)
-    silenced_by = models.CharField(_("silenced how"), max_length=10, choices=Silence.choices, blank=True)
-    silence_note = models.CharField(_("what its owner is told"), max_length=300, blank=True)
+    suspended_at = models.DateTimeField(_("suspended"), null=True, blank=True)
+    suspended_by = models.CharField(_("suspended by"), max_length=10, choices=Suspension.choices, blank=True)
+    suspension_note = models.CharField(_("what its owner is told"), max_length=300, blank=True)
     # When its owner was told that it is going to be deleted, because it had not spoken for long.
     idle_notice_at = models.DateTimeField(_("end announced"), null=True, blank=True)
 
@@ -109,18 +109,18 @@ class VoiceProfile(Leased):
 
     @property
     def can_speak(self) -> bool:
-        return self.status == self.Status.READY and self.silenced_at is None and self.consent.is_valid
+        return self.status == self.Status.READY and self.suspended_at is None and self.consent.is_valid
 
     @property
-    def silence_message(self) -> str:
-        """Why the voice is silenced and whom to ask, for its owner; "" where it is not."""
-        if self.silenced_at is None:
+    def suspension_message(self) -> str:
+        """Why the voice is suspended and whom to ask, for its owner; "" where it is not."""
+        if self.suspended_at is None:
             return ""
-        if self.silenced_by == self.Silence.ERASURE:
+        if self.suspended_by == self.Suspension.ERASURE:
             return gettext("This voice can not speak: its account is being deleted.")
         whom = settings.OPERATOR_EMAIL or gettext("the operator of this site")
-        text = gettext("The operator of this site has silenced this voice. Ask %(whom)s.") % {"whom": whom}
-        return f"{text} {self.silence_note}".strip()
+        text = gettext("The operator of this site has suspended this voice. Ask %(whom)s.") % {"whom": whom}
+        return f"{text} {self.suspension_note}".strip()
 
     @property
     def used_at(self) -> datetime:

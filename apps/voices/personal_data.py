@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractUser
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from apps.accounts.data_of_apps import (
+from apps.core.mail import mail
+from apps.core.personal_data import (
     IN_USE,
     Due,
     Erased,
@@ -26,11 +28,10 @@ from apps.accounts.data_of_apps import (
     delete_folder,
     erase_rows,
 )
-from apps.accounts.mails import mail
-from apps.accounts.models import User
 from apps.speech.base import ProviderError
+from apps.voices.deletion import delete_voice
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile, VoiceQuerySet, VoiceSample
-from apps.voices.services import SPEAKING, delete_voice
+from apps.voices.services import NOT_SUSPENDED
 
 # Longer than any cloning takes.
 LONGEST_CLONING = timedelta(minutes=10)
@@ -41,7 +42,7 @@ KEPT_STATEMENT = timedelta(days=1)
 class VoicesData(PersonalData):
     """Voices, the recordings that they were made from, and the consents that allowed it."""
 
-    def tables(self, owner: User) -> list[Table]:
+    def tables(self, owner: AbstractUser) -> list[Table]:
         return [
             Table("voices", _("Voices, and where each was made"), VoiceProfile.objects.for_user(owner)),
             Table(
@@ -63,14 +64,16 @@ class VoicesData(PersonalData):
             ),
         ]
 
-    def suspend(self, owner: User) -> None:
-        silence = {"silenced_at": timezone.now(), "silenced_by": VoiceProfile.Silence.ERASURE}
-        VoiceProfile.objects.for_user(owner).filter(silenced_at=None).update(**silence)
+    def suspend(self, owner: AbstractUser) -> None:
+        suspension = {"suspended_at": timezone.now(), "suspended_by": VoiceProfile.Suspension.ERASURE}
+        VoiceProfile.objects.for_user(owner).filter(suspended_at=None).update(**suspension)
 
-    def resume(self, owner: User) -> None:
-        VoiceProfile.objects.for_user(owner).filter(silenced_by=VoiceProfile.Silence.ERASURE).update(**SPEAKING)
+    def resume(self, owner: AbstractUser) -> None:
+        VoiceProfile.objects.for_user(owner).filter(suspended_by=VoiceProfile.Suspension.ERASURE).update(
+            **NOT_SUSPENDED
+        )
 
-    def erase(self, owner: User) -> Iterator[Erased | Retained]:
+    def erase(self, owner: AbstractUser) -> Iterator[Erased | Retained]:
         """Delete each voice at its provider and here. Of one whose provider fails, only where it is stays."""
         problems = []
         for voice in VoiceProfile.objects.for_user(owner):
@@ -127,7 +130,7 @@ def _until_past_proof() -> str:
     ) % {"valid": settings.CONSENT_VALID_DAYS, "kept": settings.CONSENT_KEPT_DAYS}
 
 
-def _erase_consents(owner: User) -> Iterator[Erased | Retained]:
+def _erase_consents(owner: AbstractUser) -> Iterator[Erased | Retained]:
     """Take the person out of their consents; what then proves that there was one stays for its term."""
     consents = Consent.objects.for_user(owner)
     yield from erase_rows(_("Marks of voices older than consents"), consents.filter(method=Consent.Method.NONE))
@@ -205,7 +208,7 @@ def _deletion(what: str, voice: VoiceProfile, since: datetime) -> Due:
 def _idle_due(now: datetime) -> list[Due]:
     term, notice = timedelta(days=settings.RETENTION_DAYS), timedelta(days=settings.RETENTION_NOTICE_DAYS)
     voices = VoiceProfile.objects.exclude(status=VoiceProfile.Status.DELETING)
-    voices = voices.exclude(silenced_by=VoiceProfile.Silence.ERASURE)
+    voices = voices.exclude(suspended_by=VoiceProfile.Suspension.ERASURE)
     idle = voices.annotate(idle_since=Coalesce("last_used_at", "created_at"))
     told = Q(idle_notice_at__gte=F("idle_since"))
     over = idle.filter(idle_since__lte=now - term)
@@ -241,10 +244,7 @@ def _announce(voices: list[VoiceProfile]) -> None:
     for voice in voices:
         voice.idle_notice_at = now
     subject = ngettext("A voice will be deleted", "Voices will be deleted", len(voices))
-    sent = mail(to=owner.email, subject=subject, template="idle_voices", voices=voices)
+    sent = mail(to=owner.email, subject=subject, template="voices/email/idle_voices.txt", voices=voices)
     if owner.email and not sent:
         raise NotYetError("mail_not_sent")
     VoiceProfile.objects.filter(pk__in=[voice.pk for voice in voices]).update(idle_notice_at=now)
-
-
-DATA = VoicesData()

@@ -12,14 +12,15 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apps.accounts import usage
-from apps.accounts.leases import LEASE, SERVER_STOPPED, has_run_out, new_lease
-from apps.accounts.models import UsageRecord
-from apps.accounts.reconciling import Repair
+from apps.core.leases import LEASE, SERVER_STOPPED, has_run_out, new_lease
+from apps.core.repairs import Repair
 from apps.speech import registry
 from apps.speech.base import ProviderError, ProviderVoice
+from apps.usage import metering
+from apps.usage.models import UsageRecord
+from apps.voices.deletion import delete_voice, discard_at_provider
 from apps.voices.models import VoiceProfile, VoiceTag, tag_in
-from apps.voices.services import UNVERIFIED, delete_voice, discard_at_provider, fail_cloning, take_voice
+from apps.voices.services import UNVERIFIED, fail_cloning, take_voice
 
 logger = logging.getLogger(__name__)
 
@@ -114,5 +115,5 @@ def _fail(voice: VoiceProfile, error_code: str = SERVER_STOPPED) -> bool:
 def _settle(voice: VoiceProfile) -> None:
     """Record the use of a process that could not do so; it no longer runs."""
     day = (voice.lease_until - LEASE).astimezone(UTC).date()
-    reservation = usage.Reservation(voice.owner_id, day, is_counted=settings.LIMITS)
-    usage.settle(reservation, kind=UsageRecord.Kind.CLONE, used=usage.Used(reference=voice.pk))
+    reservation = metering.Reservation(voice.owner_id, day, is_counted=settings.LIMITS)
+    metering.settle(reservation, kind=UsageRecord.Kind.CLONE, used=metering.Used(reference=voice.pk))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from apps.speech import audio
-from apps.speech.levels import SpeechLevel, measure_speech
+from apps.speech.audio.decoding import SLACK_SECONDS
+from apps.speech.audio.levels import SpeechLevel, measure_speech
 from apps.voices.samples import CheckedSample, check_sample, sample_rules
 
 LOWEST_SPEECH_DB, HIGHEST_SPEECH_DB = -23, -18
@@ -84,7 +84,7 @@ def _length(seconds: float) -> QualityPoint:
     advice = ""
     if seconds < rules.recommended_min_seconds:
         advice = _("%(from)d to %(to)d seconds are best, all recordings together. Read on, or add another take.") % best
-    elif seconds > rules.recommended_max_seconds + audio.SLACK_SECONDS:
+    elif seconds > rules.recommended_max_seconds + SLACK_SECONDS:
         advice = _("%(from)d to %(to)d seconds are best: more makes the voice no better.") % best
     return _point("length", _("Length"), _("%d s") % seconds, advice)
 

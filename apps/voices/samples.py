@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from apps.speech import audio, registry
+from apps.core.errors import UserError
+from apps.speech import registry
+from apps.speech.audio.decoding import SLACK_SECONDS
+from apps.speech.audio.levels import Level, is_silent, measure
 from apps.speech.base import Recording
-from apps.speech.levels import Level, is_silent, measure
-from voiceclone.errors import UserError
 
 SAMPLE_RATE = 44_100
 MAX_FILES = 10
@@ -87,7 +88,7 @@ def _check_length(seconds: float) -> None:
     if seconds < rules.min_seconds:
         text = _("The recording has %(seconds).1f seconds. At least %(least)d are needed; %(from)d to %(to)d are best.")
         raise UserError("sample_too_short", text % measures, status=422)
-    if seconds > rules.max_seconds + audio.SLACK_SECONDS:
+    if seconds > rules.max_seconds + SLACK_SECONDS:
         text = _(
             "The recordings have %(seconds).1f seconds together. At most %(most)d fit; %(from)d to %(to)d are best."
         )

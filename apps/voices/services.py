@@ -14,18 +14,22 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.accounts import leases, usage, webhooks
-from apps.accounts.models import UsageRecord, User, WebhookEvent
+from apps.accounts.models import User
+from apps.core import leases
+from apps.core.errors import UserError
 from apps.speech import registry
+from apps.speech.audio.flac import to_flac
 from apps.speech.base import ProviderError, Recording, VoiceCloner, VoiceSettings
-from apps.speech.flac import to_flac
-from apps.speech.marks import Origin
-from apps.voices import tasks
+from apps.speech.provenance.marks import Origin
+from apps.usage import metering
+from apps.usage.models import UsageRecord
 from apps.voices.consent import require_consent, require_valid
+from apps.voices.deletion import discard_at_provider, finish_deletion
 from apps.voices.models import Consent, VoiceProfile, VoiceSample, VoiceTag, tag_in
 from apps.voices.samples import CheckedSample, check_samples
 from apps.voices.speakers import require_same_speaker, stored_recording
-from voiceclone.errors import UserError
+from apps.webhooks import services as webhooks
+from apps.webhooks.models import WebhookEvent
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +37,7 @@ PREVIEW_MAX_CHARACTERS = 300
 UNVERIFIED = "provider_voice_unverified"
 ALWAYS = Q()
 
-SPEAKING: dict[str, Any] = {"silenced_at": None, "silenced_by": "", "silence_note": ""}
+NOT_SUSPENDED: dict[str, Any] = {"suspended_at": None, "suspended_by": "", "suspension_note": ""}
 
 SettingChanges: TypeAlias = dict[str, float | None]
 """New values by the name of the setting; None is the engine's own."""
@@ -58,7 +62,7 @@ def clone_voice(
     registry.require_working("clone")
     samples = check_samples(files, asker=owner.pk)
     recordings = [sample.recording for sample in samples]
-    with usage.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
+    with metering.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
         similarities = require_same_speaker(consent, recordings)
         with transaction.atomic():
             voice = _store_pending(consent, owner, name, list(zip(samples, similarities, strict=True)))
@@ -71,7 +75,7 @@ def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
     """Try again to clone a voice that failed, from the samples that were kept."""
     consent = require_consent(owner=voice.owner)
     registry.require_working("clone", provider=voice.provider)
-    with usage.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
+    with metering.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
         used.reference = voice.pk
         if voice.status != VoiceProfile.Status.FAILED:
             raise _not_failed()
@@ -190,14 +194,9 @@ def _give_back(voice: VoiceProfile, voice_id: str) -> None:
     """Delete at the provider what was no longer wanted when it came; where that fails, later."""
     deleting = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.DELETING, voice_id="")
     if deleting.update(voice_id=voice_id):
-        tasks.delete_voice.enqueue(str(voice.pk))
+        finish_deletion.enqueue(str(voice.pk))
     else:
         discard_at_provider(voice.provider, voice_id)
-
-
-def discard_at_provider(provider: str, voice_id: str) -> None:
-    """Delete a voice at its provider; one that is not there counts as deleted."""
-    registry.call(lambda engines: engines.voice_cloner(provider).delete(voice_id))
 
 
 def ready_voice(*, owner: User, **lookup: Any) -> VoiceProfile:
@@ -231,8 +230,8 @@ def _no_such_voice() -> UserError:
 
 def require_ready(*, voice: VoiceProfile) -> None:
     """Raise UserError unless the voice can speak. What that needs is in the query that read the voice."""
-    if voice.silenced_at is not None:
-        raise UserError("voice_silenced", voice.silence_message, status=403)
+    if voice.suspended_at is not None:
+        raise UserError("voice_silenced", voice.suspension_message, status=403)
     if voice.status != VoiceProfile.Status.READY:
         text = _("This voice can not speak: it is %(status)s.")
         raise UserError("voice_not_ready", text % {"status": voice.get_status_display()}, status=409)
@@ -300,7 +299,7 @@ def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | 
         chunks = engine.speak(text, voice_id=voice.voice_id, settings=tried, previous_text="")
         return Recording(b"".join([chunk async for chunk in chunks]), engine.sample_rate)
 
-    with usage.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.SPEECH, characters=len(text)) as used:
+    with metering.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.SPEECH, characters=len(text)) as used:
         used.reference = voice.pk
         used.speak(len(text), engine=voice.provider)
         recording = registry.call(speak)
@@ -308,57 +307,19 @@ def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | 
     return registry.marker().to_mp3(recording, Origin(voice.provider, timezone.now()))
 
 
-def silence_voice(*, voice: VoiceProfile, note: str = "", by: User | None = None) -> None:
+def suspend_voice(*, voice: VoiceProfile, note: str = "", by: User | None = None) -> None:
     """Let the voice speak no more, anywhere; running turns with it end within a second. `note` is for its owner."""
-    silence = {"silenced_at": timezone.now(), "silenced_by": VoiceProfile.Silence.OPERATOR, "silence_note": note}
-    VoiceProfile.objects.filter(pk=voice.pk).update(**silence, is_default=False)
-    logger.warning("Voice silenced", extra={"voice": str(voice.pk), "user": voice.owner_id, "by": by and by.pk})
+    suspension = {
+        "suspended_at": timezone.now(),
+        "suspended_by": VoiceProfile.Suspension.OPERATOR,
+        "suspension_note": note,
+    }
+    VoiceProfile.objects.filter(pk=voice.pk).update(**suspension, is_default=False)
+    logger.warning("Voice suspended", extra={"voice": str(voice.pk), "user": voice.owner_id, "by": by and by.pk})
 
 
-def end_silence(*, voice: VoiceProfile, by: User | None = None) -> None:
-    """Let a voice that the operator had silenced speak again."""
-    VoiceProfile.objects.filter(pk=voice.pk, silenced_by=VoiceProfile.Silence.OPERATOR).update(**SPEAKING)
+def end_suspension(*, voice: VoiceProfile, by: User | None = None) -> None:
+    """Let a voice that the operator had suspended speak again."""
+    VoiceProfile.objects.filter(pk=voice.pk, suspended_by=VoiceProfile.Suspension.OPERATOR).update(**NOT_SUSPENDED)
     who = {"user": voice.owner_id, "by": by and by.pk}
-    logger.warning("Voice no longer silenced", extra={"voice": str(voice.pk), **who})
-
-
-def delete_voice(*, voice: VoiceProfile) -> None:
-    """Delete the voice here and at its provider.
-
-    From the first moment it can not speak any more. If the provider fails, it stays "being deleted" until a later
-    call gets through; ProviderError says so.
-    """
-    row = VoiceProfile.objects.filter(pk=voice.pk)
-    row.update(status=VoiceProfile.Status.DELETING, is_default=False, lease_until=leases.new_lease())
-    # Read only now: its cloning may have ended since `voice` was read.
-    voice_id = row.values_list("voice_id", flat=True).first()
-    if voice_id:
-        try:
-            discard_at_provider(voice.provider, voice_id)
-        except ProviderError as error:
-            row.update(error_code=error.code)
-            raise
-    # The row goes last: whoever is killed on the way leaves it, and with it what is still to be deleted.
-    for sample in voice.samples.all():
-        sample.file.storage.delete(str(sample.file.name))
-    row.filter(voice_id=voice_id or "").delete()
-    if row.exists():  # Its cloning has ended just now.
-        delete_voice(voice=voice)
-
-
-def withdraw_consent(*, consent: Consent) -> Consent:
-    """Take the person's consent back, at once: their voices are silent from now on, and get deleted everywhere.
-
-    Deleting them, at their provider too, is queued and tried until it is done. What was withdrawn stays so.
-    """
-    with transaction.atomic():
-        withdrawn = Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now())
-        if withdrawn and consent.owner is not None:
-            Consent.objects.for_user(consent.owner).filter(withdrawn_at=None).update(withdrawn_at=timezone.now())
-            voices = VoiceProfile.objects.for_user(consent.owner)
-            voices.update(status=VoiceProfile.Status.DELETING, is_default=False)
-            for voice_pk in voices.values_list("pk", flat=True):
-                tasks.delete_voice.enqueue(str(voice_pk))
-            logger.info("A consent was withdrawn", extra={"consent": str(consent.pk), "user": consent.owner_id})
-    consent.refresh_from_db()
-    return consent
+    logger.warning("Voice no longer suspended", extra={"voice": str(voice.pk), **who})

@@ -10,11 +10,12 @@ from django.db.models.fields.files import FieldFile
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from apps.speech import audio, registry
+from apps.core.errors import UserError
+from apps.speech import registry
+from apps.speech.audio.decoding import decode
 from apps.speech.base import Recording
 from apps.voices.models import Consent
 from apps.voices.samples import SAMPLE_RATE
-from voiceclone.errors import UserError
 
 
 def require_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> list[float | None]:
@@ -71,4 +72,4 @@ def least_similarities(consent: Consent, recordings: Sequence[Recording]) -> lis
 def stored_recording(file: FieldFile, seconds: float) -> Recording:
     """Return a stored clip or sample, decoded."""
     with file.open("rb") as opened:
-        return audio.decode(opened.read(), sample_rate=SAMPLE_RATE, max_seconds=seconds)
+        return decode(opened.read(), sample_rate=SAMPLE_RATE, max_seconds=seconds)

@@ -13,13 +13,14 @@ from django.views import View
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.authentication import signed_in_user
+from apps.core.errors import REFUSALS
+from apps.core.pages import as_refused, told_on_page
 from apps.voices import services
 from apps.voices.consent import valid_consent
+from apps.voices.deletion import delete_voice
 from apps.voices.forms import CloneForm, RenameForm, SettingsForm
 from apps.voices.models import VoiceProfile
 from apps.voices.samples import sample_rules
-from voiceclone.errors import REFUSALS, told_on_page
-from voiceclone.views import as_refused
 
 
 class VoiceList(View):
@@ -101,7 +102,7 @@ def delete(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
     if request.method != "POST":
         return render(request, "voices/delete.html", {"voice": voice})
     with told_on_page(lambda message: messages.error(request, message)):
-        services.delete_voice(voice=voice)
+        delete_voice(voice=voice)
         messages.success(request, _("The voice “%(name)s” and its recordings are deleted.") % {"name": voice.name})
     return redirect("voices:list")
 

@@ -9,10 +9,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts.models import ApiToken, User, digest_of
+from apps.accounts.models import ApiToken, User
 from apps.accounts.services import create_api_token, find_api_token, invite
-from apps.accounts.webhooks import change_secret, create_webhook
 from apps.conversations.models import Conversation
+from apps.core.digests import digest_of
+from apps.webhooks.services import change_secret, create_webhook
 from tests.client import bearer, error_of
 
 if TYPE_CHECKING:

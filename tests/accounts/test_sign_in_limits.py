@@ -12,8 +12,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts import sign_in_limits
-from apps.accounts.rate_limits import Limit
 from apps.accounts.sign_in_limits import ACCOUNT, ADDRESS, ADDRESS_AND_ACCOUNT, KNOWN_BROWSER
+from apps.core.rate_limits import Limit
 from tests.accounts.steps import (
     NEW_PASSWORD,
     code_of,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from apps.speech.audio import join
+from apps.speech.audio.resampling import join
 from apps.speech.base import Recording
 from tests.audio_samples import TRANSCRIPTS, clip, silence, to_wav
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from django.test import override_settings
 from playwright.sync_api import FilePayload, expect
 
-from apps.accounts.models import Export
 from apps.conversations.models import Conversation
+from apps.privacy.models import Export
 from tests.browser.steps import be_signed_in, marked_answer, wait_for_state
 from tests.client import LONG_REPLY
 from tests.factories import make_consent, make_turn, make_voice

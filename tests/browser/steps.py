@@ -9,8 +9,9 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
-from apps.speech import audio, registry
-from apps.speech.marks import Origin
+from apps.speech import registry
+from apps.speech.audio.resampling import resample
+from apps.speech.provenance.marks import Origin
 from tests.audio_samples import clip
 from tests.conftest import PASSWORD
 from tests.fakes.provider import FakeProvider
@@ -53,7 +54,7 @@ def be_asked_for_code(page: Page, url: str, username: str) -> None:
 
 def marked_answer() -> bytes:
     """Return an answer as people download it: an MP3 that says that AI made it."""
-    speech = audio.resample(clip("austen-0930.wav"), sample_rate=24_000)
+    speech = resample(clip("austen-0930.wav"), sample_rate=24_000)
     return registry.marker().to_mp3(speech, Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC)))
 
 

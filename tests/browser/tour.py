@@ -15,11 +15,14 @@ from django.core.files.base import ContentFile
 from django.test import override_settings
 from django.utils import timezone
 
-from apps.accounts.models import ApiToken, Erasure, Export, UsageDay, Webhook, WebhookDelivery
+from apps.accounts.models import ApiToken
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.views import CONVERSATIONS_PER_PAGE
-from apps.voices.services import silence_voice
+from apps.privacy.models import Erasure, Export
+from apps.usage.models import UsageDay
+from apps.voices.services import suspend_voice
+from apps.webhooks.models import Webhook, WebhookDelivery
 from tests.accounts.steps import confirm_address
 from tests.browser.steps import be_asked_for_code, confirm_identity, sign_in
 from tests.client import LONG_REPLY
@@ -153,8 +156,8 @@ def fill(owner: User) -> dict[str, str]:
     make_voice(owner, "deleting", name="Going", status="deleting")
     make_voice(owner, "local", name="From this machine", provider="local")
     make_voice(owner, "silent", name="Silent", consent=make_consent(owner, valid_until=timezone.now()))
-    silenced = make_voice(owner, "silenced", name="Silenced", consent=voice.consent)
-    silence_voice(voice=silenced, note="Somebody says that it is not yours.")
+    suspended = make_voice(owner, "suspended", name="Suspended", consent=voice.consent)
+    suspend_voice(voice=suspended, note="Somebody says that it is not yours.")
     idle = {"last_used_at": timezone.now() - timedelta(days=340), "idle_notice_at": timezone.now()}
     make_voice(owner, "idle", name="Unused", consent=voice.consent, **idle)
     make_export(owner)

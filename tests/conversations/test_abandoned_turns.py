@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.utils import timezone
 
-from apps.accounts import leases, usage
-from apps.accounts.models import UsageDay, UsageRecord
-from apps.accounts.reconciling import planned, reconcile
+from apps.background.reconciling import planned, reconcile
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.services import new_turn
+from apps.core import leases
+from apps.usage import metering
+from apps.usage.models import UsageDay, UsageRecord
 from tests.client import Api, names_in_order, wait_until
 from tests.factories import make_turn
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS
@@ -82,7 +83,7 @@ def test_what_it_had_reserved_is_given_back_for_what_it_used(
     turn.status, turn.reply = Turn.Status.ANSWERED, "Paris."
     turn.save()
     today = UsageDay.objects.get()
-    assert (today.running, today.reserved_characters) == (1, usage.longest_reply())
+    assert (today.running, today.reserved_characters) == (1, metering.longest_reply())
     put_right()
     today.refresh_from_db()
     assert (today.running, today.requests, today.reserved_characters) == (0, 1, 0)

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from apps.conversations.api import HEADER_TEXT_BYTES, header_text
 from apps.conversations.models import Conversation, Turn
-from apps.speech.audio import decode
+from apps.speech.audio.decoding import decode
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip, mp4, silence, to_wav, webm
 from tests.client import LONG_REPLY, NOWHERE, QUESTION, Api, bearer, error_of, wait_until

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from apps.accounts.models import UsageDay, UsageRecord
 from apps.conversations import services
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.turn import run_turn
 from apps.conversations.turn_events import Done
 from apps.speech import registry
+from apps.usage.models import UsageDay, UsageRecord
 from tests.client import QUESTION, Api, read_events, turns_path, wait_until
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, Behaviour
 

@@ -12,8 +12,8 @@ from mutagen.flac import FLAC
 
 from apps.conversations import services
 from apps.conversations.models import Turn
-from apps.speech import audio
-from apps.speech.certificates import OWN_FILE
+from apps.speech.audio.decoding import decode
+from apps.speech.provenance.certificates import OWN_FILE
 from tests.client import LONG_REPLY, error_of, names_in_order
 from tests.factories import make_turn
 
@@ -78,8 +78,8 @@ def test_an_answer_that_is_spoken_anew_has_another_mp3(
     assert after != before
     turn.refresh_from_db()
     with turn.answer.open("rb") as file:
-        sound = audio.decode(file.read(), sample_rate=24_000, max_seconds=60)
-    assert audio.decode(after, sample_rate=24_000, max_seconds=60).seconds == pytest.approx(sound.seconds, abs=0.1)
+        sound = decode(file.read(), sample_rate=24_000, max_seconds=60)
+    assert decode(after, sample_rate=24_000, max_seconds=60).seconds == pytest.approx(sound.seconds, abs=0.1)
 
 
 def test_the_copy_goes_with_its_conversation(alice_api: Api, conversation: Conversation) -> None:

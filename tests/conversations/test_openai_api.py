@@ -14,7 +14,7 @@ from openai import OpenAI
 from apps.accounts.models import ApiToken
 from apps.accounts.services import create_api_token
 from apps.conversations.openai_api import _in_format as in_format
-from apps.speech.audio import decode
+from apps.speech.audio.decoding import decode
 from apps.speech.base import Transcript, TranscriptSegment
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip

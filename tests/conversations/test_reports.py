@@ -1,4 +1,4 @@
-"""Anybody reports abuse; the operator is told, and silences a voice at once."""
+"""Anybody reports abuse; the operator is told, and suspends a voice at once."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class TestOperator:
         client.force_login(User.objects.create_superuser("root"))
         return client
 
-    def test_the_report_leads_to_the_voice_and_silences_it(self, staff: Client, voice: VoiceProfile) -> None:
+    def test_the_report_leads_to_the_voice_and_suspends_it(self, staff: Client, voice: VoiceProfile) -> None:
         turn = make_turn(Conversation.objects.create(owner=voice.owner, voice=voice))
         report = reports.report_abuse(address="192.0.2.1", text=f"Turn {turn.pk} is not theirs.")
         assert (report.turn, report.voice) == (turn, voice)
@@ -119,18 +119,18 @@ class TestOperator:
         assert (
             TEXT not in staff.get(reverse("admin:conversations_abusereport_change", args=[report.pk])).content.decode()
         )
-        staff.post(path, {"action": "silence", "_selected_action": [str(report.pk)]})
+        staff.post(path, {"action": "suspend", "_selected_action": [str(report.pk)]})
         voice.refresh_from_db()
         assert not voice.can_speak
-        assert report.reference in voice.silence_message
+        assert report.reference in voice.suspension_message
         staff.post(path, {"action": "note_handled", "_selected_action": [str(report.pk)]})
         assert AbuseReport.objects.get().handled_at
 
     def test_one_that_leads_to_none_says_so(self, staff: Client) -> None:
         report = reports.report_abuse(address="192.0.2.1", text=TEXT)
         path = reverse("admin:conversations_abusereport_changelist")
-        silenced = staff.post(path, {"action": "silence", "_selected_action": [str(report.pk)]})
-        assert messages_of(silenced) == ["warning"]
+        suspended = staff.post(path, {"action": "suspend", "_selected_action": [str(report.pk)]})
+        assert messages_of(suspended) == ["warning"]
 
     def test_the_file_is_downloaded_and_never_opened(self, staff: Client, client: Client, alice: User) -> None:
         file = SimpleUploadedFile("a.html", b"<script>alert(1)</script>")
@@ -146,10 +146,10 @@ class TestOperator:
     def test_the_switch_is_among_the_voices_too(self, staff: Client, voice: VoiceProfile) -> None:
         path = reverse("admin:voices_voiceprofile_changelist")
         chosen = {"_selected_action": [str(voice.pk)], "note": "We have a question."}
-        staff.post(path, {"action": "silence", **chosen})
+        staff.post(path, {"action": "suspend", **chosen})
         voice.refresh_from_db()
-        assert "We have a question." in voice.silence_message
-        staff.post(path, {"action": "end_silence", **chosen})
+        assert "We have a question." in voice.suspension_message
+        staff.post(path, {"action": "end_suspension", **chosen})
         voice.refresh_from_db()
         assert voice.can_speak
 
@@ -160,8 +160,8 @@ class TestOperator:
         assert not default_storage.exists(name)
 
 
-class TestSilence:
-    def test_a_silenced_voice_speaks_nowhere(
+class TestSuspension:
+    def test_a_suspended_voice_speaks_nowhere(
         self,
         alice_api: Api,
         provider: FakeProvider,
@@ -170,7 +170,7 @@ class TestSilence:
         settings: Settings,
     ) -> None:
         failed = make_turn(conversation, status="failed", failed_stage="speak", error_code="provider_busy")
-        services.silence_voice(voice=voice, note="We have a question.")
+        services.suspend_voice(voice=voice, note="We have a question.")
         settings.OPERATOR_EMAIL = "operator@example.org"
         calls = {
             "turn": alice_api.ask(conversation, text="Hello?"),
@@ -200,7 +200,7 @@ class TestSilence:
         headers = {"Accept": "text/event-stream"}
         with alice_api.post(path, json={"text": "Hello?"}, headers=headers, stream=True) as response:
             assert response.raw.readline()
-            services.silence_voice(voice=voice)
+            services.suspend_voice(voice=voice)
             rest = response.raw.read().decode()
         assert "event: done" in rest
         wait_until(lambda: conversation.turns.get().status == "interrupted")
@@ -212,7 +212,7 @@ class TestSilence:
         text = " ".join([LONG_REPLY] * 8)
         with alice_api.post("/api/v1/speech", json={"text": text, "voice": "Jane"}, stream=True) as response:
             assert response.raw.read(1)
-            services.silence_voice(voice=voice)
+            services.suspend_voice(voice=voice)
             with pytest.raises(urllib3.exceptions.HTTPError):
                 response.raw.read()
         asked = sum(len(request.json["text"]) for request in provider.requests_to(SPEECH))
@@ -220,7 +220,7 @@ class TestSilence:
 
     def test_its_owner_sees_why_and_another_voice_is_offered(self, client: Client, voice: VoiceProfile) -> None:
         other = make_voice(voice.owner, "other", name="June")
-        services.silence_voice(voice=voice, note="We have a question.")
+        services.suspend_voice(voice=voice, note="We have a question.")
         client.force_login(voice.owner)
         page = client.get(reverse("voices:list")).content.decode()
         assert "We have a question." in page
@@ -228,7 +228,7 @@ class TestSilence:
         assert list(client.get(reverse("conversations:talk")).context["voices"]) == [other]
 
     def test_the_api_says_so(self, client: Client, alice_api: Api, voice: VoiceProfile) -> None:
-        services.silence_voice(voice=voice)
+        services.suspend_voice(voice=voice)
         body = alice_api.get(f"/api/v1/voices/{voice.pk}").json()
         assert body["silenced_at"]
         assert body["error"]["code"] == "voice_silenced"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from apps.accounts.models import UsageRecord
 from apps.conversations.stages import MAX_SPEECH_CHARACTERS
-from apps.speech.audio import decode
+from apps.speech.audio.decoding import decode
+from apps.usage.models import UsageRecord
 from apps.voices.models import VoiceProfile
 from tests.client import LONG_REPLY, Api, bearer, error_of, wait_until
 from tests.factories import make_voice

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from apps.accounts.models import UsageRecord
 from apps.conversations.models import Turn
+from apps.usage.models import UsageRecord
 from tests.audio_samples import clip, silence, to_wav
 from tests.client import QUESTION, Api, error_of
 from tests.fakes.provider import TRANSCRIPTIONS

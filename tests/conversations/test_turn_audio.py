@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.speech.audio import decode
+from apps.speech.audio.decoding import decode
 from tests.audio_samples import clip
 from tests.client import bearer, error_of
 from tests.factories import make_turn

@@ -13,7 +13,8 @@ import pytest
 from django.conf import settings
 
 from apps.conversations.models import Turn
-from apps.speech.audio import decode, join
+from apps.speech.audio.decoding import decode
+from apps.speech.audio.resampling import join
 from tests.audio_samples import clip, to_wav
 from tests.client import QUESTION
 from tests.fakes.provider import VOICES_ADD

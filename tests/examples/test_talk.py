@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 
 from apps.conversations.models import Conversation, Turn
-from apps.speech.audio import decode
+from apps.speech.audio.decoding import decode
 from tests.client import LONG_REPLY, QUESTION
 
 if TYPE_CHECKING:

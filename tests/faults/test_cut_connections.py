@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.test import override_settings
 
-from apps.accounts.reconciling import reconcile
+from apps.background.reconciling import reconcile
 from apps.conversations.models import RUNNING, Conversation, Turn
 from apps.speech import registry
-from apps.speech.faults import RETRYABLE_CODES
+from apps.speech.providers.faults import RETRYABLE_CODES
 from apps.voices.models import VoiceProfile, VoiceTag
 from tests.client import QUESTION, Api, error_of
 from tests.conftest import Server, remote_settings, serve

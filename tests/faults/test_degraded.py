@@ -17,11 +17,11 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from apps.conversations.models import Conversation, Turn
-from apps.speech.connections import MAX_ANSWER_BYTES
+from apps.core.storage import WholeFileStorage
+from apps.speech.providers.connections import MAX_ANSWER_BYTES
 from tests.client import Api, bearer, error_of, read_events, turns_path, wait_until
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, FakeProvider
 from tests.processes import running_site, wait_for
-from voiceclone.storage import WholeFileStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,9 @@ import pytest
 import requests
 from urllib3.exceptions import ProtocolError
 
-from apps.accounts.models import UsageDay
-from apps.accounts.reconciling import planned
+from apps.background.reconciling import planned
 from apps.conversations.models import RUNNING, Conversation, Turn
+from apps.usage.models import UsageDay
 from apps.voices.models import VoiceProfile, VoiceTag
 from tests.client import Api
 from tests.factories import make_consent, make_voice

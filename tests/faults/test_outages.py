@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.accounts.models import UsageRecord
 from apps.conversations.models import Conversation, Turn
 from apps.speech import registry
+from apps.usage.models import UsageRecord
 from apps.voices.models import Consent, VoiceProfile
 from tests.client import QUESTION, Api, error_of
 from tests.conftest import Server, remote_settings, serve

@@ -11,10 +11,10 @@ import pytest
 import requests
 from django.test import Client
 
+from apps.core import readiness
 from tests.client import Api, Event, error_of, read_events, turns_path
 from tests.fakes.provider import CHAT, SPEECH, FakeProvider
 from tests.processes import Site, remote, running_site, wait_for
-from voiceclone import readiness
 
 if TYPE_CHECKING:
     from apps.conversations.models import Conversation

@@ -13,8 +13,8 @@ from typing import Literal
 import av
 import numpy as np
 
+from apps.speech.audio.flac import to_flac
 from apps.speech.base import Recording
-from apps.speech.flac import to_flac
 from tests.audio_samples import contained, packed, packets, silence, webm
 from tests.hostile.files import (
     ACCEPTED,

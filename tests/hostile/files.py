@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from apps.speech.audio import to_mp3
+from apps.speech.audio.flac import to_flac
+from apps.speech.audio.mp3 import to_mp3
 from apps.speech.base import Recording
-from apps.speech.flac import to_flac
 from tests.audio_samples import clip, contained, flac_without_sound, mp4, to_wav, webm
 
 ACCEPTED = "accepted"

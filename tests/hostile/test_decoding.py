@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings as django_settings
 
-from apps.speech import audio
+from apps.speech.audio import decoding
+from apps.speech.audio.decoder_pool import DecoderLimits, DecoderPool
 from apps.speech.base import AudioBusyError, AudioError, Recording
-from apps.speech.decoder_pool import DecoderLimits, DecoderPool
 from tests.client import wait_until
 from tests.hostile.files import HONEST
 
@@ -76,14 +76,14 @@ def child_of(pool: DecoderPool) -> int:
 @pytest.mark.parametrize("sample_rate", [16_000, 44_100])
 def test_it_gives_what_decoding_here_gives(shared_pool: DecoderPool, name: str, sample_rate: int) -> None:
     data = HONEST[name]
-    expected = audio.decode(data, sample_rate=sample_rate, max_seconds=60)
+    expected = decoding.decode(data, sample_rate=sample_rate, max_seconds=60)
     assert decode(shared_pool, data, sample_rate=sample_rate) == expected
 
 
 def test_a_refusal_says_the_same_as_here(shared_pool: DecoderPool) -> None:
     for data in (b"", b"text", CHROME[:100], HONEST["m4a"].replace(b"ftypM4A ", b"ftypM4P "), CHROME * 100):
         with pytest.raises(AudioError) as here:
-            audio.decode(data, sample_rate=16_000, max_seconds=1)
+            decoding.decode(data, sample_rate=16_000, max_seconds=1)
         with pytest.raises(AudioError) as there:
             shared_pool.decode(data, sample_rate=16_000, max_seconds=1, asker=1)
         assert (there.value.code, there.value.message) == (here.value.code, here.value.message)
@@ -285,22 +285,22 @@ class TestPlainWav:
 
     def test_it_gives_what_decoding_gives(self) -> None:
         for sample_rate in (16_000, 44_100):
-            plain = audio.decode_plain_wav(HONEST["wav"], sample_rate=sample_rate, max_seconds=60)
-            assert plain == audio.decode(HONEST["wav"], sample_rate=sample_rate, max_seconds=60)
+            plain = decoding.decode_plain_wav(HONEST["wav"], sample_rate=sample_rate, max_seconds=60)
+            assert plain == decoding.decode(HONEST["wav"], sample_rate=sample_rate, max_seconds=60)
 
     @pytest.mark.parametrize("position", range(44))
     def test_one_other_byte_in_the_header_makes_it_no_plain_one(self, position: int) -> None:
         data = bytearray(HONEST["wav"])
         data[position] ^= 0x55
-        assert audio.decode_plain_wav(bytes(data), sample_rate=16_000, max_seconds=60) is None
+        assert decoding.decode_plain_wav(bytes(data), sample_rate=16_000, max_seconds=60) is None
 
     @pytest.mark.parametrize("size", [0, 20, 43, 44, 45, 46, 1_000, 1_001])
     def test_a_part_of_one_is_none(self, size: int) -> None:
-        assert audio.decode_plain_wav(HONEST["wav"][:size], sample_rate=16_000, max_seconds=60) is None
+        assert decoding.decode_plain_wav(HONEST["wav"][:size], sample_rate=16_000, max_seconds=60) is None
 
     def test_it_may_not_be_too_long(self) -> None:
         with pytest.raises(AudioError, match="audio_too_long"):
-            audio.decode_plain_wav(HONEST["wav"], sample_rate=16_000, max_seconds=0.5)
+            decoding.decode_plain_wav(HONEST["wav"], sample_rate=16_000, max_seconds=0.5)
 
 
 def comments(count: int) -> bytes:

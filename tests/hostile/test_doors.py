@@ -24,7 +24,7 @@ import requests
 from django.conf import settings as django_settings
 from django.test import Client
 
-from apps.speech import audio
+from apps.speech.audio.decoding import decode
 from apps.speech.base import Recording
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import to_wav
@@ -210,7 +210,7 @@ def check_what_was_stored() -> None:
         if path.is_dir():
             continue
         assert re.fullmatch(r"(samples|questions|answers)/\d+/[\w-]+\.flac", str(path.relative_to(media)))
-        recording = audio.decode(path.read_bytes(), sample_rate=16_000, max_seconds=600)
+        recording = decode(path.read_bytes(), sample_rate=16_000, max_seconds=600)
         assert share_of_canary(recording) < 0.1, path
         path.unlink()
 
@@ -235,7 +235,7 @@ def largest_child() -> int:
 
 
 def test_the_canary_would_be_heard(visits: Visits) -> None:
-    recording = audio.decode(visits.canaries.file.read_bytes(), sample_rate=16_000, max_seconds=60)
+    recording = decode(visits.canaries.file.read_bytes(), sample_rate=16_000, max_seconds=60)
     assert share_of_canary(recording) > 0.9
 
 

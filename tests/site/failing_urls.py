@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.csrf import csrf_failure
 
-from voiceclone import urls, views
+from apps.site import error_pages
+from voiceclone import urls
 
 handler400, handler404, handler429, handler500 = urls.handler400, urls.handler404, urls.handler429, urls.handler500
 
@@ -18,11 +19,11 @@ def fail(request: HttpRequest, way: str) -> HttpResponse:
     if way == "form":
         return csrf_failure(request)
     if way == "method":
-        return views.method_not_allowed(request, "POST")
+        return error_pages.method_not_allowed(request, "POST")
     if way == "size":
-        return views.request_too_large(request)
+        return error_pages.request_too_large(request)
     if way == "attempts":
-        return views.too_many_requests(request)
+        return error_pages.too_many_requests(request)
     raise {"request": BadRequest, "permission": PermissionDenied, "fault": ZeroDivisionError}[way]
 
 

@@ -3,7 +3,7 @@
 import schemathesis
 from hypothesis import strategies
 
-from apps.speech.audio import join
+from apps.speech.audio.resampling import join
 from tests.audio_samples import clip, to_wav
 
 RECORDING = to_wav(join([clip("austen-0870.wav"), clip("austen-0920.wav")]))

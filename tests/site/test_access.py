@@ -14,10 +14,12 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 
-from apps.accounts.models import ApiToken, Export, Scope, User, Webhook, WebhookDelivery
+from apps.accounts.models import ApiToken, Scope, User
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation, Turn
+from apps.privacy.models import Export
 from apps.voices.models import Consent, VoiceProfile
+from apps.webhooks.models import Webhook, WebhookDelivery
 from tests.client import bearer
 from tests.factories import make_turn
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 from django.core.checks import run_checks
 
-from apps.speech.certificates import make_identity
 from apps.speech.checks import check_marks
-from apps.speech.model_lifetimes import ANNOUNCED_ENDS
+from apps.speech.provenance.certificates import make_identity
+from apps.speech.providers.model_lifetimes import ANNOUNCED_ENDS
 
 if TYPE_CHECKING:
     from pathlib import Path

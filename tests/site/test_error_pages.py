@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.conftest import PASSWORD
-from tests.site.test_body_limit import TOO_MUCH, pieces
+from tests.voiceclone.test_body_limit import TOO_MUCH, pieces
 from voiceclone.server import READ_IN_VAIN
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class TestTooLarge:
 
 def test_who_comes_to_the_address_of_a_form_is_told_to_go_back(client: Client, alice: User) -> None:
     client.force_login(alice)
-    response = client.get(reverse("accounts:start-export"), headers=BROWSER)
+    response = client.get(reverse("privacy:start-export"), headers=BROWSER)
     assert (response.status_code, response["Allow"]) == (405, "POST")
     assert "go back to the form" in response.content.decode()
     assert_security_headers(response.headers)

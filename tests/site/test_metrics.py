@@ -8,8 +8,8 @@ import pytest
 from django.db import OperationalError, connection
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.accounts.tasks import deliver_webhook
 from apps.speech import registry
+from apps.webhooks.tasks import deliver_webhook
 from tests.client import bearer
 from tests.fakes.provider import SPEECH, openai_error
 

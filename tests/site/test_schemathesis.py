@@ -12,11 +12,11 @@ import pytest
 from django.conf import settings
 from django.core.files.base import ContentFile
 
-from apps.accounts.models import Webhook, WebhookDelivery
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation
+from apps.core.api_examples import A_CONSENT, A_CONVERSATION, A_DELIVERY, A_SAMPLE, A_TURN, A_VOICE, A_WEBHOOK
+from apps.webhooks.models import Webhook, WebhookDelivery
 from tests.factories import SAMPLE, make_consent, make_turn, make_voice
-from voiceclone.api_examples import A_CONSENT, A_CONVERSATION, A_DELIVERY, A_SAMPLE, A_TURN, A_VOICE, A_WEBHOOK
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

@@ -12,14 +12,17 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from apps.conversations.models import Turn
-from apps.speech import audio, registry
-from apps.speech.certificates import make_identity
-from apps.speech.encoders import AudioFormat, create_encoder
-from apps.speech.marks import Origin
-from apps.speech.signing import Marker
+from apps.site.verification import FILES_OF_AN_ADDRESS
+from apps.speech import registry
+from apps.speech.audio.mp3 import to_mp3
+from apps.speech.audio.resampling import resample
+from apps.speech.audio.wav import to_wav
+from apps.speech.provenance.certificates import make_identity
+from apps.speech.provenance.encoders import AudioFormat, create_encoder
+from apps.speech.provenance.marks import Origin
+from apps.speech.provenance.signing import Marker
 from tests.audio_samples import clip, webm
 from tests.client import LONG_REPLY, error_of
-from voiceclone.verification import FILES_OF_AN_ADDRESS
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from apps.voices.models import VoiceProfile
     from tests.client import Api, Page
 
-SPEECH = audio.resample(clip("austen-0930.wav"), sample_rate=24_000)
+SPEECH = resample(clip("austen-0930.wav"), sample_rate=24_000)
 ORIGIN = Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC))
 
 
@@ -120,7 +123,7 @@ class TestApi:
         assert error_of(response)["code"] == "invalid"
 
     def test_other_origins_may_ask(self) -> None:
-        response = send("/api/v1/verify", audio.to_mp3(SPEECH), origin="http://localhost:3000")
+        response = send("/api/v1/verify", to_mp3(SPEECH), origin="http://localhost:3000")
         assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
 
     def test_an_address_may_send_only_so_many(self, settings: Settings) -> None:
@@ -128,7 +131,7 @@ class TestApi:
         cache.clear()
         for _number in range(FILES_OF_AN_ADDRESS.attempts):
             FILES_OF_AN_ADDRESS.take("127.0.0.1/32")
-        response = send("/api/v1/verify", audio.to_mp3(SPEECH))
+        response = send("/api/v1/verify", to_mp3(SPEECH))
         cache.clear()
         assert response.status_code == 429
         assert error_of(response)["code"] == "too_many_files"
@@ -153,7 +156,7 @@ class TestPage:
             "Changed since it was signed": altered(own),
             "Signed by somebody else": foreign,
             "Tagged as made by AI": streamed,
-            "No mark found": audio.to_wav(SPEECH),
+            "No mark found": to_wav(SPEECH),
         }
         for title, data in files.items():
             assert title in send("/verify", data).content.decode()

@@ -11,15 +11,16 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from apps.accounts.models import UsageDay, WebhookDelivery
-from apps.accounts.reconciling import planned, reconcile
-from apps.accounts.webhooks import create_webhook
+from apps.background.reconciling import planned, reconcile
+from apps.core.errors import UserError
+from apps.usage.models import UsageDay
 from apps.voices import services
 from apps.voices.models import VoiceProfile, VoiceTag
+from apps.webhooks.models import WebhookDelivery
+from apps.webhooks.services import create_webhook
 from tests.client import Api, error_of
 from tests.factories import make_voice
 from tests.fakes.provider import VOICES, VOICES_ADD, VOICES_SEARCH, elevenlabs_error
-from voiceclone.errors import UserError
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.conf import settings as django_settings
 
-from apps.speech.audio import decode
+from apps.speech.audio.decoding import decode
 from apps.voices.models import VoiceProfile, VoiceSample
 from tests.audio_samples import clip, webm
 from tests.client import NOWHERE, QUESTION, SAMPLE_SECONDS, SAMPLES, Api, error_of, wait_until

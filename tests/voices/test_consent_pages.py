@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
-from apps.voices.services import silence_voice
+from apps.voices.services import suspend_voice
 from tests.audio_samples import clip, to_wav
 from tests.client import messages_of
 from tests.factories import make_consent, make_voice
@@ -124,9 +124,9 @@ def test_a_silent_voice_says_so_and_where_to_renew(page: Client, alice: User) ->
     assert talk.context["voices"] == []
 
 
-def test_a_silenced_voice_is_not_said_to_speak_again_with_a_consent(page: Client, alice: User) -> None:
+def test_a_suspended_voice_is_not_said_to_speak_again_with_a_consent(page: Client, alice: User) -> None:
     voice = make_voice(alice, "voice", consent=make_consent(alice, valid_until=timezone.now()))
-    silence_voice(voice=voice, note="Somebody says that it is not yours.")
+    suspend_voice(voice=voice, note="Somebody says that it is not yours.")
     shown = text(page.get(LIST))
     assert "Somebody says that it is not yours." in shown
     assert "and it speaks again" not in shown

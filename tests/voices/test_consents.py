@@ -13,8 +13,11 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.accounts.models import UsageRecord, User
-from apps.speech import audio
+from apps.accounts.models import User
+from apps.core.errors import UserError
+from apps.speech.audio.decoding import decode
+from apps.speech.audio.resampling import join
+from apps.usage.models import UsageRecord
 from apps.voices import consent as consents
 from apps.voices import services
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
@@ -23,7 +26,6 @@ from tests.audio_samples import SPEECH_DIR, clip, silence, to_wav
 from tests.client import QUESTION, SAMPLES, Api, error_of
 from tests.factories import make_consent, make_voice
 from tests.fakes.provider import TRANSCRIPTIONS, VOICES_ADD, elevenlabs_error, openai_error
-from voiceclone.errors import UserError
 
 if TYPE_CHECKING:
     import requests
@@ -253,9 +255,9 @@ class TestSpeaker:
 
     def test_a_sample_of_which_a_part_is_somebody_elses_is_refused(self, alice: User, provider: FakeProvider) -> None:
         names = ("austen-0870.wav", "austen-0880.wav", "austen-0890.wav")
-        other = audio.decode(SOMEBODY_ELSE, sample_rate=16_000, max_seconds=60)
-        own = audio.join([clip(name) for name in names])
-        (whole, mixed) = least_similarities(make_consent(alice), [own, audio.join([own, other])])
+        other = decode(SOMEBODY_ELSE, sample_rate=16_000, max_seconds=60)
+        own = join([clip(name) for name in names])
+        (whole, mixed) = least_similarities(make_consent(alice), [own, join([own, other])])
         assert whole is not None
         assert mixed is not None
         assert whole > threshold() > mixed

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from django.core.files.storage import default_storage
 
-from apps.voices import services
+from apps.voices.deletion import delete_voice
 from apps.voices.models import VoiceProfile, VoiceSample
 from tests.client import Api, error_of
 from tests.fakes.provider import VOICES, elevenlabs_error
@@ -79,7 +79,7 @@ def test_a_voice_that_became_ready_since_it_was_read_is_deleted_at_the_provider(
 ) -> None:
     read_before = VoiceProfile.objects.get()
     read_before.voice_id = ""
-    services.delete_voice(voice=read_before)
+    delete_voice(voice=read_before)
     assert not remote_engines.voices
 
 

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apps.core.errors import UserError
 from apps.speech.base import AudioError, Recording
 from apps.voices import samples as voice_samples
 from apps.voices.samples import MAX_FILES, CheckedSample, sample_rules
 from tests.audio_samples import clip, mp4, silence, to_wav, webm
 from tests.client import QUESTION, SAMPLE_SECONDS, SAMPLES
-from voiceclone.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.core.errors import UserError
 from apps.voices.models import VoiceProfile
 from apps.voices.services import change_voice
 from tests.client import bearer, error_of
 from tests.factories import make_voice
-from voiceclone.errors import UserError
 
 if TYPE_CHECKING:
     from django.test import Client

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.speech.audio import decode
+from apps.speech.audio.decoding import decode
 from apps.voices.models import VoiceProfile
 from tests.client import Api, error_of
 from tests.fakes.provider import CHARACTERS_PER_SECOND, SPEECH, elevenlabs_error

@@ -9,7 +9,8 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from apps.conversations.models import Conversation, Turn
-from apps.voices import services, tasks
+from apps.voices.consent import withdraw_consent
+from apps.voices.deletion import finish_deletion
 from apps.voices.models import Consent, VoiceProfile
 from tests.client import Api, error_of, read_events, turns_path, wait_until
 from tests.factories import make_consent, make_voice
@@ -28,11 +29,11 @@ def withdraw(api: Api, consent: Consent) -> dict[str, object]:
 
 
 def queued() -> list[DBTaskResult[..., Any]]:
-    return list(DBTaskResult.objects.filter(task_path="apps.voices.tasks.delete_voice").order_by("enqueued_at"))
+    return list(DBTaskResult.objects.filter(task_path="apps.voices.deletion.finish_deletion").order_by("enqueued_at"))
 
 
 def run(task: DBTaskResult[..., Any]) -> None:
-    tasks.delete_voice.call(*task.args_kwargs["args"], **task.args_kwargs["kwargs"])
+    finish_deletion.call(*task.args_kwargs["args"], **task.args_kwargs["kwargs"])
 
 
 def test_from_that_moment_no_voice_speaks(
@@ -121,7 +122,7 @@ def test_a_voice_that_is_just_being_cloned_does_not_come_into_being(
     with ThreadPoolExecutor() as pool:
         cloning = pool.submit(alice_api.clone_voice)
         wait_until(lambda: provider.requests)
-        services.withdraw_consent(consent=Consent.objects.get())
+        withdraw_consent(consent=Consent.objects.get())
         assert cloning.result().status_code == 404
     for task in queued():
         run(task)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.speech import audio
+from apps.speech.audio.resampling import join, resample
 from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
 from apps.speech.local import samples, speaker
 from apps.speech.local.config import LocalConfig
@@ -83,7 +83,7 @@ class LocalVoiceCloner:
         self._config = config
 
     async def create(self, name: str, samples: Sequence[Recording]) -> str:
-        recording = audio.join([audio.resample(sample, sample_rate=speaker.SAMPLE_RATE) for sample in samples])
+        recording = join([resample(sample, sample_rate=speaker.SAMPLE_RATE) for sample in samples])
         embedding = await speaker.embed(recording, self._config, stage="clone")
         voice_id = f"local-{uuid.uuid4().hex}"
         await asyncio.to_thread(self._save, voice_id, name, embedding)

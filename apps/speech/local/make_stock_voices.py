@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.speech import audio
+from apps.speech.audio.resampling import join
 from apps.speech.base import Recording
 from apps.speech.local import kokoro, speaker
 from apps.speech.local.config import LocalConfig
@@ -34,7 +34,7 @@ def main(models_dir: Path) -> None:
         spoken = [
             kokoro.synthesise(model, sentence, model.get_voice_style(name), 1.0, "en-us") for sentence in SENTENCES
         ]
-        recording = audio.join([Recording(pcm, kokoro.SAMPLE_RATE) for pcm in spoken])
+        recording = join([Recording(pcm, kokoro.SAMPLE_RATE) for pcm in spoken])
         embeddings.append(speaker.embed_now(encoder, recording, "clone"))
         sys.stdout.write(f"{name}\n")
     # Half precision is a tenth of a percent off, and half the size.

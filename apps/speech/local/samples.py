@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.speech import audio
+from apps.speech.audio.resampling import resample
 from apps.speech.base import Recording
 
 FULL_SCALE = np.float32(32768)
@@ -16,7 +16,7 @@ Samples = NDArray[np.float32]
 def from_recording(recording: Recording, *, sample_rate: int) -> Samples:
     """Return `recording` as float32 samples in -1–1, resampled to `sample_rate` hertz."""
     if recording.sample_rate != sample_rate:
-        recording = audio.resample(recording, sample_rate=sample_rate)
+        recording = resample(recording, sample_rate=sample_rate)
     return np.frombuffer(recording.pcm, "<i2").astype(np.float32) / FULL_SCALE
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from apps.speech import audio
+from apps.speech.audio.decoding import decode
+from apps.speech.audio.resampling import join
 from apps.speech.base import ProviderError, Recording
 from apps.speech.local import identity
 from apps.speech.local.config import LocalConfig
@@ -49,17 +50,17 @@ def beside_a_fan(recording: Recording) -> Recording:
 
 @pytest.fixture(scope="module")
 def consent(clips: list[Recording]) -> Recording:
-    return audio.join(clips[2:])
+    return join(clips[2:])
 
 
 @pytest.fixture(scope="module")
 def sample(clips: list[Recording]) -> Recording:
-    return audio.join(clips[:2])
+    return join(clips[:2])
 
 
 @pytest.fixture(scope="module")
 def stranger() -> Recording:
-    return audio.decode((SPEECH_DIR / "cards.flac").read_bytes(), sample_rate=RATE, max_seconds=60)
+    return decode((SPEECH_DIR / "cards.flac").read_bytes(), sample_rate=RATE, max_seconds=60)
 
 
 Change = Callable[[Recording], Recording]
@@ -81,7 +82,7 @@ def test_the_same_line_makes_nobody_another(
 
 
 def test_each_piece_of_a_recording_is_looked_at(config: LocalConfig, sample: Recording, stranger: Recording) -> None:
-    both = audio.join([sample, stranger])
+    both = join([sample, stranger])
     assert identify(config, sample).similarity(identify(config, sample)) > THRESHOLD
     assert identify(config, sample).similarity(identify(config, both)) < THRESHOLD
 

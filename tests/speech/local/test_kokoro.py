@@ -7,9 +7,9 @@ import jiwer
 import numpy as np
 import pytest
 
-from apps.speech import audio
+from apps.speech.audio.levels import measure
+from apps.speech.audio.resampling import join, resample
 from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
-from apps.speech.levels import measure
 from apps.speech.local import kokoro, speaker
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.kokoro import LocalTextToSpeech, LocalVoiceCloner, spoken_pieces
@@ -53,8 +53,8 @@ def test_the_clone_is_nearer_to_the_speaker_than_stock_voices_are(
     config: LocalConfig, clips: list[Recording], spoken: list[Recording]
 ) -> None:
     async def embeddings() -> tuple[speaker.Embedding, speaker.Embedding]:
-        person = await speaker.embed(audio.join(clips), config, stage="clone")
-        return person, await speaker.embed(audio.join(spoken), config, stage="clone")
+        person = await speaker.embed(join(clips), config, stage="clone")
+        return person, await speaker.embed(join(spoken), config, stage="clone")
 
     person, clone = asyncio.run(embeddings())
     with np.load(kokoro.STOCK_EMBEDDINGS) as file:
@@ -126,7 +126,7 @@ def test_voices_are_listed_until_they_are_deleted(config: LocalConfig, clips: li
     async def run() -> None:
         assert await cloner.list() == []
         one = await cloner.create("Jane at home", clips[:1])
-        other = await cloner.create("Zoë 🎙 7f3a", [audio.resample(clips[1], sample_rate=24_000), clips[2]])
+        other = await cloner.create("Zoë 🎙 7f3a", [resample(clips[1], sample_rate=24_000), clips[2]])
         assert sorted(await cloner.list(), key=lambda voice: voice.name) == [
             ProviderVoice(one, "Jane at home"),
             ProviderVoice(other, "Zoë 🎙 7f3a"),

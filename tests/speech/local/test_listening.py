@@ -8,7 +8,7 @@ import jiwer
 import pytest
 
 from apps.conversations.sentences import SpeechChunker
-from apps.speech import audio
+from apps.speech.audio.resampling import resample
 from apps.speech.base import Recording, VoiceSettings
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.kokoro import LocalTextToSpeech
@@ -58,7 +58,7 @@ def word_error(replies: list[list[str]], config: LocalConfig, voice_id: str) -> 
         for piece in pieces:
             chunks = engine.speak(piece, voice_id=voice_id, settings=VoiceSettings(), previous_text="")
             pcm += b"".join([chunk async for chunk in chunks])
-        recording = audio.resample(Recording(pcm, engine.sample_rate), sample_rate=16_000)
+        recording = resample(Recording(pcm, engine.sample_rate), sample_rate=16_000)
         return plain_words((await ear.transcribe(recording, language="en")).text)
 
     async def hear_all() -> list[str]:

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from apps.speech import audio
+from apps.speech.audio.resampling import join, resample
 from apps.speech.base import ProviderError, Recording
 from apps.speech.local import kokoro, speaker
 from apps.speech.local.config import LocalConfig
@@ -14,7 +14,7 @@ from tests.audio_samples import silence
 
 
 def embed(config: LocalConfig, *recordings: Recording) -> Embedding:
-    return asyncio.run(speaker.embed(audio.join(recordings), config, stage="clone"))
+    return asyncio.run(speaker.embed(join(recordings), config, stage="clone"))
 
 
 def louder(recording: Recording, factor: float) -> Recording:
@@ -37,7 +37,7 @@ def test_level_pauses_and_sample_rate_do_not_matter(config: LocalConfig, clips: 
     voice = embed(config, clips[0])
     assert speaker.similarity(voice, embed(config, louder(clips[0], 0.1))) > 0.99
     assert speaker.similarity(voice, embed(config, silence(3), clips[0], silence(3))) > 0.99
-    assert speaker.similarity(voice, embed(config, audio.resample(clips[0], sample_rate=48_000))) > 0.97
+    assert speaker.similarity(voice, embed(config, resample(clips[0], sample_rate=48_000))) > 0.97
 
 
 def test_a_word_is_enough_for_an_embedding(config: LocalConfig, clips: list[Recording]) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Scope, User
 from apps.accounts.services import create_api_token
-from voiceclone.errors import UserError
+from apps.core.errors import UserError
 
 MAX_DAYS = 3650
 

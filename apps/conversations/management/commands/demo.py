@@ -12,11 +12,11 @@ from apps.accounts.models import User
 from apps.conversations import services
 from apps.conversations.marking import answer_as_mp3
 from apps.conversations.models import Turn
+from apps.core.errors import UserError
 from apps.speech.base import AudioError, ProviderError
 from apps.voices.consent import record_attestation
 from apps.voices.models import Consent, VoiceProfile
 from apps.voices.services import clone_voice
-from voiceclone.errors import UserError
 
 DEMO_DIR = Path(__file__).resolve().parents[2] / "demo"
 USERNAME = "demo"

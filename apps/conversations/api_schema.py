@@ -1,0 +1,249 @@
+"""The description of the conversations' API, of single stages and of OpenAI's format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+from apps.conversations import api, openai_api, stages_api
+from apps.core.api_examples import (
+    A_CONVERSATION,
+    A_TIME,
+    A_TURN,
+    A_VOICE,
+)
+from apps.core.api_schema import (
+    AI_GENERATED,
+    DELETED,
+    EVENTS,
+    FORM,
+    JSON,
+    RANGE,
+    SOUND,
+    SYNTHETIC,
+    TEXT,
+    Operation,
+    Operations,
+    answers_json,
+    answers_list,
+    sends_form,
+    sends_json,
+)
+from apps.speech.provenance.encoders import CONTENT_TYPES
+
+TALK, STAGES, OPENAI = "Conversations", "One stage", "OpenAI's format"
+TURN = {
+    "id": A_TURN,
+    "status": "spoken",
+    "transcript": "What is the capital of France?",
+    "language": "en",
+    "reply": "The capital of France is Paris.",
+    "question_seconds": 2.4,
+    "answer_seconds": 2.1,
+    "has_question": True,
+    "has_answer": True,
+    "timings": {"heard_ms": 610, "first_word_ms": 980, "first_audio_ms": 1240, "total_ms": 1900},
+    "error": None,
+    "created_at": A_TIME,
+}
+CONVERSATION = {
+    "id": A_CONVERSATION,
+    "title": "Capitals",
+    "persona": "You are a patient teacher.",
+    "voice": A_VOICE,
+    "language": "en",
+    "model": "",
+    "created_at": A_TIME,
+    "updated_at": A_TIME,
+}
+MODEL = {"id": "gpt-transcribe", "object": "model", "created": 0, "owned_by": "openai"}
+EVENTS_OF_A_TURN = (
+    f'event: heard\ndata: {{"turn_id": "{A_TURN}", "text": "What is the capital of France?", "language": "en"}}\n\n'
+    'event: said\ndata: {"delta": "The capital of France is Paris."}\n\n'
+    'event: spoken\ndata: {"index": 0, "text": "The capital of France is Paris.", "format": "pcm_s16le", '
+    '"sample_rate": 24000, "audio": "AAABAAIA…"}\n\n'
+    f'event: done\ndata: {{"turn_id": "{A_TURN}", "reply": "The capital of France is Paris.", '
+    '"timings": {"heard_ms": 610, "first_word_ms": 980, "first_audio_ms": 1240, "total_ms": 1900}}\n\n'
+)
+
+
+class ConversationWithTurns(api.ConversationSerializer):
+    """A conversation with all its turns."""
+
+    turns = api.TurnSerializer(many=True)
+
+    class Meta(api.ConversationSerializer.Meta):
+        fields = [*api.ConversationSerializer.Meta.fields, "turns"]
+
+
+OpenAITranscription = inline_serializer(
+    "OpenAITranscription", {"text": serializers.CharField(), "usage": serializers.DictField()}
+)
+OpenAIModel = inline_serializer(
+    "OpenAIModel",
+    {
+        "id": serializers.CharField(),
+        "object": serializers.CharField(),
+        "created": serializers.IntegerField(),
+        "owned_by": serializers.CharField(),
+    },
+)
+OpenAIModels = inline_serializer("OpenAIModels", {"object": serializers.CharField(), "data": serializers.ListField()})
+STREAM = OpenApiResponse(
+    OpenApiTypes.ANY,
+    description="Server-sent events as they happen: `heard`, `said`, `spoken`, and at the end `done` or `failed`.",
+)
+SPOKEN = dict.fromkeys(CONTENT_TYPES.values(), SOUND)
+STORED_SOUND = {"audio/flac": SOUND, "audio/mpeg": SOUND}
+AS_MP3 = OpenApiParameter("as", enum=["mp3"], description="As an MP3 to download.")
+SEARCH = OpenApiParameter("search", description="Words that all have to occur in the title or in what was said.")
+FULL = {
+    "X-Transcript": "What was heard.",
+    "X-Response-Text": "What is answered.",
+    "X-Text-Encoding": "`plain`, or `percent-utf8` for percent-encoded UTF-8.",
+    "X-Conversation-Id": "Send it as `conversation_id` to go on.",
+    "X-Turn-Id": "The turn, to hear again or to retry.",
+    "X-AI-Generated": AI_GENERATED,
+}
+TURN_ANSWERS: dict[str, Any] = {
+    "answers": {JSON: api.TurnSerializer, EVENTS: STREAM},
+    "answer_examples": {JSON: TURN, EVENTS: EVENTS_OF_A_TURN},
+    "parameters": (SYNTHETIC,),
+}
+
+OPERATIONS: Operations = {
+    api.FullInteraction: {
+        "POST": Operation(
+            TALK,
+            "Ask aloud, and hear the answer",
+            answers={"audio/mpeg": OpenApiResponse(OpenApiTypes.BINARY, description="The answer, as it is spoken.")},
+            **sends_form(voice_id="fPqL2mVx8RzT", audio_file="@question.mp3"),
+            parameters=tuple(
+                OpenApiParameter(name, location=OpenApiParameter.HEADER, response=True, description=text)
+                for name, text in FULL.items()
+            ),
+        ),
+    },
+    api.ConversationList: {
+        "GET": Operation(
+            TALK,
+            "List and search your conversations",
+            **answers_list(api.ConversationSerializer, CONVERSATION),
+            parameters=(SEARCH,),
+        ),
+        "POST": Operation(
+            TALK,
+            "Begin a conversation",
+            **answers_json(ConversationWithTurns, {**CONVERSATION, "turns": []}),
+            **sends_json({"voice": A_VOICE, "title": "Capitals"}),
+            status=201,
+        ),
+    },
+    api.ConversationDetail: {
+        "GET": Operation(
+            TALK,
+            "Read a conversation with its turns",
+            **answers_json(ConversationWithTurns, {**CONVERSATION, "turns": [TURN]}),
+        ),
+        "PATCH": Operation(
+            TALK,
+            "Change a conversation",
+            **answers_json(ConversationWithTurns, {**CONVERSATION, "turns": [TURN]}),
+            **sends_json({"title": "Capitals"}),
+        ),
+        "DELETE": Operation(TALK, "Delete a conversation", **DELETED),
+    },
+    api.TurnList: {
+        "POST": Operation(
+            TALK,
+            "Ask something",
+            **TURN_ANSWERS,
+            request_examples={JSON: {"text": "What is the capital of France?"}, FORM: {"audio": "@question.mp3"}},
+            status=201,
+            description="Either `text` or `audio`. Answered when the turn is over or, for `Accept: text/event-stream`, "
+            "with the events as they happen.",
+        ),
+    },
+    api.TurnDetail: {
+        "GET": Operation(TALK, "Read a turn", **answers_json(api.TurnSerializer, TURN)),
+    },
+    api.TurnRetry: {
+        "POST": Operation(
+            TALK, "Go on from the stage that failed", **TURN_ANSWERS, description="No stage is paid for twice."
+        ),
+    },
+    api.TurnStop: {
+        "POST": Operation(
+            TALK,
+            "Stop a running turn",
+            **answers_json(api.TurnSerializer, TURN),
+            **sends_json({"heard_seconds": 1.2}),
+            status=202,
+        ),
+    },
+    api.TurnAnswerAudio: {
+        "GET": Operation(TALK, "Hear an answer", answers=STORED_SOUND, parameters=(AS_MP3, RANGE, SYNTHETIC)),
+    },
+    api.TurnQuestionAudio: {
+        "GET": Operation(TALK, "Hear a question", answers=STORED_SOUND, parameters=(AS_MP3, RANGE)),
+    },
+    stages_api.Transcriptions: {
+        "POST": Operation(
+            STAGES,
+            "Speech to text",
+            **answers_json(
+                stages_api.Transcriptions.Output,
+                {"text": "What is the capital of France?", "language": "en", "seconds": 2.4},
+            ),
+            **sends_form(audio="@question.mp3", language="en"),
+        ),
+    },
+    stages_api.Speech: {
+        "POST": Operation(
+            STAGES,
+            "Text to speech",
+            answers=SPOKEN,
+            **sends_json({"text": "Good morning.", "voice": "Jane", "format": "mp3"}),
+            parameters=(SYNTHETIC,),
+            description="`voice` is the id or the name of one of your voices. The file comes while it is being spoken.",
+        ),
+    },
+    openai_api.OpenAISpeech: {
+        "POST": Operation(
+            OPENAI,
+            "Text to speech",
+            answers=SPOKEN,
+            **sends_json({"model": "tts-1", "input": "Good morning.", "voice": "Jane", "response_format": "mp3"}),
+            parameters=(SYNTHETIC,),
+            description="`voice` is the id or the name of one of your voices; any `model` will do.",
+        ),
+    },
+    openai_api.OpenAITranscriptions: {
+        "POST": Operation(
+            OPENAI,
+            "Speech to text",
+            answers={JSON: OpenAITranscription}
+            | dict.fromkeys([TEXT, "text/vtt"], OpenApiTypes.STR)
+            | {EVENTS: OpenApiTypes.ANY},
+            answer_examples={
+                JSON: {"text": "What is the capital of France?", "usage": {"type": "duration", "seconds": 3}}
+            },
+            **sends_form(file="@question.mp3", model="whisper-1"),
+            description="`response_format` is json, text, or, where the engine tells times, verbose_json, srt or vtt.",
+        ),
+    },
+    openai_api.ModelList: {
+        "GET": Operation(
+            OPENAI,
+            "List what hears and speaks here",
+            **answers_json(OpenAIModels, {"object": "list", "data": [MODEL]}),
+            operation_id="v1_models_list",
+        ),
+    },
+    openai_api.ModelDetail: {
+        "GET": Operation(OPENAI, "Read a model", **answers_json(OpenAIModel, MODEL)),
+    },
+}

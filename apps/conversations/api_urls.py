@@ -1,0 +1,23 @@
+from django.urls import path
+
+from apps.conversations import api, openai_api, stages_api
+
+urlpatterns = [
+    path("conversations", api.ConversationList.as_view(), name="conversations"),
+    path("conversations/<uuid:conversation_pk>", api.ConversationDetail.as_view(), name="conversation"),
+    path("conversations/<uuid:conversation_pk>/turns", api.TurnList.as_view(), name="turns"),
+    path("transcriptions", stages_api.Transcriptions.as_view(), name="transcriptions"),
+    path("speech", stages_api.Speech.as_view(), name="speech"),
+    path("turns/<uuid:turn_pk>", api.TurnDetail.as_view(), name="turn"),
+    path("turns/<uuid:turn_pk>/retry", api.TurnRetry.as_view(), name="turn-retry"),
+    path("turns/<uuid:turn_pk>/stop", api.TurnStop.as_view(), name="turn-stop"),
+    path("turns/<uuid:turn_pk>/audio", api.TurnAnswerAudio.as_view(), name="turn-audio"),
+    path("turns/<uuid:turn_pk>/question", api.TurnQuestionAudio.as_view(), name="turn-question"),
+]
+
+openai_urlpatterns = [
+    path("audio/speech", openai_api.OpenAISpeech.as_view(), name="speech"),
+    path("audio/transcriptions", openai_api.OpenAITranscriptions.as_view(), name="transcriptions"),
+    path("models", openai_api.ModelList.as_view(), name="models"),
+    path("models/<str:model>", openai_api.ModelDetail.as_view(), name="model"),
+]

@@ -1,0 +1,50 @@
+"""What the application says when it refuses something. Raised by services, turned into words by pages and API alike."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+
+from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext_lazy as _
+
+from apps.speech.base import AudioError, ProviderError
+
+STORAGE_UNAVAILABLE = "storage_unavailable"
+STORAGE_MESSAGE = _(
+    "This site can not store anything at the moment: its disk is full, or its database does not answer. "
+    "Keep what you have and try again in a few minutes."
+)
+STORAGE_RETRY_SECONDS = 60
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+class UserError(Exception):
+    """A request that can not be done as asked. `code` is stable; `message` says what happened and what to do.
+
+    `headers` go with the answer of the API.
+    """
+
+    def __init__(self, code: str, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+def storage_unavailable() -> UserError:
+    """Return the refusal for where nothing can be stored."""
+    headers = {"Retry-After": str(STORAGE_RETRY_SECONDS)}
+    return UserError(STORAGE_UNAVAILABLE, str(STORAGE_MESSAGE), status=503, headers=headers)
+
+
+def is_storage_failure(error: BaseException | None) -> bool:
+    """Whether `error` is that of a database that is locked or gone, or of a disk that is full or read-only."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL_DISK
+    return isinstance(error, OperationalError | InterfaceError)
+
+
+REFUSALS = (UserError, AudioError, ProviderError)
+"""The errors that have a message for the person."""

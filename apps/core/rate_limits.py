@@ -1,0 +1,46 @@
+"""Counts attempts of whoever is not signed in yet."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from dataclasses import dataclass
+
+from django.core.cache import cache
+
+from apps.core.digests import digest_of
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `attempts` in the `seconds` that begin with the first."""
+
+    name: str
+    attempts: int
+    seconds: int
+
+    def take(self, subject: str) -> int:
+        """Count an attempt and return how many seconds to wait before the next, 0 where it may be made at once."""
+        now = int(time.time())
+        end: int = cache.get_or_set(self._end_key(subject), now + self.seconds, self.seconds) or now
+        counter = self._counter_key(subject, end)
+        cache.add(counter, 0, 2 * self.seconds)
+        return 0 if cache.incr(counter) <= self.attempts else max(end - now, 1)
+
+    def give_back(self, subject: str) -> None:
+        """Uncount an attempt, because it succeeded."""
+        counter = self._counter_key(subject, cache.get(self._end_key(subject)))
+        if cache.get(counter):
+            cache.decr(counter)
+
+    def _end_key(self, subject: str) -> str:
+        return f"limit:{self.name}:{digest_of(subject)}".replace(" ", "-")
+
+    def _counter_key(self, subject: str, end: int | None) -> str:
+        return f"{self._end_key(subject)}:{end}"
+
+
+def network_of(address: str) -> str:
+    """Return whom an address stands for: of IPv6, everyone has a whole /64."""
+    version = ipaddress.ip_address(address).version
+    return str(ipaddress.ip_network(f"{address}/{32 if version == 4 else 64}", strict=False))

@@ -1,0 +1,43 @@
+"""The contract for apps whose killed processes leave something behind: how it is found and put right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A single repair: its subject, the action in words, and the function that carries it out.
+
+    `carry_out` returns whether the repair was still needed. It may raise ProviderError: the next run then tries again.
+    """
+
+    subject: str
+    action: str
+    carry_out: Callable[[], bool]
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.action}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Finds the repairs of one kind. A slow source looks through a whole folder and runs once a day."""
+
+    name: str
+    find: Callable[[], Iterator[Repair]]
+    is_slow: bool
+
+
+_sources: list[Source] = []
+
+
+def register(name: str, find: Callable[[], Iterator[Repair]], *, is_slow: bool = False) -> None:
+    """Include the repairs that `find` yields; an app calls this in `AppConfig.ready()`."""
+    _sources.append(Source(name, find, is_slow))
+
+
+def sources(*, with_slow: bool = True) -> list[Source]:
+    """Return the registered sources, in the order of INSTALLED_APPS."""
+    return [source for source in _sources if with_slow or not source.is_slow]

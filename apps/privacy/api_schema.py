@@ -1,0 +1,58 @@
+"""The description of the exports' API."""
+
+from __future__ import annotations
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse
+
+from apps.core.api_examples import (
+    A_TIME,
+    AN_EXPORT,
+)
+from apps.core.api_schema import (
+    ACCOUNT,
+    DELETED,
+    SYNTHETIC,
+    Operation,
+    Operations,
+    answers_json,
+    answers_list,
+)
+from apps.privacy import api
+
+EXPORT = {
+    "id": AN_EXPORT,
+    "state": "ready",
+    "parts_done": 42,
+    "parts": 42,
+    "size": 18_204_113,
+    "created_at": A_TIME,
+    "expires_at": "2026-03-03T08:15:30Z",
+}
+
+OPERATIONS: Operations = {
+    api.ExportList: {
+        "GET": Operation(
+            ACCOUNT, "See the export of your data, if there is one", **answers_list(api.ExportSerializer, EXPORT)
+        ),
+        "POST": Operation(
+            ACCOUNT,
+            "Have everything of yours put into one file",
+            **answers_json(api.ExportSerializer, {**EXPORT, "state": "waiting", "size": 0, "expires_at": None}),
+            status=201,
+            description="It takes the place of an earlier one. While one is being made, `409 export_under_way`.",
+        ),
+    },
+    api.ExportDetail: {
+        "GET": Operation(ACCOUNT, "See how far an export has come", **answers_json(api.ExportSerializer, EXPORT)),
+        "DELETE": Operation(ACCOUNT, "Delete an export", **DELETED),
+    },
+    api.ExportDownload: {
+        "GET": Operation(
+            ACCOUNT,
+            "Download your data",
+            answers={api.ZIP: OpenApiResponse(OpenApiTypes.BINARY, description="A ZIP file.")},
+            parameters=(SYNTHETIC,),
+        ),
+    },
+}

@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+
+
+class PrivacyConfig(AppConfig):
+    name = "apps.privacy"
+
+    def ready(self) -> None:
+        from apps.core import api_schema, personal_data
+        from apps.privacy.api_schema import OPERATIONS
+        from apps.privacy.personal_data import PrivacyData
+
+        api_schema.register(OPERATIONS)
+        personal_data.register(PrivacyData())

@@ -1,0 +1,229 @@
+"""Everything that is kept of a person as one ZIP file, made in the background and written straight to the disk."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path, PurePath
+from typing import IO, Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+
+from django.core.files.storage import default_storage
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import IntegrityError, transaction
+from django.db.models import F, FileField, Model
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django_tasks import task
+
+from apps.accounts.models import User
+from apps.core.errors import UserError
+from apps.core.mail import mail
+from apps.core.personal_data import Table, all_personal_data
+from apps.privacy.models import Export, export_path
+
+logger = logging.getLogger(__name__)
+
+KEPT_FOR = timedelta(days=1)
+# Extended while the file is being made, at most this often; no part of it takes so long.
+LEASE = timedelta(minutes=5)
+NOTE_SECONDS = 1.0
+MAX_STARTS = 5
+ENCODER = DjangoJSONEncoder(ensure_ascii=False, indent=2)
+
+
+class _GoneError(Exception):
+    """Nobody waits for this export any more."""
+
+
+def start_export(*, owner: User) -> Export:
+    """Have everything of `owner` put together; the file takes the place of an earlier one.
+
+    Raises UserError while one is being made.
+    """
+    earlier = Export.objects.for_user(owner).first()
+    if earlier is not None and earlier.is_under_way:
+        raise _under_way()
+    if earlier is not None:
+        delete_export(export=earlier)
+    try:
+        with transaction.atomic():
+            export = Export.objects.create(owner=owner, lease_until=timezone.now() + LEASE)
+            build_export.enqueue(str(export.pk))
+    except IntegrityError:  # Another request was faster.
+        raise _under_way() from None
+    logger.info("Export asked for", extra={"export": str(export.pk), "user": owner.pk})
+    return export
+
+
+def _under_way() -> UserError:
+    text = _("Your data is being put together already. Wait until that file is ready.")
+    return UserError("export_under_way", text, status=409)
+
+
+def delete_export(*, export: Export) -> None:
+    """Delete the file, and then the row that leads to it; a worker that still makes it stops."""
+    if export.file:
+        export.file.storage.delete(str(export.file.name))
+    export.delete()
+
+
+def delete_expired() -> None:
+    """Delete the files that were there for a day, and what failed as long ago."""
+    now = timezone.now()
+    over = Export.objects.filter(expires_at__lt=now)
+    failed = Export.objects.filter(state=Export.State.FAILED, created_at__lt=now - KEPT_FOR)
+    for export in (over | failed).iterator():
+        delete_export(export=export)
+
+
+def restart_abandoned() -> None:
+    """Begin those anew whose worker was killed; what kills every worker is given up."""
+    now = timezone.now()
+    under_way = [Export.State.WAITING, Export.State.RUNNING]
+    lost = Export.objects.filter(state__in=under_way, lease_until__lt=now)
+    lost.filter(starts__gte=MAX_STARTS).update(state=Export.State.FAILED)
+    for export in lost:
+        with transaction.atomic():
+            mine = Export.objects.filter(pk=export.pk, state__in=under_way, lease_until=export.lease_until)
+            if mine.update(state=Export.State.WAITING, lease_until=now + LEASE):
+                build_export.enqueue(str(export.pk))
+
+
+@task()
+def build_export(export_pk: str) -> None:
+    """Make the file of an export that waits for it."""
+    waiting = Export.objects.filter(pk=export_pk, state=Export.State.WAITING)
+    claim = {"state": Export.State.RUNNING, "starts": F("starts") + 1, "parts_done": 0}
+    if not waiting.update(**claim, lease_until=timezone.now() + LEASE):
+        return
+    export = Export.objects.select_related("owner").get(pk=export_pk)
+    try:
+        _make_file(export)
+    except _GoneError:
+        return
+    except Exception:
+        Export.objects.filter(pk=export_pk).update(state=Export.State.FAILED)
+        raise
+    logger.info("Export ready", extra={"export": export_pk, "bytes": export.size})
+    mail(
+        to=export.owner.email, subject=_("Your data is ready"), template="privacy/email/export_ready.txt", export=export
+    )
+
+
+def _make_file(export: Export) -> None:
+    tables = [table for data in all_personal_data() for table in data.tables(export.owner)]
+    progress = _Progress(export, sum(1 + _file_count(table) for table in tables))
+    with _file_of(export) as stream, ZipFile(stream, "w", ZIP_DEFLATED) as archive:
+        for table in tables:
+            _write_rows(archive, table)
+            progress.step()
+            for row, field in _rows_with_files(table):
+                _write_file(archive, table, row, field)
+                progress.step()
+        archive.writestr(_info("README.txt"), _readme(export, tables))
+    export.size = default_storage.size(str(export.file.name))
+    ready = {"state": Export.State.READY, "size": export.size, "expires_at": timezone.now() + KEPT_FOR}
+    if not Export.objects.filter(pk=export.pk, state=Export.State.RUNNING).update(**ready, parts_done=progress.parts):
+        default_storage.delete(str(export.file.name))
+        raise _GoneError
+
+
+@contextmanager
+def _file_of(export: Export) -> Iterator[IO[bytes]]:
+    """Open the export's file. The row knows it before it is there, so that none is left behind by a killed worker."""
+    name = str(export.file.name) if export.file else export_path(export, "")
+    if not Export.objects.filter(pk=export.pk).update(file=name):
+        raise _GoneError
+    export.file.name = name
+    path = Path(default_storage.path(name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(path, "wb", opener=lambda place, flags: os.open(place, flags, 0o600)) as stream:
+            yield stream
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far the making has come. It is told at most once a second, and that extends the lease."""
+
+    export: Export
+    parts: int
+    done: int = 0
+    noted: float = 0.0
+
+    def step(self) -> None:
+        self.done += 1
+        if time.monotonic() - self.noted >= NOTE_SECONDS:
+            self.noted = time.monotonic()
+            mine = Export.objects.filter(pk=self.export.pk, state=Export.State.RUNNING)
+            # More may have come since the parts were counted.
+            counts = {"parts_done": min(self.done, self.parts), "parts": self.parts}
+            if not mine.update(**counts, lease_until=timezone.now() + LEASE):
+                raise _GoneError
+
+
+def _file_count(table: Table) -> int:
+    return sum(table.rows.exclude(**{field: ""}).count() for field in table.files)
+
+
+def _rows_with_files(table: Table) -> Iterator[tuple[Model, str]]:
+    if table.files:
+        for row in table.rows.iterator():
+            yield from ((row, field) for field in table.files if getattr(row, field))
+
+
+def _write_rows(archive: ZipFile, table: Table) -> None:
+    """Write the rows as a JSON array, one after the other."""
+    with archive.open(_info(f"{table.name}.json"), "w", force_zip64=True) as member:
+        separator = "[\n"
+        for row in table.rows.iterator():
+            member.write(f"{separator}{ENCODER.encode(_as_json(table, row))}".encode())
+            separator = ",\n"
+        member.write(b"[]\n" if separator == "[\n" else b"\n]\n")
+
+
+def _as_json(table: Table, row: Model) -> dict[str, Any]:
+    return {
+        field.name: _name_in_archive(table, row, field.name)
+        if isinstance(field, FileField)
+        else getattr(row, field.attname)
+        for field in row._meta.concrete_fields
+        if field.name not in table.without
+    }
+
+
+def _name_in_archive(table: Table, row: Model, field: str) -> str | None:
+    file = getattr(row, field)
+    return f"{table.name}/{row.pk}-{field}{PurePath(file.name).suffix}" if file else None
+
+
+def _write_file(archive: ZipFile, table: Table, row: Model, field: str) -> None:
+    try:
+        source = getattr(row, field).open("rb")
+    except FileNotFoundError:  # It was deleted since its row was read.
+        return
+    info = _info(str(_name_in_archive(table, row, field)), ZIP_STORED)
+    with source, archive.open(info, "w", force_zip64=True) as member:
+        shutil.copyfileobj(source, member)
+
+
+def _info(name: str, compression: int = ZIP_DEFLATED) -> ZipInfo:
+    info = ZipInfo(name, timezone.now().timetuple()[:6])
+    info.compress_type = compression
+    info.external_attr = 0o600 << 16
+    return info
+
+
+def _readme(export: Export, tables: list[Table]) -> str:
+    return render_to_string("privacy/export_readme.txt", {"export": export, "tables": tables})

@@ -1,0 +1,95 @@
+"""Exports and erasures: everything of a person as one file, and the deletion of an account."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.owned import OwnedQuerySet
+
+
+def export_path(export: Export, _filename: str) -> str:
+    return f"exports/{export.owner_id}/{uuid.uuid4().hex}.zip"
+
+
+class Export(models.Model):
+    """Everything of a person as one file, which they can download for a day. Each person has one at a time.
+
+    A worker that makes it has it until `lease_until`, and extends that as it goes on: what is behind it was killed.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        RUNNING = "running", _("being made")
+        READY = "ready", _("ready")
+        FAILED = "failed", _("failed")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
+    file = models.FileField(_("file"), upload_to=export_path, blank=True)
+    size = models.BigIntegerField(_("bytes"), default=0)
+    parts_done = models.PositiveIntegerField(_("parts done"), default=0)
+    parts = models.PositiveIntegerField(_("parts"), default=0)
+    starts = models.PositiveSmallIntegerField(_("starts"), default=0)
+    lease_until = models.DateTimeField(_("begun anew after"), default=timezone.now)
+    created_at = models.DateTimeField(_("asked for"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("deleted after"), null=True, blank=True)
+
+    objects: ClassVar[OwnedQuerySet[Export]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("export")
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in {self.State.WAITING, self.State.RUNNING}
+
+
+class Erasure(models.Model):
+    """The deletion of an account with all that belongs to it. This row stays, with nothing of the person in it.
+
+    Until `due_at` it can be taken back. Then it is tried at `next_try_at`, again and again, until everything is gone.
+    `receipt` lists what was deleted and when, as `{"at", "what", "count"}`; `kept` what the law asks to keep, as
+    `{"what", "until", "reference"}`.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("can be taken back")
+        RUNNING = "running", _("being deleted")
+        DONE = "done", _("deleted")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="erasure",
+        verbose_name=_("account"),
+    )
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
+    requested_at = models.DateTimeField(_("asked for"), default=timezone.now, editable=False)
+    due_at = models.DateTimeField(_("begins"))
+    next_try_at = models.DateTimeField(_("next try"), null=True, blank=True)
+    tries = models.PositiveIntegerField(_("tries"), default=0)
+    error_code = models.CharField(_("what the last try failed at"), max_length=50, blank=True)
+    done_at = models.DateTimeField(_("done"), null=True, blank=True)
+    receipt = models.JSONField(_("what was deleted"), default=list, blank=True)
+    kept = models.JSONField(_("what is kept"), default=list, blank=True)
+
+    class Meta:
+        verbose_name = _("erasure")
+        ordering = ["-requested_at"]
+
+    def __str__(self) -> str:
+        return str(self.pk)

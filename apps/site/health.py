@@ -1,0 +1,42 @@
+"""Liveness and readiness, for those who watch the site."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from apps.background.queue import is_behind
+from apps.core import readiness
+from apps.speech import registry
+from apps.speech.base import Stage
+
+
+@login_not_required
+def healthz(_request: HttpRequest) -> HttpResponse:
+    """The process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+def readyz(_request: HttpRequest) -> HttpResponse:
+    """The process can do its work: it is not about to end, the database answers, and recordings can be kept.
+
+    An engine that is down and a worker that is behind are told as well, but another process would have them too.
+    """
+    needed = {
+        "database": readiness.database_answers(),
+        "recordings": readiness.can_keep_recordings(),
+        "disk": readiness.has_room(),
+    }
+    worker = needed["database"] and not is_behind()
+    engines = {stage: registry.is_working(stage) for stage in get_args(Stage)}
+    if readiness.is_ending():
+        status = "ending"
+    elif not all(needed.values()):
+        status = "not ready"
+    else:
+        status = "ready" if worker and all(engines.values()) else "degraded"
+    code = 200 if status in {"ready", "degraded"} else 503
+    return JsonResponse({"status": status, **needed, "worker": worker, "engines": engines}, status=code)

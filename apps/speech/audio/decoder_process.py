@@ -1,0 +1,133 @@
+"""The process in which uploads are decoded. `decoder_pool` starts it, and talks to it over its standard streams.
+
+Whoever takes this process over with a crafted file finds nothing in it and gets nowhere: it has an empty environment,
+no file but those streams and no way to open another one, so no network either, and what it answers is read as plain
+bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import json
+import math
+import os
+import resource
+import struct
+import sys
+import tempfile
+import time
+import wave
+from pathlib import Path
+from typing import BinaryIO
+
+from apps.speech.audio.decoding import decode
+from apps.speech.audio.flac import to_flac
+from apps.speech.base import AudioError, Recording
+
+READY = b"\x01"
+JOB = struct.Struct("<QId")  # Bytes of the upload, hertz, seconds at most; then the upload.
+ANSWER = struct.Struct("<BQ")  # One of the two kinds below, and the bytes that follow.
+RECORDING, REFUSAL = 0, 1
+
+# Linux's landlock(7), whose calls have the same numbers on every processor.
+LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
+LANDLOCK_CREATE_RULESET_VERSION = 1
+PR_SET_NO_NEW_PRIVS = 38
+# What each version of it can forbid: access to files, to TCP, and to sockets and signals of processes outside.
+LANDLOCK_VERSIONS = {
+    1: (0x1FFF, 0, 0),
+    2: (0x3FFF, 0, 0),
+    3: (0x7FFF, 0, 0),
+    4: (0x7FFF, 3, 0),
+    5: (0xFFFF, 3, 0),
+    6: (0xFFFF, 3, 3),
+}
+
+
+def main() -> None:
+    cpu_seconds, memory_bytes = map(int, sys.argv[1:])
+    jobs, answers = open(0, "rb", buffering=0), open(1, "wb", buffering=0)  # noqa: SIM115 - until it ends
+    _decode_once()
+    _confine(memory_bytes)
+    answers.write(READY)
+    with contextlib.suppress(EOFError, BrokenPipeError):  # Nobody has work for this process any more.
+        while True:
+            _do_job(jobs, answers, cpu_seconds)
+
+
+def _decode_once() -> None:
+    """Have everything imported that decoding needs, for later no file can be opened."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((2, 2, 44_100, 0, "NONE", ""))
+        writer.writeframes(bytes(40_000))
+    decode(file.getvalue(), sample_rate=16_000, max_seconds=1)
+    decode(to_flac(Recording(bytes(40_000), 44_100)), sample_rate=16_000, max_seconds=1)
+
+
+def _confine(memory_bytes: int) -> None:
+    """Give up, for good, whatever decoding does not need."""
+    folder = tempfile.mkdtemp()
+    os.chdir(folder)
+    Path(folder).rmdir()  # A folder that is gone is empty, and stays so.
+    if sys.platform == "linux":  # Elsewhere this limit is not enforced, or not known.
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    _forbid_what_is_outside()
+    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
+        resource.setrlimit(kind, (0, 0))
+
+
+def _forbid_what_is_outside() -> None:
+    """Where the kernel has Landlock: no file by its name, no TCP, no signal to and no look into other processes."""
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
+    if version < 1:
+        return
+    rules = struct.pack("<QQQ", *LANDLOCK_VERSIONS[min(version, max(LANDLOCK_VERSIONS))])
+    ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, rules, len(rules), 0)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if ruleset < 0 or libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) != 0:
+        raise OSError("Landlock is there, but can not be used.")
+    os.close(ruleset)
+
+
+def _do_job(jobs: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None:
+    size, sample_rate, max_seconds = JOB.unpack(_read(jobs, JOB.size))
+    data = _read(jobs, size)
+    # From here on: of its CPU time, what it used before does not count.
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time()) + cpu_seconds, resource.RLIM_INFINITY))
+    kind, body = _answer(data, sample_rate, max_seconds)
+    _write(answers, ANSWER.pack(kind, len(body)))
+    _write(answers, body)
+
+
+def _answer(data: bytes, sample_rate: int, max_seconds: float) -> tuple[int, bytes]:
+    try:
+        return RECORDING, decode(data, sample_rate=sample_rate, max_seconds=max_seconds).pcm
+    except AudioError as error:
+        return REFUSAL, json.dumps([error.code, error.text, error.values]).encode()
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """Read exactly `size` bytes."""
+    data = bytearray()
+    while len(data) < size:
+        piece = file.read(size - len(data))
+        if not piece:
+            raise EOFError
+        data += piece
+    return bytes(data)
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+if __name__ == "__main__":
+    main()

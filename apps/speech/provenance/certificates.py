@@ -1,0 +1,212 @@
+"""What an installation signs its sound with: a key, and the certificates that lead from it to a root.
+
+Source of what a certificate must have: C2PA 2.2, 14.5.1. Files outlive certificates: without a service for timestamps,
+a signature is only believed as long as its certificate is valid. So ours are for decades.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import secrets
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from apps.speech.provenance.marks import MarkError
+
+OWN_FILE = "signer.pem"
+ROOT_FILE = "root.pem"
+ORGANIZATION = "VoiceClone"
+VALID_FOR = timedelta(days=30 * 365)
+CLOCKS_DIFFER_BY = timedelta(days=1)
+PEM = serialization.Encoding.PEM
+CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+
+
+class CertificateError(MarkError):
+    """A key or a certificate that can not be used. The text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A P-256 private key and its chain of certificates as PEM, the leaf first and the root last."""
+
+    key: bytes
+    chain: bytes
+
+    @classmethod
+    def from_pem(cls, key: bytes, chain: bytes) -> Self:
+        """Check that both can be read, and that they belong together. Raises CertificateError."""
+        certificates = _certificates(chain)
+        try:
+            private_key = serialization.load_pem_private_key(key, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise CertificateError("The key must be an unencrypted private key in PEM.") from None
+        if not isinstance(private_key, ec.EllipticCurvePrivateKey) or not isinstance(private_key.curve, ec.SECP256R1):
+            raise CertificateError("The key must be one for the curve P-256 (prime256v1).")
+        if private_key.public_key() != certificates[0].public_key():
+            raise CertificateError("The first certificate must be that of the key.")
+        for certificate, issuer in itertools.pairwise(certificates):
+            try:
+                certificate.verify_directly_issued_by(issuer)
+            except (ValueError, TypeError, InvalidSignature) as error:
+                raise CertificateError("Each certificate must be issued by the one that follows it.") from error
+        _check_leaf(certificates[0])
+        pem_key = private_key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return cls(pem_key, b"".join(certificate.public_bytes(PEM) for certificate in certificates))
+
+
+def root_of(chain: bytes) -> bytes:
+    """Return the last certificate as PEM: what to trust."""
+    return _certificates(chain)[-1].public_bytes(PEM)
+
+
+def serial_number_of(chain: bytes) -> str:
+    """Return that of the first certificate, in decimal, as `c2pa` tells it."""
+    return str(_certificates(chain)[0].serial_number)
+
+
+def _certificates(chain: bytes) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(chain)
+    except ValueError:
+        raise CertificateError("The certificates must be in PEM, from that of the key to that of the root.") from None
+
+
+def _check_leaf(leaf: x509.Certificate) -> None:
+    if leaf.subject == leaf.issuer:
+        raise CertificateError("A certificate that signs itself is not believed. Make a root, and a leaf from it.")
+    if leaf.not_valid_after_utc < datetime.now(UTC):
+        raise CertificateError(f"The certificate has expired on {leaf.not_valid_after_utc:%Y-%m-%d}.")
+    try:
+        usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+        purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        raise CertificateError("The certificate needs a key usage and an extended key usage.") from None
+    if not usage.digital_signature or not list(purposes):
+        raise CertificateError("The certificate must be one for digital signatures.")
+
+
+def own_identity(folder: Path) -> Identity:
+    """Return what this installation made itself on its first start, and make it if this is that.
+
+    Key and certificates are one file, for its owner alone, that appears at once: of several processes that start
+    together, one wins and all have the same. Raises CertificateError.
+    """
+    path = folder / OWN_FILE
+    try:
+        if not path.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            made = make_identity()
+            _put(path, made.key + made.chain)
+        identity = _identity_in(path.read_bytes())
+        root = folder / ROOT_FILE
+        if not root.exists():
+            _put(root, root_of(identity.chain))
+    except OSError as error:
+        raise CertificateError(f"{folder} can not be written or read: {error.strerror}.") from error
+    return identity
+
+
+def _identity_in(pem: bytes) -> Identity:
+    key, begin, chain = pem.partition(b"-----BEGIN CERTIFICATE-----")
+    return Identity.from_pem(key, begin + chain)
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all; one that is there already stays."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
+
+
+def identity_in_files(certificate: Path, key: Path) -> Identity:
+    """Return what the operator brought along. Raises CertificateError."""
+    try:
+        return Identity.from_pem(key.read_bytes(), certificate.read_bytes())
+    except OSError as error:
+        raise CertificateError(f"{error.filename} can not be read: {error.strerror}.") from error
+
+
+def chains_in(folder: Path) -> list[bytes]:
+    """Return the certificates of each PEM file in the folder: what the installation signs with, or did before."""
+    chains = [CERTIFICATE.findall(path.read_bytes()) for path in sorted(folder.glob("*.pem")) if path.name != ROOT_FILE]
+    return [b"\n".join(certificates) + b"\n" for certificates in chains if certificates]
+
+
+def make_identity() -> Identity:
+    """Make a root, whose key is forgotten at once, and the one leaf that it ever signs."""
+    root_key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    name = secrets.token_hex(4)
+    root_name, leaf_name = _name(f"Root {name}"), _name(f"Installation {name}")
+    root = (
+        _certificate(root_name, root_name, root_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(certificates=True), critical=True)
+        .sign(root_key, hashes.SHA256())
+    )
+    leaf = (
+        _certificate(leaf_name, root_name, leaf_key)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
+        .sign(root_key, hashes.SHA256())
+    )
+    key = leaf_key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Identity(key, leaf.public_bytes(PEM) + root.public_bytes(PEM))
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANIZATION),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCKS_DIFFER_BY)
+        .not_valid_after(now + VALID_FOR)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _key_usage(*, certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not certificates,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,145 @@
+"""Sound files that are made while their sound still comes: nothing at their beginning depends on how they end."""
+
+from __future__ import annotations
+
+import io
+import struct
+from enum import StrEnum
+from fractions import Fraction
+from typing import Literal, Protocol
+
+import av
+
+from apps.speech.audio.mp3 import Mp3Encoder
+from apps.speech.audio.resampling import as_frames
+from apps.speech.provenance.marks import Origin, id3_tag, riff_info, tags
+
+UNKNOWN_SIZE = 0xFFFFFFFF  # What FFmpeg writes into a WAV that it can not go back in; players then read to the end.
+WAV_FORMAT_PCM, WAV_CHANNELS, SAMPLE_BYTES = 1, 1, 2
+OPUS_BIT_RATE = 48_000  # Clear for speech in mono; Opus's own default for it is 64 000.
+
+
+class AudioFormat(StrEnum):
+    """The files that speech can be had as, by the names that OpenAI gives them."""
+
+    MP3 = "mp3"
+    WAV = "wav"
+    PCM = "pcm"
+    FLAC = "flac"
+    OPUS = "opus"
+
+
+CONTENT_TYPES = {
+    AudioFormat.MP3: "audio/mpeg",
+    AudioFormat.WAV: "audio/wav",
+    AudioFormat.PCM: "audio/pcm",
+    AudioFormat.FLAC: "audio/flac",
+    AudioFormat.OPUS: "audio/ogg",
+}
+
+
+class Encoder(Protocol):
+    def encode(self, pcm: bytes) -> bytes:
+        """Take any number of whole mono s16le samples and return the part of the file that is finished by now."""
+        ...
+
+    def finish(self) -> bytes:
+        """Return the rest. The encoder can not be used afterwards."""
+        ...
+
+
+def create_encoder(audio_format: AudioFormat, sample_rate: int, origin: Origin) -> Encoder:
+    """Return what makes a file of `audio_format` out of PCM at `sample_rate` hertz: one that MP3 and Opus know.
+
+    The head of the file says that its speech is synthetic; bare PCM has no place for that.
+    """
+    match audio_format:
+        case AudioFormat.MP3:
+            return HeadedEncoder(id3_tag(origin), Mp3Encoder(sample_rate))
+        case AudioFormat.WAV:
+            return HeadedEncoder(_wav_header(sample_rate, riff_info(origin)), PcmEncoder())
+        case AudioFormat.PCM:
+            return PcmEncoder()
+        case AudioFormat.FLAC:
+            return ContainerEncoder("flac", "flac", sample_rate, origin, bit_rate=0)
+        case AudioFormat.OPUS:
+            return ContainerEncoder("ogg", "libopus", sample_rate, origin, bit_rate=OPUS_BIT_RATE)
+
+
+class HeadedEncoder:
+    """Puts a head before what another encoder makes."""
+
+    def __init__(self, head: bytes, encoder: Encoder) -> None:
+        self._head = head
+        self._encoder = encoder
+
+    def encode(self, pcm: bytes) -> bytes:
+        return self._take_head() + self._encoder.encode(pcm)
+
+    def finish(self) -> bytes:
+        return self._take_head() + self._encoder.finish()
+
+    def _take_head(self) -> bytes:
+        head, self._head = self._head, b""
+        return head
+
+
+class PcmEncoder:
+    """Leaves the samples as they are."""
+
+    def encode(self, pcm: bytes) -> bytes:
+        return pcm
+
+    def finish(self) -> bytes:
+        return b""
+
+
+def _wav_header(sample_rate: int, info: bytes) -> bytes:
+    bytes_a_second = sample_rate * SAMPLE_BYTES * WAV_CHANNELS
+    layout = (WAV_FORMAT_PCM, WAV_CHANNELS, sample_rate, bytes_a_second, SAMPLE_BYTES * WAV_CHANNELS, 8 * SAMPLE_BYTES)
+    chunks = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, *layout) + info + b"data" + struct.pack("<I", UNKNOWN_SIZE)
+    return b"RIFF" + struct.pack("<I", UNKNOWN_SIZE) + chunks
+
+
+class ContainerEncoder:
+    """A codec in the container that belongs to it, written by FFmpeg to where nothing can be corrected afterwards."""
+
+    def __init__(
+        self, container: str, codec: Literal["flac", "libopus"], sample_rate: int, origin: Origin, *, bit_rate: int
+    ) -> None:
+        self._written = _Pipe()
+        # Without these, FFmpeg keeps up to a second of sound back to make its pages and writes larger.
+        options = {"flush_packets": "1", "page_duration": "100000"} if container == "ogg" else {"flush_packets": "1"}
+        self._container = av.open(self._written, mode="w", format=container, options=options)
+        self._container.metadata.update(tags(origin))
+        self._stream = self._container.add_stream(codec, rate=sample_rate, layout="mono", format="s16")
+        if bit_rate:
+            self._stream.bit_rate = bit_rate
+        self._samples = 0
+
+    def encode(self, pcm: bytes) -> bytes:
+        for frame in as_frames(pcm, self._stream.sample_rate):
+            frame.pts, frame.time_base = self._samples, Fraction(1, self._stream.sample_rate)
+            self._samples += frame.samples
+            self._container.mux(self._stream.encode(frame))
+        return self._written.take()
+
+    def finish(self) -> bytes:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return self._written.take()
+
+
+class _Pipe:
+    """A file that can only be written to."""
+
+    def __init__(self) -> None:
+        self._buffer = io.BytesIO()
+
+    def write(self, data: bytes) -> int:
+        return self._buffer.write(data)
+
+    def take(self) -> bytes:
+        """Return what was written since the last time."""
+        taken, self._buffer = self._buffer.getvalue(), io.BytesIO()
+        return taken

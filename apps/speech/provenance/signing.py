@@ -1,0 +1,74 @@
+"""Signs synthetic speech with a C2PA manifest: who changes the sound breaks it, and nobody else can make one."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+
+import c2pa
+
+from apps.speech.audio.flac import to_flac
+from apps.speech.audio.mp3 import to_mp3
+from apps.speech.base import Recording
+from apps.speech.provenance.certificates import Identity
+from apps.speech.provenance.marks import NOTE, SOFTWARE, SYNTHETIC, MarkError, Origin, id3_tag, tags
+
+SETTINGS = {
+    # All it would find is in the tests; it takes a third of the time.
+    "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
+    "builder": {"thumbnail": {"enabled": False}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Signs for one installation. `roots` (PEM) and `serial_numbers` are what it signs with and signed with before."""
+
+    identity: Identity
+    roots: bytes
+    serial_numbers: frozenset[str]
+
+    def sign(self, data: bytes, media_type: str, origin: Origin) -> bytes:
+        """Return the whole file `data` (FLAC, MP3, WAV or M4A) with a manifest; its sound stays as it is.
+
+        Takes 10 ms for 34 s of FLAC, most of it outside Python. Raises MarkError.
+        """
+        signed = io.BytesIO()
+        info = c2pa.C2paSignerInfo(b"es256", self.identity.chain, self.identity.key, None)  # None: no timestamps.
+        try:
+            with (
+                c2pa.Context.from_dict(SETTINGS) as context,
+                c2pa.Signer.from_info(info) as signer,
+                c2pa.Builder.from_json(json.dumps(_manifest(origin)), context) as builder,
+            ):
+                builder.sign(signer, media_type, io.BytesIO(data), signed)
+        except c2pa.C2paError as error:
+            raise MarkError(str(error)) from error
+        return signed.getvalue()
+
+    def to_flac(self, recording: Recording, origin: Origin) -> bytes:
+        """Return `recording` as FLAC with tags and manifest, which stands in an ID3 tag before it. Raises MarkError."""
+        return self.sign(to_flac(recording, tags=tags(origin)), "audio/flac", origin)
+
+    def to_mp3(self, recording: Recording, origin: Origin) -> bytes:
+        """Return `recording` as MP3 with tags and manifest. Raises MarkError."""
+        return self.sign(id3_tag(origin) + to_mp3(recording), "audio/mpeg", origin)
+
+
+def _manifest(origin: Origin) -> dict[str, object]:
+    """Source: C2PA 2.2, 18.14 (actions)."""
+    action: dict[str, object] = {
+        "action": "c2pa.created",
+        "when": origin.time,
+        "digitalSourceType": SYNTHETIC,
+        "softwareAgent": {"name": origin.engine},
+        "description": NOTE,
+    }
+    if origin.turn:
+        action["parameters"] = {"turn": origin.turn}
+    return {
+        "claim_generator_info": [{"name": SOFTWARE}],
+        "title": NOTE,
+        "assertions": [{"label": "c2pa.actions", "data": {"actions": [action]}}],
+    }

@@ -1,0 +1,370 @@
+"""Cloned voices and speech of ElevenLabs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.request import getproxies
+
+import aiohttp
+import httpx
+from elevenlabs import VoiceSettings as ElevenLabsVoiceSettings
+from elevenlabs.client import OMIT, AsyncElevenLabs
+from elevenlabs.core.api_error import ApiError
+from httpx_aiohttp import AiohttpTransport
+
+from apps.speech.audio.mp3 import to_mp3
+from apps.speech.audio.resampling import resample
+from apps.speech.base import ProviderError, ProviderVoice
+from apps.speech.providers.breakers import Breakers
+from apps.speech.providers.connections import bound, connection_error, read_whole
+from apps.speech.providers.faults import error_for_status, provider_error
+from apps.speech.providers.retries import KEPT_ALIVE_SECONDS, NOTHING_SENT, stream_with_retries, with_retries
+from apps.speech.providers.slots import Slots
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+
+    from elevenlabs import AddVoiceIvcResponseModel, Voice
+    from elevenlabs.core.request_options import RequestOptions
+    from elevenlabs.text_to_speech.client import AsyncTextToSpeechClient
+    from elevenlabs.voices.client import AsyncVoicesClient
+
+    from apps.speech.base import Recording, Stage, VoiceSettings
+
+Result = TypeVar("Result")
+
+_SPOKEN_SAMPLE_RATE = 24_000
+_LONGEST_PAUSE_SECONDS = 0.15
+# Without a size of its own the SDK passes chunks on as they arrive, so the first one does not wait to be full.
+_AS_IT_ARRIVES = cast("RequestOptions", {"chunk_size": None})
+_SAMPLE_SAMPLE_RATE = 44_100
+_SAMPLE_BIT_RATE = 192_000
+_LARGEST_PAGE = 100
+_WARM_UP_SECONDS = 3
+# The adapter raises this to the 16 KB that it reads at a time. What comes beyond twice as much waits in the system
+# until it is read: then it is one piece, not one for each packet.
+_READ_BYTES = 4096
+
+# The SDK's retries of an upload leave out the voice's name, and may make a second voice.
+_NO_SDK_RETRIES: RequestOptions = {"max_retries": 0}
+
+# The plan allows fewer requests at once than the setting says, or another program uses it as well: after this long the
+# limit is tried again.
+_TOO_MANY_AT_ONCE = {"concurrent_limit_exceeded", "too_many_concurrent_requests"}
+_FEWER_SECONDS = 60
+
+_VOICE_GONE = {"voice_not_found", "voice_does_not_exist"}
+# Today's codes and those that the API gave before and still gives in places.
+_KNOWN_CODES = {
+    "can_not_use_instant_voice_cloning": "provider_plan_insufficient",
+    "concurrent_limit_exceeded": "provider_busy",
+    "detected_unusual_activity": "provider_plan_insufficient",
+    "feature_not_available": "provider_plan_insufficient",
+    "insufficient_credits": "provider_quota_exhausted",
+    "invalid_api_key": "provider_key_invalid",
+    "invalid_voice_id": "provider_voice_missing",
+    "max_character_limit_exceeded": "provider_refused",
+    "missing_api_key": "provider_key_invalid",
+    "model_not_found": "provider_model_missing",
+    "only_for_creator+": "provider_plan_insufficient",
+    "paid_plan_required": "provider_plan_insufficient",
+    "quota_exceeded": "provider_quota_exhausted",
+    "rate_limit_exceeded": "provider_busy",
+    "subscription_required": "provider_plan_insufficient",
+    "system_busy": "provider_busy",
+    "too_many_concurrent_requests": "provider_busy",
+    "unsupported_model": "provider_model_missing",
+    "voice_access_denied": "provider_voice_missing",
+    "voice_limit_reached": "provider_voice_limit",
+    **dict.fromkeys(_VOICE_GONE, "provider_voice_missing"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ElevenLabsConfig:
+    """`base_url` is without `/v1`; None is ElevenLabs' own.
+
+    `max_concurrent` is how many speech requests at once the plan allows to this process.
+    `first_audio_seconds` and `clone_seconds` (making, deleting or listing) are deadlines that include all retries.
+    """
+
+    api_key: str = field(repr=False)
+    model: str
+    base_url: str | None = None
+    connect_seconds: float = 3
+    first_audio_seconds: float = 8
+    idle_seconds: float = 5
+    clone_seconds: float = 60
+    max_retries: int = 2
+    max_concurrent: int = 10
+    breakers: Breakers = field(default_factory=Breakers, compare=False)
+
+
+class ElevenLabsClient(AsyncElevenLabs):
+    """The SDK's client over aiohttp, which reads streams for half the work, with connections that can be closed.
+
+    The engines of the running event loop share it. It follows no redirect and bounds only the time to connect: every
+    call here has its own deadline.
+    """
+
+    def __init__(self, config: ElevenLabsConfig) -> None:
+        self._connections = httpx.AsyncClient(
+            transport=AiohttpTransport(client=_session),
+            follow_redirects=False,
+            event_hooks={"request": [read_whole], "response": [bound]},
+        )
+        super().__init__(
+            api_key=config.api_key,
+            base_url=config.base_url,
+            # The SDK hands this on to each request of httpx. A plain number would bound the pauses of a stream as well.
+            timeout=httpx.Timeout(None, connect=config.connect_seconds),  # type: ignore[arg-type]
+            httpx_client=self._connections,
+        )
+
+    async def close(self) -> None:
+        await self._connections.aclose()
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=KEPT_ALIVE_SECONDS,
+            ssl=httpx.create_ssl_context(),  # Not all systems have certificates of their own for Python.
+        ),
+        trust_env=bool(getproxies()),  # Where there are none, each request would look for them, and read .netrc.
+        read_bufsize=_READ_BYTES,
+    )
+
+
+async def connect(client: ElevenLabsClient) -> None:
+    """Open a connection with the cheapest call, so that the first turn need not. Its answer does not matter."""
+    options: RequestOptions = {"max_retries": 0, "timeout_in_seconds": _WARM_UP_SECONDS}
+    with suppress(ApiError, httpx.HTTPError, AttributeError, TypeError, ValueError):
+        await client.models.list(request_options=options)
+
+
+class ElevenLabsTextToSpeech:
+    """Speech through `POST /v1/text-to-speech/{voice_id}/stream`."""
+
+    sample_rate = _SPOKEN_SAMPLE_RATE
+
+    def __init__(self, client: AsyncElevenLabs, config: ElevenLabsConfig) -> None:
+        self._text_to_speech: AsyncTextToSpeechClient = client.text_to_speech  # The SDK leaves its type open.
+        self._config = config
+        self._slots = Slots(config.max_concurrent)
+
+    def speak(
+        self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str
+    ) -> AsyncGenerator[bytes, None]:
+        return stream_with_retries(
+            partial(self._chunks, text, voice_id, settings, previous_text),
+            breaker=self._config.breakers["speak"],
+            first_seconds=self._config.first_audio_seconds,
+            idle_seconds=self._config.idle_seconds,
+            max_retries=self._config.max_retries,
+        )
+
+    async def _chunks(
+        self, text: str, voice_id: str, settings: VoiceSettings, previous_text: str
+    ) -> AsyncGenerator[bytes, None]:
+        # Nobody hears anything of a turn before its first piece: that one goes before later pieces of others.
+        async with (
+            self._slots.taken(urgent=not previous_text),
+            aclosing(self._spoken(text, voice_id, settings, previous_text)) as chunks,
+        ):
+            async for chunk in chunks:
+                yield chunk
+
+    @contextmanager
+    def _fewer_at_once(self) -> Iterator[None]:
+        """Make the next try wait for one of the requests under way, where there are more than the plan allows."""
+        try:
+            yield
+        except ApiError as error:
+            if not _TOO_MANY_AT_ONCE.isdisjoint(_said(error.body)):
+                self._slots.shrink(seconds=_FEWER_SECONDS)
+            raise
+
+    async def _spoken(
+        self, text: str, voice_id: str, settings: VoiceSettings, previous_text: str
+    ) -> AsyncGenerator[bytes, None]:
+        with _elevenlabs_errors("speak"), self._fewer_at_once():
+            async with self._text_to_speech.with_raw_response.stream(
+                voice_id,
+                text=text,
+                model_id=self._config.model,
+                output_format="pcm_24000",
+                voice_settings=_given(settings),
+                previous_text=previous_text or OMIT,
+                request_options=_AS_IT_ARRIVES,
+            ) as response:
+                # Whatever the status, the SDK yields any body as audio.
+                if not response.headers.get("content-type", "").startswith(("audio/", "application/octet-stream")):
+                    raise provider_error("provider_answer_invalid", stage="speak")
+                async for chunk in _in_larger_chunks(response.data, self.sample_rate):
+                    yield chunk
+
+
+async def _in_larger_chunks(pieces: AsyncIterator[bytes], sample_rate: int) -> AsyncGenerator[bytes, None]:
+    """Yield s16le PCM in whole samples: the first piece at once, later ones together, never later than it is needed.
+
+    Sound comes faster than it is heard, in small pieces, and to read and pass on a small one costs as much as a large
+    one. So reading pauses as long as a part of what the listener still has to hear.
+    """
+    now = asyncio.get_running_loop().time
+    waiting, sent_seconds = [b""], 0.0
+    started = next_time = now()
+    async for piece in pieces:
+        waiting.append(piece)
+        if now() < next_time:
+            continue
+        arrived = b"".join(waiting)
+        whole = len(arrived) // 2 * 2
+        if whole:
+            yield arrived[:whole]
+        started = started if sent_seconds else now()
+        sent_seconds += whole / 2 / sample_rate
+        waiting = [arrived[whole:]]
+        pause = min(_LONGEST_PAUSE_SECONDS, max(0, (sent_seconds - (now() - started)) / 4))
+        next_time = now() + pause
+        await asyncio.sleep(0.8 * pause)  # The rest of the pause is for reading what has come by then.
+    arrived = b"".join(waiting)
+    if len(arrived) > 1:  # Half a sample can only be at the very end.
+        yield arrived[: len(arrived) // 2 * 2]
+
+
+class ElevenLabsVoiceCloner:
+    """Instant voice cloning through `/v1/voices`."""
+
+    def __init__(self, client: AsyncElevenLabs, config: ElevenLabsConfig) -> None:
+        self._voices: AsyncVoicesClient = client.voices  # The SDK leaves its type open.
+        self._config = config
+
+    async def create(self, name: str, samples: Sequence[Recording]) -> str:
+        files = await asyncio.to_thread(lambda: [_sample_file(number, each) for number, each in enumerate(samples, 1)])
+        # What may have reached the provider is not sent again: it would make a second voice.
+        voice = await with_retries(
+            partial(self._add, name, files),
+            breaker=self._config.breakers["clone"],
+            seconds=self._config.clone_seconds,
+            max_retries=self._config.max_retries,
+            codes=NOTHING_SENT,
+        )
+        if voice.requires_verification:
+            with suppress(ProviderError):
+                await self.delete(voice.voice_id)
+            raise provider_error("provider_voice_unverified", stage="clone")
+        return voice.voice_id
+
+    async def delete(self, voice_id: str) -> None:
+        await self._with_retries(partial(self._remove, voice_id))
+
+    async def list(self) -> builtins.list[ProviderVoice]:
+        return await self._with_retries(self._all)
+
+    async def _add(self, name: str, files: builtins.list[tuple[str, bytes, str]]) -> AddVoiceIvcResponseModel:
+        with _elevenlabs_errors("clone"):
+            voice: AddVoiceIvcResponseModel = await self._voices.ivc.create(
+                name=name,
+                files=[*files],
+                labels={},  # Left out, they would be sent as the text "null".
+                request_options=_NO_SDK_RETRIES,
+            )
+            _checked_id(voice.voice_id)
+            return voice
+
+    async def _remove(self, voice_id: str) -> None:
+        with _elevenlabs_errors("clone"):
+            try:
+                await self._voices.delete(voice_id, request_options=_NO_SDK_RETRIES)
+            except ApiError as error:
+                if error.status_code != 404 and _VOICE_GONE.isdisjoint(_said(error.body)):
+                    raise
+
+    async def _all(self) -> builtins.list[ProviderVoice]:
+        voices: builtins.list[ProviderVoice] = []
+        token: str | None = None
+        with _elevenlabs_errors("clone"):
+            while True:
+                page = await self._voices.search(
+                    category="cloned", page_size=_LARGEST_PAGE, next_page_token=token, request_options=_NO_SDK_RETRIES
+                )
+                voices += map(_listed, page.voices)
+                token = page.next_page_token if page.has_more else None
+                if token is None:
+                    return voices
+
+    async def _with_retries(self, call: Callable[[], Awaitable[Result]]) -> Result:
+        return await with_retries(
+            call,
+            breaker=self._config.breakers["clone"],
+            seconds=self._config.clone_seconds,
+            max_retries=self._config.max_retries,
+        )
+
+
+def _given(settings: VoiceSettings) -> Any:
+    """Return the settings that are given, so that the others keep the voice's own values."""
+    given: dict[str, Any] = {
+        "stability": settings.stability,
+        "similarity_boost": settings.similarity,
+        "style": settings.style,
+        "speed": settings.speed,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    return ElevenLabsVoiceSettings(**given) if given else OMIT
+
+
+def _sample_file(number: int, sample: Recording) -> tuple[str, bytes, str]:
+    mp3 = to_mp3(resample(sample, sample_rate=_SAMPLE_SAMPLE_RATE), bit_rate=_SAMPLE_BIT_RATE)
+    return f"sample-{number}.mp3", mp3, "audio/mpeg"
+
+
+def _listed(voice: Voice) -> ProviderVoice:
+    state = voice.voice_verification
+    needs_verification = state is not None and state.requires_verification and not state.is_verified
+    return ProviderVoice(_checked_id(voice.voice_id), voice.name or "", needs_verification)
+
+
+def _checked_id(voice_id: object) -> str:
+    """Return `voice_id` if it can stand in the path of a URL, where the SDK puts it as it is."""
+    if isinstance(voice_id, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,100}", voice_id):
+        return voice_id
+    raise provider_error("provider_answer_invalid", stage="clone")
+
+
+@contextmanager
+def _elevenlabs_errors(stage: Stage) -> Iterator[None]:
+    """Raise what the SDK and httpx raise as `ProviderError`, without their texts: they repeat what was sent."""
+    try:
+        yield
+    except ApiError as error:
+        headers = error.headers or {}
+        raise error_for_status(
+            error.status_code or 0,
+            stage=stage,
+            headers=headers,
+            said=_said(error.body),
+            known=_KNOWN_CODES,
+            request_id=headers.get("request-id", ""),
+        ) from None
+    except httpx.HTTPError as error:
+        raise connection_error(error, stage=stage) from None
+    except (AttributeError, TypeError, ValueError):
+        # The SDK checks no forms: JSON of another form shows only when it is used.
+        raise provider_error("provider_answer_invalid", stage=stage) from None
+
+
+def _said(body: object) -> builtins.list[str]:
+    """Return the names of the failure in an error's body: `{"detail": {"code", "status" (the older field), …}}`."""
+    detail = body.get("detail") if isinstance(body, dict) else None
+    if not isinstance(detail, dict):
+        return []
+    return [name for name in (detail.get("code"), detail.get("status")) if isinstance(name, str)]

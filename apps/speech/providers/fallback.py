@@ -1,0 +1,77 @@
+"""A second engine for a stage, which takes over while the first one is down.
+
+Only outages count: what a working provider refuses, for want of a key, credit or sense, its operator shall see. Nothing
+is taken over once something has been said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from apps.speech import metrics
+from apps.speech.base import LanguageModel, Message, ProviderError, Recording, SpeechToText, Stage, Transcript
+from apps.speech.providers.breakers import UNAVAILABLE
+from apps.speech.providers.faults import logger
+
+
+class FallbackSpeechToText:
+    """Hears with the first of `engines` that works. Made for one call: `name` is the engine that was asked last."""
+
+    def __init__(self, engines: Sequence[SpeechToText]) -> None:
+        self._engines = engines
+        self.name = engines[0].name
+
+    @property
+    def tells_times(self) -> bool:
+        return all(engine.tells_times for engine in self._engines)
+
+    async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
+        *others, last = self._engines
+        for engine in others:
+            self.name = engine.name
+            try:
+                return await engine.transcribe(recording, language=language)
+            except ProviderError as error:
+                _require_outage(error)
+        self.name = _taken_over("hear", last.name)
+        return await last.transcribe(recording, language=language)
+
+
+class FallbackLanguageModel:
+    """Replies with the first of `engines` that works. Made for one call: `name` is the engine that was asked last."""
+
+    def __init__(self, engines: Sequence[LanguageModel]) -> None:
+        self._engines = engines
+        self.name = engines[0].name
+
+    async def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
+        *others, last = self._engines
+        for engine in others:
+            self.name = engine.name
+            has_begun = False
+            try:
+                async with aclosing(engine.reply(messages, max_tokens=max_tokens)) as deltas:
+                    async for delta in deltas:
+                        has_begun = True
+                        yield delta
+                    return
+            except ProviderError as error:
+                if has_begun:
+                    raise
+                _require_outage(error)
+        self.name = _taken_over("think", last.name)
+        async with aclosing(last.reply(messages, max_tokens=max_tokens)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+
+def _require_outage(error: ProviderError) -> None:
+    if not (error.is_outage or error.code == UNAVAILABLE):
+        raise error
+
+
+def _taken_over(stage: Stage, engine: str) -> str:
+    logger.warning("%s: %s takes over", stage, engine)
+    metrics.FALLBACKS.labels(stage, engine).inc()
+    return engine

@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+
+
+class UsageConfig(AppConfig):
+    name = "apps.usage"
+
+    def ready(self) -> None:
+        from apps.core import api_schema, personal_data
+        from apps.usage.api_schema import OPERATIONS
+        from apps.usage.personal_data import UsageData
+
+        api_schema.register(OPERATIONS)
+        personal_data.register(UsageData())

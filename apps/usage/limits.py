@@ -1,0 +1,99 @@
+"""The daily limits of a person: their state, as headers, and the refusal at a limit. A day is one of UTC."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.timesince import timeuntil
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.core.errors import UserError
+from apps.usage.models import UsageDay
+
+LIMIT_REACHED = "limit_reached"
+LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
+BUSY_RETRY_SECONDS = 5
+DAY_SECONDS = 24 * 3600
+
+_AT_MIDNIGHT = gettext_lazy("You can go on in %(wait)s, at midnight UTC.")
+_REFUSALS = {
+    "requests": gettext_lazy("You have made the %(limit)d requests that one person may make in a day."),
+    "seconds": gettext_lazy("You have spoken the %(limit)d seconds that one person is listened to in a day."),
+    "characters": gettext_lazy("You have heard the %(limit)d characters that are spoken to one person in a day."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A limit of a day and what of it is used."""
+
+    name: str
+    limit: int
+    used: int
+
+    @property
+    def left(self) -> int:
+        return max(self.limit - self.used, 0)
+
+
+def allowances(day: UsageDay) -> list[Allowance]:
+    """Return the limits of a day that are set, with what is used of them, or reserved by what runs."""
+    if not settings.LIMITS:
+        return []
+    heard_ms = day.heard_ms + day.reserved_heard_ms
+    characters = day.spoken_characters + day.reserved_characters
+    all_limits = [
+        Allowance("requests", settings.LIMIT_REQUESTS_PER_DAY, day.requests),
+        Allowance("seconds", settings.LIMIT_HEARD_SECONDS_PER_DAY, heard_ms // 1000),
+        Allowance("characters", settings.LIMIT_SPOKEN_CHARACTERS_PER_DAY, characters),
+    ]
+    return [allowance for allowance in all_limits if allowance.limit]
+
+
+def limit_headers(day: UsageDay, *, now: datetime) -> dict[str, str]:
+    """Return the headers of draft-ietf-httpapi-ratelimit-headers-10 for what is used of a day's limits."""
+    limits = allowances(day)
+    if not limits:
+        return {}
+    seconds = math.ceil((midnight_after(now) - now).total_seconds())
+    policy = ", ".join(f'"{limit.name}";q={limit.limit};w={DAY_SECONDS}' for limit in limits)
+    left = ", ".join(f'"{limit.name}";r={limit.left};t={seconds}' for limit in limits)
+    return dict(zip(LIMIT_HEADERS, (policy, left), strict=True))
+
+
+def day_of(now: datetime) -> date:
+    return now.astimezone(UTC).date()
+
+
+def midnight_after(now: datetime) -> datetime:
+    """Return when the day of UTC that `now` lies in is over."""
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today + timedelta(days=1)
+
+
+def refusal(today: UsageDay, now: datetime) -> UserError:
+    headers = limit_headers(today, now=now)
+    reached = next((limit for limit in allowances(today) if not limit.left), None)
+    if reached is None:
+        busy = _("You have %(limit)d requests running, and that is the most at once. Wait until one of them is over.")
+        message = busy % {"limit": settings.LIMIT_CONCURRENT_REQUESTS}
+        retry_after = BUSY_RETRY_SECONDS
+    else:
+        midnight = midnight_after(now)
+        wait = timeuntil(midnight, now).replace("\xa0", " ")
+        message = f"{_REFUSALS[reached.name]} {_AT_MIDNIGHT}" % {"limit": reached.limit, "wait": wait}
+        retry_after = math.ceil((midnight - now).total_seconds())
+    return UserError(LIMIT_REACHED, message, status=429, headers={**headers, "Retry-After": str(retry_after)})
+
+
+def days_of(*, owner_id: int, count: int) -> list[UsageDay]:
+    """Return the owner's latest `count` days, oldest first and today last, with empty ones where nothing was used."""
+    today = day_of(timezone.now())
+    days = [today - timedelta(days=ago) for ago in reversed(range(count))]
+    stored = {row.day: row for row in UsageDay.objects.filter(owner_id=owner_id, day__gte=days[0])}
+    return [stored.get(day) or UsageDay(owner_id=owner_id, day=day) for day in days]

@@ -1,0 +1,82 @@
+"""What people use of the engines: each request, and its sums by day."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.owned import OwnedQuerySet
+
+
+class UsageCounts(models.Model):
+    """What was used of the engines. Tokens are estimated from characters; the cost is in millionths of a US dollar."""
+
+    heard_ms = models.BigIntegerField(_("heard (ms)"), default=0)
+    spoken_characters = models.BigIntegerField(_("characters spoken"), default=0)
+    tokens_read = models.BigIntegerField(_("tokens read"), default=0)
+    tokens_written = models.BigIntegerField(_("tokens written"), default=0)
+    cost_micros = models.BigIntegerField(_("estimated cost (millionths of a dollar)"), default=0)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def heard_seconds(self) -> float:
+        return self.heard_ms / 1000
+
+    @property
+    def cost_dollars(self) -> float:
+        return self.cost_micros / 1_000_000
+
+
+class UsageRecord(UsageCounts):
+    """What one request used, written once when it is over and never changed."""
+
+    class Kind(models.TextChoices):
+        TURN = "turn", _("turn")
+        CLONE = "clone", _("cloning")
+        SPEECH = "speech", _("text to speech")
+        TRANSCRIPTION = "transcription", _("speech to text")
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
+    reference = models.UUIDField(_("turn or voice"), null=True, blank=True, db_index=True)
+    created_at = models.DateTimeField(_("over"), auto_now_add=True)
+
+    objects: ClassVar[OwnedQuerySet[UsageRecord]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("usage")
+        verbose_name_plural = _("usage")
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["owner", "created_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference}"
+
+
+class UsageDay(UsageCounts):
+    """What a user used in a day of UTC: the sums of the records, and beside them what running requests may use."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
+    day = models.DateField(_("day"))
+    requests = models.PositiveIntegerField(_("requests"), default=0)
+    running = models.PositiveIntegerField(_("running now"), default=0)
+    reserved_heard_ms = models.BigIntegerField(_("reserved: to be heard (ms)"), default=0)
+    reserved_characters = models.BigIntegerField(_("reserved: characters to be spoken"), default=0)
+    last_request_at = models.DateTimeField(_("last request"), default=timezone.now)
+
+    objects: ClassVar[OwnedQuerySet[UsageDay]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("usage of a day")
+        verbose_name_plural = _("usage by day")
+        ordering = ["-day"]
+        constraints = [models.UniqueConstraint(fields=["owner", "day"], name="one_row_per_owner_and_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day}"

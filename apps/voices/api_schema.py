@@ -1,0 +1,194 @@
+"""The description of the voices' and consents' API."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import inline_serializer
+from rest_framework import serializers
+
+from apps.core.api_examples import (
+    A_CHALLENGE,
+    A_CONSENT,
+    A_SAMPLE,
+    A_TIME,
+    A_VOICE,
+)
+from apps.core.api_schema import (
+    DELETED,
+    FORM,
+    JSON,
+    RANGE,
+    SOUND,
+    SYNTHETIC,
+    Operation,
+    Operations,
+    answers_json,
+    answers_list,
+    sends_form,
+    sends_json,
+)
+from apps.voices import api, consent_api
+
+VOICES = "Voices"
+VOICE = {
+    "id": A_VOICE,
+    "name": "Jane",
+    "provider": "elevenlabs",
+    "voice_id": "fPqL2mVx8RzT",
+    "status": "ready",
+    "is_default": True,
+    "settings": {"speed": 1.1},
+    "adjustable": ["stability", "similarity", "style", "speed"],
+    "sample_seconds": 74.2,
+    "samples": [{"id": A_SAMPLE, "seconds": 74.2, "rms_db": -21.4, "peak_db": -3.2}],
+    "error": None,
+    "created_at": A_TIME,
+    "last_used_at": None,
+    "silenced_at": None,
+}
+POINT = {"code": "length", "label": "Length", "value": "74 s", "passed": True, "advice": ""}
+SAMPLE_CHECK = {
+    "seconds": 74.2,
+    "rms_db": -21.4,
+    "peak_db": -3.2,
+    "clipped_share": 0.0,
+    "speech_db": -19.8,
+    "noise_db": -61.0,
+    "speech_share": 0.82,
+    "passed": True,
+    "points": [POINT],
+}
+A_STATEMENT = (
+    "My name is Jane Doe. Today is the 2nd of March 2026. I allow this service to make an artificial copy of my voice "
+    "and let it speak what I ask for. I can take this back at any time. My code words are river, lemon, castle and "
+    "violin."
+)
+CONSENT = {
+    "id": A_CONSENT,
+    "method": "spoken",
+    "statement": A_STATEMENT,
+    "statement_version": "2026-11",
+    "language": "en",
+    "purpose": "to make an artificial copy of my voice and let it speak what I ask for",
+    "transcript": A_STATEMENT,
+    "word_error": 0.0,
+    "has_clip": True,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "given_at": A_TIME,
+    "valid_until": "2027-03-02T08:15:30Z",
+    "withdrawn_at": None,
+    "is_valid": True,
+}
+CHALLENGE = {
+    "id": A_CHALLENGE,
+    "statement": A_STATEMENT,
+    "code_words": ["river", "lemon", "castle", "violin"],
+    "language": "en",
+    "expires_at": "2026-03-02T08:25:30Z",
+}
+ClonedVoice = inline_serializer(
+    "ClonedVoice",
+    {
+        "success": serializers.BooleanField(),
+        "voice_id": serializers.CharField(),
+        "message": serializers.CharField(),
+    },
+)
+
+OPERATIONS: Operations = {
+    api.CloneVoice: {
+        "POST": Operation(
+            VOICES,
+            "Clone a voice: the plain door",
+            **answers_json(
+                ClonedVoice, {"success": True, "voice_id": VOICE["voice_id"], "message": "The voice “Jane” is ready."}
+            ),
+            **sends_form(voice_name="Jane", audio_file="@recording.mp3"),
+            status=201,
+            description="`audio_file` may come several times. `user_id` is accepted and counts for nothing.",
+        ),
+    },
+    api.VoiceList: {
+        "GET": Operation(VOICES, "List your voices", **answers_list(api.VoiceSerializer, VOICE)),
+        "POST": Operation(
+            VOICES,
+            "Clone a voice",
+            **answers_json(api.VoiceSerializer, VOICE),
+            **sends_form(name="Jane", audio="@recording.mp3"),
+            status=201,
+            description="`audio` may come several times.",
+        ),
+    },
+    api.VoiceDetail: {
+        "GET": Operation(VOICES, "Read a voice", **answers_json(api.VoiceSerializer, VOICE)),
+        "PATCH": Operation(
+            VOICES,
+            "Rename a voice, or change how it speaks",
+            **answers_json(api.VoiceSerializer, VOICE),
+            **sends_json({"name": "Jane", "settings": {"speed": 1.1}}),
+        ),
+        "DELETE": Operation(VOICES, "Delete a voice, at its provider too", **DELETED),
+    },
+    api.VoicePreview: {
+        "POST": Operation(
+            VOICES,
+            "Hear a voice say a sentence",
+            answers={"audio/mpeg": SOUND},
+            **sends_json({"text": "Good morning.", "settings": {"speed": 1.1}}),
+            parameters=(SYNTHETIC,),
+        ),
+    },
+    api.VoiceRetry: {
+        "POST": Operation(
+            VOICES,
+            "Clone a voice again that failed",
+            **answers_json(api.VoiceSerializer, VOICE),
+            description="From the recordings that were kept.",
+        ),
+    },
+    api.VoiceSampleAudio: {
+        "GET": Operation(
+            VOICES, "Hear what a voice was cloned from", answers={"audio/flac": SOUND}, parameters=(RANGE,)
+        ),
+    },
+    consent_api.ConsentList: {
+        "GET": Operation(VOICES, "List your consents", **answers_list(consent_api.ConsentSerializer, CONSENT)),
+        "POST": Operation(
+            VOICES,
+            "Consent to your voice being cloned",
+            **answers_json(consent_api.ConsentSerializer, CONSENT),
+            request_examples={FORM: {"challenge": A_CHALLENGE, "audio": "@statement.mp3"}, JSON: {"attested": True}},
+            status=201,
+            description="`audio` is the statement of the `challenge`, read aloud. Where the site takes that, "
+            "`attested` alone is enough. Cloning needs a consent: without one it answers 403, `consent_required`.",
+        ),
+    },
+    consent_api.ChallengeList: {
+        "POST": Operation(
+            VOICES,
+            "Get a statement to read aloud",
+            **answers_json(consent_api.ChallengeSerializer, CHALLENGE),
+            **sends_json({"name": "Jane Doe"}),
+            status=201,
+            description="It is valid for ten minutes and one recording, and takes the place of an earlier one.",
+        ),
+    },
+    consent_api.ConsentWithdrawal: {
+        "POST": Operation(
+            VOICES,
+            "Take your consent back",
+            **answers_json(consent_api.ConsentSerializer, {**CONSENT, "withdrawn_at": A_TIME, "is_valid": False}),
+            description="From that moment none of your voices speaks. They are deleted, at their provider too.",
+        ),
+    },
+    consent_api.ConsentAudio: {
+        "GET": Operation(VOICES, "Hear a spoken consent", answers={"audio/flac": SOUND}, parameters=(RANGE,)),
+    },
+    api.SampleChecks: {
+        "POST": Operation(
+            VOICES,
+            "Measure a recording before cloning from it",
+            **answers_json(api.SampleChecks.Output, SAMPLE_CHECK),
+            **sends_form(audio="@recording.mp3"),
+        ),
+    },
+}

@@ -1,0 +1,71 @@
+"""Deletes voices here and at their provider, however often that has to be tried."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.utils import timezone
+from django_tasks import task
+
+from apps.core import leases
+from apps.speech import registry
+from apps.speech.base import ProviderError
+from apps.voices.models import VoiceProfile
+
+logger = logging.getLogger(__name__)
+
+DELETION_RETRY_DELAYS = [
+    timedelta(seconds=5),
+    timedelta(minutes=1),
+    timedelta(minutes=10),
+    timedelta(hours=1),
+    timedelta(hours=6),
+]
+
+
+def delete_voice(*, voice: VoiceProfile) -> None:
+    """Delete the voice here and at its provider.
+
+    From the first moment it can not speak any more. If the provider fails, it stays "being deleted" until a later
+    call gets through; ProviderError says so.
+    """
+    row = VoiceProfile.objects.filter(pk=voice.pk)
+    row.update(status=VoiceProfile.Status.DELETING, is_default=False, lease_until=leases.new_lease())
+    # Read only now: its cloning may have ended since `voice` was read.
+    voice_id = row.values_list("voice_id", flat=True).first()
+    if voice_id:
+        try:
+            discard_at_provider(voice.provider, voice_id)
+        except ProviderError as error:
+            row.update(error_code=error.code)
+            raise
+    # The row goes last: whoever is killed on the way leaves it, and with it what is still to be deleted.
+    for sample in voice.samples.all():
+        sample.file.storage.delete(str(sample.file.name))
+    row.filter(voice_id=voice_id or "").delete()
+    if row.exists():  # Its cloning has ended just now.
+        delete_voice(voice=voice)
+
+
+def discard_at_provider(provider: str, voice_id: str) -> None:
+    """Delete a voice at its provider; one that is not there counts as deleted."""
+    registry.call(lambda engines: engines.voice_cloner(provider).delete(voice_id))
+
+
+@task()
+def finish_deletion(voice_pk: str, tries: int = 0) -> None:
+    """Delete a voice that may not speak any more, here and at its provider; plan another try where that fails.
+
+    It is tried until it succeeds, in the end every six hours. Until then the voice stays "being deleted", for all to
+    see.
+    """
+    voice = VoiceProfile.objects.filter(pk=voice_pk, status=VoiceProfile.Status.DELETING).first()
+    if voice is None:
+        return
+    try:
+        delete_voice(voice=voice)
+    except ProviderError as error:
+        logger.warning("A voice could not be deleted", extra={"voice": voice_pk, "code": error.code, "tries": tries})
+        delay = DELETION_RETRY_DELAYS[min(tries, len(DELETION_RETRY_DELAYS) - 1)]
+        finish_deletion.using(run_after=timezone.now() + delay).enqueue(voice_pk, tries + 1)

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from django.contrib import admin
+
+from apps.core.read_only_admin import WrittenBySiteAdmin
+from apps.webhooks.models import Webhook, WebhookDelivery
+
+
+@admin.register(Webhook)
+class WebhookAdmin(WrittenBySiteAdmin):
+    """Webhooks can be deleted here, never made or read out: their owner makes them."""
+
+    list_display = ["url", "owner", "events", "is_active", "failing_since", "created_at"]
+    list_filter = ["is_active", "created_at"]
+    search_fields = ["url", *WrittenBySiteAdmin.search_fields]
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(WrittenBySiteAdmin):
+    list_display = ["id", "event", "owner", "status", "tries", "response_status", "error_code", "created_at"]
+    list_filter = ["status", "event", "created_at"]
+    list_select_related = ["owner", "webhook"]

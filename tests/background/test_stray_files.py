@@ -1,0 +1,102 @@
+"""Files of recordings that no row points to."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from django.core.files.base import ContentFile
+
+from apps.background.reconciling import planned, reconcile
+from apps.background.stray_files import SAFE_AGE
+from apps.conversations.marking import answer_as_mp3
+from apps.conversations.reports import report_abuse
+from apps.privacy.exports import build_export, start_export
+from apps.privacy.models import Export
+from tests.factories import make_consent, make_turn
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+    from apps.accounts.models import User
+    from apps.conversations.models import Conversation
+
+OLD = SAFE_AGE + timedelta(minutes=1)
+
+
+def all_files(settings: Settings) -> set[Path]:
+    return {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
+
+
+def let_grow_old(*paths: Path) -> None:
+    for path in paths:
+        os.utime(path, (time.time() - OLD.total_seconds(),) * 2)
+
+
+def stray_file(settings: Settings, name: str) -> Path:
+    path = Path(settings.MEDIA_ROOT, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"sound")
+    let_grow_old(path)
+    return path
+
+
+@pytest.fixture
+def kept(settings: Settings, alice: User, conversation: Conversation) -> set[Path]:
+    """One file of every kind that rows have, all of them old: sample, consent, question, answers, report, export."""
+    make_consent(alice)
+    answer_as_mp3(turn=make_turn(conversation))
+    report_abuse(address="192.0.2.1", text="It is my voice.", file=ContentFile(b"sound", name="sound.mp3"))
+    start_export(owner=alice)
+    build_export.func(str(Export.objects.get().pk))
+    files = all_files(settings)
+    assert {path.relative_to(settings.MEDIA_ROOT).parts[0] for path in files} == {
+        "answers",
+        "consents",
+        "exports",
+        "questions",
+        "reports",
+        "samples",
+    }
+    let_grow_old(*files)
+    return files
+
+
+def test_a_file_without_a_row_is_shown_and_deleted_and_all_others_stay(settings: Settings, kept: set[Path]) -> None:
+    names = [f"{folder}/1/{uuid4().hex}.flac" for folder in ("samples", "consents", "questions", "answers")]
+    stray = {stray_file(settings, name) for name in names}
+    lines = [f"File {name}: delete it, since nothing here has it" for name in sorted(names)]
+    assert sorted(map(str, planned())) == lines
+    assert all_files(settings) == kept | stray
+    assert [outcome for _repair, outcome in reconcile()] == ["done"] * len(stray)
+    assert all_files(settings) == kept
+    assert not list(planned())
+
+
+def test_a_new_file_is_left_alone_since_its_row_may_follow(settings: Settings, kept: set[Path]) -> None:
+    path = stray_file(settings, f"questions/1/{uuid4().hex}.flac")
+    path.touch()
+    assert not list(planned())
+
+
+def test_what_was_not_named_here_is_left_alone(settings: Settings, kept: set[Path]) -> None:
+    for name in ("README.txt", "local-voices/local-0123456789abcdef0123456789abcdef.npz", f"questions/{uuid4()}.flac"):
+        stray_file(settings, name)
+    assert not list(planned())
+
+
+def test_with_the_database_of_another_site_nothing_is_deleted(settings: Settings, conversation: Conversation) -> None:
+    stray = {stray_file(settings, f"questions/1/{uuid4().hex}.flac") for _number in range(3)}
+    assert not list(reconcile())
+    assert stray <= all_files(settings)
+
+
+def test_the_worker_looks_through_the_files_only_now_and_then(settings: Settings, kept: set[Path]) -> None:
+    stray_file(settings, f"questions/1/{uuid4().hex}.flac")
+    assert not list(reconcile(with_files=False))
+    assert list(planned())

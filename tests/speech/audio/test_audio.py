@@ -1,0 +1,457 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import resource
+import struct
+import wave
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apps.speech.audio import decoding
+from apps.speech.audio.flac import to_flac
+from apps.speech.audio.levels import measure
+from apps.speech.audio.mp3 import Mp3Encoder, to_mp3
+from apps.speech.audio.resampling import join, resample
+from apps.speech.base import AudioError, Recording
+from tests.audio_samples import clip, contained, flac_without_sound, mp4, packed, packets, silence, to_wav, webm
+
+SPEECH = clip("austen-0880.wav")
+SECOND = Recording(SPEECH.pcm[:32_000], SPEECH.sample_rate)
+PROTECTION = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16, "encryption_kid": "11" * 16}
+
+FILES = {
+    "webm as browsers stream it": webm(SPEECH),
+    "webm with a duration": contained(SPEECH, "webm", "libopus"),
+    "webm of pcm": contained(SPEECH, "matroska", "pcm_f32le"),
+    "mp4 as safari streams it": mp4(SPEECH),
+    "m4a": contained(SPEECH, "ipod", "aac", sample_rate=44_100),
+    "m4a, lossless": contained(SPEECH, "ipod", "alac"),
+    "ogg": contained(SPEECH, "ogg", "libopus"),
+    "wav": to_wav(SPEECH),
+    "wav of floats": contained(SPEECH, "wav", "pcm_f32le", sample_rate=44_100),
+    "flac": to_flac(SPEECH),
+    "mp3": contained(SPEECH, "mp3", "libmp3lame", sample_rate=44_100),
+    "aac": contained(SPEECH, "adts", "aac", sample_rate=44_100),
+}
+
+
+def decode(data: bytes, *, sample_rate: int = 16_000, max_seconds: float = 60) -> Recording:
+    return decoding.decode(data, sample_rate=sample_rate, max_seconds=max_seconds)
+
+
+def refusal(data: bytes, *, max_seconds: float = 60) -> AudioError:
+    with pytest.raises(AudioError) as error:
+        decode(data, max_seconds=max_seconds)
+    return error.value
+
+
+def samples(recording: Recording) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.frombuffer(recording.pcm, "<i2").astype(np.float64)
+
+
+def likeness(one: Recording, other: Recording) -> float:
+    """The highest correlation between two recordings of one sample rate, wherever the second begins in the first."""
+    first, second = samples(one), samples(other)
+    length = 2 * max(first.size, second.size)
+    correlation = np.fft.irfft(np.fft.rfft(first, length) * np.conj(np.fft.rfft(second, length)))
+    return float(correlation.max() / np.sqrt((first**2).sum() * (second**2).sum()))
+
+
+def many_channels(channels: int, *, sample_rate: int = 16_000) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((channels, 2, sample_rate, 0, "NONE", ""))
+        writer.writeframes(bytes(2 * channels * sample_rate))
+    return file.getvalue()
+
+
+def wav_of_floats(values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> bytes:
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 0, b"WAVE", b"fmt ", 16, 3, 1, 16_000, 64_000, 4, 32, b"data", 0
+    )
+    return header + values.tobytes()
+
+
+def with_picture(container_format: str, *, codec: str, sound: str | None, attached: bool) -> bytes:
+    """A file with one picture of video, and a second of silence coded as `sound`."""
+    file = io.BytesIO()
+    with av.open(file, mode="w", format=container_format) as container:
+        pixels = "rgb24" if attached else "yuv420p"
+        video = container.add_stream(codec, rate=1, width=16, height=16, pix_fmt=pixels)
+        assert isinstance(video, av.VideoStream)
+        if attached:
+            video.disposition = Disposition.attached_pic
+        speech = container.add_stream(sound, rate=48_000, layout="mono") if sound else None
+        picture = av.VideoFrame(16, 16, pixels)
+        picture.pts, picture.time_base = 0, Fraction(1)
+        container.mux([*video.encode(picture), *video.encode(None)])
+        if isinstance(speech, av.AudioStream):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), "<f4"), format="fltp", layout="mono")
+            frame.sample_rate = 48_000
+            container.mux([*speech.encode(frame), *speech.encode(None)])
+    return file.getvalue()
+
+
+def id3(body: bytes) -> bytes:
+    size = bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x04\x00\x00" + size + body
+
+
+# What is accepted
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_decodes_what_browsers_and_people_send(name: str) -> None:
+    recording = decode(FILES[name])
+    assert recording.sample_rate == 16_000
+    assert recording.seconds == pytest.approx(SPEECH.seconds, abs=0.08)
+    assert likeness(recording, SPEECH) > 0.95
+    assert measure(recording).rms_db == pytest.approx(measure(SPEECH).rms_db, abs=1)
+
+
+@pytest.mark.parametrize("name", ["wav", "flac"])
+def test_a_lossless_file_of_the_same_sample_rate_comes_back_bit_for_bit(name: str) -> None:
+    assert decode(FILES[name]) == SPEECH
+
+
+def test_a_streamed_webm_has_no_duration_to_rely_on() -> None:
+    with av.open(io.BytesIO(FILES["webm as browsers stream it"]), mode="r") as container:
+        assert container.duration is None
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 16_000, 24_000, 48_000])
+def test_it_resamples_to_the_rate_that_is_asked_for(sample_rate: int) -> None:
+    recording = decode(FILES["mp3"], sample_rate=sample_rate)
+    assert recording.sample_rate == sample_rate
+    assert recording.seconds == pytest.approx(SPEECH.seconds, abs=0.01)
+
+
+def test_it_mixes_stereo_down_to_the_mean_of_both_channels() -> None:
+    left, right = np.full(16_000, 8_000, "<i2"), np.full(16_000, 2_000, "<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((2, 2, 16_000, 0, "NONE", ""))
+        writer.writeframes(np.column_stack([left, right]).tobytes())
+    assert samples(decode(file.getvalue())) == pytest.approx(5_000, abs=1)
+
+
+def test_a_file_may_change_its_sample_rate_and_channels_midway() -> None:
+    mono = contained(SECOND, "adts", "aac", sample_rate=16_000)
+    stereo = contained(SECOND, "adts", "aac", sample_rate=44_100, layout="stereo")
+    assert decode(mono + stereo).seconds == pytest.approx(2, abs=0.2)
+
+
+def test_it_reads_what_follows_a_tag() -> None:
+    data = to_mp3(SPEECH)
+    assert decode(id3(b"TIT2" + bytes(200)) + bytes(64) + data) == decode(data)
+
+
+@pytest.mark.parametrize(("container_format", "sound"), [("mp3", "libmp3lame"), ("flac", "flac"), ("mp4", "aac")])
+def test_a_cover_picture_is_no_video(container_format: str, sound: str) -> None:
+    assert decode(with_picture(container_format, codec="png", sound=sound, attached=True)).seconds == pytest.approx(
+        1, abs=0.1
+    )
+
+
+@pytest.mark.parametrize("claimed_size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_wav_file_is_as_long_as_its_samples_whatever_its_header_claims(claimed_size: int) -> None:
+    data = bytearray(FILES["wav"])
+    data[40:44] = claimed_size.to_bytes(4, "little")
+    assert decode(bytes(data)) == SPEECH
+
+
+def test_a_wav_file_may_hold_other_chunks_before_and_after_its_samples() -> None:
+    chunk = b"LIST" + (5).to_bytes(4, "little") + b"INFOx\0"
+    data = FILES["wav"]
+    assert decode(data[:12] + chunk + data[12:] + chunk) == SPEECH
+
+
+@pytest.mark.parametrize("name", sorted(FILES.keys() - {"m4a", "m4a, lossless"}))  # They are listed at their end.
+def test_a_file_that_was_cut_off_gives_what_it_holds(name: str) -> None:
+    data = FILES[name]
+    assert 0.3 < decode(data[: len(data) * 6 // 10]).seconds < SPEECH.seconds
+
+
+def test_a_damaged_stretch_is_skipped() -> None:
+    data = bytearray(FILES["aac"])
+    data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
+    assert decode(bytes(data)).seconds == pytest.approx(SPEECH.seconds, abs=0.3)
+
+
+def test_it_gives_the_same_in_any_thread() -> None:
+    data = FILES["webm as browsers stream it"]
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(decode, [data] * 8))) == 1
+
+
+# What is refused
+
+
+def test_it_refuses_an_empty_file() -> None:
+    assert refusal(b"").code == "audio_empty"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hostname\n#EXT-X-ENDLIST\n", id="playlist"),
+        pytest.param(b"ffconcat version 1.0\nfile clip.wav\n", id="ffconcat"),
+        pytest.param(b"v=0\no=- 0 0 IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n", id="session description"),
+        pytest.param(id3(bytes(20)) + b"#EXTM3U\n#EXTINF:9,\n/etc/hostname\n", id="playlist behind a tag"),
+        pytest.param(id3(bytes(20)), id="tag and nothing else"),
+        pytest.param(b"ID3", id="beginning of a tag"),
+        pytest.param(b"<html>", id="page"),
+        pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(500), id="picture"),
+        pytest.param(b"RIFF\x00\x00\x00\x00AVI LIST", id="avi"),
+        pytest.param(b"FORM\x00\x00\x00\x00AIFFCOMM", id="aiff"),
+        pytest.param(np.random.default_rng(1).bytes(5_000), id="random bytes"),
+    ],
+)
+def test_it_refuses_what_does_not_begin_as_audio_and_says_what_does(data: bytes) -> None:
+    error = refusal(data)
+    assert error.code == "audio_format_unknown"
+    assert "MP3" in error.message
+
+
+def test_a_playlist_behind_the_first_bytes_of_audio_is_only_broken_audio() -> None:
+    playlist = b"#EXTM3U\n#EXTINF:9,\n/etc/hostname\n#EXT-X-ENDLIST\n"
+    for beginning in (
+        b"\xff\xfb\x90\xc4",
+        b"OggS",
+        b"fLaC",
+        b"\x1aE\xdf\xa3",
+        b"\0\0\0\x18ftypisom",
+        b"RIFF\0\0\0\0WAVE",
+    ):
+        assert refusal(beginning + playlist * 50).code in {"audio_unreadable", "audio_without_sound"}
+
+
+@pytest.mark.parametrize(
+    ("container_format", "codec", "sound"),
+    [("mp4", "mpeg4", "aac"), ("webm", "libvpx", "libopus"), ("mp4", "mpeg4", None)],
+)
+def test_it_refuses_video(container_format: str, codec: str, sound: str | None) -> None:
+    error = refusal(with_picture(container_format, codec=codec, sound=sound, attached=False))
+    assert error.code == "audio_unsupported"
+    assert "video" in error.message
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        pytest.param(many_channels(6), "6 channels", id="six channels"),
+        pytest.param(many_channels(1, sample_rate=4_000), "4000 Hz", id="rate too low"),
+        pytest.param(many_channels(1, sample_rate=192_000), "192000 Hz", id="rate too high"),
+        pytest.param(contained(SECOND, "wav", "adpcm_ms"), "adpcm_ms", id="codec of another kind"),
+        pytest.param(webm(SECOND).replace(b"A_OPUS", b"A_OPAL"), "unknown", id="codec that does not exist"),
+        pytest.param(wav_of_floats(np.full(16_000, np.nan, np.float32)), "no sound", id="not a number"),
+        pytest.param(wav_of_floats(np.full(16_000, np.inf, np.float32)), "no sound", id="infinite"),
+    ],
+)
+def test_it_refuses_what_is_not_recorded_speech_and_names_what_it_found(data: bytes, found: str) -> None:
+    error = refusal(data)
+    assert error.code == "audio_unsupported"
+    assert found in error.message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(contained(SECOND, "mp4", "aac", options=PROTECTION), id="encrypted"),
+        pytest.param(contained(SECOND, "mp4", "aac", options=PROTECTION).replace(b"frma", b"free"), id="entry only"),
+        pytest.param(contained(SECOND, "mp4", "aac").replace(b"mp4a", b"drms"), id="protected entry"),
+        pytest.param(contained(SECOND, "mp4", "aac").replace(b"ftypisom", b"ftypM4P "), id="protected brand"),
+    ],
+)
+def test_it_refuses_copy_protection(data: bytes) -> None:
+    assert refusal(data).code == "audio_protected"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_refuses_more_seconds_than_allowed_and_names_the_limit(name: str) -> None:
+    error = refusal(FILES[name], max_seconds=1)
+    assert error.code == "audio_too_long"
+    assert "1 seconds" in error.message
+
+
+def test_as_many_seconds_as_allowed_are_not_too_many() -> None:
+    assert decode(FILES["wav"], max_seconds=SPEECH.seconds) == SPEECH
+
+
+def test_ten_minutes_in_a_small_file_are_too_long() -> None:
+    quiet = packets(webm(silence(1)))[-1]
+    data = packed([quiet] * 30_000, "ogg", "libopus")
+    assert len(data) < 200_000
+    assert refusal(data, max_seconds=5).code == "audio_too_long"
+
+
+def test_it_does_not_search_without_end_for_a_packet_that_holds_sound() -> None:
+    speech = packets(FILES["m4a, lossless"])
+    assert decode(packed([b"junk"] * 900 + speech, "matroska", "alac")).seconds > 2
+    assert refusal(packed([b"junk"] * 1_100 + speech, "matroska", "alac")).code == "audio_unreadable"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(contained(SPEECH, "mp4", "aac")[:-3_000], id="no table of contents"),
+        pytest.param(FILES["wav"][:30], id="cut in the header"),
+        pytest.param(FILES["webm as browsers stream it"].split(b"\x1f\x43\xb6\x75")[0], id="cut behind the header"),
+        pytest.param(FILES["mp3"][:60], id="no whole frame"),
+        pytest.param(to_wav(silence(0.05)), id="a twentieth of a second"),
+    ],
+)
+def test_it_refuses_a_file_of_which_next_to_nothing_can_be_read(data: bytes) -> None:
+    assert refusal(data).code == "audio_unreadable"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(to_wav(silence(0)), id="no samples"),
+        pytest.param(with_picture("mp4", codec="png", sound=None, attached=True), id="cover picture only"),
+    ],
+)
+def test_it_refuses_a_file_without_sound(data: bytes) -> None:
+    assert refusal(data).code == "audio_without_sound"
+
+
+def test_metadata_that_claims_gigabytes_costs_none() -> None:
+    lie = b"LIST\xff\xff\xff\x7fINFOISFT\x00\x00\x00\x40" + bytes(14)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert refusal(FILES["wav"][:36] + lie + FILES["wav"][36:]).code == "audio_unreadable"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # In kilobytes.
+
+
+SECONDS = [
+    webm(SECOND),
+    mp4(SECOND),
+    contained(SECOND, "mp4", "aac"),
+    contained(SECOND, "mp4", "aac", options=PROTECTION),
+    contained(SECOND, "ogg", "libopus", layout="stereo"),
+    contained(SECOND, "wav", "pcm_f32le"),
+    contained(SECOND, "mp3", "libmp3lame"),
+    contained(SECOND, "adts", "aac"),
+    to_wav(SECOND),
+    to_flac(SECOND),
+]
+
+
+@st.composite
+def damaged_files(draw: st.DrawFn) -> bytes:
+    """Files of every kind, some bytes of which are overwritten, inserted or missing, mostly near the beginning."""
+    data = bytearray(draw(st.sampled_from(SECONDS)))
+    for _ in range(draw(st.integers(1, 12))):
+        start = draw(st.integers(0, 400) | st.integers(0, len(data)))
+        end = start + draw(st.integers(0, 12))
+        data[start:end] = draw(st.sampled_from([b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff"]) | st.binary(max_size=8))
+    return bytes(data)
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(st.binary(max_size=300) | damaged_files())
+def test_any_bytes_give_a_recording_or_a_refusal(data: bytes) -> None:
+    with contextlib.suppress(AudioError):
+        assert 0.09 < decode(data, max_seconds=5).seconds < 5.1
+
+
+# Out of recordings
+
+
+def test_a_resampled_recording_sounds_the_same() -> None:
+    wide = resample(SPEECH, sample_rate=24_000)
+    assert wide.sample_rate == 24_000
+    assert wide.seconds == pytest.approx(SPEECH.seconds, abs=0.001)
+    assert likeness(resample(wide, sample_rate=16_000), SPEECH) > 0.99
+
+
+def test_resampling_to_the_same_rate_and_of_nothing_changes_nothing() -> None:
+    assert resample(SPEECH, sample_rate=16_000) == SPEECH
+    assert resample(silence(0), sample_rate=24_000) == silence(0, sample_rate=24_000)
+
+
+def test_joined_recordings_have_half_a_second_between_them() -> None:
+    joined = join([SPEECH, SECOND])
+    assert joined.seconds == SPEECH.seconds + 0.5 + SECOND.seconds
+    assert joined.pcm.startswith(SPEECH.pcm + bytes(16_000))
+    assert joined.pcm.endswith(SECOND.pcm)
+
+
+@pytest.mark.parametrize("recordings", [[], [silence(1), silence(1, sample_rate=8_000)]])
+def test_only_recordings_of_one_sample_rate_can_be_joined(recordings: list[Recording]) -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        join(recordings)
+
+
+def test_a_flac_of_nothing_is_a_file_without_sound() -> None:
+    assert refusal(flac_without_sound()).code == "audio_without_sound"
+
+
+@pytest.mark.parametrize("sample_rate", [22_050, 24_000, 44_100, 48_000])
+def test_an_mp3_lasts_as_long_and_sounds_the_same(sample_rate: int) -> None:
+    recording = resample(SPEECH, sample_rate=sample_rate)
+    decoded = decode(to_mp3(recording), sample_rate=sample_rate)
+    assert 0 <= decoded.seconds - recording.seconds < 0.06
+    assert likeness(decoded, recording) > 0.99
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 11_025, 12_000, 16_000, 32_000])
+def test_an_mp3_of_any_other_standard_rate_can_be_made(sample_rate: int) -> None:
+    recording = resample(SPEECH, sample_rate=sample_rate)
+    decoded = decode(to_mp3(recording), sample_rate=sample_rate)
+    assert 0 <= decoded.seconds - recording.seconds < 0.15
+    assert likeness(decoded, recording) > 0.99
+
+
+def test_an_mp3_begins_with_sound_and_needs_no_header() -> None:
+    data = to_mp3(SPEECH)
+    assert data.startswith(b"\xff\xf3")
+    assert b"Xing" not in data
+    assert b"Info" not in data
+
+
+def test_no_mp3_frame_refers_to_an_earlier_one() -> None:
+    data = to_mp3(resample(SPEECH, sample_rate=24_000))
+    frames = [data[start : start + 384] for start in range(0, len(data), 384)]
+    assert all(frame.startswith(b"\xff\xf3") for frame in frames)
+    assert all(frame[4] == 0 for frame in frames)  # The field main_data_begin of ISO 13818-3.
+
+
+def test_the_bit_rate_of_an_mp3_can_be_chosen() -> None:
+    recording = resample(SPEECH, sample_rate=24_000)
+    assert len(to_mp3(recording, bit_rate=64_000)) == pytest.approx(8_000 * SPEECH.seconds, rel=0.05)
+    assert len(to_mp3(recording)) == pytest.approx(16_000 * SPEECH.seconds, rel=0.05)
+
+
+@pytest.mark.parametrize("samples_each", [1, 7, 480, 10_000])
+def test_an_mp3_is_the_same_in_whatever_pieces_its_sound_arrives(samples_each: int) -> None:
+    pcm = resample(SECOND, sample_rate=24_000).pcm[:9_600]
+    encoder = Mp3Encoder(24_000)
+    pieces = [encoder.encode(pcm[start : start + 2 * samples_each]) for start in range(0, len(pcm), 2 * samples_each)]
+    assert b"".join(pieces) + encoder.finish() == to_mp3(Recording(pcm, 24_000))
+
+
+def test_mp3_frames_come_while_the_sound_is_still_arriving() -> None:
+    encoder = Mp3Encoder(24_000)
+    tenth = resample(SPEECH, sample_rate=24_000).pcm[:4_800]
+    first, second = encoder.encode(tenth), encoder.encode(tenth)
+    assert first.startswith(b"\xff\xf3")
+    assert second.startswith(b"\xff\xf3")
+    assert encoder.encode(b"") == b""
+
+
+def test_an_mp3_of_nothing_is_empty() -> None:
+    assert Mp3Encoder(24_000).finish() == b""
+
+
+def test_it_refuses_half_a_sample() -> None:
+    with pytest.raises(ValueError, match="multiple"):
+        Mp3Encoder(24_000).encode(b"abc")

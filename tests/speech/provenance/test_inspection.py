@@ -1,0 +1,176 @@
+"""What a file tells of where it comes from, whatever is done to it and whoever made it."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import c2pa
+import pytest
+from mutagen.id3 import ID3
+
+from apps.speech.audio.flac import to_flac
+from apps.speech.audio.mp3 import to_mp3
+from apps.speech.audio.resampling import resample
+from apps.speech.audio.wav import to_wav
+from apps.speech.provenance import inspection
+from apps.speech.provenance.certificates import make_identity, root_of, serial_number_of
+from apps.speech.provenance.encoders import AudioFormat, create_encoder
+from apps.speech.provenance.inspection import Finding, UnreadableError, Verdict, inspect, inspect_apart
+from apps.speech.provenance.marks import SYNTHETIC, Origin
+from apps.speech.provenance.signing import Marker
+from tests.audio_samples import clip, mp4, webm
+
+if TYPE_CHECKING:
+    from pytest import MonkeyPatch  # noqa: PT013 - a type
+
+SPEECH = resample(clip("austen-0930.wav"), sample_rate=24_000)
+ORIGIN = Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC), "c7d5b8f2-7c1e-4c53-9a55-2f1f0b6f8e21")
+AS_MADE = Finding(Verdict.MADE_HERE, made_at="2026-03-02T08:15:30+00:00", engine="elevenlabs", says_synthetic=True)
+
+
+def new_marker() -> Marker:
+    identity = make_identity()
+    return Marker(identity, root_of(identity.chain), frozenset([serial_number_of(identity.chain)]))
+
+
+HERE, ELSEWHERE = new_marker(), new_marker()
+FLAC, MP3 = HERE.to_flac(SPEECH, ORIGIN), HERE.to_mp3(SPEECH, ORIGIN)
+WAV = HERE.sign(to_wav(SPEECH), "audio/wav", ORIGIN)
+
+
+def look_at(data: bytes) -> Finding:
+    return inspect(data, roots=HERE.roots, serial_numbers=HERE.serial_numbers)
+
+
+@pytest.mark.parametrize("data", [FLAC, MP3, WAV], ids=["flac", "mp3", "wav"])
+class TestMadeHere:
+    def test_it_is_recognised(self, data: bytes) -> None:
+        assert look_at(data) == replace(AS_MADE, signed_here=True)
+
+    def test_who_changes_the_sound_is_found_out_and_the_origin_still_told(self, data: bytes) -> None:
+        altered = flipped(data, len(data) - 5000)
+        assert look_at(altered) == replace(AS_MADE, verdict=Verdict.ALTERED, signed_here=True)
+
+    def test_a_part_of_it_is_altered(self, data: bytes) -> None:
+        assert look_at(data[:-2000]).verdict == Verdict.ALTERED
+
+    def test_one_flipped_bit_anywhere_never_proves_anything_else(self, data: bytes) -> None:
+        chance = random.Random(7)  # noqa: S311 - no secret
+        verdicts = []
+        for position in [chance.randrange(len(data)) for _ in range(40)] + list(range(0, 4000, 100)):
+            try:
+                finding = look_at(flipped(data, position))
+            except UnreadableError:
+                continue
+            # Between the parts of a manifest is padding, which nobody signs because it says nothing.
+            if finding.verdict == Verdict.MADE_HERE:
+                assert (finding.made_at, finding.engine) == (AS_MADE.made_at, AS_MADE.engine)
+            assert finding.verdict in {Verdict.ALTERED, Verdict.MADE_HERE}
+            verdicts.append(finding.verdict)
+        assert verdicts.count(Verdict.ALTERED) > 40
+
+
+def flipped(data: bytes, position: int) -> bytes:
+    return data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
+
+
+class TestElsewhere:
+    def test_another_installation_is_somebody_else(self) -> None:
+        finding = look_at(ELSEWHERE.to_mp3(SPEECH, ORIGIN))
+        assert finding == replace(AS_MADE, verdict=Verdict.ELSEWHERE, signed_by="VoiceClone")
+
+    def test_who_has_a_certificate_of_the_same_root_is_somebody_else(self) -> None:
+        finding = inspect(MP3, roots=HERE.roots, serial_numbers=["1"])
+        assert finding.verdict == Verdict.ELSEWHERE
+
+    def test_what_somebody_else_altered_is_altered(self) -> None:
+        data = ELSEWHERE.to_mp3(SPEECH, ORIGIN)
+        finding = look_at(flipped(data, len(data) - 5000))
+        assert (finding.verdict, finding.signed_here) == (Verdict.ALTERED, False)
+
+    def test_a_manifest_on_the_network_is_not_fetched(self) -> None:
+        info = c2pa.C2paSignerInfo(b"es256", HERE.identity.chain, HERE.identity.key, None)
+        signed = io.BytesIO()
+        action = {"action": "c2pa.created", "digitalSourceType": SYNTHETIC}
+        manifest = {"assertions": [{"label": "c2pa.actions", "data": {"actions": [action]}}]}
+        with c2pa.Signer.from_info(info) as signer, c2pa.Builder.from_json(json.dumps(manifest)) as builder:
+            builder.set_no_embed()
+            builder.set_remote_url("http://127.0.0.1:9/manifest")
+            builder.sign(signer, "audio/mpeg", io.BytesIO(to_mp3(SPEECH)), signed)
+        assert look_at(signed.getvalue()) == Finding(Verdict.ELSEWHERE)
+
+
+class TestWithoutSignature:
+    @pytest.mark.parametrize("audio_format", [AudioFormat.MP3, AudioFormat.WAV, AudioFormat.FLAC, AudioFormat.OPUS])
+    def test_a_stream_is_known_by_its_tags(self, audio_format: AudioFormat) -> None:
+        encoder = create_encoder(audio_format, 24_000, ORIGIN)
+        finding = look_at(encoder.encode(SPEECH.pcm) + encoder.finish())
+        assert (finding.verdict, finding.engine, finding.says_synthetic) == (Verdict.TAGGED, "elevenlabs", True)
+        assert finding.made_at.startswith("2026-03-02")
+
+    def test_a_manifest_that_is_taken_out_leaves_the_tags(self) -> None:
+        file = io.BytesIO(MP3)
+        tag = ID3(file)
+        tag.delall("GEOB")
+        file.seek(0)
+        tag.save(file)
+        assert look_at(file.getvalue()).verdict == Verdict.TAGGED
+
+    def test_tags_that_are_taken_out_leave_nothing(self) -> None:
+        file = io.BytesIO(MP3)
+        ID3(file).delete(file)
+        assert look_at(file.getvalue()) == Finding(Verdict.UNMARKED)
+
+    @pytest.mark.parametrize(
+        "data",
+        [to_flac(SPEECH), to_mp3(SPEECH), to_wav(SPEECH), webm(SPEECH), mp4(SPEECH)],
+        ids=["flac", "mp3", "wav", "webm", "mp4"],
+    )
+    def test_human_speech_has_no_mark(self, data: bytes) -> None:
+        assert look_at(data) == Finding(Verdict.UNMARKED)
+
+    @pytest.mark.parametrize(
+        "data", [b"", b"text", b"ID3\x04\0\0\0\0\0\0", b"\x89PNG\r\n\x1a\n", b"ID3" + b"\xff" * 99]
+    )
+    def test_what_is_no_sound_is_refused(self, data: bytes) -> None:
+        with pytest.raises(UnreadableError):
+            look_at(data)
+
+
+class TestApart:
+    def in_file(self, data: bytes) -> Finding:
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            return inspect_apart(file, roots=HERE.roots, serial_numbers=HERE.serial_numbers)
+
+    def test_another_process_finds_the_same(self) -> None:
+        assert self.in_file(FLAC) == look_at(FLAC)
+        assert self.in_file(to_mp3(SPEECH)) == Finding(Verdict.UNMARKED)
+
+    def test_a_file_that_takes_too_much_memory_harms_nobody(self, monkeypatch: MonkeyPatch) -> None:
+        with tempfile.TemporaryFile() as file:
+            file.truncate(2 * inspection.MAX_MEMORY_BYTES)  # A hole: it takes no space.
+            with pytest.raises(UnreadableError):
+                inspect_apart(file, roots=HERE.roots, serial_numbers=[])
+
+    def test_a_file_that_takes_too_long_is_given_up(self, monkeypatch: MonkeyPatch) -> None:
+        monkeypatch.setattr(inspection, "MAX_SECONDS", 0.01)
+        with pytest.raises(UnreadableError):
+            self.in_file(FLAC)
+
+    @pytest.mark.parametrize("media", ["flac", "mp3", "wav"])
+    def test_damaged_files_are_examined_or_refused(self, media: str) -> None:
+        chance = random.Random(media)  # noqa: S311 - no secret
+        data = bytearray({"flac": FLAC, "mp3": MP3, "wav": WAV}[media])
+        for _ in range(200):
+            data[chance.randrange(12, 4000)] = chance.randrange(256)
+        with suppress(UnreadableError):
+            assert self.in_file(bytes(data)).verdict != Verdict.MADE_HERE

@@ -1,0 +1,62 @@
+"""What is logged, and how: lines for people on a terminal, one JSON object a line everywhere else."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+
+
+def logging_config(*, audit_log: str) -> dict[str, Any]:
+    """Return LOGGING. With `audit_log`, the path of a file, the audit log is written there as well."""
+    config: dict[str, Any] = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "text": {"format": "{asctime} {levelname:<7} {name}{ids}: {message}", "style": "{"},
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "format": "{asctime}{levelname}{name}{message}",
+                "style": "{",
+                "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+                # Django adds the request with its query, uvicorn the message in colours.
+                "reserved_attrs": [*RESERVED_ATTRS, "request", "color_message", "ids"],
+            },
+        },
+        "filters": {
+            "without_query": {"()": "apps.core.logs.WithoutQuery"},
+            "without_secret_links": {"()": "apps.core.logs.WithoutSecretLinks"},
+            "with_ids": {"()": "apps.core.logs.WithIds"},
+        },
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "formatter": "text" if sys.stderr.isatty() else "json",
+                "filters": ["without_secret_links", "with_ids"],
+            },
+        },
+        "root": {"handlers": ["console"], "level": "INFO"},
+        "loggers": {
+            "django": {"handlers": [], "level": "INFO", "propagate": True},
+            "django.server": {"handlers": [], "propagate": True},
+            "uvicorn": {"handlers": [], "propagate": True},
+            "uvicorn.access": {"handlers": [], "filters": ["without_query"], "propagate": True},
+            "uvicorn.error": {"handlers": [], "propagate": True},
+            "faster_whisper": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},
+            "httpx2": {"level": "WARNING"},
+        },
+    }
+    if audit_log:
+        # It may be moved away while it is written to: logrotate keeps as many days as are wanted.
+        config["handlers"]["audit"] = {
+            "class": "logging.handlers.WatchedFileHandler",
+            "filename": audit_log,
+            "encoding": "utf-8",
+            "delay": True,
+            "formatter": "json",
+            "filters": ["with_ids"],
+        }
+        config["loggers"]["voiceclone.audit"] = {"handlers": ["audit"], "propagate": True}
+    return config

@@ -57,7 +57,7 @@ format: .venv/installed-dev
 models: .venv/installed
 	@SECRET_KEY=unused $(MANAGE) fetch_models
 
-# Write anew the exact releases of all that the requirements files pull in.
+# Write constraints.txt again: the exact releases of everything that the requirements files pull in.
 lock:
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
 	sed '/^-c/d' requirements.txt > .venv/lock/requirements.txt

@@ -7,7 +7,7 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 REQUIREMENTS := constraints.txt requirements.txt requirements-local.txt
 
-.PHONY: run install test check bench format lock models screenshots
+.PHONY: run install test check audit bench format lock models screenshots
 
 run: install .env
 	@echo "› Bringing the database up to date"
@@ -31,9 +31,16 @@ check: .venv/installed-dev
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive apps voiceclone
+	$(BIN)/codespell $$(git ls-files)
+	! LC_ALL=C.UTF-8 grep -nE '^[^|].{120}' $$(git ls-files '*.md') | grep -v ://
 	DJANGO_SETTINGS_MODULE=tests.settings $(MANAGE) makemigrations --check --dry-run
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') SECURE_SSL_REDIRECT=on \
 		ALLOWED_HOSTS=voice.example.org $(MANAGE) check --deploy --fail-level WARNING
+
+# Ask for known vulnerabilities of all dependencies. Needs the network, so it is no part of `make check`.
+audit: .venv/installed-dev
+	$(BIN)/pip-audit --strict --requirement requirements-dev.txt
 
 # Pictures of every page, on a telephone and a screen, light and dark, in var/screenshots.
 screenshots: .venv/installed-dev
@@ -50,7 +57,7 @@ format: .venv/installed-dev
 models: .venv/installed
 	@SECRET_KEY=unused $(MANAGE) fetch_models
 
-# Write anew the exact releases of all that the requirements files pull in.
+# Write constraints.txt again: the exact releases of everything that the requirements files pull in.
 lock:
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
 	sed '/^-c/d' requirements.txt > .venv/lock/requirements.txt

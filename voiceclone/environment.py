@@ -1,4 +1,4 @@
-"""Strict readers of environment values: one that can not be parsed stops the start with its name and what it may be."""
+"""Strict readers of environment values: one that cannot be parsed stops the start with its name and what it may be."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Environment:
 
 
 def _check_lines(dotenv: Path) -> None:
-    """Stop at a line that can not be read. The parser would skip it, and log it with the secret that it may hold."""
+    """Stop at a line that cannot be read. The parser would skip it, and log it with the secret that it may hold."""
     for number, line in enumerate(dotenv.read_text(encoding="utf-8").splitlines(), 1):
         if not DOTENV_LINE.fullmatch(line):
             message = f"Line {number} of {dotenv.name} must be NAME=value, without spaces around the name."

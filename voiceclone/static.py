@@ -15,7 +15,7 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """Answers with a file's content at once: the file iterator that WhiteNoise gives can not be read by ASGI."""
+    """Answers with a file's content at once: the file iterator that WhiteNoise gives cannot be read by ASGI."""
 
     @staticmethod
     def serve(static_file: StaticFile, request: HttpRequest) -> HttpResponse:

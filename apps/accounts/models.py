@@ -22,13 +22,13 @@ SAFE_PASSWORD_CHARACTERS = 15
 
 
 class User(AbstractUser):
-    """A person with an account. Our own model from the first migration, since it can not be exchanged later."""
+    """A person with an account. Our own model from the first migration, since it cannot be exchanged later."""
 
     has_short_password = models.BooleanField(
         _("short password"),
         default=False,
         editable=False,
-        help_text=_("Shorter than is safe without a second factor, which therefore can not be switched off."),
+        help_text=_("Shorter than is safe without a second factor, which therefore cannot be switched off."),
     )
 
     def set_password(self, raw_password: str | None) -> None:

@@ -43,7 +43,7 @@ class HasScope(IsAuthenticated):
     """Lets in who is signed in, and tokens as far as their scopes reach.
 
     Reading needs the scope "read". What changes something needs the scope that the view names as its `token_scope`;
-    a view that names none can not be changed with any token.
+    a view that names none cannot be changed with any token.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:

@@ -26,7 +26,7 @@ INVITATION_LIFETIME = timedelta(days=7)
 def create_api_token(
     *, owner: User, name: str, scopes: Collection[str] | None = None, expires_at: datetime | None = None
 ) -> str:
-    """Store a new token for `owner` and return its secret, which can not be shown again.
+    """Store a new token for `owner` and return its secret, which cannot be shown again.
 
     Without `scopes` it has all of them, without `expires_at` it works until it is revoked.
     Raises UserError where the owner has MAX_TOKENS already.
@@ -73,7 +73,7 @@ def revoke_api_token(*, token: ApiToken) -> None:
 
 
 def invite(*, email: str, invited_by: User | None = None) -> str:
-    """Store an invitation for `email` and return its secret, which can not be shown again."""
+    """Store an invitation for `email` and return its secret, which cannot be shown again."""
     secret = Invitation.new_secret()
     invitation = Invitation.objects.create(
         email=email,

@@ -29,7 +29,7 @@ def origin_of(turn: Turn) -> Origin:
 def answer_as_flac(*, turn: Turn, recording: Recording) -> bytes:
     """Return the answer of `turn` as it is stored.
 
-    Where it can not be signed, it is kept with its tags alone: it is paid for, and somebody waits for it.
+    Where it cannot be signed, it is kept with its tags alone: it is paid for, and somebody waits for it.
     """
     origin = origin_of(turn)
     try:

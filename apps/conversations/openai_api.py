@@ -70,7 +70,7 @@ def handle_openai_exception(error: Exception, context: dict[str, Any]) -> Respon
 
 
 def _unsupported_format(wanted: str, possible: Any) -> UserError:
-    text = _("“%(wanted)s” can not be had here. Ask for one of these: %(possible)s.")
+    text = _("“%(wanted)s” cannot be had here. Ask for one of these: %(possible)s.")
     return UserError("unsupported_format", text % {"wanted": wanted, "possible": ", ".join(possible)})
 
 

@@ -79,8 +79,8 @@ def known_error(error: Exception) -> UserError | None:
     if isinstance(error, AudioError):
         return UserError(error.code, error.message, status=AUDIO_STATUS)
     if isinstance(error, MarkError):
-        logger.error("Speech can not be marked: %s", error)
-        text = _("This site can not mark speech as synthetic right now. Its operator has to run: manage.py check")
+        logger.error("Speech cannot be marked: %s", error)
+        text = _("This site cannot mark speech as synthetic right now. Its operator has to run: manage.py check")
         return UserError("marking_failed", text, status=HTTP_503_SERVICE_UNAVAILABLE)
     if isinstance(error, ProviderError):
         headers = {} if error.retry_after is None else {"Retry-After": str(math.ceil(error.retry_after))}

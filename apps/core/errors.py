@@ -12,7 +12,7 @@ from apps.speech.base import AudioError, ProviderError
 
 STORAGE_UNAVAILABLE = "storage_unavailable"
 STORAGE_MESSAGE = _(
-    "This site can not store anything at the moment: its disk is full, or its database does not answer. "
+    "This site cannot store anything at the moment: its disk is full, or its database does not answer. "
     "Keep what you have and try again in a few minutes."
 )
 STORAGE_RETRY_SECONDS = 60
@@ -20,7 +20,7 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 class UserError(Exception):
-    """A request that can not be done as asked. `code` is stable; `message` says what happened and what to do.
+    """A request that cannot be done as asked. `code` is stable; `message` says what happened and what to do.
 
     `headers` go with the answer of the API.
     """

@@ -74,7 +74,7 @@ class Due:
 
 
 class NotYetError(Exception):
-    """Something can not be deleted now; a later try gets on. `code` says what is in the way."""
+    """Something cannot be deleted now; a later try gets on. `code` says what is in the way."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

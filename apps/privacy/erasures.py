@@ -71,7 +71,7 @@ def cancel_erasure(*, erasure: Erasure) -> None:
         row = waiting.filter(due_at__gt=timezone.now()).first()
         user = row.user if row else None
         if row is None or user is None:
-            raise UserError("erasure_begun", _("The deletion has begun, and can not be taken back."), status=409)
+            raise UserError("erasure_begun", _("The deletion has begun, and cannot be taken back."), status=409)
         row.delete()
         for data in all_personal_data():
             data.resume(user)

@@ -21,7 +21,7 @@ PATIENCE_MINUTES = 5  # The longest time in which django-allauth counts attempts
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_for_programs(request):
-        return error_for_programs(request, "bad_request", _("This request can not be read."), status=400)
+        return error_for_programs(request, "bad_request", _("This request cannot be read."), status=400)
     return defaults.bad_request(request, exception)
 
 

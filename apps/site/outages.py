@@ -16,7 +16,7 @@ def outages(request: HttpRequest) -> dict[str, Any]:
 
 
 class Outages:
-    """What can not be done now. Templates say what still can."""
+    """What cannot be done now. Templates say what still can."""
 
     @property
     def can_not_store(self) -> bool:

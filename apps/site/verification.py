@@ -58,7 +58,7 @@ def verify(*, upload: UploadedFile[Any], address: str) -> Answer:
                 file.write(chunk)
             finding = inspect_apart(file, roots=marker.roots, serial_numbers=marker.serial_numbers)
     except UnreadableError:
-        text = _("This can not be read as a sound file. Choose a FLAC, MP3, WAV, M4A, Ogg or WebM file.")
+        text = _("This cannot be read as a sound file. Choose a FLAC, MP3, WAV, M4A, Ogg or WebM file.")
         raise UserError("file_unreadable", text, status=422) from None
     finally:
         _places.release()

@@ -143,7 +143,7 @@ PROVIDER_MESSAGES: dict[str, Promise] = {
     "provider_quota_exhausted": _("The speech service has no credit left. The operator of this site has to add some."),
     "provider_plan_insufficient": _("The speech service's plan does not include this. The operator has to change it."),
     "provider_busy": _("The speech service is busy. Try again in a moment."),
-    "provider_unreachable": _("The speech service can not be reached. Try again in a few minutes."),
+    "provider_unreachable": _("The speech service cannot be reached. Try again in a few minutes."),
     "provider_unavailable": _(
         "The speech service does not work at the moment, so nothing was sent to it. It is tried again soon; try later."
     ),
@@ -192,7 +192,7 @@ class ProviderError(Exception):
 
 
 class AudioError(Exception):
-    """A recording that can not be used. `code` is stable; `message` says what was found and what to do instead.
+    """A recording that cannot be used. `code` is stable; `message` says what was found and what to do instead.
 
     It is put into words only where it is read: what refuses a recording knows nobody's language. `text` is marked for
     translation, and `values` belong into it.

@@ -47,11 +47,11 @@ def check_marks(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list
             certificates.root_of(chain)
     except (certificates.CertificateError, OSError) as error:
         hint = "Everything that this site speaks has to be marked. Set MARKS_DIR, or MARKS_CERTIFICATE and MARKS_KEY."
-        return [Error(f"Synthetic speech can not be signed: {error}", hint=hint, id="speech.E001")]
+        return [Error(f"Synthetic speech cannot be signed: {error}", hint=hint, id="speech.E001")]
     return []
 
 
 def _require_writable(folder: Path) -> None:
     existing = next(each for each in (folder, *folder.parents) if each.exists())  # It is made on the first start.
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise certificates.CertificateError(f"{folder} can not be written.")
+        raise certificates.CertificateError(f"{folder} cannot be written.")

@@ -328,7 +328,7 @@ def _prepare_marker() -> None:
     try:
         marker()
     except MarkError as error:
-        logger.error("Synthetic speech can not be signed: %s", error)
+        logger.error("Synthetic speech cannot be signed: %s", error)
 
 
 def decode(data: bytes, *, sample_rate: int, max_seconds: float, asker: int) -> Recording:

@@ -27,7 +27,7 @@ DELETION_RETRY_DELAYS = [
 def delete_voice(*, voice: VoiceProfile) -> None:
     """Delete the voice here and at its provider.
 
-    From the first moment it can not speak any more. If the provider fails, it stays "being deleted" until a later
+    From the first moment it cannot speak any more. If the provider fails, it stays "being deleted" until a later
     call gets through; ProviderError says so.
     """
     row = VoiceProfile.objects.filter(pk=voice.pk)

@@ -117,7 +117,7 @@ class VoiceProfile(Leased):
         if self.suspended_at is None:
             return ""
         if self.suspended_by == self.Suspension.ERASURE:
-            return gettext("This voice can not speak: its account is being deleted.")
+            return gettext("This voice cannot speak: its account is being deleted.")
         whom = settings.OPERATOR_EMAIL or gettext("the operator of this site")
         text = gettext("The operator of this site has suspended this voice. Ask %(whom)s.") % {"whom": whom}
         return f"{text} {self.suspension_note}".strip()
@@ -237,7 +237,7 @@ class ConsentQuerySet(OwnedQuerySet["Consent"]):
         """Withdraw, or take out what names the person. A trigger in the database sees to the same."""
         for name, value in changes.items():
             if name != "withdrawn_at" and Consent.ERASED.get(name, ...) != value:
-                message = f"A consent can not be changed: {name}"
+                message = f"A consent cannot be changed: {name}"
                 raise ImmutableError(message)
         return super().update(**changes)
 
@@ -288,7 +288,7 @@ class Consent(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
-            raise ImmutableError("A consent can not be changed")
+            raise ImmutableError("A consent cannot be changed")
         super().save(*args, **kwargs)
 
     @property

@@ -238,7 +238,7 @@ def _announcements(voices: VoiceQuerySet) -> list[Due]:
 
 
 def _announce(voices: list[VoiceProfile]) -> None:
-    """Tell the owner; where the mail can not be sent, another day tries again. The page says the same."""
+    """Tell the owner; where the mail cannot be sent, another day tries again. The page says the same."""
     owner = voices[0].owner
     now = timezone.now()
     for voice in voices:

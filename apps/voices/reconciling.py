@@ -62,7 +62,7 @@ def _listed_at(provider: str) -> list[ProviderVoice]:
     try:
         return registry.call(lambda engines: engines.voice_cloner(provider).list())
     except ProviderError as error:
-        logger.info("The voices at a provider can not be listed", extra={"provider": provider, "code": error.code})
+        logger.info("The voices at a provider cannot be listed", extra={"provider": provider, "code": error.code})
         return []
 
 

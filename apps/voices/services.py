@@ -233,7 +233,7 @@ def require_ready(*, voice: VoiceProfile) -> None:
     if voice.suspended_at is not None:
         raise UserError("voice_silenced", voice.suspension_message, status=403)
     if voice.status != VoiceProfile.Status.READY:
-        text = _("This voice can not speak: it is %(status)s.")
+        text = _("This voice cannot speak: it is %(status)s.")
         raise UserError("voice_not_ready", text % {"status": voice.get_status_display()}, status=409)
     require_valid(consent=voice.consent)
 

@@ -30,7 +30,7 @@ def require_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> l
                 "Recording %(number)d does not sound like the person who gave the consent: the similarity is "
                 "%(similarity)d %%, and %(threshold)d %% are needed. Only your own voice can be cloned. If it is, "
                 "record it again, with the same microphone as the consent, as near to it, alone in a quiet room. "
-                "If that can not be, give your consent again at %(page)s, as you record now."
+                "If that cannot be, give your consent again at %(page)s, as you record now."
             )
             values = {
                 "number": number,

@@ -61,7 +61,7 @@ def _send(url: str, body: bytes, headers: dict[str, str]) -> Answer:
     parts = urlsplit(url)
     try:
         addresses = _addresses(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-    except (OSError, ValueError):  # UnicodeError, of names that can not be written in ASCII, is one.
+    except (OSError, ValueError):  # UnicodeError, of names that cannot be written in ASCII, is one.
         return Answer("name_not_found")
     if not addresses or not all(is_allowed(address) for address in addresses):
         return Answer("address_not_allowed")

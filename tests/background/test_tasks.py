@@ -118,7 +118,7 @@ class TestRun:
 
     @pytest.fixture
     def environment(self, tmp_path: Path) -> dict[str, str]:
-        """A site of its own, without weights: what it can not speak, it can still serve."""
+        """A site of its own, without weights: what it cannot speak, it can still serve."""
         own = {
             "DJANGO_SETTINGS_MODULE": "voiceclone.settings",
             "SECRET_KEY": "made-up" * 8,
@@ -176,7 +176,7 @@ class TestRun:
         assert not self.serves(port)
 
     def test_when_one_dies_the_other_ends(self, run: subprocess.Popen[str], port: int, log: Path) -> None:
-        """Without its tables the worker can not live."""
+        """Without its tables the worker cannot live."""
         assert run.wait(PATIENCE_SECONDS) == 1, log.read_text()
         assert "no such table" in log.read_text()
         assert not self.serves(port)

@@ -83,7 +83,7 @@ def test_it_tells_how_long_it_takes_from_the_button_to_the_first_sound(
 @pytest.mark.skipif(not os.environ.get("REQUIRE_MODELS"), reason="takes a minute; runs where REQUIRE_MODELS is set")
 def test_the_same_journey_needs_no_key_and_no_network(page: Page, local_server: Server) -> None:
     sign_up(page, local_server.url)
-    make_consent(User.objects.get())  # The microphone can not say random words.
+    make_consent(User.objects.get())  # The microphone cannot say random words.
     record_voice(page, local_server.url, name="Carol", seconds=SECONDS_THAT_SUFFICE)
     page.goto(f"{local_server.url}/talk/")
     ask_aloud(page, seconds=5)

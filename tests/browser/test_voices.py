@@ -269,7 +269,7 @@ class TestFiles:
             expect(page.locator(".take audio")).to_be_hidden()
             page.get_by_label("Name of the voice").fill("Jane")
             page.get_by_role("button", name="Clone my voice").click()
-            expect(page.get_by_role("status")).to_contain_text("can not be used")
+            expect(page.get_by_role("status")).to_contain_text("cannot be used")
             page.get_by_role("button", name="Remove notes.txt").click()
             expect(page.locator("#total")).to_have_text("No take yet.")
 

@@ -442,7 +442,7 @@ class FakeProvider:
         encoding, _, sample_rate = exchange.request.query.get("output_format", "mp3_44100_128").partition("_")
         if encoding != "pcm" or not text.strip():
             code = "empty_text" if encoding == "pcm" else "invalid_output_format"
-            await exchange.send(400, elevenlabs_error(code, "This can not be spoken.", kind="validation_error"))
+            await exchange.send(400, elevenlabs_error(code, "This cannot be spoken.", kind="validation_error"))
             return
         await exchange.work(self.behaviour.first_audio_seconds)
         await exchange.start(200, {"content-type": "audio/pcm", "request-id": secrets.token_hex(8)})

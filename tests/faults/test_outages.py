@@ -129,8 +129,8 @@ class TestPages:
     @pytest.mark.parametrize(
         ("engine", "stage", "words"),
         [
-            ("openai", "think", "Answers can not be made"),
-            ("elevenlabs", "speak", "Answers can not be made"),
+            ("openai", "think", "Answers cannot be made"),
+            ("elevenlabs", "speak", "Answers cannot be made"),
             ("openai", "hear", "Type your question"),
             ("elevenlabs", "clone", "The voices that you have go on speaking"),
         ],

@@ -1,4 +1,4 @@
-"""What the processes that decode uploads can not do, and what becomes of them when they fail."""
+"""What the processes that decode uploads cannot do, and what becomes of them when they fail."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ class TestWhole:
         assert not any(voice.can_speak for voice in VoiceProfile.objects.all())
         assert provider.requests == []
         told = mail.outbox[-1]
-        assert "can not speak" in told.body
+        assert "cannot speak" in told.body
 
         with after(7) as clock:
             for attempt in range(1, 6):

@@ -155,7 +155,7 @@ FOR_PROGRAMS = {
 ELSEWHERE = {
     "metrics": "tests/site/test_metrics.py",  # Its own token.
     "api/v1/verify": "tests/site/test_verify.py",  # Anybody may post.
-    # Whoever knows the address: the account is gone, or can not be signed in to.
+    # Whoever knows the address: the account is gone, or cannot be signed in to.
     "accounts/erasures/<uuid:erasure_pk>/": "tests/accounts/test_erasures.py",
     "accounts/erasures/<uuid:erasure_pk>/receipt.txt": "tests/accounts/test_erasures.py",
     "accounts/erasures/<uuid:erasure_pk>/cancel/": "tests/accounts/test_erasures.py",

@@ -40,7 +40,7 @@ class TestMarks:
         settings.MARKS_DIR = tmp_path / "file" / "marks"
         (error,) = check_marks(None)
         assert error.id == "speech.E001"
-        assert "can not be written" in error.msg
+        assert "cannot be written" in error.msg
         assert "MARKS_DIR" in str(error.hint)
 
     def test_a_certificate_of_the_operator_has_to_fit_its_key(self, settings: Settings, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_it_compares_people_with_each_other_and_with_themselves(tmp_path: Path) 
     assert int(likeness) < 80
 
 
-@pytest.mark.parametrize(("content", "reason"), [(b"text", "text.wav: "), (None, "can not be read")])
+@pytest.mark.parametrize(("content", "reason"), [(b"text", "text.wav: "), (None, "cannot be read")])
 def test_it_says_which_file_it_can_not_use(tmp_path: Path, content: bytes | None, reason: str) -> None:
     path = tmp_path / "text.wav"
     if content is not None:

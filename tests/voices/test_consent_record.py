@@ -1,4 +1,4 @@
-"""What was consented to can not be changed: neither through the models nor, in the database itself, around them."""
+"""What was consented to cannot be changed: neither through the models nor, in the database itself, around them."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_no_value_changes(row: Consent, name: str) -> None:
         Consent.objects.update(**{name: CHANGES[name]})
     with pytest.raises(ImmutableError):
         row.save(update_fields=[name])
-    with pytest.raises(IntegrityError, match="can not be changed"), transaction.atomic():
+    with pytest.raises(IntegrityError, match="cannot be changed"), transaction.atomic():
         around_the_model(**{name: CHANGES[name]})
     assert Consent.objects.values().get() == before
 
 
 def test_it_has_no_other_owner(row: Consent, bob: User) -> None:
-    with pytest.raises(IntegrityError, match="can not be changed"), transaction.atomic():
+    with pytest.raises(IntegrityError, match="cannot be changed"), transaction.atomic():
         around_the_model(owner=bob)
 
 
@@ -68,7 +68,7 @@ def test_it_is_withdrawn_once_and_for_all(row: Consent) -> None:
     now = timezone.now()
     assert Consent.objects.update(withdrawn_at=now) == 1
     for again in (None, timezone.now()):
-        with pytest.raises(IntegrityError, match="can not be changed"), transaction.atomic():
+        with pytest.raises(IntegrityError, match="cannot be changed"), transaction.atomic():
             around_the_model(withdrawn_at=again)
     row.refresh_from_db()
     assert row.withdrawn_at == now

@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
                     models.BooleanField(
                         default=False,
                         editable=False,
-                        help_text="Shorter than is safe without a second factor, which therefore can not be switched off.",
+                        help_text="Shorter than is safe without a second factor, which therefore cannot be switched off.",
                         verbose_name="short password",
                     ),
                 ),

@@ -10,90 +10,251 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('voices', '0001_initial'),
+        ("voices", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Conversation',
+            name="Conversation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('title', models.CharField(blank=True, max_length=120, verbose_name='title')),
-                ('persona', models.TextField(blank=True, max_length=2000, verbose_name='persona')),
-                ('language', models.CharField(blank=True, choices=[('ar', 'Arabic'), ('bg', 'Bulgarian'), ('zh', 'Chinese'), ('hr', 'Croatian'), ('cs', 'Czech'), ('da', 'Danish'), ('nl', 'Dutch'), ('en', 'English'), ('fi', 'Finnish'), ('fr', 'French'), ('de', 'German'), ('el', 'Greek'), ('hi', 'Hindi'), ('hu', 'Hungarian'), ('id', 'Indonesian'), ('it', 'Italian'), ('ja', 'Japanese'), ('ko', 'Korean'), ('ms', 'Malay'), ('no', 'Norwegian'), ('pl', 'Polish'), ('pt', 'Portuguese'), ('ro', 'Romanian'), ('ru', 'Russian'), ('sk', 'Slovak'), ('es', 'Spanish'), ('sv', 'Swedish'), ('ta', 'Tamil'), ('tr', 'Turkish'), ('uk', 'Ukrainian'), ('vi', 'Vietnamese')], max_length=10, verbose_name='language')),
-                ('model', models.CharField(blank=True, max_length=100, verbose_name='language model')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='last turn')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conversations', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
-                ('voice', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='conversations', to='voices.voiceprofile', verbose_name='voice')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("title", models.CharField(blank=True, max_length=120, verbose_name="title")),
+                ("persona", models.TextField(blank=True, max_length=2000, verbose_name="persona")),
+                (
+                    "language",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("ar", "Arabic"),
+                            ("bg", "Bulgarian"),
+                            ("zh", "Chinese"),
+                            ("hr", "Croatian"),
+                            ("cs", "Czech"),
+                            ("da", "Danish"),
+                            ("nl", "Dutch"),
+                            ("en", "English"),
+                            ("fi", "Finnish"),
+                            ("fr", "French"),
+                            ("de", "German"),
+                            ("el", "Greek"),
+                            ("hi", "Hindi"),
+                            ("hu", "Hungarian"),
+                            ("id", "Indonesian"),
+                            ("it", "Italian"),
+                            ("ja", "Japanese"),
+                            ("ko", "Korean"),
+                            ("ms", "Malay"),
+                            ("no", "Norwegian"),
+                            ("pl", "Polish"),
+                            ("pt", "Portuguese"),
+                            ("ro", "Romanian"),
+                            ("ru", "Russian"),
+                            ("sk", "Slovak"),
+                            ("es", "Spanish"),
+                            ("sv", "Swedish"),
+                            ("ta", "Tamil"),
+                            ("tr", "Turkish"),
+                            ("uk", "Ukrainian"),
+                            ("vi", "Vietnamese"),
+                        ],
+                        max_length=10,
+                        verbose_name="language",
+                    ),
+                ),
+                ("model", models.CharField(blank=True, max_length=100, verbose_name="language model")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="last turn")),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="conversations",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
+                (
+                    "voice",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="conversations",
+                        to="voices.voiceprofile",
+                        verbose_name="voice",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'conversation',
-                'ordering': ['-updated_at'],
+                "verbose_name": "conversation",
+                "ordering": ["-updated_at"],
             },
         ),
         migrations.CreateModel(
-            name='Turn',
+            name="Turn",
             fields=[
-                ('lease_until', models.DateTimeField(default=apps.core.leases.new_lease, editable=False, verbose_name='worked on until')),
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('status', models.CharField(choices=[('received', 'received'), ('heard', 'heard'), ('answered', 'answered'), ('spoken', 'spoken'), ('failed', 'failed'), ('interrupted', 'interrupted')], default='received', max_length=20, verbose_name='status')),
-                ('question', models.FileField(blank=True, upload_to=apps.conversations.models.question_path, verbose_name='question')),
-                ('question_seconds', models.FloatField(blank=True, null=True, verbose_name='seconds of the question')),
-                ('transcript', models.TextField(blank=True, verbose_name='transcript')),
-                ('language', models.CharField(blank=True, max_length=10, verbose_name='language')),
-                ('reply', models.TextField(blank=True, verbose_name='reply')),
-                ('spoken_text', models.TextField(blank=True, verbose_name='spoken of the reply')),
-                ('stop_requested', models.BooleanField(default=False, verbose_name='stop requested')),
-                ('answer', models.FileField(blank=True, upload_to=apps.conversations.models.answer_path, verbose_name='answer')),
-                ('answer_mp3', models.FileField(blank=True, upload_to=apps.conversations.models.answer_mp3_path, verbose_name='answer as MP3')),
-                ('answer_seconds', models.FloatField(blank=True, null=True, verbose_name='seconds of the answer')),
-                ('failed_stage', models.CharField(blank=True, choices=[('hear', 'hearing'), ('think', 'thinking'), ('speak', 'speaking')], max_length=10, verbose_name='failed stage')),
-                ('error_code', models.CharField(blank=True, max_length=50, verbose_name='error code')),
-                ('heard_ms', models.PositiveIntegerField(blank=True, null=True, verbose_name='heard after (ms)')),
-                ('first_word_ms', models.PositiveIntegerField(blank=True, null=True, verbose_name='first word after (ms)')),
-                ('first_audio_ms', models.PositiveIntegerField(blank=True, null=True, verbose_name='first audio after (ms)')),
-                ('total_ms', models.PositiveIntegerField(blank=True, null=True, verbose_name='over after (ms)')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='turns', to='conversations.conversation', verbose_name='conversation')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
-                ('voice', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='voices.voiceprofile', verbose_name='voice')),
+                (
+                    "lease_until",
+                    models.DateTimeField(
+                        default=apps.core.leases.new_lease, editable=False, verbose_name="worked on until"
+                    ),
+                ),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("received", "received"),
+                            ("heard", "heard"),
+                            ("answered", "answered"),
+                            ("spoken", "spoken"),
+                            ("failed", "failed"),
+                            ("interrupted", "interrupted"),
+                        ],
+                        default="received",
+                        max_length=20,
+                        verbose_name="status",
+                    ),
+                ),
+                (
+                    "question",
+                    models.FileField(
+                        blank=True, upload_to=apps.conversations.models.question_path, verbose_name="question"
+                    ),
+                ),
+                ("question_seconds", models.FloatField(blank=True, null=True, verbose_name="seconds of the question")),
+                ("transcript", models.TextField(blank=True, verbose_name="transcript")),
+                ("language", models.CharField(blank=True, max_length=10, verbose_name="language")),
+                ("reply", models.TextField(blank=True, verbose_name="reply")),
+                ("spoken_text", models.TextField(blank=True, verbose_name="spoken of the reply")),
+                ("stop_requested", models.BooleanField(default=False, verbose_name="stop requested")),
+                (
+                    "answer",
+                    models.FileField(
+                        blank=True, upload_to=apps.conversations.models.answer_path, verbose_name="answer"
+                    ),
+                ),
+                (
+                    "answer_mp3",
+                    models.FileField(
+                        blank=True, upload_to=apps.conversations.models.answer_mp3_path, verbose_name="answer as MP3"
+                    ),
+                ),
+                ("answer_seconds", models.FloatField(blank=True, null=True, verbose_name="seconds of the answer")),
+                (
+                    "failed_stage",
+                    models.CharField(
+                        blank=True,
+                        choices=[("hear", "hearing"), ("think", "thinking"), ("speak", "speaking")],
+                        max_length=10,
+                        verbose_name="failed stage",
+                    ),
+                ),
+                ("error_code", models.CharField(blank=True, max_length=50, verbose_name="error code")),
+                ("heard_ms", models.PositiveIntegerField(blank=True, null=True, verbose_name="heard after (ms)")),
+                (
+                    "first_word_ms",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="first word after (ms)"),
+                ),
+                (
+                    "first_audio_ms",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="first audio after (ms)"),
+                ),
+                ("total_ms", models.PositiveIntegerField(blank=True, null=True, verbose_name="over after (ms)")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
+                ),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="turns",
+                        to="conversations.conversation",
+                        verbose_name="conversation",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
+                (
+                    "voice",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="voices.voiceprofile",
+                        verbose_name="voice",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'turn',
-                'ordering': ['created_at'],
+                "verbose_name": "turn",
+                "ordering": ["created_at"],
             },
         ),
         migrations.CreateModel(
-            name='AbuseReport',
+            name="AbuseReport",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('about', models.CharField(blank=True, max_length=500, verbose_name='what it is about')),
-                ('text', models.TextField(max_length=4000, verbose_name='what happened')),
-                ('contact', models.EmailField(blank=True, max_length=254, verbose_name='email address')),
-                ('file', models.FileField(blank=True, upload_to=apps.conversations.models.report_path, verbose_name='file')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
-                ('handled_at', models.DateTimeField(blank=True, null=True, verbose_name='handled')),
-                ('voice', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='reports', to='voices.voiceprofile', verbose_name='voice')),
-                ('turn', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='reports', to='conversations.turn', verbose_name='turn')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("about", models.CharField(blank=True, max_length=500, verbose_name="what it is about")),
+                ("text", models.TextField(max_length=4000, verbose_name="what happened")),
+                ("contact", models.EmailField(blank=True, max_length=254, verbose_name="email address")),
+                (
+                    "file",
+                    models.FileField(blank=True, upload_to=apps.conversations.models.report_path, verbose_name="file"),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
+                ),
+                ("handled_at", models.DateTimeField(blank=True, null=True, verbose_name="handled")),
+                (
+                    "voice",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="reports",
+                        to="voices.voiceprofile",
+                        verbose_name="voice",
+                    ),
+                ),
+                (
+                    "turn",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="reports",
+                        to="conversations.turn",
+                        verbose_name="turn",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'report of abuse',
-                'verbose_name_plural': 'reports of abuse',
-                'ordering': ['-created_at'],
+                "verbose_name": "report of abuse",
+                "verbose_name_plural": "reports of abuse",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.AddIndex(
-            model_name='turn',
-            index=models.Index(fields=['conversation', 'created_at'], name='conversatio_convers_033854_idx'),
+            model_name="turn",
+            index=models.Index(fields=["conversation", "created_at"], name="conversatio_convers_033854_idx"),
         ),
         migrations.AddIndex(
-            model_name='turn',
-            index=models.Index(fields=['status', 'lease_until'], name='turns_left_behind'),
+            model_name="turn",
+            index=models.Index(fields=["status", "lease_until"], name="turns_left_behind"),
         ),
     ]

@@ -91,7 +91,7 @@ def _forbid_what_is_outside() -> None:
     ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, rules, len(rules), 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if ruleset < 0 or libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) != 0:
-        raise OSError("Landlock is there, but can not be used.")
+        raise OSError("Landlock is there, but cannot be used.")
     os.close(ruleset)
 
 

@@ -192,7 +192,7 @@ def _audio_stream(container: InputContainer) -> AudioStream:
         text = _("The sound in this file is stored in an unknown way. Save it as MP3 or WAV.")
         raise AudioError("audio_unsupported", text)
     if decoder not in DECODERS:
-        text = _("The sound in this file (%(codec)s) is stored in a way that can not be used. Save it as MP3 or WAV.")
+        text = _("The sound in this file (%(codec)s) is stored in a way that cannot be used. Save it as MP3 or WAV.")
         raise AudioError("audio_unsupported", text, {"codec": decoder})
     if stream.codec_tag in PROTECTED_ENTRIES:
         raise _protected()

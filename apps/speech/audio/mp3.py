@@ -49,7 +49,7 @@ class Mp3Encoder:
         return b"".join(self._encoded(frame) for frame in as_frames(pcm, self._codec.sample_rate))
 
     def finish(self) -> bytes:
-        """Return the rest. The encoder can not be used afterwards."""
+        """Return the rest. The encoder cannot be used afterwards."""
         return self._encoded(None)
 
     def _encoded(self, frame: AudioFrame | None) -> bytes:

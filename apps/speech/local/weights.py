@@ -273,5 +273,5 @@ def explain(error: OSError, models_dir: Path) -> str:
     """Return what the operator can do about a fault of the disk."""
     if error.errno == errno.ENOSPC:
         return _("The disk of %(folder)s is full. Make room, then run this again.") % {"folder": models_dir}
-    template = _("The models can not be written to %(folder)s: %(reason)s.")
+    template = _("The models cannot be written to %(folder)s: %(reason)s.")
     return template % {"folder": models_dir, "reason": error.strerror or error}

@@ -35,7 +35,7 @@ CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE--
 
 
 class CertificateError(MarkError):
-    """A key or a certificate that can not be used. The text says what to do."""
+    """A key or a certificate that cannot be used. The text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def own_identity(folder: Path) -> Identity:
         if not root.exists():
             _put(root, root_of(identity.chain))
     except OSError as error:
-        raise CertificateError(f"{folder} can not be written or read: {error.strerror}.") from error
+        raise CertificateError(f"{folder} cannot be written or read: {error.strerror}.") from error
     return identity
 
 
@@ -143,7 +143,7 @@ def identity_in_files(certificate: Path, key: Path) -> Identity:
     try:
         return Identity.from_pem(key.read_bytes(), certificate.read_bytes())
     except OSError as error:
-        raise CertificateError(f"{error.filename} can not be read: {error.strerror}.") from error
+        raise CertificateError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
 def chains_in(folder: Path) -> list[bytes]:

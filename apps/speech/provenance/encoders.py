@@ -14,7 +14,7 @@ from apps.speech.audio.mp3 import Mp3Encoder
 from apps.speech.audio.resampling import as_frames
 from apps.speech.provenance.marks import Origin, id3_tag, riff_info, tags
 
-UNKNOWN_SIZE = 0xFFFFFFFF  # What FFmpeg writes into a WAV that it can not go back in; players then read to the end.
+UNKNOWN_SIZE = 0xFFFFFFFF  # What FFmpeg writes into a WAV that it cannot go back in; players then read to the end.
 WAV_FORMAT_PCM, WAV_CHANNELS, SAMPLE_BYTES = 1, 1, 2
 OPUS_BIT_RATE = 48_000  # Clear for speech in mono; Opus's own default for it is 64 000.
 
@@ -44,7 +44,7 @@ class Encoder(Protocol):
         ...
 
     def finish(self) -> bytes:
-        """Return the rest. The encoder can not be used afterwards."""
+        """Return the rest. The encoder cannot be used afterwards."""
         ...
 
 

@@ -24,7 +24,7 @@ AI_KEY, SOURCE_TYPE_KEY, ENGINE_KEY, TURN_KEY = "AI_GENERATED", "DIGITALSOURCETY
 
 
 class MarkError(Exception):
-    """Speech that can not be marked. The text is for the operator."""
+    """Speech that cannot be marked. The text is for the operator."""
 
 
 @dataclass(frozen=True, slots=True)

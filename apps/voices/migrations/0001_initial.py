@@ -9,7 +9,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -18,118 +17,236 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='VoiceTag',
+            name="VoiceTag",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('provider', models.CharField(choices=[('elevenlabs', 'ElevenLabs'), ('local', 'Embedded engine')], max_length=20, verbose_name='provider')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "provider",
+                    models.CharField(
+                        choices=[("elevenlabs", "ElevenLabs"), ("local", "Embedded engine")],
+                        max_length=20,
+                        verbose_name="provider",
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
-                'verbose_name': 'tag of a voice',
+                "verbose_name": "tag of a voice",
             },
         ),
         migrations.CreateModel(
-            name='Consent',
+            name="Consent",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('method', models.CharField(choices=[('spoken', 'spoken'), ('attested', 'attested without a recording'), ('none', 'none: the voice is older than consents')], max_length=10, verbose_name='method')),
-                ('statement', models.TextField(blank=True, verbose_name='statement')),
-                ('statement_version', models.CharField(blank=True, max_length=20, verbose_name='version of the statement')),
-                ('language', models.CharField(blank=True, max_length=10, verbose_name='language')),
-                ('purpose', models.TextField(blank=True, verbose_name='purpose')),
-                ('clip', models.FileField(blank=True, upload_to=apps.voices.models.clip_path, verbose_name='recording')),
-                ('seconds', models.FloatField(blank=True, null=True, verbose_name='seconds')),
-                ('sha256', models.CharField(blank=True, max_length=64, verbose_name='SHA-256 of the recording')),
-                ('transcript', models.TextField(blank=True, verbose_name='transcript')),
-                ('word_error', models.FloatField(blank=True, null=True, verbose_name='word error')),
-                ('given_at', models.DateTimeField(verbose_name='given')),
-                ('valid_until', models.DateTimeField(verbose_name='valid until')),
-                ('retain_until', models.DateTimeField(verbose_name='kept until')),
-                ('withdrawn_at', models.DateTimeField(blank=True, null=True, verbose_name='withdrawn')),
-                ('owner', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='consents', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[
+                            ("spoken", "spoken"),
+                            ("attested", "attested without a recording"),
+                            ("none", "none: the voice is older than consents"),
+                        ],
+                        max_length=10,
+                        verbose_name="method",
+                    ),
+                ),
+                ("statement", models.TextField(blank=True, verbose_name="statement")),
+                (
+                    "statement_version",
+                    models.CharField(blank=True, max_length=20, verbose_name="version of the statement"),
+                ),
+                ("language", models.CharField(blank=True, max_length=10, verbose_name="language")),
+                ("purpose", models.TextField(blank=True, verbose_name="purpose")),
+                (
+                    "clip",
+                    models.FileField(blank=True, upload_to=apps.voices.models.clip_path, verbose_name="recording"),
+                ),
+                ("seconds", models.FloatField(blank=True, null=True, verbose_name="seconds")),
+                ("sha256", models.CharField(blank=True, max_length=64, verbose_name="SHA-256 of the recording")),
+                ("transcript", models.TextField(blank=True, verbose_name="transcript")),
+                ("word_error", models.FloatField(blank=True, null=True, verbose_name="word error")),
+                ("given_at", models.DateTimeField(verbose_name="given")),
+                ("valid_until", models.DateTimeField(verbose_name="valid until")),
+                ("retain_until", models.DateTimeField(verbose_name="kept until")),
+                ("withdrawn_at", models.DateTimeField(blank=True, null=True, verbose_name="withdrawn")),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="consents",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'consent',
-                'ordering': ['-given_at'],
-                'base_manager_name': 'objects',
+                "verbose_name": "consent",
+                "ordering": ["-given_at"],
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='ConsentChallenge',
+            name="ConsentChallenge",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('statement', models.TextField(verbose_name='statement')),
-                ('statement_version', models.CharField(max_length=20, verbose_name='version of the statement')),
-                ('language', models.CharField(max_length=10, verbose_name='language')),
-                ('purpose', models.TextField(verbose_name='purpose')),
-                ('code_words', models.JSONField(verbose_name='code words')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('expires_at', models.DateTimeField(verbose_name='expires')),
-                ('used_at', models.DateTimeField(blank=True, null=True, verbose_name='used')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("statement", models.TextField(verbose_name="statement")),
+                ("statement_version", models.CharField(max_length=20, verbose_name="version of the statement")),
+                ("language", models.CharField(max_length=10, verbose_name="language")),
+                ("purpose", models.TextField(verbose_name="purpose")),
+                ("code_words", models.JSONField(verbose_name="code words")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("expires_at", models.DateTimeField(verbose_name="expires")),
+                ("used_at", models.DateTimeField(blank=True, null=True, verbose_name="used")),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'consent challenge',
-                'ordering': ['-created_at'],
+                "verbose_name": "consent challenge",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='VoiceProfile',
+            name="VoiceProfile",
             fields=[
-                ('lease_until', models.DateTimeField(default=apps.core.leases.new_lease, editable=False, verbose_name='worked on until')),
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=60, verbose_name='name')),
-                ('provider', models.CharField(choices=[('elevenlabs', 'ElevenLabs'), ('local', 'Embedded engine')], max_length=20, verbose_name='provider')),
-                ('voice_id', models.CharField(blank=True, max_length=100, verbose_name='voice id')),
-                ('status', models.CharField(choices=[('pending', 'being cloned'), ('ready', 'ready'), ('failed', 'failed'), ('deleting', 'being deleted')], default='pending', max_length=20, verbose_name='status')),
-                ('error_code', models.CharField(blank=True, max_length=50, verbose_name='error code')),
-                ('settings', models.JSONField(blank=True, default=dict, verbose_name='settings')),
-                ('is_default', models.BooleanField(default=False, verbose_name='default voice')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('last_used_at', models.DateTimeField(blank=True, null=True, verbose_name='last used')),
-                ('suspended_at', models.DateTimeField(blank=True, null=True, verbose_name='suspended')),
-                ('suspended_by', models.CharField(blank=True, choices=[('operator', 'by the operator'), ('erasure', 'while the account is being deleted')], max_length=10, verbose_name='suspended by')),
-                ('suspension_note', models.CharField(blank=True, max_length=300, verbose_name='what its owner is told')),
-                ('idle_notice_at', models.DateTimeField(blank=True, null=True, verbose_name='end announced')),
-                ('consent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='voices', to='voices.consent', verbose_name='consent')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='voices', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
+                (
+                    "lease_until",
+                    models.DateTimeField(
+                        default=apps.core.leases.new_lease, editable=False, verbose_name="worked on until"
+                    ),
+                ),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=60, verbose_name="name")),
+                (
+                    "provider",
+                    models.CharField(
+                        choices=[("elevenlabs", "ElevenLabs"), ("local", "Embedded engine")],
+                        max_length=20,
+                        verbose_name="provider",
+                    ),
+                ),
+                ("voice_id", models.CharField(blank=True, max_length=100, verbose_name="voice id")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "being cloned"),
+                            ("ready", "ready"),
+                            ("failed", "failed"),
+                            ("deleting", "being deleted"),
+                        ],
+                        default="pending",
+                        max_length=20,
+                        verbose_name="status",
+                    ),
+                ),
+                ("error_code", models.CharField(blank=True, max_length=50, verbose_name="error code")),
+                ("settings", models.JSONField(blank=True, default=dict, verbose_name="settings")),
+                ("is_default", models.BooleanField(default=False, verbose_name="default voice")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                ("last_used_at", models.DateTimeField(blank=True, null=True, verbose_name="last used")),
+                ("suspended_at", models.DateTimeField(blank=True, null=True, verbose_name="suspended")),
+                (
+                    "suspended_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[("operator", "by the operator"), ("erasure", "while the account is being deleted")],
+                        max_length=10,
+                        verbose_name="suspended by",
+                    ),
+                ),
+                (
+                    "suspension_note",
+                    models.CharField(blank=True, max_length=300, verbose_name="what its owner is told"),
+                ),
+                ("idle_notice_at", models.DateTimeField(blank=True, null=True, verbose_name="end announced")),
+                (
+                    "consent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="voices",
+                        to="voices.consent",
+                        verbose_name="consent",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="voices",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'voice',
-                'ordering': ['-created_at'],
-                'base_manager_name': 'objects',
+                "verbose_name": "voice",
+                "ordering": ["-created_at"],
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='VoiceSample',
+            name="VoiceSample",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file', models.FileField(upload_to=apps.voices.models.sample_path, verbose_name='recording')),
-                ('seconds', models.FloatField(verbose_name='seconds')),
-                ('rms_db', models.FloatField(verbose_name='loudness (dB RMS)')),
-                ('peak_db', models.FloatField(verbose_name='peak (dB)')),
-                ('sha256', models.CharField(max_length=64, verbose_name='SHA-256 of the upload')),
-                ('speaker_similarity', models.FloatField(blank=True, null=True, verbose_name="similarity to the consent's speaker")),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
-                ('voice', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='samples', to='voices.voiceprofile', verbose_name='voice')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("file", models.FileField(upload_to=apps.voices.models.sample_path, verbose_name="recording")),
+                ("seconds", models.FloatField(verbose_name="seconds")),
+                ("rms_db", models.FloatField(verbose_name="loudness (dB RMS)")),
+                ("peak_db", models.FloatField(verbose_name="peak (dB)")),
+                ("sha256", models.CharField(max_length=64, verbose_name="SHA-256 of the upload")),
+                (
+                    "speaker_similarity",
+                    models.FloatField(blank=True, null=True, verbose_name="similarity to the consent's speaker"),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
+                (
+                    "voice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="samples",
+                        to="voices.voiceprofile",
+                        verbose_name="voice",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'voice sample',
-                'ordering': ['pk'],
+                "verbose_name": "voice sample",
+                "ordering": ["pk"],
             },
         ),
         migrations.AddIndex(
-            model_name='voiceprofile',
-            index=models.Index(fields=['status', 'lease_until'], name='voices_left_behind'),
+            model_name="voiceprofile",
+            index=models.Index(fields=["status", "lease_until"], name="voices_left_behind"),
         ),
         migrations.AddConstraint(
-            model_name='voiceprofile',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('owner',), name='one_default_voice'),
+            model_name="voiceprofile",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_default", True)), fields=("owner",), name="one_default_voice"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='voiceprofile',
-            constraint=models.UniqueConstraint(condition=models.Q(('voice_id', ''), _negated=True), fields=('provider', 'voice_id'), name='one_row_per_voice'),
+            model_name="voiceprofile",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("voice_id", ""), _negated=True),
+                fields=("provider", "voice_id"),
+                name="one_row_per_voice",
+            ),
         ),
     ]

@@ -194,7 +194,7 @@ def test_it_says_how_much_room_is_lacking(models_dir: Path) -> None:
 
 def test_it_says_that_a_folder_can_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "a-file").touch()
-    with pytest.raises(WeightsError, match="The models can not be written to"):
+    with pytest.raises(WeightsError, match="The models cannot be written to"):
         fetch(tmp_path / "a-file", [MODEL], print)
 
 

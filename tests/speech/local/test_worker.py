@@ -163,7 +163,7 @@ def test_only_provider_errors_leave(error: Exception, code: str, retryable: bool
 
 def test_what_a_user_said_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     def use(_machine: Machine) -> None:
-        message = "can not speak: my secret"
+        message = "cannot speak: my secret"
         raise ValueError(message)
 
     with caplog.at_level(logging.DEBUG), pytest.raises(ProviderError) as raised:

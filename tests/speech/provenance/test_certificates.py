@@ -100,7 +100,7 @@ def test_what_does_not_fit_together_is_refused(key: bytes, chain: bytes, told: s
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CertificateError, match="can not be written"):
+    with pytest.raises(CertificateError, match="cannot be written"):
         own_identity(tmp_path / "file")
-    with pytest.raises(CertificateError, match="can not be read"):
+    with pytest.raises(CertificateError, match="cannot be read"):
         identity_in_files(tmp_path / "nothing", tmp_path / "file")

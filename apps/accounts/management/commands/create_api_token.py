@@ -18,7 +18,7 @@ MAX_DAYS = 3650
 
 
 class Command(BaseCommand):
-    help = "Create an API token for a user and print it, and nothing else. It can not be shown again."
+    help = "Create an API token for a user and print it, and nothing else. It cannot be shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")

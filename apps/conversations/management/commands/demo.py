@@ -64,7 +64,7 @@ class Command(BaseCommand):
         return voice
 
     def _consent(self, user: User) -> Consent:
-        """The reader can not say random words any more: who runs this command attests that the recording is free."""
+        """The reader cannot say random words any more: who runs this command attests that the recording is free."""
         consents = Consent.objects.for_user(user).valid().filter(method=Consent.Method.ATTESTED)
         return consents.first() or record_attestation(
             owner=user, statement=STATEMENT, language="en", purpose="to show how this software works"

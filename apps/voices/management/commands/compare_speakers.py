@@ -54,7 +54,7 @@ class Command(BaseCommand):
             )
             return registry.call(lambda engines: engines.identify_speaker(recording))
         except OSError as error:
-            message = f"{file} can not be read: {error.strerror}."
+            message = f"{file} cannot be read: {error.strerror}."
             raise CommandError(message) from error
         except (AudioError, ProviderError) as error:
             message = f"{file}: {error.message}"

@@ -50,6 +50,7 @@ from voiceclone.api import (
     audio_response,
     error_body,
     error_status,
+    stored_audio_response,
 )
 from voiceclone.errors import UserError
 
@@ -269,12 +270,11 @@ class TurnAudio(APIView):
             is_answer = self.kind == "answer"
             mp3 = answer_as_mp3(turn=turn) if is_answer else audio.to_mp3(services.stored_recording(file))
             return audio_response(request, mp3, "audio/mpeg", f"{self.kind}-{turn.pk}.mp3" if as_download else "")
+        if request.headers.get("Sec-Fetch-Dest") != "audio":
+            return stored_audio_response(request, file, "audio/flac")
         with file.open("rb") as opened:
-            flac = opened.read()
-        if request.headers.get("Sec-Fetch-Dest") == "audio":
-            # For a page's player: some know no FLAC behind the tag that holds the signature. Its own tags stay.
-            flac = audio.without_id3(flac)
-        return audio_response(request, flac, "audio/flac")
+            # For a page's player: some do not skip the tag that holds the signature. Its own tags stay.
+            return audio_response(request, audio.without_id3(opened.read()), "audio/flac")
 
 
 class FullInteraction(LimitedView):

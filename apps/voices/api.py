@@ -26,7 +26,7 @@ from apps.voices import services
 from apps.voices.models import VoiceProfile, VoiceSample
 from apps.voices.sample_quality import measure_sample
 from apps.voices.speech_settings import SIMILARITY, SPEED, STABILITY, STYLE, SpeechSetting, settings_of
-from voiceclone.api import AudioRenderer, StrictSerializer, audio_response
+from voiceclone.api import AudioRenderer, StrictSerializer, audio_response, stored_audio_response
 
 
 class SampleSerializer(serializers.ModelSerializer[VoiceSample]):
@@ -181,8 +181,7 @@ class VoiceSampleAudio(APIView):
     def get(self, request: Request, voice_pk: UUID, sample_pk: int) -> HttpResponse:
         samples = VoiceSample.objects.for_user(request.user)
         sample = get_object_or_404(samples, pk=sample_pk, voice=voice_pk)
-        with sample.file.open("rb") as file:
-            return audio_response(request, file.read(), "audio/flac")
+        return stored_audio_response(request, sample.file, "audio/flac")
 
 
 class SampleChecks(APIView):

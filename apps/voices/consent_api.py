@@ -23,7 +23,7 @@ from apps.voices import consent as services
 from apps.voices.models import Consent, ConsentChallenge, ConsentQuerySet
 from apps.voices.services import withdraw_consent
 from apps.voices.statements import WORDINGS
-from voiceclone.api import AudioRenderer, NewestFirstPagination, StrictSerializer, audio_response
+from voiceclone.api import AudioRenderer, NewestFirstPagination, StrictSerializer, stored_audio_response
 from voiceclone.errors import UserError
 
 
@@ -148,8 +148,7 @@ class ConsentAudio(APIView):
         consent = _own_consent(request, consent_pk)
         if not consent.clip:
             raise UserError("audio_not_found", _("This consent has no recording."), status=404)
-        with consent.clip.open("rb") as file:
-            return audio_response(request, file.read(), "audio/flac")
+        return stored_audio_response(request, consent.clip, "audio/flac")
 
 
 def _own_consent(request: Request, consent_pk: UUID) -> Consent:

@@ -28,7 +28,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
-from apps.accounts.idempotency import idempotent, key_in_use, note_made, replayed
+from apps.accounts.idempotency import NoteMade, idempotent_by_row, key_in_use, replayed
 from apps.accounts.models import IdempotencyKey
 from apps.accounts.usage import LIMIT_HEADERS
 from apps.accounts.usage_api import LimitedView
@@ -183,8 +183,8 @@ class TurnList(LimitedView):
                 raise serializers.ValidationError({"audio": [_("Send either audio or text.")]})
             return values
 
-    @idempotent
-    def post(self, request: Request, conversation_pk: UUID) -> HttpResponseBase:
+    @idempotent_by_row
+    def post(self, request: Request, note_made: NoteMade, conversation_pk: UUID) -> HttpResponseBase:
         conversation = _own_conversation(request, conversation_pk)
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
@@ -192,12 +192,12 @@ class TurnList(LimitedView):
         if "text" in values.validated_data:
             text = values.validated_data["text"]
             turn = services.new_turn(conversation=conversation, voice=voice, text=text)
-            note_made(request, turn.pk)
+            note_made(turn.pk)
             return _answer(request, turn, None, status.HTTP_201_CREATED)
         data = values.validated_data["audio"].read()
         recording = services.read_question(owner=signed_in_user(request), data=data)
         turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)
-        note_made(request, turn.pk)
+        note_made(turn.pk)
         return _answer(request, turn, recording, status.HTTP_201_CREATED)
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
@@ -217,10 +217,10 @@ class TurnRetry(LimitedView):
     token_scope = "talk"
     renderer_classes = [JSONRenderer, EventStreamRenderer]
 
-    @idempotent
-    def post(self, request: Request, turn_pk: UUID) -> HttpResponseBase:
+    @idempotent_by_row
+    def post(self, request: Request, note_made: NoteMade, turn_pk: UUID) -> HttpResponseBase:
         turn = services.prepare_retry(turn=_own_turn(request, turn_pk))
-        note_made(request, turn.pk)
+        note_made(turn.pk)
         return _answer(request, turn, None, status.HTTP_200_OK)
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
@@ -291,8 +291,8 @@ class FullInteraction(LimitedView):
         # Accepted because callers send it; the owner is whoever the token or session says.
         user_id = serializers.CharField(required=False, allow_blank=True)
 
-    @idempotent
-    def post(self, request: Request) -> HttpResponseBase:
+    @idempotent_by_row
+    def post(self, request: Request, note_made: NoteMade) -> HttpResponseBase:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
         voice = ready_voice(owner=signed_in_user(request), voice_id=values.validated_data["voice_id"])
@@ -303,7 +303,7 @@ class FullInteraction(LimitedView):
         if conversation is None:
             conversation = Conversation(owner=signed_in_user(request), voice=voice)
         turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)
-        note_made(request, turn.pk)
+        note_made(turn.pk)
         return _PreparedTurn(turn, recording)
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from apps.accounts import api as accounts_api
 from apps.accounts import export_api, usage_api, webhook_api
 from apps.conversations import api as conversations_api
-from apps.conversations import stages_api
+from apps.conversations import stages_api, turns_api
 from apps.speech.encoders import CONTENT_TYPES
 from apps.voices import api as voices_api
 from apps.voices import consent_api
@@ -56,7 +56,7 @@ TAGS = [VOICES, TALK, STAGES, OPENAI, MARKS, ACCOUNT, SITE]
 class ConversationWithTurns(conversations_api.ConversationSerializer):
     """A conversation with all its turns."""
 
-    turns = conversations_api.TurnSerializer(many=True)
+    turns = turns_api.TurnSerializer(many=True)
 
     class Meta(conversations_api.ConversationSerializer.Meta):
         fields = [*conversations_api.ConversationSerializer.Meta.fields, "turns"]
@@ -167,7 +167,7 @@ FULL = {
     "X-AI-Generated": AI_GENERATED,
 }
 TURN_ANSWERS: dict[str, Any] = {
-    "answers": {JSON: conversations_api.TurnSerializer, EVENTS: STREAM},
+    "answers": {JSON: turns_api.TurnSerializer, EVENTS: STREAM},
     "answer_examples": {JSON: TURN, EVENTS: EVENTS_OF_A_TURN},
     "parameters": (SYNTHETIC,),
 }
@@ -290,14 +290,14 @@ OPERATIONS: dict[str, Operation] = {
         description="Either `text` or `audio`. Answered when the turn is over or, for `Accept: text/event-stream`, "
         "with the events as they happen.",
     ),
-    "GET /api/v1/turns/{turn_pk}": Operation(TALK, "Read a turn", **_json(conversations_api.TurnSerializer, TURN)),
+    "GET /api/v1/turns/{turn_pk}": Operation(TALK, "Read a turn", **_json(turns_api.TurnSerializer, TURN)),
     "POST /api/v1/turns/{turn_pk}/retry": Operation(
         TALK, "Go on from the stage that failed", **TURN_ANSWERS, description="No stage is paid for twice."
     ),
     "POST /api/v1/turns/{turn_pk}/stop": Operation(
         TALK,
         "Stop a running turn",
-        **_json(conversations_api.TurnSerializer, TURN),
+        **_json(turns_api.TurnSerializer, TURN),
         **_sends({"heard_seconds": 1.2}),
         status=202,
     ),

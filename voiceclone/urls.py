@@ -8,7 +8,7 @@ from drf_spectacular.views import SpectacularAPIView
 from apps.accounts import api as accounts_api
 from apps.accounts import export_api, usage_api, webhook_api
 from apps.conversations import api as conversations_api
-from apps.conversations import openai_api, stages_api
+from apps.conversations import full_interaction_api, openai_api, stages_api, turns_api
 from apps.conversations.report_views import Report
 from apps.voices import api as voices_api
 from apps.voices import consent_api
@@ -51,15 +51,15 @@ api_v1 = [
     path("sample-checks", voices_api.SampleChecks.as_view(), name="sample-checks"),
     path("conversations", conversations_api.ConversationList.as_view(), name="conversations"),
     path("conversations/<uuid:conversation_pk>", conversations_api.ConversationDetail.as_view(), name="conversation"),
-    path("conversations/<uuid:conversation_pk>/turns", conversations_api.TurnList.as_view(), name="turns"),
+    path("conversations/<uuid:conversation_pk>/turns", turns_api.TurnList.as_view(), name="turns"),
     path("verify", verification.VerifyFile.as_view(), name="verify"),
     path("transcriptions", stages_api.Transcriptions.as_view(), name="transcriptions"),
     path("speech", stages_api.Speech.as_view(), name="speech"),
-    path("turns/<uuid:turn_pk>", conversations_api.TurnDetail.as_view(), name="turn"),
-    path("turns/<uuid:turn_pk>/retry", conversations_api.TurnRetry.as_view(), name="turn-retry"),
-    path("turns/<uuid:turn_pk>/stop", conversations_api.TurnStop.as_view(), name="turn-stop"),
-    path("turns/<uuid:turn_pk>/audio", conversations_api.TurnAudio.as_view(kind="answer"), name="turn-audio"),
-    path("turns/<uuid:turn_pk>/question", conversations_api.TurnAudio.as_view(kind="question"), name="turn-question"),
+    path("turns/<uuid:turn_pk>", turns_api.TurnDetail.as_view(), name="turn"),
+    path("turns/<uuid:turn_pk>/retry", turns_api.TurnRetry.as_view(), name="turn-retry"),
+    path("turns/<uuid:turn_pk>/stop", turns_api.TurnStop.as_view(), name="turn-stop"),
+    path("turns/<uuid:turn_pk>/audio", turns_api.TurnAnswerAudio.as_view(), name="turn-audio"),
+    path("turns/<uuid:turn_pk>/question", turns_api.TurnQuestionAudio.as_view(), name="turn-question"),
 ]
 
 openai_v1 = [
@@ -86,7 +86,7 @@ urlpatterns = [
     path("voices/", include("apps.voices.urls")),
     path("", include("apps.conversations.urls")),
     path("clone-voice", voices_api.CloneVoice.as_view(), name="clone-voice"),
-    path("full-interaction", conversations_api.full_interaction, name="full-interaction"),
+    path("full-interaction", full_interaction_api.FullInteraction.as_view(), name="full-interaction"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", views.api_docs, name="api-docs"),
     path("api/v1/", include((api_v1, "api"))),

@@ -45,14 +45,14 @@ Answer = TypeVar("Answer", bound=HttpResponseBase)
 Handler = Callable[Concatenate[View, Request, Params], Answer]
 
 NoteMade = Callable[[object], None]
-"""Takes the key of the row that a request makes, before it is made: a repeat is answered from that row."""
+"""Takes the primary key of the row that a request is about to make."""
 
 
 class Repeatable(Protocol):
     """A view with a method that is `idempotent_by_row`."""
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
-        """Answer from what the first request with the same key made: the row whose key is `row.made`."""
+        """Answer from the row that the first request with the same key made; `row.made` is its primary key."""
         ...
 
 
@@ -73,7 +73,8 @@ def idempotent(handler: Handler[View, Params, Answer]) -> Handler[View, Params, 
         if not is_mine:
             return replayed(_kept_answer(row))
         with _freed_on_error(row):
-            return _keeping(row, handler(view, request, *args, **kwargs))
+            response = handler(view, request, *args, **kwargs)
+        return _keeping(row, response)
 
     answer_once.is_idempotent = True  # type: ignore[attr-defined]
     return answer_once
@@ -82,7 +83,7 @@ def idempotent(handler: Handler[View, Params, Answer]) -> Handler[View, Params, 
 def idempotent_by_row(
     handler: Callable[Concatenate[RepeatableView, Request, NoteMade, Params], Answer],
 ) -> Handler[RepeatableView, Params, HttpResponseBase]:
-    """Do the same for a method that makes a row, from which a repeat is answered.
+    """Like `idempotent`, for a method that makes a row of its own: a repeat is answered from that row.
 
     The method gets a NoteMade after the request. Once it has called that, even an error keeps the key, and the view's
     `repeat(request, row)` answers; it marks its answer with `replayed` where it does nothing else.

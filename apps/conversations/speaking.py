@@ -1,98 +1,76 @@
-"""Speaks pieces of a text in their order, while later pieces are already being made; reckons what was heard of them."""
+"""The third stage of a turn: from the segments of a reply to its sound."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+import math
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Generic, TypeVar
 
-CHARACTERS_PER_SECOND = 15  # of English speech, for the part of a piece that has not come yet
+from django.conf import settings
 
-Item = TypeVar("Item")
+from apps.conversations.models import Turn
+from apps.conversations.spoken_answer import SpokenAnswer
+from apps.conversations.synthesis import synthesize_ahead
+from apps.conversations.turn_events import Spoken
+from apps.speech.audio.decoding import decode
+from apps.speech.base import ProviderError, Recording
+from apps.speech.registry import Engines
+from apps.usage.metering import Used
+from apps.voices.models import VoiceProfile
 
-
-class RunAhead(Generic[Item]):
-    """Runs an async generator in a task of its own, so that it goes on while its reader is busy."""
-
-    def __init__(self, items: AsyncGenerator[Item, None]) -> None:
-        self._ready: asyncio.Queue[Item | None] = asyncio.Queue()
-        self._task = asyncio.create_task(self._run(items))
-
-    async def _run(self, items: AsyncGenerator[Item, None]) -> None:
-        try:
-            async with aclosing(items):
-                async for item in items:
-                    self._ready.put_nowait(item)
-        finally:
-            self._ready.put_nowait(None)
-
-    async def __aiter__(self) -> AsyncIterator[Item]:
-        while (item := await self._ready.get()) is not None:
-            yield item
-        await self._task  # raises what the generator raised
-
-    async def stop(self) -> None:
-        """Close the generator, wherever it is."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    def cancel(self) -> None:
-        """Have the generator closed soon; from any thread."""
-        self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+Segments = asyncio.Queue[str | None]
+"""The segments of a reply, in order; None ends them."""
 
 
-async def made_ahead(
-    pieces: AsyncGenerator[str, None],
-    speak: Callable[[str, str], AsyncGenerator[bytes, None]],
-    *,
-    in_flight: int,
-) -> AsyncGenerator[tuple[str, RunAhead[bytes]], None]:
-    """Yield each piece with its sound, in order; while one is being read, the next ones are already being made.
+async def speak(
+    turn: Turn, segments: Segments, *, engines: Engines, answer: SpokenAnswer, used: Used
+) -> AsyncGenerator[Spoken, None]:
+    """Add the sound of `segments` to `answer` and yield it in chunks as they come.
 
-    `speak` gets a piece and all text before it. At most `in_flight` pieces are being made or wait to be read. What goes
-    wrong with a piece is raised when its sound is read: everything before it is heard.
+    On a retry, what was spoken before the voice failed comes first, from the sound that was kept. Raises ProviderError.
     """
-    free = asyncio.Semaphore(in_flight)
-    started: list[RunAhead[bytes]] = []
+    voice = _voice_of(turn)
+    engine = engines.text_to_speech(voice.provider)
+    answer.sample_rate = engine.sample_rate
 
-    async def start_each() -> AsyncGenerator[tuple[str, RunAhead[bytes]], None]:
-        previous = ""
-        async for piece in pieces:
-            await free.acquire()
-            started.append(RunAhead(speak(piece, previous)))
-            yield piece, started[-1]
-            previous = f"{previous} {piece}".strip()
+    def synthesize(text: str, previous: str) -> AsyncGenerator[bytes, None]:
+        used.speak(len(text), engine=voice.provider)
+        return engine.speak(text, voice_id=voice.voice_id, settings=voice.speech_settings, previous_text=previous)
 
-    starting = RunAhead(start_each())
-    try:
-        async for piece, chunks in starting:
-            yield piece, chunks
-            free.release()
-    finally:
-        await starting.stop()
-        for chunks in started:
-            await chunks.stop()
-
-
-@dataclass(slots=True)
-class SpokenPiece:
-    """A piece of the reply whose sound has begun to come; `seconds` of it by now."""
-
-    index: int
-    text: str
-    seconds: float = 0.0
-    complete: bool = False
+    spoken_before = turn.spoken_text if turn.answer else ""
+    if spoken_before:
+        recording = await asyncio.to_thread(_stored_answer, turn, engine.sample_rate)
+        segment = answer.begin_segment(spoken_before)
+        yield answer.add(segment, recording.pcm)
+        segment.complete = True
+    to_speak = _segments_after(spoken_before, segments)
+    async with aclosing(synthesize_ahead(to_speak, synthesize, in_flight=settings.SPEECH_IN_FLIGHT)) as synthesized:
+        async for text, chunks in synthesized:
+            segment = answer.begin_segment(text)
+            async for pcm in chunks:
+                yield answer.add(segment, pcm)
+            segment.complete = True
+    if not answer.chunks:
+        raise ProviderError("provider_answer_invalid", stage="speak", retryable=True)
 
 
-def text_within(pieces: Sequence[SpokenPiece], seconds: float) -> str:
-    """Return as much of the text as is heard in its first `seconds`, to the word."""
-    texts = []
-    for piece in pieces:
-        whole = piece.seconds if piece.complete else max(piece.seconds, len(piece.text) / CHARACTERS_PER_SECOND)
-        share = min(max(seconds, 0) / whole, 1) if whole else 0
-        heard = piece.text[: round(share * len(piece.text))]
-        texts.append(heard.rpartition(" ")[0] if share < 1 and " " in piece.text else heard)
-        seconds -= whole
-    return " ".join(text for text in texts if text)
+def _voice_of(turn: Turn) -> VoiceProfile:
+    if turn.voice is None or not turn.voice.can_speak:
+        raise ProviderError("provider_voice_missing", stage="speak", retryable=False)
+    return turn.voice
+
+
+def _stored_answer(turn: Turn, sample_rate: int) -> Recording:
+    with turn.answer.open("rb") as file:
+        return decode(file.read(), sample_rate=sample_rate, max_seconds=math.inf)
+
+
+async def _segments_after(spoken_text: str, segments: Segments) -> AsyncGenerator[str, None]:
+    """Yield the segments as they come, without the first ones, which `spoken_text` consists of."""
+    skipped = ""
+    while (segment := await segments.get()) is not None:
+        if len(skipped) < len(spoken_text):
+            skipped = f"{skipped} {segment}".strip()
+        else:
+            yield segment

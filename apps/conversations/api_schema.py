@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
-from apps.conversations import api, full_interaction_api, openai_api, stages_api, turns_api
+from apps.conversations import api, full_interaction_api, openai_api, single_stages_api, turns_api
 from apps.core.api_examples import (
     A_CONVERSATION,
     A_TIME,
@@ -190,18 +190,18 @@ OPERATIONS: Operations = {
     turns_api.TurnQuestionAudio: {
         "GET": Operation(TALK, "Hear a question", answers=STORED_SOUND, parameters=(AS_MP3, RANGE)),
     },
-    stages_api.Transcriptions: {
+    single_stages_api.Transcriptions: {
         "POST": Operation(
             STAGES,
             "Speech to text",
             **answers_json(
-                stages_api.Transcriptions.Output,
+                single_stages_api.Transcriptions.Output,
                 {"text": "What is the capital of France?", "language": "en", "seconds": 2.4},
             ),
             **sends_form(audio="@question.mp3", language="en"),
         ),
     },
-    stages_api.Speech: {
+    single_stages_api.Speech: {
         "POST": Operation(
             STAGES,
             "Text to speech",

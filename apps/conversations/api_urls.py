@@ -1,13 +1,13 @@
 from django.urls import path
 
-from apps.conversations import api, openai_api, stages_api, turns_api
+from apps.conversations import api, openai_api, single_stages_api, turns_api
 
 urlpatterns = [
     path("conversations", api.ConversationList.as_view(), name="conversations"),
     path("conversations/<uuid:conversation_pk>", api.ConversationDetail.as_view(), name="conversation"),
     path("conversations/<uuid:conversation_pk>/turns", turns_api.TurnList.as_view(), name="turns"),
-    path("transcriptions", stages_api.Transcriptions.as_view(), name="transcriptions"),
-    path("speech", stages_api.Speech.as_view(), name="speech"),
+    path("transcriptions", single_stages_api.Transcriptions.as_view(), name="transcriptions"),
+    path("speech", single_stages_api.Speech.as_view(), name="speech"),
     path("turns/<uuid:turn_pk>", turns_api.TurnDetail.as_view(), name="turn"),
     path("turns/<uuid:turn_pk>/retry", turns_api.TurnRetry.as_view(), name="turn-retry"),
     path("turns/<uuid:turn_pk>/stop", turns_api.TurnStop.as_view(), name="turn-stop"),

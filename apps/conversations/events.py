@@ -13,9 +13,9 @@ from django.http import StreamingHttpResponse
 
 from apps.conversations import services
 from apps.conversations.models import Turn
+from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.turn import run_turn
 from apps.conversations.turn_events import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting
-from apps.conversations.turn_state import PreparedTurn
 from apps.speech.registry import current_engines
 
 KEEP_ALIVE = b": the turn goes on\n\n"  # a comment: proxies close connections on which nothing comes for long

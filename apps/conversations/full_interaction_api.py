@@ -19,8 +19,8 @@ from apps.conversations import services
 from apps.conversations.models import TURN_MESSAGES, TURN_STOPPED, Conversation, Turn
 from apps.conversations.mp3 import BrokenAnswerError, mp3_of_turn
 from apps.conversations.owned import made_turn, own_conversation
+from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.started_stream import StartedStream, start_stream
-from apps.conversations.turn_state import PreparedTurn
 from apps.core.api import AudioRenderer, StrictSerializer
 from apps.core.api_errors import error_body, error_status
 from apps.usage.api import LimitedView

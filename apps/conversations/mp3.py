@@ -8,10 +8,10 @@ from contextlib import aclosing
 
 from apps.conversations.marking import origin_of
 from apps.conversations.models import Turn
+from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.turn import run_turn
 from apps.conversations.turn_events import Failed, Spoken
-from apps.conversations.turn_state import PreparedTurn
-from apps.speech.audio.encoders import AudioFormat, Encoder, create_encoder
+from apps.speech.provenance.encoders import AudioFormat, Encoder, create_encoder
 from apps.speech.registry import current_engines
 
 

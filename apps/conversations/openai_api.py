@@ -24,13 +24,13 @@ from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
-from apps.conversations import stages
-from apps.conversations.stages_api import LANGUAGE_CODE, speech_response
+from apps.conversations import single_stages
+from apps.conversations.single_stages_api import LANGUAGE_CODE, speech_response
 from apps.core.api import EventStreamRenderer, StrictSerializer
 from apps.core.api_errors import handle_exception, openai_error_body
 from apps.core.errors import UserError
-from apps.speech.audio.encoders import AudioFormat
 from apps.speech.base import Transcript
+from apps.speech.provenance.encoders import AudioFormat
 from apps.usage.api import LimitedView
 from apps.voices.services import named_voice
 from apps.voices.speech_settings import SPEED
@@ -95,7 +95,7 @@ class OpenAISpeech(LimitedView, OpenAIView):
     parser_classes = [JSONParser]
 
     class Input(StrictSerializer):
-        input = serializers.CharField(max_length=stages.MAX_SPEECH_CHARACTERS)
+        input = serializers.CharField(max_length=single_stages.MAX_SPEECH_CHARACTERS)
         voice = VoiceField()
         model = serializers.CharField(required=False)
         response_format = serializers.CharField(default=AudioFormat.MP3.value)
@@ -169,7 +169,7 @@ class OpenAITranscriptions(LimitedView, OpenAIView):
         if "word" in request.POST.getlist("timestamp_granularities[]"):
             raise _unsupported_format("word", ["segment"])
         response_format = values.validated_data["response_format"]
-        transcript, seconds = stages.transcribe(
+        transcript, seconds = single_stages.transcribe(
             owner=signed_in_user(request),
             data=values.validated_data["file"].read(),
             language=values.validated_data.get("language", ""),
@@ -236,7 +236,7 @@ class ModelList(OpenAIView):
     """`client.models.list()`: the models that hear and speak here."""
 
     def get(self, _request: Request) -> Response:
-        models = [_model(name, owner) for name, owner in stages.models().items()]
+        models = [_model(name, owner) for name, owner in single_stages.models().items()]
         return Response({"object": "list", "data": models})
 
 
@@ -244,7 +244,7 @@ class ModelDetail(OpenAIView):
     """`client.models.retrieve(…)`."""
 
     def get(self, _request: Request, model: str) -> Response:
-        owner = stages.models().get(model)
+        owner = single_stages.models().get(model)
         if owner is None:
             text = _("There is no model “%(name)s” here.") % {"name": model}
             raise UserError("model_not_found", text, status=404)

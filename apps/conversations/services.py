@@ -12,12 +12,12 @@ from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
-from apps.conversations.hearing import QUESTION_SAMPLE_RATE
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
 from apps.conversations.models import NOTHING_HEARD, RUNNING, TURN_MESSAGES, Conversation, Turn
+from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
+from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import run_turn
-from apps.conversations.turn_state import PreparedTurn
 from apps.core.errors import UserError
 from apps.core.leases import new_lease
 from apps.speech import registry

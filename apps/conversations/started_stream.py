@@ -11,7 +11,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import connections
 from rest_framework.request import Request
 
-from apps.conversations.prefetch import Prefetch
+from apps.conversations.pipeline.prefetch import Prefetch
 from apps.core.logs import detached_context
 
 

@@ -8,17 +8,17 @@ from collections.abc import AsyncGenerator
 from asgiref.sync import sync_to_async
 
 from apps.conversations import metrics
-from apps.conversations.cancellation import run_to_end
 from apps.conversations.models import Turn
-from apps.conversations.speaking import Segments
+from apps.conversations.pipeline.cancellation import run_to_end
+from apps.conversations.pipeline.end import end_turn, fail_when_lost, note_in_conversation
+from apps.conversations.pipeline.failures import failure_of
+from apps.conversations.pipeline.speaking import Segments
+from apps.conversations.pipeline.stages import Tell, hear_question, repeat_reply, speak_reply, think_of_reply
+from apps.conversations.pipeline.state import PreparedTurn, TurnProgress
+from apps.conversations.pipeline.store import store_answer, store_failure
+from apps.conversations.pipeline.thinking import earlier_turns
 from apps.conversations.stopping import stoppable
-from apps.conversations.thinking import earlier_turns
-from apps.conversations.turn_end import end_turn, fail_when_lost, note_in_conversation
 from apps.conversations.turn_events import Done, Failed, Heard, TurnEvent, Waiting
-from apps.conversations.turn_failures import failure_of
-from apps.conversations.turn_stages import Tell, hear_question, repeat_reply, speak_reply, think_of_reply
-from apps.conversations.turn_state import PreparedTurn, TurnProgress
-from apps.conversations.turn_store import store_answer, store_failure
 from apps.core.logs import turn_id
 from apps.speech.base import Recording
 from apps.speech.registry import Engines

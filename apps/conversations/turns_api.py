@@ -25,9 +25,9 @@ from apps.conversations.events import stored_response, stream_response
 from apps.conversations.marking import answer_as_mp3
 from apps.conversations.models import Turn
 from apps.conversations.owned import made_turn, own_conversation, own_turn
-from apps.conversations.turn_state import PreparedTurn
-from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer, stored_audio_response
-from apps.core.audio_response import audio_response
+from apps.conversations.pipeline.state import PreparedTurn
+from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer
+from apps.core.audio_response import audio_response, stored_audio_response
 from apps.core.errors import UserError
 from apps.speech.audio.decoding import without_id3
 from apps.speech.audio.mp3 import to_mp3

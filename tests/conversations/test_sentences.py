@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.conversations.sentences import SpeechChunker
-from apps.conversations.speakable import speakable
+from apps.conversations.pipeline.sentences import SpeechChunker
+from apps.conversations.pipeline.speakable import speakable
 
 # Replies, with a bar wherever a segment ends.
 REPLIES = """

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from apps.conversations.synthesis import synthesize_ahead
+from apps.conversations.pipeline.synthesis import synthesize_ahead
 
 Speak = Callable[[str, str], AsyncGenerator[bytes, None]]
 

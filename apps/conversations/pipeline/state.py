@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from apps.conversations.models import Turn
-from apps.conversations.spoken_answer import SpokenAnswer
-from apps.conversations.turn_writer import TurnWriter
+from apps.conversations.pipeline.spoken_answer import SpokenAnswer
+from apps.conversations.pipeline.writer import TurnWriter
 from apps.speech.base import Recording
 from apps.usage.metering import Reservation, Used
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.text import Truncator
 
 from apps.conversations.models import RUNNING, Conversation, Turn
-from apps.conversations.turn_state import TurnProgress
-from apps.conversations.turn_store import store_interruption
+from apps.conversations.pipeline.state import TurnProgress
+from apps.conversations.pipeline.store import store_interruption
 from apps.core import leases
 from apps.usage import metering
 from apps.usage.models import UsageRecord

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 from unicodedata import category, east_asian_width
 
-from apps.conversations.speakable import CODE, IDEOGRAPHS, LINK, LINK_TARGET, LINK_TEXT, TAG, speakable
+from apps.conversations.pipeline.speakable import CODE, IDEOGRAPHS, LINK, LINK_TARGET, LINK_TEXT, TAG, speakable
 
 
 class Limits(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
-from apps.conversations.prefetch import Prefetch
+from apps.conversations.pipeline.prefetch import Prefetch
 
 
 async def synthesize_ahead(

@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 
-from apps.conversations.hearing import NothingHeardError, hear, stored_question
 from apps.conversations.models import Turn
-from apps.conversations.prompts import build_messages
-from apps.conversations.sentences import SpeechChunker
-from apps.conversations.speaking import Segments, speak
-from apps.conversations.thinking import write_reply
+from apps.conversations.pipeline.hearing import NothingHeardError, hear, stored_question
+from apps.conversations.pipeline.prompts import build_messages
+from apps.conversations.pipeline.sentences import SpeechChunker
+from apps.conversations.pipeline.speaking import Segments, speak
+from apps.conversations.pipeline.state import TurnProgress
+from apps.conversations.pipeline.store import store_reply, store_transcript
+from apps.conversations.pipeline.thinking import write_reply
 from apps.conversations.turn_events import Said, TurnEvent
-from apps.conversations.turn_state import TurnProgress
-from apps.conversations.turn_store import store_reply, store_transcript
 from apps.speech.base import Recording
 from apps.speech.registry import Engines
 

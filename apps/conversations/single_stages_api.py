@@ -14,11 +14,11 @@ from rest_framework.response import Response
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
-from apps.conversations import stages
+from apps.conversations import single_stages
 from apps.conversations.started_stream import start_stream
 from apps.core.api import AudioRenderer, StrictSerializer
-from apps.speech.audio.encoders import CONTENT_TYPES, AudioFormat
 from apps.speech.base import VoiceSettings
+from apps.speech.provenance.encoders import CONTENT_TYPES, AudioFormat
 from apps.usage.api import LimitedView
 from apps.voices.api import SettingsSerializer
 from apps.voices.models import VoiceProfile
@@ -47,7 +47,7 @@ class Transcriptions(LimitedView):
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
         data, language = values.validated_data["audio"].read(), values.validated_data.get("language", "")
-        transcript, seconds = stages.transcribe(owner=signed_in_user(request), data=data, language=language)
+        transcript, seconds = single_stages.transcribe(owner=signed_in_user(request), data=data, language=language)
         return Response({"text": transcript.text, "language": transcript.language, "seconds": round(seconds, 3)})
 
 
@@ -59,7 +59,7 @@ class Speech(LimitedView):
     renderer_classes = [JSONRenderer, AudioRenderer]
 
     class Input(StrictSerializer):
-        text = serializers.CharField(max_length=stages.MAX_SPEECH_CHARACTERS)
+        text = serializers.CharField(max_length=single_stages.MAX_SPEECH_CHARACTERS)
         voice = serializers.CharField(max_length=100)
         format = serializers.ChoiceField(choices=list(AudioFormat), default=AudioFormat.MP3)
         settings = SettingsSerializer(required=False)
@@ -83,10 +83,10 @@ def speech_response(
 ) -> HttpResponseBase:
     """Answer with `text` spoken by `voice`, as it comes; `changes` to the voice's settings hold this once."""
     settings = VoiceSettings(**changed_settings(voice=voice, settings=changes))
-    speech = stages.Speech(stages.segments_to_speak(text), voice, settings, audio_format)
-    reservation = stages.reserve(speech)
+    speech = single_stages.Speech(single_stages.segments_to_speak(text), voice, settings, audio_format)
+    reservation = single_stages.reserve(speech)
     content_type = CONTENT_TYPES[audio_format]
-    file = start_stream(request, stages.speak(speech, reservation))
+    file = start_stream(request, single_stages.speak(speech, reservation))
     response: HttpResponseBase
     if isinstance(file, bytes):
         response = HttpResponse(file, content_type=content_type)

@@ -10,8 +10,8 @@ from contextlib import aclosing
 from django.conf import settings
 
 from apps.conversations.models import Turn
-from apps.conversations.spoken_answer import SpokenAnswer
-from apps.conversations.synthesis import synthesize_ahead
+from apps.conversations.pipeline.spoken_answer import SpokenAnswer
+from apps.conversations.pipeline.synthesis import synthesize_ahead
 from apps.conversations.turn_events import Spoken
 from apps.speech.audio.decoding import decode
 from apps.speech.base import ProviderError, Recording

@@ -14,15 +14,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
-from apps.conversations.cancellation import run_to_end
-from apps.conversations.hearing import QUESTION_SAMPLE_RATE
-from apps.conversations.sentences import SpeechChunker
-from apps.conversations.synthesis import synthesize_ahead
+from apps.conversations.pipeline.cancellation import run_to_end
+from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
+from apps.conversations.pipeline.sentences import SpeechChunker
+from apps.conversations.pipeline.synthesis import synthesize_ahead
 from apps.core.errors import UserError
 from apps.speech import registry
-from apps.speech.audio.encoders import AudioFormat, create_encoder
 from apps.speech.audio.levels import is_silent
 from apps.speech.base import ProviderError, TextToSpeech, Transcript, VoiceSettings
+from apps.speech.provenance.encoders import AudioFormat, create_encoder
 from apps.speech.provenance.marks import Origin
 from apps.usage import metering
 from apps.usage.models import UsageRecord

@@ -10,10 +10,10 @@ from django.core.files.base import ContentFile
 
 from apps.conversations.marking import answer_as_flac
 from apps.conversations.models import RUNNING, Turn
-from apps.conversations.spoken_answer import SpokenAnswer, text_within
+from apps.conversations.pipeline.spoken_answer import SpokenAnswer, text_within
+from apps.conversations.pipeline.state import TurnProgress
+from apps.conversations.pipeline.writer import CANNOT_STORE
 from apps.conversations.turn_events import Failed
-from apps.conversations.turn_state import TurnProgress
-from apps.conversations.turn_writer import CANNOT_STORE
 from apps.speech.base import Transcript
 
 logger = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from collections.abc import Awaitable
 
 from django.conf import settings
 
-from apps.conversations.hearing import NothingHeardError
 from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, TURN_MESSAGES, Turn
+from apps.conversations.pipeline.hearing import NothingHeardError
+from apps.conversations.pipeline.state import TurnProgress
+from apps.conversations.pipeline.writer import CANNOT_STORE
 from apps.conversations.turn_events import Failed
-from apps.conversations.turn_state import TurnProgress
-from apps.conversations.turn_writer import CANNOT_STORE
 from apps.core.errors import STORAGE_UNAVAILABLE
 from apps.speech.base import PROVIDER_MESSAGES, ProviderError
 

@@ -45,7 +45,7 @@ class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
     adjustable = serializers.SerializerMethodField()
     samples = SampleSerializer(many=True)
     error = serializers.SerializerMethodField()
-    silenced_at = serializers.DateTimeField(source="suspended_at", label="Suspended", allow_null=True, required=False)
+    silenced_at = serializers.DateTimeField(source="suspended_at", label="Silenced", allow_null=True, required=False)
 
     class Meta:
         model = VoiceProfile

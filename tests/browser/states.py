@@ -146,11 +146,11 @@ def _care_of_a_voice(page: Page, url: str) -> Iterator[str]:
     page.locator("summary", has_text="Rename Jane").click()
     yield "voices-rename"
     page.keyboard.press("Escape")
-    page.get_by_text("How it speaks").click()
+    page.get_by_text("Speech settings").click()
     page.get_by_label("Stability").fill("0.8")
     page.get_by_role("button", name="Hear the difference").click()
     page.wait_for_selector(".comparison")
-    page.get_by_text("What it was made from").click()
+    page.get_by_text("Source recordings").click()
     page.get_by_role("button", name="Hear it Jane").click()
     page.wait_for_selector(".preview audio")
     yield "voices-settings"

@@ -145,7 +145,7 @@ def found(text: str) -> list[str]:
 
 RECEIPT = {
     "Recordings that a voice was made from": 2,
-    "Voice made with ElevenLabs, there and here": 2,
+    "Voice made with ElevenLabs, deleted there and here": 2,
     "Consent: your name, your words and their recording": 1,
     "Turns, with their sound": 2,
     "Conversations": 2,
@@ -248,7 +248,7 @@ class TestWhole:
         text = Client().get(reverse("privacy:receipt", args=[erasure.pk]))
         assert text["Content-Disposition"].startswith("attachment")
         for answer in (page, text):
-            assert "Voice made with ElevenLabs, there and here" in answer.content.decode()
+            assert "Voice made with ElevenLabs, deleted there and here" in answer.content.decode()
             assert found(answer.content.decode()) == []
 
     def test_others_keep_what_is_theirs(self, browser: Client, bob: User, remote_engines: FakeProvider) -> None:

@@ -65,7 +65,7 @@ class TestVoices:
             apply()
         (told,) = mail.outbox
         assert told.to == ["alice@example.org"]
-        assert "“Jane” is going to be deleted on 2027-03-03" in told.body
+        assert "“Jane” will be deleted on 2027-03-03" in told.body
         for number in (337, 350, 364):
             with day(number):
                 assert apply() == ""

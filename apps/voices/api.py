@@ -1,4 +1,4 @@
-"""The voices of the caller, for programs."""
+"""The caller's voices, for API clients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from apps.voices.speech_settings import SIMILARITY, SPEED, STABILITY, STYLE, Spe
 
 
 class SampleSerializer(serializers.ModelSerializer[VoiceSample]):
-    """A recording that a voice was cloned from; `voices/{id}/samples/{id}/audio` is its sound. Levels are in dBFS."""
+    """A recording that a voice was cloned from. `voices/{id}/samples/{id}/audio` is its audio. Levels are in dBFS."""
 
     class Meta:
         model = VoiceSample
@@ -67,7 +67,7 @@ class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
         ]
 
     def get_adjustable(self, voice: VoiceProfile) -> list[str]:
-        """Return the settings that change anything with this voice; its engine ignores others."""
+        """Return the names of the settings that affect this voice; its engine ignores the others."""
         return [setting.name for setting in settings_of(voice.provider)]
 
     def get_error(self, voice: VoiceProfile) -> dict[str, str] | None:
@@ -81,7 +81,7 @@ def _field_of(setting: SpeechSetting) -> serializers.FloatField:
 
 
 class SettingsSerializer(StrictSerializer):
-    """How a voice speaks; null takes a setting back to the engine's default."""
+    """The speech settings of a voice; null resets a setting to the engine's default."""
 
     stability = _field_of(STABILITY)
     similarity = _field_of(SIMILARITY)
@@ -145,7 +145,7 @@ class VoiceDetail(APIView):
 
 
 class VoiceRetry(LimitedView):
-    """Try again to clone a voice that failed, from the recordings that were kept."""
+    """Clone a failed voice again, from its stored recordings."""
 
     token_scope = "voices"
 
@@ -222,7 +222,7 @@ class SampleChecks(APIView):
 
 
 class CloneVoice(LimitedView):
-    """`POST /clone-voice`: the plain door to cloning, for programs that only know a name and a file."""
+    """`POST /clone-voice`: a simple endpoint for clients that send a name and recordings."""
 
     token_scope = "voices"
     parser_classes = [MultiPartParser]
@@ -232,7 +232,7 @@ class CloneVoice(LimitedView):
         audio_file = serializers.ListField(
             child=serializers.FileField(allow_empty_file=True), min_length=1, max_length=100
         )
-        # Accepted because callers send it; the owner is whoever the token or session says.
+        # Accepted because clients send it, and ignored: the owner is the authenticated user.
         user_id = serializers.CharField(required=False, allow_blank=True)
 
     @idempotent_by_row

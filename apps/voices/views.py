@@ -1,4 +1,4 @@
-"""The pages on which people manage their voices."""
+"""The pages for managing voices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from apps.voices.samples import sample_rules
 
 
 class VoiceList(View):
-    """All voices of the person, and the way to a new one."""
+    """Lists the person's voices, and clones a new one."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(request, CloneForm())
@@ -97,7 +97,7 @@ def retry(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def delete(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
-    """Ask first, then delete."""
+    """Show the consequences on GET, delete on POST."""
     voice = _own_voice(request, voice_pk)
     if request.method != "POST":
         return render(request, "voices/delete.html", {"voice": voice})

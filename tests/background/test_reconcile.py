@@ -44,7 +44,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     voice, turn = left_behind
     voice_id = list(provider.voices)[-1]
     lines = run("--dry-run")
-    assert f"Voice {voice_id} at elevenlabs: take it for voice {voice.pk}" in lines
+    assert f"Voice {voice_id} at elevenlabs: use it for voice {voice.pk}" in lines
     assert f"Turn {turn.pk}: end it as failed to speak, to be tried again" in lines
     assert not VoiceProfile.objects.filter(voice_id=voice_id).exists()
     assert Turn.objects.get().status == "answered"

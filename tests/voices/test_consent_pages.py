@@ -4,9 +4,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.management import call_command
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.urls import reverse
 from django.utils import timezone
 
@@ -140,19 +137,3 @@ def test_the_admin_warns_about_attested_consents(client: Client, alice: User, se
     assert "CONSENT=attested" not in text(client.get(address))
     settings.CONSENT = "attested"
     assert "CONSENT=attested" in text(client.get(address))
-
-
-@pytest.mark.django_db(transaction=True)
-def test_voices_from_before_are_kept_and_silent(alice: User) -> None:
-    executor = MigrationExecutor(connection)
-    executor.migrate([("conversations", "0001_initial"), ("voices", "0001_initial")])
-    old = executor.loader.project_state([("voices", "0001_initial")]).apps
-    kept = old.get_model("voices", "VoiceProfile").objects.create(
-        owner_id=alice.pk, name="Jane", provider="elevenlabs", voice_id="old", status="ready"
-    )
-    call_command("migrate", verbosity=0)
-    voice = VoiceProfile.objects.get()
-    assert voice.pk == kept.pk
-    assert voice.consent.method == "none"
-    assert voice.consent.owner == alice
-    assert (voice.status, voice.can_speak) == ("ready", False)

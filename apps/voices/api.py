@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
@@ -45,7 +46,9 @@ class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
     adjustable = serializers.SerializerMethodField()
     samples = SampleSerializer(many=True)
     error = serializers.SerializerMethodField()
-    silenced_at = serializers.DateTimeField(source="suspended_at", label="Silenced", allow_null=True, required=False)
+    silenced_at = serializers.DateTimeField(
+        source="suspended_at", label=gettext_lazy("Silenced"), allow_null=True, required=False
+    )
 
     class Meta:
         model = VoiceProfile

@@ -91,7 +91,7 @@ class VoicesData(PersonalData):
         return [
             Kept(
                 gettext_lazy("Your voices, and the recordings that they were cloned from"),
-                gettext_lazy("to speak in your voice, and to clone it again after a failure"),
+                gettext_lazy("to speak in your voice, and to repeat its cloning after a failure"),
                 _voice_term(),
             ),
             Kept(

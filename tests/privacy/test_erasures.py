@@ -144,7 +144,7 @@ def found(text: str) -> list[str]:
 
 
 RECEIPT = {
-    "Recordings that a voice was made from": 2,
+    "Recordings that a voice was cloned from": 2,
     "Voice made with ElevenLabs, deleted there and here": 2,
     "Consent: your name, your words and their recording": 1,
     "Turns, with their sound": 2,

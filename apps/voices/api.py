@@ -261,7 +261,7 @@ def _cloned(request: Request, note_made: NoteMade, name: str, uploads: list[Uplo
 
 
 def _cloned_before(request: Request, row: IdempotencyKey, answer: Callable[[VoiceProfile], Response]) -> Response:
-    """Answer with the voice that the first request with the same key made. One that failed is cloned again."""
+    """Answer with the voice of the first request with this key; clone a failed voice again."""
     voice = get_object_or_404(VoiceProfile.objects.for_user(request.user), pk=row.made)
     match voice.status:
         case VoiceProfile.Status.PENDING:

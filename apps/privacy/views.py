@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.accounts.authentication import forget_proof, has_proven, remember_proof, signed_in_user
 from apps.accounts.models import User
-from apps.core.pages import told_on_page
+from apps.core.pages import report_refusals_to
 from apps.core.personal_data import all_personal_data
 from apps.privacy import erasures, exports
 from apps.privacy.models import Erasure, Export
@@ -40,7 +40,7 @@ def _counts(user: User) -> list[tuple[str, int]]:
 
 @require_POST
 def start_export(request: HttpRequest) -> HttpResponse:
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         exports.start_export(owner=signed_in_user(request))
     return redirect("privacy:data")
 
@@ -63,7 +63,7 @@ def delete_account(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         context = {"kept": _counts(user), "cooling_off_days": settings.ERASURE_COOLING_OFF_DAYS}
         return render(request, "privacy/delete_account.html", context)
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         erasure = erasures.request_erasure(user=user)
         link = request.build_absolute_uri(reverse("privacy:erasure", args=[erasure.pk]))
         erasures.tell_of_request(erasure=erasure, link=link)
@@ -101,7 +101,7 @@ def cancel_erasure(request: HttpRequest, erasure_pk: UUID) -> HttpResponse:
     erasure = get_object_or_404(Erasure, pk=erasure_pk)
     if not _can_cancel(request, erasure):
         return redirect("account_login")
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         erasures.cancel_erasure(erasure=erasure)
         forget_proof(request)
         messages.success(request, _("Your account is kept, and all that belongs to it. Sign in to go on."))

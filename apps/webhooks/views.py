@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.authentication import signed_in_user
-from apps.core.pages import told_on_page
+from apps.core.pages import report_refusals_to
 from apps.webhooks import services as webhooks
 from apps.webhooks.forms import WebhookForm
 from apps.webhooks.models import Webhook, WebhookDelivery
@@ -41,7 +41,7 @@ class WebhookList(View):
 
     @staticmethod
     def _create(request: HttpRequest, form: WebhookForm) -> Webhook | None:
-        with told_on_page(lambda message: form.add_error(None, message)):
+        with report_refusals_to(lambda message: form.add_error(None, message)):
             return webhooks.create_webhook(owner=signed_in_user(request), **form.cleaned_data)
         return None
 
@@ -68,7 +68,7 @@ class WebhookDetail(View):
 
     @staticmethod
     def _change(webhook: Webhook, form: WebhookForm) -> bool:
-        with told_on_page(lambda message: form.add_error(None, message)):
+        with report_refusals_to(lambda message: form.add_error(None, message)):
             webhooks.change_webhook(webhook=webhook, **form.cleaned_data)
             return True
         return False
@@ -119,7 +119,7 @@ def redeliver(request: HttpRequest, webhook_pk: UUID, delivery_pk: UUID) -> Http
     """Send a message once more."""
     deliveries = WebhookDelivery.objects.for_user(request.user).select_related("webhook")
     delivery = get_object_or_404(deliveries, pk=delivery_pk, webhook=webhook_pk)
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         webhooks.redeliver(delivery=delivery)
         messages.success(request, _("The message is sent again."))
     return redirect("webhooks:webhook", webhook_pk)

@@ -13,7 +13,7 @@ from django.test import Client
 from apps.conversations.models import TURN_MESSAGES
 from apps.core.api_errors import STAGE_STATUS, error_status, known_error
 from apps.core.errors import UserError
-from apps.core.pages import told_on_page
+from apps.core.pages import report_refusals_to
 from apps.speech.base import PROVIDER_MESSAGES, AudioError, ProviderError
 from apps.voices.models import VoiceProfile
 from tests.client import bearer, error_of
@@ -139,13 +139,13 @@ class TestCodes:
 )
 def test_pages_are_told_the_message(error: Exception, message: str) -> None:
     told: list[str] = []
-    with told_on_page(told.append):
+    with report_refusals_to(told.append):
         raise error
     assert told == [message]
 
 
 def test_pages_do_not_hide_faults_of_our_own() -> None:
-    with pytest.raises(ValueError, match="ours"), told_on_page(print):
+    with pytest.raises(ValueError, match="ours"), report_refusals_to(print):
         raise ValueError("ours")
 
 

@@ -1,4 +1,4 @@
-"""Recordings as HTTP answers, whole or in parts."""
+"""Audio as HTTP answers, whole or in parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 def audio_response(request: HttpRequest, data: bytes, content_type: str, filename: str = "") -> HttpResponse:
     """Answer with `data`, or with the part of it that a single `Range` header asks for.
 
-    Browsers seek, and Safari plays, only where ranges work. A file name makes it a download.
+    Without ranges, browsers cannot seek and Safari does not play. A file name makes the answer a download.
     """
     span = _requested_span(request.headers.get("Range", ""), len(data))
     response = HttpResponse(data[slice(*span)] if span else data, content_type=content_type)
@@ -29,7 +29,7 @@ def audio_response(request: HttpRequest, data: bytes, content_type: str, filenam
 
 
 def _requested_span(header: str, size: int) -> tuple[int, int] | None:
-    """Return (start, end) of a single byte range, (0, 0) where it lies outside, or None where there is none to obey."""
+    """Return (start, end) of a single byte range, (0, 0) if it is out of bounds, or None without a valid one."""
     match = re.fullmatch(r"bytes=(\d{0,15})-(\d{0,15})", header.strip())
     if not match or match.group(0) == "bytes=-":
         return None

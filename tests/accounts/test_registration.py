@@ -131,7 +131,7 @@ class TestInviteCommand:
         assert self.run("carol@example.org").startswith("https://voice.example.org/accounts/invitation/")
 
     def test_it_refuses_what_is_no_address(self) -> None:
-        with pytest.raises(CommandError, match="carol is no email address"):
+        with pytest.raises(CommandError, match="carol is not an email address"):
             self.run("carol")
         assert not Invitation.objects.exists()
 

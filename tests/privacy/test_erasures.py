@@ -155,7 +155,7 @@ RECEIPT = {
     "Background tasks": 3,
     "Messages to webhooks": 1,
     "Webhooks": 1,
-    "Kept answers to programs": 1,
+    "Stored answers to programs": 1,
     "Invitations": 1,
     "Exports": 1,
     "Email addresses": 1,

@@ -24,9 +24,9 @@ class Command(BaseCommand):
         try:
             validate_email(email)
         except ValidationError as error:
-            message = f"{email} is no email address."
+            message = f"{email} is not an email address."
             raise CommandError(message) from error
         link = site.rstrip("/") + reverse("accounts:invitation", args=[invite(email=email)])
         self.stdout.write(link)
         if mail_invitation(email=email, link=link):
-            self.stderr.write(f"It is also on its way to {email}.")
+            self.stderr.write(f"The link was also sent to {email}.")

@@ -22,7 +22,7 @@ from apps.accounts.models import User
 from apps.background.queue import KEPT_TASKS, LEASE, MAX_STARTS, delete_old_tasks, run_abandoned_again
 from apps.webhooks import tasks
 from apps.webhooks.models import WebhookDelivery, WebhookEvent
-from apps.webhooks.services import KEPT_DELIVERIES, create_webhook, delete_old_deliveries, notify
+from apps.webhooks.services import DELIVERY_RETENTION, create_webhook, delete_old_deliveries, notify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def test_what_is_over_for_long_goes_and_what_failed_stays(alice: User) -> None:
     for status in WebhookDelivery.Status:
         notify(owner_id=alice.pk, event=WebhookEvent.TURN_DONE, data={})
         newest = WebhookDelivery.objects.latest("created_at")
-        long_ago = timezone.now() - KEPT_DELIVERIES - timedelta(days=1)
+        long_ago = timezone.now() - DELIVERY_RETENTION - timedelta(days=1)
         WebhookDelivery.objects.filter(pk=newest.pk).update(status=status, created_at=long_ago)
     delete_old_tasks()
     delete_old_deliveries()

@@ -11,7 +11,7 @@ from itertools import count
 from threading import Event, Thread
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections, connection
 from django_tasks_db.management.commands.db_worker import Command as WorkerCommand
 from django_tasks_db.models import DBTaskResult
 
@@ -68,6 +68,7 @@ def _do_housekeeping(stopped: Event) -> None:
     try:
         while True:
             if checks % (HOUSEKEEPING_SECONDS // PARENT_CHECK_SECONDS) == 0:
+                close_old_connections()
                 housekeeping.run_steps()
             if os.getppid() != parent:
                 # The parent was killed, so that it could not end this process.

@@ -40,7 +40,7 @@ class TokenNotAllowed(APIException):
 
 
 class HasScope(IsAuthenticated):
-    """Allows everything to signed-in users, and to tokens what their scopes allow.
+    """Admits signed-in users, and tokens within their scopes.
 
     Reading needs the scope "read". Other methods need the scope that the view names as its `token_scope`; without one,
     the view refuses them to every token.

@@ -48,7 +48,7 @@ class Attempt:
             wait = limit.take(subject)
             if wait:
                 audit.note("sign_in_stopped", limit=limit.name)
-                # A stopped attempt must not use up the attempts that the limits before it allow.
+                # A stopped attempt must not count towards the other limits, which other people share.
                 self._counters = self._counters[:number]
                 self.forget()
                 return wait

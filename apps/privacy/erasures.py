@@ -52,7 +52,7 @@ def request_erasure(*, user: User) -> Erasure:
 
 
 def mail_confirmation(*, erasure: Erasure, link: str) -> None:
-    """Mail the person what will be deleted and, if that is still possible, how to cancel it."""
+    """Mail the person about the deletion and, during the cooling-off period, the way to cancel it."""
     user = erasure.user
     if user is not None:
         mail(
@@ -103,7 +103,7 @@ def retry_now(erasures: QuerySet[Erasure]) -> int:
 
 @task()
 def erase_account(erasure_pk: str) -> None:
-    """Try to delete everything that is left. What cannot be deleted now is retried with growing delays."""
+    """Try to delete everything that is left. Failed deletions are retried with growing delays."""
     running = Erasure.objects.filter(pk=erasure_pk, state=Erasure.State.RUNNING)
     erasure = running.select_related("user").first()
     if erasure is None or erasure.user is None:
@@ -125,7 +125,7 @@ def _next_try(erasure: Erasure) -> datetime:
 
 
 def _erase(erasure: Erasure, user: User) -> str:
-    """Delete what can be deleted now; return the code of the first obstacle, or "" if everything is deleted.
+    """Delete everything that can be deleted now; return the code of the first obstacle, or "" if everything is deleted.
 
     The row of the user is deleted last, because the receipt is sent to its address.
     """

@@ -22,13 +22,13 @@ DAYS = 30
 LIMIT_PARAMETERS = [
     OpenApiParameter("RateLimit-Policy", location=OpenApiParameter.HEADER, response=True, description="Your limits."),
     OpenApiParameter(
-        "RateLimit", location=OpenApiParameter.HEADER, response=True, description="What is left of each limit."
+        "RateLimit", location=OpenApiParameter.HEADER, response=True, description="The rest of each limit."
     ),
 ]
 
 
 class LimitedView(APIView):
-    """A view whose POST counts towards the caller's limits. The headers of its answer hold what is left of them."""
+    """A view whose POST counts towards the caller's limits. The headers of its answer hold the remaining limits."""
 
     post_parameters = LIMIT_PARAMETERS
 

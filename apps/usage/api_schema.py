@@ -32,7 +32,7 @@ OPERATIONS: Operations = {
     api.UsageSummary: {
         "GET": Operation(
             ACCOUNT,
-            "Read your usage and what is left of your limits",
+            "Read your usage and your remaining limits",
             **answers_json(
                 api.UsageSummary.Output,
                 {

@@ -42,7 +42,7 @@ class Allowance:
 
 
 def allowances(day: UsageDay) -> list[Allowance]:
-    """Return the limits that are set. What running requests have reserved counts as used."""
+    """Return the limits that are set. The reservations of running requests count as used."""
     if not settings.LIMITS:
         return []
     heard_ms = day.heard_ms + day.reserved_heard_ms

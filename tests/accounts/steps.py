@@ -73,7 +73,7 @@ def confirm_address(user: User) -> None:
 
 
 def switch_second_factor_on(client: Client, user: User) -> str:
-    """Set an authenticator app up for the user, who is signed in, and return its secret."""
+    """Set up an authenticator app for the signed-in user, and return its secret."""
     confirm_address(user)
     confirm_identity(client)
     secret: str = client.get(reverse("mfa_activate_totp")).context["form"].secret

@@ -44,7 +44,7 @@ def speak(api: Api, text: str = "Good morning.") -> requests.Response:
 
 
 def send_until_it_is_over(send: Callable[[], requests.Response]) -> requests.Response:
-    """Send, and repeat it like a client that is told to wait."""
+    """Send until the first request is over, as a client does after a 409."""
     response = send()
     for _attempt in range(PATIENCE):
         if response.status_code != 409:

@@ -130,7 +130,7 @@ def test_a_wrong_code_does_not_switch_it_on(signed_in: Client, alice: User) -> N
 
 
 @pytest.mark.django_db(transaction=True)  # The mail is sent on commit.
-def test_the_owner_is_told_by_mail(signed_in: Client, alice: User) -> None:
+def test_the_owner_gets_a_mail(signed_in: Client, alice: User) -> None:
     switch_second_factor_on(signed_in, alice)
     assert mail.outbox[-1].to == ["alice@example.org"]
     assert "on" in mail.outbox[-1].subject

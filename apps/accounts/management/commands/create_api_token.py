@@ -22,13 +22,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
-        parser.add_argument("--name", default="command line", help="what the token is for (default: %(default)s)")
+        parser.add_argument("--name", default="command line", help="purpose of the token (default: %(default)s)")
         parser.add_argument(
             "--scope",
             action="append",
             dest="scopes",
             choices=Scope.values,
-            help="what the token may be used for; may be given several times (default: everything)",
+            help="scope of the token; may be given several times (default: all scopes)",
         )
         parser.add_argument(
             "--expires-days", type=_days, metavar="DAYS", help="days until the token expires (default: never)"

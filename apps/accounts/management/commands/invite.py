@@ -18,7 +18,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         site = next(iter(settings.CSRF_TRUSTED_ORIGINS), "http://127.0.0.1:8000")
         parser.add_argument("email")
-        parser.add_argument("--site", default=site, help="where this site is reached (default: %(default)s)")
+        parser.add_argument("--site", default=site, help="address of this site (default: %(default)s)")
 
     def handle(self, *_args: Any, email: str, site: str, **_options: Any) -> None:
         try:

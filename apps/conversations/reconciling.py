@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.conversations.models import RUNNING, Turn
-from apps.core.leases import LEASE, SERVER_STOPPED, has_run_out
+from apps.core.leases import ROW_LEASE, SERVER_STOPPED, has_expired
 from apps.core.repairs import Repair
 from apps.usage import metering
 from apps.usage.models import UsageRecord
@@ -28,7 +28,7 @@ STAGES = {
 
 def is_abandoned() -> Q:
     """Return the condition of turns that nobody runs any more, though they are not over."""
-    return Q(status__in=RUNNING) & has_run_out()
+    return Q(status__in=RUNNING) & has_expired()
 
 
 def repairs() -> Iterator[Repair]:
@@ -71,7 +71,7 @@ def _settle(turn: Turn) -> None:
         used.speak(len(turn.reply), engine=settings.TEXT_TO_SPEECH)
     reservation = metering.Reservation(
         turn.owner_id,
-        (turn.lease_until - LEASE).astimezone(UTC).date(),
+        (turn.lease_until - ROW_LEASE).astimezone(UTC).date(),
         heard_ms=round(heard_seconds * 1000),
         spoken_characters=metering.longest_reply(),
         is_counted=settings.LIMITS,

@@ -18,7 +18,7 @@ from django.views import View
 
 from apps.conversations.reports import MAX_FILE_BYTES, report_abuse
 from apps.core.errors import UserError
-from apps.core.pages import as_refused
+from apps.core.pages import with_error_status
 
 MEGABYTE = 1_000_000
 
@@ -73,7 +73,7 @@ class Report(View):
             report = report_abuse(address=get_adapter().get_client_ip(request), **form.cleaned_data)
         except UserError as error:
             form.add_error(None, error.message)
-            return as_refused(self._page(request, form), error)
+            return with_error_status(self._page(request, form), error)
         text = _("Thank you. The operator has your report, under the number %(reference)s.")
         messages.success(request, text % {"reference": report.reference})
         return redirect("report")

@@ -14,7 +14,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from apps.core.errors import UserError
-from apps.core.pages import as_refused
+from apps.core.pages import with_error_status
 from apps.site.forms import VerifyForm
 from apps.site.verification import Answer, verify
 from apps.speech import registry
@@ -64,7 +64,7 @@ class VerifyPage(View):
             answer = verify(upload=upload, address=get_adapter().get_client_ip(request))
         except UserError as error:
             form.add_error("file", error.message)
-            return as_refused(self._page(request, form), error)
+            return with_error_status(self._page(request, form), error)
         return self._page(request, VerifyForm(), answer, upload.name)
 
     @staticmethod

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from apps.accounts.authentication import signed_in_user
 from apps.core.errors import REFUSALS
-from apps.core.pages import as_refused
+from apps.core.pages import with_error_status
 from apps.voices import consent as services
 from apps.voices.forms import AttestationForm, NameForm, SpokenConsentForm
 from apps.voices.models import Consent, VoiceProfile
@@ -40,7 +40,7 @@ class ConsentPage(View):
             self._give(request, form)
         except REFUSALS as error:
             form.add_error("audio", error.message)
-            return as_refused(self._page(request, form), error)
+            return with_error_status(self._page(request, form), error)
         messages.success(request, _("Your consent is recorded. Now record your voice."))
         return redirect(reverse("voices:list") + "#new-voice")
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apps.core.leases import LEASE, SERVER_STOPPED, has_run_out, new_lease
+from apps.core.leases import ROW_LEASE, SERVER_STOPPED, has_expired, new_lease
 from apps.core.repairs import Repair
 from apps.speech import registry
 from apps.speech.base import ProviderError, ProviderVoice
@@ -28,7 +28,7 @@ Status = VoiceProfile.Status
 
 
 def repairs() -> Iterator[Repair]:
-    for voice in VoiceProfile.objects.filter(has_run_out(), status=Status.DELETING):
+    for voice in VoiceProfile.objects.filter(has_expired(), status=Status.DELETING):
         yield Repair(f"Voice {voice.pk}", "delete it", partial(_delete, voice))
     assigned = set[UUID]()
     for provider, found, row in _voices_without_row():
@@ -44,7 +44,7 @@ def repairs() -> Iterator[Repair]:
                 yield Repair(subject, action, partial(_refuse, row, found.voice_id))
             else:
                 yield Repair(subject, f"use it for voice {row.pk}", partial(_complete, row, found.voice_id))
-    for voice in VoiceProfile.objects.filter(has_run_out(), status=Status.PENDING).exclude(pk__in=assigned):
+    for voice in VoiceProfile.objects.filter(has_expired(), status=Status.PENDING).exclude(pk__in=assigned):
         yield Repair(f"Voice {voice.pk}", "mark its cloning as failed, to be tried again", partial(_fail, voice))
 
 
@@ -76,7 +76,7 @@ def _is_waiting(voice: VoiceProfile) -> bool:
 
 
 def _delete(voice: VoiceProfile) -> bool:
-    abandoned = VoiceProfile.objects.filter(has_run_out(), pk=voice.pk, status=Status.DELETING)
+    abandoned = VoiceProfile.objects.filter(has_expired(), pk=voice.pk, status=Status.DELETING)
     if not abandoned.update(lease_until=new_lease()):
         return False
     delete_voice(voice=voice)
@@ -108,7 +108,7 @@ def _discard(provider: str, voice_id: str) -> bool:
 
 @transaction.atomic
 def _fail(voice: VoiceProfile, error_code: str = SERVER_STOPPED) -> bool:
-    if not fail_cloning(voice=voice, error_code=error_code, when=has_run_out()):
+    if not fail_cloning(voice=voice, error_code=error_code, when=has_expired()):
         return False
     _settle(voice)
     return True
@@ -116,6 +116,6 @@ def _fail(voice: VoiceProfile, error_code: str = SERVER_STOPPED) -> bool:
 
 def _settle(voice: VoiceProfile) -> None:
     """Record the usage of the killed process, and release its reservation."""
-    day = (voice.lease_until - LEASE).astimezone(UTC).date()
+    day = (voice.lease_until - ROW_LEASE).astimezone(UTC).date()
     reservation = metering.Reservation(voice.owner_id, day, is_counted=settings.LIMITS)
     metering.settle(reservation, kind=UsageRecord.Kind.CLONE, used=metering.Used(reference=voice.pk))

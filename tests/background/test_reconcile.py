@@ -38,7 +38,7 @@ def left_behind(alice: User, remote_engines: FakeProvider, conversation: Convers
     return voice, make_turn(conversation, status="answered", lease_until=LONG_AGO)
 
 
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+def test_a_dry_run_prints_the_repairs_and_does_nothing(
     left_behind: tuple[VoiceProfile, Turn], provider: FakeProvider
 ) -> None:
     voice, turn = left_behind
@@ -52,7 +52,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     assert lines[-1] == "2 to do."
 
 
-def test_it_does_what_it_says_and_then_there_is_nothing_left(
+def test_it_carries_out_the_repairs_and_leaves_nothing(
     left_behind: tuple[VoiceProfile, Turn], provider: FakeProvider
 ) -> None:
     voice, turn = left_behind
@@ -65,7 +65,7 @@ def test_it_does_what_it_says_and_then_there_is_nothing_left(
     assert run("--dry-run") == ["0 to do."]
 
 
-def test_what_one_app_can_not_do_does_not_stop_the_others(
+def test_a_failure_of_one_app_does_not_stop_the_others(
     left_behind: tuple[VoiceProfile, Turn], settings: Settings
 ) -> None:
     voice, turn = left_behind

@@ -227,5 +227,5 @@ def _the_account(page: Page, url: str, user: User) -> Iterator[str]:
     yield "webhook-created"
     Export.objects.create(owner=user, state=Export.State.RUNNING, parts=12, parts_done=7)
     page.goto(f"{url}/accounts/data/")
-    page.get_by_text("What is in it").click()
+    page.get_by_text("Contents of the export").click()
     yield "data-under-way"

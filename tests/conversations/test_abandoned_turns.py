@@ -96,7 +96,7 @@ def test_a_turn_that_runs_for_long_keeps_its_lease(
 ) -> None:
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.02)
     provider.behaviour.first_token_seconds = 0.5
-    before = timezone.now() + leases.LEASE
+    before = timezone.now() + leases.ROW_LEASE
     assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
     assert Turn.objects.get().lease_until > before + timedelta(seconds=0.4)
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 import apps
+from apps.speech.audio import decoder_process
 from apps.speech.audio.decoder_process import ANSWER, JOB, READY, RECORDING
 from apps.speech.audio.decoding import SLACK_SECONDS, decode_plain_wav, too_costly
 from apps.speech.base import AudioBusyError, AudioError, Recording
@@ -148,7 +149,7 @@ class _Decoder:
         self.jobs_done = 0
         # Neither a fork of this process, which has threads, nor anything of its environment, which has keys.
         self._process = subprocess.Popen(  # noqa: S603 - nothing in the command comes from outside
-            [sys.executable, "-P", "-s", "-m", "apps.speech.decoder_process", *_arguments(limits)],
+            [sys.executable, "-P", "-s", "-m", decoder_process.__name__, *_arguments(limits)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -1,7 +1,7 @@
 """Tags by which anyone and any player sees that speech is synthetic. They can stand where a stream begins.
 
-Bytes go in and out; nothing here knows of settings. `apps.speech.signing` adds what nobody can forge, and
-`apps.speech.inspection` reads both.
+Bytes go in and out; nothing here knows of settings. `signing` adds what nobody can forge, and
+`inspection` reads both.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 START = """
 import sys
 from pathlib import Path
-from apps.speech.certificates import own_identity
+from apps.speech.provenance.certificates import own_identity
 sys.stdout.buffer.write(own_identity(Path(sys.argv[1])).chain)
 """
 

@@ -17,6 +17,8 @@ from django.utils.translation import gettext_noop
 Stage = Literal["clone", "hear", "think", "speak"]
 Role = Literal["system", "user", "assistant"]
 
+LOCAL = "local"  # The embedded engines, as the settings and the rows of voices name them.
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:

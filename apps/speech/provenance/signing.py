@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import c2pa
 
 from apps.speech.audio.flac import to_flac
 from apps.speech.audio.mp3 import to_mp3
 from apps.speech.base import Recording
+from apps.speech.provenance import certificates
 from apps.speech.provenance.certificates import Identity
 from apps.speech.provenance.marks import NOTE, SOFTWARE, SYNTHETIC, MarkError, Origin, id3_tag, tags
 
@@ -19,6 +21,18 @@ SETTINGS = {
     "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerConfig:
+    """`certificate` and `key` are the paths of the operator's files, or both empty.
+
+    `folder` contains the certificate that the installation makes if it got none, and certificates used before.
+    """
+
+    folder: Path
+    certificate: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,23 @@ class Marker:
     def to_mp3(self, recording: Recording, origin: Origin) -> bytes:
         """Return `recording` as MP3 with tags and manifest. Raises MarkError."""
         return self.sign(id3_tag(origin) + to_mp3(recording), "audio/mpeg", origin)
+
+
+def create_marker(config: MarkerConfig) -> Marker:
+    """Return the marker that signs with the operator's certificate, or with one that it makes on the first start.
+
+    Raises CertificateError.
+    """
+    if config.certificate:
+        identity = certificates.identity_in_files(Path(config.certificate), Path(config.key))
+    else:
+        identity = certificates.own_identity(config.folder)
+    chains = {identity.chain, *certificates.chains_in(config.folder)}
+    return Marker(
+        identity,
+        roots=b"".join(sorted(map(certificates.root_of, chains))),
+        serial_numbers=frozenset(map(certificates.serial_number_of, chains)),
+    )
 
 
 def _manifest(origin: Origin) -> dict[str, object]:

@@ -96,13 +96,13 @@ class ElevenLabsConfig:
 
     api_key: str = field(repr=False)
     model: str
+    max_concurrent: int
     base_url: str | None = None
     connect_seconds: float = 3
     first_audio_seconds: float = 8
     idle_seconds: float = 5
     clone_seconds: float = 60
     max_retries: int = 2
-    max_concurrent: int = 10
     breakers: Breakers = field(default_factory=Breakers, compare=False)
 
 

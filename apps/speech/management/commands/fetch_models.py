@@ -6,9 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.speech.availability import engines_of
+from apps.speech.base import LOCAL
 from apps.speech.local import weights
 from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, SPEAKER_ENCODER, Model
-from apps.speech.registry import LOCAL, engines_of
 
 
 class Command(BaseCommand):

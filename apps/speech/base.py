@@ -196,6 +196,14 @@ class ProviderError(Exception):
         return str(PROVIDER_MESSAGES[self.code])
 
 
+def mark_for_translation(text: str) -> str:
+    """Return `text`. Import it as `_`, so that makemessages finds the text; `AudioError.message` translates it.
+
+    Django's gettext_noop needs settings, which the decoder process does not have.
+    """
+    return text
+
+
 class AudioError(Exception):
     """A recording that cannot be used. `code` is stable; `message` names the problem and what to do about it.
 

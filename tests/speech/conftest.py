@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 READ_BYTES = 65_536
-RESET = struct.pack("ii", 1, 0)  # A linger time of zero: data in transit is lost, and the other side gets a reset.
+RESET = struct.pack("ii", 1, 0)  # Linger for no time: what is on the way is lost, and the other side told so.
 
 
 @pytest.fixture
 def unused_port() -> int:
-    """A port on 127.0.0.1 without a listener."""
+    """A port on 127.0.0.1 where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
 
 
 class LosingServer:
-    """Accepts requests, complete or not, and closes their connections without an answer, or resets them."""
+    """Takes requests, whole or not, and closes their connections without a word, or with `resets` breaks them off."""
 
     def __init__(self, listener: socket.socket, *, resets: bool) -> None:
         self._listener = listener
@@ -47,11 +47,11 @@ class LosingServer:
 
 @pytest.fixture(params=[False, True], ids=["closed", "reset"])
 def losing_server(request: pytest.FixtureRequest) -> Iterator[LosingServer]:
-    """A server that drops every connection as soon as a request starts to arrive."""
+    """A server that loses every connection once a request has begun to come."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = LosingServer(listener, resets=request.param)
         thread = threading.Thread(target=server.lose_all)
         thread.start()
         yield server
-        listener.shutdown(socket.SHUT_RDWR)  # Closing alone would not wake the thread in accept().
+        listener.shutdown(socket.SHUT_RDWR)  # To close it alone would not wake who waits for a connection.
     thread.join()

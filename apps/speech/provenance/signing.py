@@ -1,4 +1,4 @@
-"""Signs synthetic speech with a C2PA manifest: who changes the sound breaks it, and nobody else can make one."""
+"""Signs synthetic speech with C2PA manifests, which cannot be forged and detect changes of the audio."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from apps.speech.provenance.certificates import Identity
 from apps.speech.provenance.marks import NOTE, SOFTWARE, SYNTHETIC, MarkError, Origin, id3_tag, tags
 
 SETTINGS = {
-    # All it would find is in the tests; it takes a third of the time.
+    # The tests verify signatures. Verification after signing would take a third of the time.
     "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},
 }
@@ -37,19 +37,21 @@ class MarkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Signs for one installation. `roots` (PEM) and `serial_numbers` are what it signs with and signed with before."""
+    """Signs for one installation. `roots` (PEM) and `serial_numbers` are of its current and earlier certificates."""
 
     identity: Identity
     roots: bytes
     serial_numbers: frozenset[str]
 
     def sign(self, data: bytes, media_type: str, origin: Origin) -> bytes:
-        """Return the whole file `data` (FLAC, MP3, WAV or M4A) with a manifest; its sound stays as it is.
+        """Return the whole file `data` (FLAC, MP3, WAV or M4A) with a manifest. The audio does not change.
 
-        Takes 10 ms for 34 s of FLAC, most of it outside Python. Raises MarkError.
+        Takes 10 ms for 34 s of FLAC, mostly without the GIL. Raises MarkError.
         """
         signed = io.BytesIO()
-        info = c2pa.C2paSignerInfo(b"es256", self.identity.chain, self.identity.key, None)  # None: no timestamps.
+        info = c2pa.C2paSignerInfo(
+            b"es256", self.identity.chain, self.identity.key, None
+        )  # None means no timestamp service.
         try:
             with (
                 c2pa.Context.from_dict(SETTINGS) as context,
@@ -62,7 +64,7 @@ class Marker:
         return signed.getvalue()
 
     def to_flac(self, recording: Recording, origin: Origin) -> bytes:
-        """Return `recording` as FLAC with tags and manifest, which stands in an ID3 tag before it. Raises MarkError."""
+        """Return `recording` as FLAC with tags, and a manifest in an ID3 tag before it. Raises MarkError."""
         return self.sign(to_flac(recording, tags=tags(origin)), "audio/flac", origin)
 
     def to_mp3(self, recording: Recording, origin: Origin) -> bytes:

@@ -92,7 +92,7 @@ def _mean_level(levels: NDArray[np.float64]) -> float:
 
 
 def is_silent(recording: Recording) -> bool:
-    """Tell whether no 0.3 s of the recording, the length of a short word, exceed the noise of a quiet room."""
+    """Tell whether no stretch of 0.3 s, the length of a short word, is louder than the noise of a quiet room."""
     # For speed in 32 instead of 64 bits, and in steps of 10 ms: a question is sent only after this check.
     samples = np.frombuffer(recording.pcm, "<i2").astype(np.float32)
     if not samples.size:

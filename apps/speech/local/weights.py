@@ -216,7 +216,7 @@ def run_client(command: list[str], carrier: Carrier, folder: Path) -> None:
     done = subprocess.run(  # noqa: S603 - the command contains only constants and our own paths
         command,
         cwd=folder,
-        # The clients use the folder for temporary files, which may be a small disk in memory.
+        # By default the clients unpack into the system's temporary folder, which may be a small disk in memory.
         env={**os.environ, "TMPDIR": str(folder.parent)},
         stdin=subprocess.DEVNULL,
         stdout=None if sys.stdout.isatty() else subprocess.DEVNULL,
@@ -233,7 +233,7 @@ def run_client(command: list[str], carrier: Carrier, folder: Path) -> None:
     reasons = [line for line in lines if line.lower().startswith(("error", "npm err"))] or lines
     template = _(
         "%(name)s %(version)s could not be downloaded. Check the network connection, then run this again: it continues "
-        "the interrupted download. Reason: %(reason)s"
+        "where it stopped. Reason: %(reason)s"
     )
     values = {"name": carrier.name, "version": carrier.version, "reason": " ".join(reasons[:2])}
     raise WeightsError(template % values)

@@ -40,9 +40,9 @@ SIGNATURES = {
     re.compile(rb"\x1aE\xdf\xa3"): "",  # WebM
     re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"): "",  # AAC
 }
-MANIFEST_START = b"jumdc2pa"  # Anywhere in a file.
+MANIFEST_START = b"jumdc2pa"  # A manifest may be anywhere in a file.
 TAGGED_AS_SYNTHETIC = re.compile(rb"trainedAlgorithmicMedia|AI_GENERATED[\0=: ]{0,8}true", re.IGNORECASE)
-# The failures of a valid manifest whose certificate is not trusted.
+# Validation failures that concern only the trust in the signer, not the content.
 UNKNOWN_SIGNER = re.compile(r"signingCredential\.(untrusted|expired)|timeStamp\..*")
 
 

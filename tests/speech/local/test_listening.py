@@ -1,4 +1,4 @@
-"""An automatic listening test: dividing a reply into segments must not make its speech harder to understand."""
+"""A listening test by machine: what the chunker does to a reply must not be heard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from apps.speech.local.kokoro import LocalTextToSpeech
 from apps.speech.local.whisper import LocalSpeechToText
 from tests.speech.local.wording import plain_words
 
-# Replies of a language model, sentence by sentence.
 REPLIES = [
     [
         "Bread is baked in a hot oven until the crust turns brown.",
@@ -40,36 +39,39 @@ REPLIES = [
         "As it travels around the earth, we see a different part of its bright side each night.",
     ],
 ]
+"""Replies of a language model, sentence by sentence."""
 
 
-def segments_of(reply: str) -> list[str]:
-    """Return the segments of a reply that arrives word by word."""
+def pieces_of(reply: str) -> list[str]:
+    """Return the pieces in which a reply that comes word by word is spoken."""
     chunker = SpeechChunker()
-    segments = [segment for word in reply.split(" ") for segment in chunker.feed(f"{word} ")]
-    return [*segments, *chunker.finish()]
+    pieces = [piece for word in reply.split(" ") for piece in chunker.feed(f"{word} ")]
+    return [*pieces, *chunker.finish()]
 
 
 def word_error(replies: list[list[str]], config: LocalConfig, voice_id: str) -> float:
-    """Speak the segments of each reply, transcribe them, and return the word error rate."""
-    text_to_speech, speech_to_text = LocalTextToSpeech(config), LocalSpeechToText(config)
+    """Speak each reply in the pieces given, listen to it, and return the share of words that were misheard."""
+    engine, ear = LocalTextToSpeech(config), LocalSpeechToText(config)
 
-    async def speak_and_transcribe(segments: list[str]) -> str:
+    async def speak_and_hear(pieces: list[str]) -> str:
         pcm = b""
-        for segment in segments:
-            chunks = text_to_speech.speak(segment, voice_id=voice_id, settings=VoiceSettings(), previous_text="")
+        for piece in pieces:
+            chunks = engine.speak(piece, voice_id=voice_id, settings=VoiceSettings(), previous_text="")
             pcm += b"".join([chunk async for chunk in chunks])
-        recording = resample(Recording(pcm, text_to_speech.sample_rate), sample_rate=16_000)
-        return plain_words((await speech_to_text.transcribe(recording, language="en")).text)
+        recording = resample(Recording(pcm, engine.sample_rate), sample_rate=16_000)
+        return plain_words((await ear.transcribe(recording, language="en")).text)
 
-    async def transcribe_all() -> list[str]:
-        return [await speak_and_transcribe(segments) for segments in replies]
+    async def hear_all() -> list[str]:
+        return [await speak_and_hear(pieces) for pieces in replies]
 
-    return float(jiwer.wer([plain_words(" ".join(segments)) for segments in replies], asyncio.run(transcribe_all())))
+    return float(jiwer.wer([plain_words(" ".join(pieces)) for pieces in replies], asyncio.run(hear_all())))
 
 
 @pytest.mark.timeout(400)
-def test_replies_spoken_in_segments_are_as_intelligible_as_in_sentences(config: LocalConfig, voice_id: str) -> None:
-    in_segments = word_error([segments_of(" ".join(sentences)) for sentences in REPLIES], config, voice_id)
+def test_replies_spoken_in_pieces_are_understood_as_well_as_in_whole_sentences(
+    config: LocalConfig, voice_id: str
+) -> None:
+    in_pieces = word_error([pieces_of(" ".join(sentences)) for sentences in REPLIES], config, voice_id)
     in_sentences = word_error(REPLIES, config, voice_id)
-    print(f"\nword error rate in segments {in_segments:.1%}, in sentences {in_sentences:.1%}")  # noqa: T201 - for the reader
-    assert in_segments <= in_sentences + 0.01
+    print(f"\nword error in pieces {in_pieces:.1%}, in whole sentences {in_sentences:.1%}")  # noqa: T201 - to be read
+    assert in_pieces <= in_sentences + 0.01

@@ -1,4 +1,4 @@
-"""The local engines in the whole application: they share the CPU, and still the stages run concurrently."""
+"""The embedded engines under the whole application: they share the processor, and still no stage waits for another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUESTION = "Tell me a long story about a dog who travels around the world."
 
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("consent")
-def test_speech_starts_before_a_long_reply_is_complete(
+def test_the_voice_begins_before_a_long_reply_is_written(
     models_dir: Path, local_server: Server, alice_token: str
 ) -> None:
     with Api(local_server.url, alice_token) as api:

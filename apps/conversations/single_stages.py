@@ -60,7 +60,7 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
 
 
 async def _require_times(engines: registry.Engines) -> None:
-    if not engines.speech_to_text.tells_times:
+    if not engines.speech_to_text.supports_timestamps:
         text = _("The speech to text of this site does not tell when something is said. Ask for json or text.")
         raise UserError("unsupported_format", text)
 

@@ -91,7 +91,7 @@ class SpeechToText(Protocol):
         ...
 
     @property
-    def tells_times(self) -> bool:
+    def supports_timestamps(self) -> bool:
         """Whether transcripts contain segments with times."""
         ...
 

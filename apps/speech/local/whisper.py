@@ -36,7 +36,7 @@ class LocalSpeechToText:
     """A SpeechToText that runs a faster-whisper folder."""
 
     name = "local"
-    tells_times = True
+    supports_timestamps = True
 
     def __init__(self, config: LocalConfig) -> None:
         self._worker = shared_worker(load_whisper, config.whisper_dir, config.threads)

@@ -23,8 +23,8 @@ class FallbackSpeechToText:
         self.name = engines[0].name
 
     @property
-    def tells_times(self) -> bool:
-        return all(engine.tells_times for engine in self._engines)
+    def supports_timestamps(self) -> bool:
+        return all(engine.supports_timestamps for engine in self._engines)
 
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
         *others, last = self._engines

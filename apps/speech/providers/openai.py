@@ -101,7 +101,7 @@ class OpenAISpeechToText:
     """Speech to text through `POST /audio/transcriptions`."""
 
     name = "openai"
-    tells_times = False  # Those of OpenAI's models that will not be shut down soon return the text alone.
+    supports_timestamps = False  # Those of OpenAI's models that will not be shut down soon return the text alone.
 
     def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
         self._transcriptions = client.audio.transcriptions  # The SDK imports it on first access: not in a turn.

@@ -19,7 +19,7 @@ REFUSED = ProviderError("provider_key_invalid", stage="hear", retryable=False)
 class Engine:
     """A fake of both engines. It says its own name, or some words before it fails."""
 
-    tells_times = True
+    supports_timestamps = True
 
     def __init__(self, name: str, error: ProviderError | None = None, words: Sequence[str] = ()) -> None:
         self.name = name
@@ -83,6 +83,6 @@ def test_if_both_are_down_the_error_is_the_last_ones(ask) -> None:  # type: igno
 
 def test_it_returns_times_only_if_both_engines_do() -> None:
     silent = Engine("openai")
-    silent.tells_times = False
-    assert FallbackSpeechToText([Engine("local"), Engine("other")]).tells_times
-    assert not FallbackSpeechToText([Engine("local"), silent]).tells_times
+    silent.supports_timestamps = False
+    assert FallbackSpeechToText([Engine("local"), Engine("other")]).supports_timestamps
+    assert not FallbackSpeechToText([Engine("local"), silent]).supports_timestamps

@@ -20,7 +20,7 @@ from apps.accounts.models import User
 from apps.accounts.services import create_api_token
 from apps.conversations.models import Conversation
 from apps.core import readiness
-from apps.speech import registry
+from apps.speech import availability
 from apps.speech.local import weights
 from apps.speech.local.catalogue import SPEAKER_ENCODER
 from apps.voices.models import Consent, VoiceProfile
@@ -44,7 +44,7 @@ def media(settings: Settings) -> Iterator[None]:
 def no_outages() -> Iterator[None]:
     """Let no test leave a service that counts as down, or a process that is about to end."""
     yield
-    for breakers in registry.breakers_in_use():
+    for breakers in availability.breakers_in_use():
         breakers.close()
     readiness.set_ending(ending=False)
 

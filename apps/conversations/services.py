@@ -20,10 +20,10 @@ from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import run_turn
 from apps.core.errors import UserError
 from apps.core.leases import new_lease
-from apps.speech import registry
+from apps.speech import availability, registry
 from apps.speech.audio.decoding import decode
 from apps.speech.audio.levels import is_silent
-from apps.speech.base import Recording, Stage
+from apps.speech.base import LOCAL, Recording, Stage
 from apps.usage import metering
 from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
@@ -45,7 +45,7 @@ def start_conversation(*, owner: User, voice: VoiceProfile, **choices: str) -> C
 
 def chat_models() -> list[str]:
     """Return the names of the language models to choose from, the site's own first."""
-    if settings.LANGUAGE_MODEL == registry.LOCAL:
+    if settings.LANGUAGE_MODEL == LOCAL:
         return [Path(settings.LOCAL_CHAT_MODEL).name]  # The operator may name a file by its path.
     return list(dict.fromkeys([settings.OPENAI_CHAT_MODEL, *settings.OPENAI_CHAT_MODELS]))
 
@@ -125,8 +125,8 @@ def new_turn(
 def _require_engines(voice: VoiceProfile, status: Turn.Status) -> None:
     """Refuse a turn whose engines are down, before any stage is paid for. Raises ProviderError."""
     for stage in _STAGES_FROM[status]:
-        registry.require_working(stage)
-    registry.require_working("speak", provider=voice.provider)
+        availability.require_working(stage)
+    availability.require_working("speak", provider=voice.provider)
 
 
 def _reserve(owner_id: int, *, heard_seconds: float) -> Reservation:

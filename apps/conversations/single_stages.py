@@ -19,9 +19,9 @@ from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
 from apps.conversations.pipeline.sentences import SpeechChunker
 from apps.conversations.pipeline.synthesis import synthesize_ahead
 from apps.core.errors import UserError
-from apps.speech import registry
+from apps.speech import availability, registry
 from apps.speech.audio.levels import is_silent
-from apps.speech.base import ProviderError, TextToSpeech, Transcript, VoiceSettings
+from apps.speech.base import LOCAL, ProviderError, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.provenance.encoders import AudioFormat, create_encoder
 from apps.speech.provenance.marks import Origin
 from apps.usage import metering
@@ -45,7 +45,7 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
     if is_silent(recording):
         return Transcript(""), recording.seconds
 
-    registry.require_working("hear")
+    availability.require_working("hear")
     kind = UsageRecord.Kind.TRANSCRIPTION
     with metering.metered(owner_id=owner.pk, kind=kind, heard_seconds=recording.seconds) as used:
 
@@ -60,7 +60,7 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
 
 
 async def _require_times(engines: registry.Engines) -> None:
-    if not engines.speech_to_text.tells_times:
+    if not engines.speech_to_text.supports_timestamps:
         text = _("The speech to text of this site does not tell when something is said. Ask for json or text.")
         raise UserError("unsupported_format", text)
 
@@ -86,7 +86,7 @@ def segments_to_speak(text: str) -> list[str]:
 
 def reserve(speech: Speech) -> metering.Reservation:
     """Reserve the usage of `speech`. Raises UserError at a limit, and ProviderError if the voice's engine is down."""
-    registry.require_working("speak", provider=speech.voice.provider)
+    availability.require_working("speak", provider=speech.voice.provider)
     return metering.reserve(owner_id=speech.voice.owner_id, characters=sum(map(len, speech.segments)))
 
 
@@ -133,8 +133,8 @@ async def _file(speech: Speech, engine: TextToSpeech, used: metering.Used) -> As
 def models() -> dict[str, str]:
     """Return the names of the models that hear and speak here, each with its provider."""
     hearing, speaking = settings.OPENAI_STT_MODEL, settings.ELEVENLABS_TTS_MODEL
-    if settings.SPEECH_TO_TEXT == registry.LOCAL:
+    if settings.SPEECH_TO_TEXT == LOCAL:
         hearing = Path(settings.LOCAL_STT_MODEL).name  # The operator may name a folder by its path.
-    if settings.TEXT_TO_SPEECH == registry.LOCAL:
+    if settings.TEXT_TO_SPEECH == LOCAL:
         speaking = LOCAL_SPEECH_MODEL
     return {hearing: settings.SPEECH_TO_TEXT, speaking: settings.TEXT_TO_SPEECH}

@@ -22,7 +22,7 @@ from apps.conversations.export import EXPORTS, export_name
 from apps.conversations.forms import TitleForm
 from apps.conversations.languages import Language
 from apps.conversations.models import Conversation, Turn
-from apps.speech import registry
+from apps.speech.base import LOCAL
 from apps.voices.models import VoiceProfile
 
 CONVERSATIONS_PER_PAGE = 20
@@ -49,7 +49,7 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
         "conversation": conversation,
         "conversation_id": conversation.pk if conversation else NO_ID,
         "languages": Language.choices,
-        "speaks_english_only": settings.TEXT_TO_SPEECH == registry.LOCAL,
+        "speaks_english_only": settings.TEXT_TO_SPEECH == LOCAL,
         "chat_models": services.chat_models(),
         "max_question_seconds": settings.MAX_QUESTION_SECONDS,
         **(_turns_context(request, conversation) if conversation else {}),

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core.personal_data import all_personal_data
-from apps.speech import registry
+from apps.speech import availability
 from apps.voices.models import VoiceProfile
 
 
@@ -30,7 +30,7 @@ class Recipient:
 def recipients() -> list[Recipient]:
     """Return the services that are switched on; none where everything is done on this machine."""
     openai, elevenlabs = "openai", "elevenlabs"
-    hears, thinks = registry.engines_of("hear"), registry.engines_of("think")
+    hears, thinks = availability.engines_of("hear"), availability.engines_of("think")
     spoken_consent = hears if settings.CONSENT == "spoken" else []
     of_openai = [
         (hears, _("the sound of your questions, to write down what you said")),

@@ -17,7 +17,7 @@ from apps.core.errors import UserError
 from apps.core.pages import with_error_status
 from apps.site.forms import VerifyForm
 from apps.site.verification import Answer, verify
-from apps.speech import registry
+from apps.speech import availability
 
 
 @login_not_required
@@ -30,7 +30,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _services() -> list[str]:
     """Return who gets what people say, besides this site."""
-    engines = {engine for stage in ("hear", "think", "speak") for engine in registry.engines_of(stage)}
+    engines = {engine for stage in ("hear", "think", "speak") for engine in availability.engines_of(stage)}
     addresses = {"OpenAI": settings.OPENAI_BASE_URL, "ElevenLabs": settings.ELEVENLABS_BASE_URL}
     names = [urlsplit(address or "").hostname or name for name, address in addresses.items() if name.lower() in engines]
     return list(dict.fromkeys(names))

@@ -22,7 +22,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from apps.core.readiness import require_ready
-from apps.speech.registry import LOCAL
+from apps.speech.base import LOCAL
 from apps.usage.limits import day_of, limit_error
 from apps.usage.models import UsageDay, UsageRecord
 

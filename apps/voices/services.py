@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import User
 from apps.core import leases
 from apps.core.errors import UserError
-from apps.speech import registry
+from apps.speech import availability, registry
 from apps.speech.audio.flac import to_flac
 from apps.speech.base import ProviderError, Recording, VoiceCloner, VoiceSettings
 from apps.speech.provenance.marks import Origin
@@ -59,7 +59,7 @@ def clone_voice(
     """
     consent = consent or require_consent(owner=owner)
     require_valid(consent=consent)
-    registry.require_working("clone")
+    availability.require_working("clone")
     samples = check_samples(files, asker=owner.pk)
     recordings = [sample.recording for sample in samples]
     with metering.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
@@ -74,7 +74,7 @@ def clone_voice(
 def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
     """Clone a failed voice again, from its stored samples. Raises UserError and ProviderError."""
     consent = require_consent(owner=voice.owner)
-    registry.require_working("clone", provider=voice.provider)
+    availability.require_working("clone", provider=voice.provider)
     with metering.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
         used.reference = voice.pk
         if voice.status != VoiceProfile.Status.FAILED:
@@ -289,7 +289,7 @@ def note_use(*, voice: VoiceProfile) -> None:
 def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | None = None) -> bytes:
     """Return `text` spoken by the voice, as MP3. `settings` apply to this call and are not stored."""
     voice = ready_voice(owner=voice.owner, pk=voice.pk)
-    registry.require_working("speak", provider=voice.provider)
+    availability.require_working("speak", provider=voice.provider)
     changed = VoiceSettings(**changed_settings(voice=voice, settings=settings or {}))
 
     async def speak(engines: registry.Engines) -> Recording:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from apps.speech.registry import LOCAL
+from apps.speech.base import LOCAL
 
 
 @dataclass(frozen=True, slots=True)

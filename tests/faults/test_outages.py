@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.conversations.models import Conversation, Turn
-from apps.speech import registry
+from apps.speech import availability
 from apps.usage.models import UsageRecord
 from apps.voices.models import Consent, VoiceProfile
 from tests.client import QUESTION, Api, error_of
@@ -28,7 +28,7 @@ MANY = 1000
 
 def switch_off(engine: str, stage: Stage) -> None:
     """Make the service count as down, as failures in a row do."""
-    breaker = registry.breakers_of(engine)[stage]
+    breaker = availability.breakers_of(engine)[stage]
     for _ in range(100):
         breaker._note_failure()
 
@@ -37,7 +37,7 @@ def test_after_failures_in_a_row_a_turn_is_refused_before_anything_is_paid(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.fail_next(SPEECH, status=500, headers={"retry-after": "0"}, times=MANY)
-    while registry.is_working("speak"):
+    while availability.is_working("speak"):
         assert alice_api.ask(conversation, text="Hello?").json()["status"] == "failed"
     calls, turns = len(provider.requests), Turn.objects.count()
     refused = alice_api.ask(conversation)
@@ -54,7 +54,7 @@ def test_what_the_provider_refuses_never_switches_it_off(
     provider.fail_next(CHAT, status=status, headers={"retry-after": "0"}, times=MANY)
     for _ in range(7):
         alice_api.ask(conversation, text="Hello?")
-    assert registry.is_working("think")
+    assert availability.is_working("think")
 
 
 @pytest.mark.parametrize(("engine", "stage"), [("openai", "hear"), ("openai", "think"), ("elevenlabs", "speak")])
@@ -81,7 +81,7 @@ def test_a_failed_turn_waits_for_the_service_that_it_lacks_and_for_no_other(
         switch_off("openai", stage)
     switch_off("elevenlabs", "speak")
     assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").status_code == 503
-    registry.breakers_of("elevenlabs").close()
+    availability.breakers_of("elevenlabs").close()
     assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").json()["status"] == "spoken"
 
 
@@ -106,18 +106,18 @@ def test_every_other_door_is_shut_as_well(alice_api: Api, provider: FakeProvider
 
 def test_a_first_call_that_works_opens_the_doors_again(alice_api: Api, conversation: Conversation) -> None:
     switch_off("openai", "think")
-    registry.breakers_of("openai")["think"]._open_until = 0
+    availability.breakers_of("openai")["think"]._open_until = 0
     assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
-    assert registry.breakers_of("openai")["think"].state == "closed"
+    assert availability.breakers_of("openai")["think"].state == "closed"
 
 
 def test_cloning_that_fails_again_and_again_switches_cloning_off_and_nothing_else(
     alice_api: Api, provider: FakeProvider, consent: Consent
 ) -> None:
     provider.fail_next(VOICES_ADD, status=500, times=MANY)
-    while registry.is_working("clone"):
+    while availability.is_working("clone"):
         alice_api.clone_voice()
-    assert registry.is_working("speak")
+    assert availability.is_working("speak")
 
 
 class TestPages:

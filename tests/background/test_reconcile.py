@@ -45,7 +45,7 @@ def test_a_dry_run_prints_the_repairs_and_does_nothing(
     voice_id = list(provider.voices)[-1]
     lines = run("--dry-run")
     assert f"Voice {voice_id} at elevenlabs: use it for voice {voice.pk}" in lines
-    assert f"Turn {turn.pk}: end it as failed to speak, to be tried again" in lines
+    assert f"Turn {turn.pk}: end it as failed in the stage speak, ready for a retry" in lines
     assert not VoiceProfile.objects.filter(voice_id=voice_id).exists()
     assert Turn.objects.get().status == "answered"
     assert run("--dry-run") == lines
@@ -57,7 +57,7 @@ def test_it_carries_out_the_repairs_and_leaves_nothing(
 ) -> None:
     voice, turn = left_behind
     lines = run()
-    assert f"Turn {turn.pk}: end it as failed to speak, to be tried again (done)" in lines
+    assert f"Turn {turn.pk}: end it as failed in the stage speak, ready for a retry (done)" in lines
     voice.refresh_from_db()
     turn.refresh_from_db()
     assert (voice.status, voice.voice_id, turn.status) == ("ready", list(provider.voices)[-1], "failed")

@@ -18,11 +18,11 @@ import uvicorn
 MODULES = [
     "voiceclone.asgi",
     "voiceclone.urls",
-    "apps.accounts.management.commands.worker",
-    "apps.speech.openai",
-    "apps.speech.elevenlabs",
+    "apps.background.management.commands.worker",
+    "apps.speech.providers.openai",
+    "apps.speech.providers.elevenlabs",
     "apps.speech.local.speaker",
-    "apps.speech.signing",
+    "apps.speech.provenance.signing",
 ]
 
 # Who is killed waits for nobody to collect it.

@@ -213,7 +213,7 @@ class TestNonsense:
 
 
 QUEUED = """
-from apps.accounts.tasks import deliver_webhook
+from apps.webhooks.tasks import deliver_webhook
 deliver_webhook.enqueue("00000000-0000-0000-0000-000000000000")
 """
 STATES = (

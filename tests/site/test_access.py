@@ -156,9 +156,9 @@ ELSEWHERE = {
     "metrics": "tests/site/test_metrics.py",  # Its own token.
     "api/v1/verify": "tests/site/test_verify.py",  # Anybody may post.
     # Whoever knows the address: the account is gone, or cannot be signed in to.
-    "accounts/erasures/<uuid:erasure_pk>/": "tests/accounts/test_erasures.py",
-    "accounts/erasures/<uuid:erasure_pk>/receipt.txt": "tests/accounts/test_erasures.py",
-    "accounts/erasures/<uuid:erasure_pk>/cancel/": "tests/accounts/test_erasures.py",
+    "accounts/erasures/<uuid:erasure_pk>/": "tests/privacy/test_erasures.py",
+    "accounts/erasures/<uuid:erasure_pk>/receipt.txt": "tests/privacy/test_erasures.py",
+    "accounts/erasures/<uuid:erasure_pk>/cancel/": "tests/privacy/test_erasures.py",
 }
 ADMIN = "admin/"  # Staff alone, whatever follows.
 # Rows of Alice in an address. A conversation's `extension` and a `model` are nobody's.

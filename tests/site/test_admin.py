@@ -88,7 +88,7 @@ def test_every_filter_can_be_used(staff: Client, rows: dict[type[Model], Model],
         (Turn, "Paris"),
     ],
 )
-def test_search_finds_the_row_and_only_what_fits(
+def test_search_finds_only_matching_rows(
     staff: Client, rows: dict[type[Model], Model], model: type[Model], words: str
 ) -> None:
     assert found(staff.get(url("changelist", model), {"q": words})) == [rows[model]]

@@ -7,7 +7,7 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 REQUIREMENTS := constraints.txt requirements.txt requirements-local.txt
 
-.PHONY: run install test check audit bench format lock models screenshots
+.PHONY: run install test check check-js audit bench format lock models screenshots
 
 run: install .env
 	@echo "› Updating the database"
@@ -25,7 +25,7 @@ test: .venv/installed-dev
 	@$(MAKE) --no-print-directory models || test -z "$(REQUIRE_MODELS)"
 	$(BIN)/pytest
 
-check: .venv/installed-dev
+check: .venv/installed-dev check-js
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
@@ -37,6 +37,11 @@ check: .venv/installed-dev
 	DJANGO_SETTINGS_MODULE=tests.settings $(MANAGE) makemigrations --check --dry-run
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') SECURE_SSL_REDIRECT=on \
 		ALLOWED_HOSTS=voice.example.org $(MANAGE) check --deploy --fail-level WARNING
+
+# Check the types (in JSDoc comments) and common errors of the scripts. Needs Node.js 18.18 or later with npm.
+check-js: node_modules/installed
+	node_modules/.bin/tsc
+	node_modules/.bin/eslint --max-warnings 0 static/js
 
 # Check all dependencies for known vulnerabilities. Needs the network, so it is not part of `make check`.
 audit: .venv/installed-dev
@@ -78,6 +83,11 @@ lock:
 .venv/installed-dev: .venv/installed requirements-dev.txt
 	@echo "› Installing the dependencies of tests and checks"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+node_modules/installed: package-lock.json
+	@echo "› Installing the dependencies of the script checks"
+	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .env:

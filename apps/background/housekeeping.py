@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from django.db import close_old_connections
-
 from apps.accounts.idempotency import forget_old_keys
 from apps.background import queue
 from apps.privacy import erasures, exports, retention
@@ -33,4 +31,3 @@ def run_steps() -> None:
             step()
         except Exception:
             logger.exception("A step of the housekeeping failed", extra={"step": f"{step.__module__}.{step.__name__}"})
-            close_old_connections()

@@ -1,28 +1,32 @@
-// The description of the API, drawn by Swagger UI: its file is loaded before this module runs.
+/** The API's documentation, shown by Swagger UI, whose file is loaded before this module runs. */
 
-const place = document.querySelector("#api-docs");
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const csrfToken = document.querySelector("meta[name=csrf-token]")?.content;
+import { byId } from "./elements.js";
+
+const container = byId("api-docs");
+const darkScheme = matchMedia("(prefers-color-scheme: dark)");
+/** @type {HTMLMetaElement | null} */
+const csrfToken = document.querySelector("meta[name=csrf-token]");
 
 function followColorScheme() {
-  document.documentElement.classList.toggle("dark-mode", dark.matches);
+  document.documentElement.classList.toggle("dark-mode", darkScheme.matches);
 }
 
-dark.addEventListener("change", followColorScheme);
+darkScheme.addEventListener("change", followColorScheme);
 followColorScheme();
 
-window.SwaggerUIBundle({
-  domNode: place,
-  url: place.dataset.schema,
+/** @type {any} */ (window).SwaggerUIBundle({
+  domNode: container,
+  url: container.dataset.schema,
   deepLinking: true,
   docExpansion: "list",
   defaultModelsExpandDepth: -1,
   validatorUrl: null,
   syntaxHighlight: false, // It writes styles into the page, which the content security policy forbids.
+  /** @param {{url: string, headers: Record<string, string>}} request */
   requestInterceptor(request) {
-    // Who is signed in here can try things out without a token.
-    if (csrfToken && new URL(request.url, location).origin === location.origin) {
-      request.headers["X-CSRFToken"] = csrfToken;
+    // Someone who is signed in can try requests without a token.
+    if (csrfToken && new URL(request.url, location.href).origin === location.origin) {
+      request.headers["X-CSRFToken"] = csrfToken.content;
     }
     return request;
   },

@@ -1,8 +1,9 @@
 /** The application's API: session cookie, CSRF token, one error shape. */
 
+import { find } from "./elements.js";
 import { text } from "./page.js";
 
-/** A refusal of the API, or no answer at all. Its message is fit for people. */
+/** The API refused a request or did not answer. The message is for people. */
 export class ApiError extends Error {
   /** @param {{code: string, message: string, fields?: Record<string, string[]>, retryable?: boolean}} error */
   constructor({ code, message, fields = {}, retryable = false }) {
@@ -14,8 +15,15 @@ export class ApiError extends Error {
   }
 }
 
-const unreachable = () => new ApiError({ code: "connection_lost", message: text("connection-lost"), retryable: true });
+function connectionLost() {
+  return new ApiError({ code: "connection_lost", message: text("connection-lost"), retryable: true });
+}
 
+/**
+ * @param {number} status
+ * @param {string} body
+ * @returns {ApiError}
+ */
 function refusal(status, body) {
   const retryable = status === 429 || status >= 500;
   try {
@@ -25,48 +33,49 @@ function refusal(status, body) {
   }
 }
 
-const csrfToken = () => document.querySelector("meta[name=csrf-token]").content;
+const csrfToken = () => find(document, "meta[name=csrf-token]", "meta").content;
 
 /**
- * Send a request and return the answer, or throw an ApiError. An abort passes as the AbortError that it is.
+ * Send a request and return the response. Throws an ApiError, or the AbortError of an aborted `signal`.
  * @param {"POST" | "PATCH"} method
  * @param {string} url
- * @param {{body?: FormData | object, accept?: string, signal?: AbortSignal}} [options] a plain body goes as JSON
+ * @param {{body?: FormData | object, accept?: string, signal?: AbortSignal}} [options] a plain object is sent as JSON
  * @returns {Promise<Response>}
  */
 export async function request(method, url, { body = {}, accept = "application/json", signal } = {}) {
-  const headers = { Accept: accept, "X-CSRFToken": csrfToken() };
   const isForm = body instanceof FormData;
+  /** @type {Record<string, string>} */
+  const headers = { Accept: accept, "X-CSRFToken": csrfToken() };
   if (!isForm) headers["Content-Type"] = "application/json";
   let response;
   try {
     response = await fetch(url, { method, headers, body: isForm ? body : JSON.stringify(body), signal });
   } catch (error) {
-    throw error.name === "AbortError" ? error : unreachable();
+    throw /** @type {Error} */ (error).name === "AbortError" ? error : connectionLost();
   }
   if (!response.ok) throw refusal(response.status, await response.text());
   return response;
 }
 
 /**
- * Send a form and report how much of it has left; fetch can not tell.
+ * Send a form and report the progress, which fetch cannot do. Rejects with an ApiError.
  * @param {string} url
  * @param {FormData} form
- * @param {(share: number) => void} onProgress called with 0 to 1
- * @returns {Promise<object>} the JSON of the answer
+ * @param {(share: number) => void} onProgress called with the share that is sent, 0 to 1
+ * @returns {Promise<any>} the JSON of the response
  */
 export function upload(url, form, onProgress) {
   return new Promise((resolve, reject) => {
-    const sending = new XMLHttpRequest();
-    sending.open("POST", url);
-    sending.setRequestHeader("Accept", "application/json");
-    sending.setRequestHeader("X-CSRFToken", csrfToken());
-    sending.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
-    sending.addEventListener("error", () => reject(unreachable()));
-    sending.addEventListener("load", () => {
-      if (sending.status >= 400) reject(refusal(sending.status, sending.responseText));
-      else resolve(JSON.parse(sending.responseText));
+    const transfer = new XMLHttpRequest();
+    transfer.open("POST", url);
+    transfer.setRequestHeader("Accept", "application/json");
+    transfer.setRequestHeader("X-CSRFToken", csrfToken());
+    transfer.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
+    transfer.addEventListener("error", () => reject(connectionLost()));
+    transfer.addEventListener("load", () => {
+      if (transfer.status >= 400) reject(refusal(transfer.status, transfer.responseText));
+      else resolve(JSON.parse(transfer.responseText));
     });
-    sending.send(form);
+    transfer.send(form);
   });
 }

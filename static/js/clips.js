@@ -1,23 +1,29 @@
-/** Replaying what was said: a small button for each question and answer, in place of the browser's wide controls. */
+/** Replay of stored questions and answers: a small button for each, in place of the browser's wide controls. */
 
+import { around, atTarget, find, findAll } from "./elements.js";
 import { announce, clock, text } from "./page.js";
 
 /** @param {HTMLElement} clip the .clip of templates/conversations/clip.html */
 function show(clip) {
-  const audio = clip.querySelector("audio");
-  const button = clip.querySelector(".clip-play");
-  const position = clip.querySelector(".clip-position");
+  const audio = find(clip, "audio");
+  const button = find(clip, ".clip-play");
+  const position = find(clip, ".clip-position", "input");
   const seconds = Number.isFinite(audio.duration) ? audio.duration : Number(clip.dataset.seconds || 0);
-  const begun = audio.currentTime > 0 && !audio.ended;
+  const isStarted = audio.currentTime > 0 && !audio.ended;
+  const label = audio.paused ? button.dataset.play : button.dataset.pause;
   button.dataset.playing = String(!audio.paused);
-  button.setAttribute("aria-label", audio.paused ? button.dataset.play : button.dataset.pause);
-  button.querySelector(".clip-time").textContent = seconds ? clock(begun ? audio.currentTime : Math.ceil(seconds)) : "";
-  position.hidden = !begun;
-  position.max = seconds;
-  position.value = audio.currentTime;
+  button.setAttribute("aria-label", String(label));
+  find(button, ".clip-time").textContent = seconds ? clock(isStarted ? audio.currentTime : Math.ceil(seconds)) : "";
+  position.hidden = !isStarted;
+  position.max = String(seconds);
+  position.value = String(audio.currentTime);
 }
 
-async function toggle(audio) {
+/** @param {Event} event of a clip's audio element */
+const showTarget = ({ target }) => show(around(/** @type {Element} */ (target), ".clip"));
+
+/** @param {HTMLAudioElement} audio */
+async function togglePlayback(audio) {
   if (!audio.paused) {
     audio.pause();
     return;
@@ -25,7 +31,8 @@ async function toggle(audio) {
   try {
     await audio.play();
   } catch (error) {
-    if (error.name !== "AbortError") announce(text("clip-failed"), "error");
+    const isPausedAgain = /** @type {Error} */ (error).name === "AbortError";
+    if (!isPausedAgain) announce(text("clip-failed"), "error");
   }
 }
 
@@ -36,25 +43,25 @@ async function toggle(audio) {
  * @param {number} seconds its length
  */
 export function offerClip(clip, url, seconds) {
-  clip.dataset.seconds = seconds;
-  clip.querySelector("audio").src = url;
-  clip.querySelector(".download").href = `${url}?as=mp3`;
+  clip.dataset.seconds = String(seconds);
+  find(clip, "audio").src = url;
+  find(clip, ".download", "a").href = `${url}?as=mp3`;
   clip.hidden = false;
   show(clip);
 }
 
-/** @param {HTMLElement} list holds the clips, those to come as well */
+/** @param {HTMLElement} list holds the clips, and those that are added later */
 export function watchClips(list) {
   list.addEventListener("click", (event) => {
-    const button = event.target.closest(".clip-play");
-    if (button) toggle(button.closest(".clip").querySelector("audio"));
+    const button = atTarget(event, ".clip-play");
+    if (button) togglePlayback(find(around(button, ".clip"), "audio"));
   });
   list.addEventListener("input", (event) => {
-    if (!event.target.matches(".clip-position")) return;
-    event.target.closest(".clip").querySelector("audio").currentTime = event.target.value;
+    const position = /** @type {HTMLInputElement | null} */ (atTarget(event, ".clip-position"));
+    if (position) find(around(position, ".clip"), "audio").currentTime = position.valueAsNumber;
   });
   for (const type of ["play", "pause", "ended", "timeupdate", "loadedmetadata"]) {
-    list.addEventListener(type, (event) => show(event.target.closest(".clip")), true); // They do not bubble.
+    list.addEventListener(type, showTarget, true); // These events do not bubble.
   }
-  for (const clip of list.querySelectorAll(".clip")) show(clip);
+  for (const clip of findAll(list, ".clip")) show(clip);
 }

@@ -1,120 +1,138 @@
-/** The page of the consent: record the statement, and send it. */
+/** The consent page: records the statement, and sends it. */
 
 import { ApiError, request, upload } from "./api.js";
+import { byId, create, find } from "./elements.js";
 import { chosenMicrophone, showLevel, showLevelWord, showMicrophoneProblem, showMicrophones } from "./microphone.js";
-import { announce, clock, text } from "./page.js";
+import { announce, announceError, clock, text } from "./page.js";
 import { microphoneProblem, Recorder } from "./recorder.js";
 
-const byId = (id) => document.getElementById(id);
-const form = byId("consent-form");
-const field = (name) => form.elements.namedItem(name);
+/**
+ * @typedef {{blob: Blob, name: string}} Recording
+ * @typedef {{id: string, statement: string, code_words: string[], expires_at: string}} Challenge
+ */
+
+const form = byId("consent-form", "form");
+const fileField = find(form, "[name=audio]", "input");
+const challengeField = find(form, "[name=challenge]", "input");
+const nameField = find(form, "[name=name]", "input");
+const recordButton = byId("record", "button");
+const audio = byId("take", "audio");
+const progressBar = byId("progress-bar", "progress");
 
 /** @type {Recorder | null} */
 let recorder = null;
-/** @type {{blob: Blob, name: string} | null} */
-let take = null;
-let busy = false; // asking for the microphone, or sending
-let expiry;
+/** @type {Recording | null} */
+let recording = null;
+let isBusy = false; // asking for permission, or sending
+/** @type {number | undefined} */
+let expiryTimer;
 
-function showRecording() {
-  const state = recorder ? "stop" : take ? "start-again" : "start";
-  byId("record").querySelector(".label").textContent = text(state);
+function showState() {
+  const action = recording ? "start-again" : "start";
+  find(recordButton, ".label").textContent = text(recorder ? "stop" : action);
   byId("recording").classList.toggle("live", Boolean(recorder));
-  byId("device").disabled = Boolean(recorder);
+  byId("device", "select").disabled = Boolean(recorder);
   if (!recorder) showLevelWord(text("level-off"), "");
 }
 
-/** @param {{blob: Blob, name: string} | null} sound */
-function showTake(sound) {
-  take = sound;
-  const audio = byId("take");
+/** @param {Recording | null} newRecording */
+function setRecording(newRecording) {
+  recording = newRecording;
   URL.revokeObjectURL(audio.src);
-  audio.hidden = !sound;
-  if (sound) audio.src = URL.createObjectURL(sound.blob);
+  audio.hidden = !recording;
+  if (recording) audio.src = URL.createObjectURL(recording.blob);
   else audio.removeAttribute("src");
-  if (!sound) byId("clock").textContent = clock(0);
-  showRecording();
+  if (!recording) byId("clock").textContent = clock(0);
+  showState();
+}
+
+/** @param {import("./recorder.js").Level} level */
+function showProgress(level) {
+  showLevel(level);
+  byId("clock").textContent = clock(level.seconds);
 }
 
 async function record() {
-  busy = true;
+  isBusy = true;
   announce(text("asking"));
   try {
-    const onLevel = (level) => {
-      showLevel(level);
-      byId("clock").textContent = clock(level.seconds);
-    };
+    const deviceId = chosenMicrophone();
     const maxSeconds = Number(form.dataset.maxSeconds);
-    recorder = await Recorder.start({ processing: false, deviceId: chosenMicrophone(), maxSeconds, onLevel });
+    recorder = await Recorder.start({ processing: false, deviceId, maxSeconds, onLevel: showProgress });
   } catch (error) {
     showMicrophoneProblem(text(microphoneProblem(error)));
     return;
   } finally {
-    busy = false;
+    isBusy = false;
   }
   showMicrophoneProblem();
-  field("audio").value = "";
-  showTake(null);
+  fileField.value = "";
+  setRecording(null);
   showMicrophones();
   announce(text("recording"));
-  byId("statement").scrollIntoView({ block: "nearest" }); // On narrow screens it stands above the controls.
-  const recorded = await recorder.finished;
+  byId("statement").scrollIntoView({ block: "nearest" }); // On narrow screens it is above the controls.
+  const take = await recorder.finished;
   recorder = null;
-  showTake(recorded.heard ? recorded : null);
-  byId(recorded.heard ? "take" : "record").scrollIntoView({ block: "center" });
-  announce(text(recorded.heard ? "take-kept" : "take-silent"), recorded.heard ? "" : "error");
+  setRecording(take.heard ? take : null);
+  byId(take.heard ? "take" : "record").scrollIntoView({ block: "center" });
+  announce(text(take.heard ? "take-kept" : "take-silent"), take.heard ? "" : "error");
 }
 
 function pressRecord() {
-  if (busy) return;
+  if (isBusy) return;
   if (recorder) recorder.stop();
   else record();
 }
 
 function chooseFile() {
-  const [file] = field("audio").files;
+  const file = fileField.files?.[0];
   if (!file) return;
-  showTake({ blob: file, name: file.name });
+  setRecording({ blob: file, name: file.name });
   announce(text("file-chosen"));
 }
 
+/** @param {SubmitEvent} event */
 async function send(event) {
   event.preventDefault();
-  if (busy || recorder) return;
-  if (!take) {
+  if (isBusy || recorder) return;
+  if (!recording) {
     announce(text("need-recording"), "error");
-    byId("record").focus();
+    recordButton.focus();
     return;
   }
   setBusy(true);
   const body = new FormData();
-  body.append("challenge", field("challenge").value);
-  body.append("audio", take.blob, take.name);
+  body.append("challenge", challengeField.value);
+  body.append("audio", recording.blob, recording.name);
   try {
     await upload("/api/v1/consents", body, showUpload);
     announce(text("given"));
-    window.location.assign(form.dataset.next);
+    window.location.assign(String(form.dataset.next));
   } catch (error) {
     await explain(error);
     setBusy(false);
   }
 }
 
-/** Say what failed. A recording that could be heard has used its statement up: there is a new one to read. */
+/**
+ * Report an error. If the server has judged the recording, its statement is used up, and there is a new one to read.
+ * @param {unknown} error
+ */
 async function explain(error) {
   if (!(error instanceof ApiError)) throw error;
   if (error.retryable) {
-    announce(error.message, "error");
+    announceError(error);
     return;
   }
-  await renew(text("refused", { message: error.message }));
+  await renewStatement(text("refused", { message: error.message }));
   byId("statement").scrollIntoView({ block: "nearest" });
 }
 
-function setBusy(is) {
-  busy = is;
-  byId("send").setAttribute("aria-disabled", String(is));
-  byId("progress").hidden = !is;
+/** @param {boolean} isSending */
+function setBusy(isSending) {
+  isBusy = isSending;
+  byId("send").setAttribute("aria-disabled", String(isSending));
+  byId("progress").hidden = !isSending;
 }
 
 /** @param {number} share of the upload, 0 to 1 */
@@ -122,53 +140,56 @@ function showUpload(share) {
   const message = share < 1 ? text("sending", { percent: Math.floor(share * 100) }) : text("listening");
   byId("progress-text").textContent = message;
   if (share < 1) {
-    byId("progress-bar").value = share;
+    progressBar.value = share;
     return;
   }
-  byId("progress-bar").removeAttribute("value");
+  progressBar.removeAttribute("value");
   announce(message);
 }
 
-/** Put a new statement in place of the old one. @param {string} message why */
-async function renew(message) {
+/**
+ * Replace the statement with a new one.
+ * @param {string} message the reason
+ */
+async function renewStatement(message) {
   try {
-    const answer = await request("POST", "/api/v1/consents/challenges", { body: { name: field("name").value } });
-    showChallenge(await answer.json());
+    const response = await request("POST", "/api/v1/consents/challenges", { body: { name: nameField.value } });
+    showChallenge(await response.json());
     announce(message, "error");
   } catch (error) {
-    announce(error.message, "error");
+    announceError(error);
   }
 }
 
+/** @param {Challenge} challenge */
 function showChallenge(challenge) {
-  field("challenge").value = challenge.id;
+  challengeField.value = challenge.id;
   byId("statement").textContent = challenge.statement;
-  const words = challenge.code_words.map((word) => Object.assign(document.createElement("li"), { textContent: word }));
-  byId("code-words").replaceChildren(...words);
+  byId("code-words").replaceChildren(...challenge.code_words.map((word) => create("li", { textContent: word })));
   form.dataset.expires = challenge.expires_at;
-  showTake(null);
+  setRecording(null);
   watchExpiry();
 }
 
 function watchExpiry() {
-  clearTimeout(expiry);
-  expiry = setTimeout(expire, new Date(form.dataset.expires) - Date.now());
+  clearTimeout(expiryTimer);
+  expiryTimer = setTimeout(replaceExpired, Date.parse(String(form.dataset.expires)) - Date.now());
 }
 
-/** @returns {Promise<void> | void} what is being recorded or sent is judged by the server, which tells the same */
-function expire() {
-  if (!busy && !recorder) return renew(text("expired"));
+/** Replace an expired statement. During recording and sending the server's answer reports that it has expired. */
+function replaceExpired() {
+  if (!isBusy && !recorder) renewStatement(text("expired"));
 }
 
 form.noValidate = true; // The recording is not in the file field.
-field("audio").required = false;
+fileField.required = false;
 form.addEventListener("submit", send);
-field("audio").addEventListener("change", chooseFile);
-byId("record").addEventListener("click", pressRecord);
-byId("record").disabled = false;
+fileField.addEventListener("change", chooseFile);
+recordButton.addEventListener("click", pressRecord);
+recordButton.disabled = false;
 window.addEventListener("beforeunload", (event) => {
   if (recorder) event.preventDefault();
 });
-showRecording();
-chooseFile(); // It may have been chosen before this script had come.
+showState();
+chooseFile(); // A file may have been chosen before this script was loaded.
 watchExpiry();

@@ -1,82 +1,105 @@
-/** The side panel of the Talk page: how this conversation is held, and how its turns are taken. */
+/** The settings of the Talk page: the voice, language, model and persona of the conversation, and hands-free mode. */
 
 import { request } from "./api.js";
-import { announce, text } from "./page.js";
+import { byId, findAll } from "./elements.js";
+import { announce, announceError, text } from "./page.js";
 
-const NO_ID = "00000000-0000-0000-0000-000000000000"; // in the addresses of a conversation that is yet to begin
+const PLACEHOLDER_ID = "00000000-0000-0000-0000-000000000000"; // in the links of a conversation before it has an id
 const CHOICES = ["voice", "language", "model", "persona"];
 
-const byId = (id) => document.getElementById(id);
+/** @typedef {HTMLSelectElement | HTMLTextAreaElement} Field */
+
 const page = byId("talk");
+const panel = byId("panel", "details");
+const voiceField = byId("voice", "select");
+const handsFreeField = byId("hands-free", "input");
+const pauseField = byId("pause", "input");
 
-/** @returns {Record<string, string>} what is chosen, without what there is no choice of */
-const choices = () => Object.fromEntries(CHOICES.filter((name) => byId(name)).map((name) => [name, byId(name).value]));
+/** @returns {Field[]} the fields of this page; a site with only one model has no choice of models */
+const fields = () => /** @type {Field[]} */ (CHOICES.flatMap((id) => document.getElementById(id) ?? []));
 
-/** The running conversation's id; one is begun where none is. @param {AbortSignal} signal @returns {Promise<string>} */
+/**
+ * Return the conversation's id, and create the conversation if there is none yet.
+ * @param {AbortSignal} signal
+ * @returns {Promise<string>}
+ */
 export async function conversationId(signal) {
-  page.dataset.conversation ||= await beginConversation(signal);
+  page.dataset.conversation ||= await createConversation(signal);
   return page.dataset.conversation;
 }
 
-async function beginConversation(signal) {
-  const response = await request("POST", "/api/v1/conversations", { body: choices(), signal });
+/**
+ * @param {AbortSignal} signal
+ * @returns {Promise<string>}
+ */
+async function createConversation(signal) {
+  const body = Object.fromEntries(fields().map((field) => [field.id, field.value]));
+  const response = await request("POST", "/api/v1/conversations", { body, signal });
   const { id } = await response.json();
   for (const name of ["href", "action", "value"]) {
-    for (const element of byId("about").querySelectorAll(`[${name}*="${NO_ID}"]`)) {
-      element.setAttribute(name, element.getAttribute(name).replace(NO_ID, id));
+    for (const element of findAll(byId("about"), `[${name}*="${PLACEHOLDER_ID}"]`)) {
+      element.setAttribute(name, String(element.getAttribute(name)).replace(PLACEHOLDER_ID, id));
     }
   }
   byId("about").hidden = false;
   return id;
 }
 
-async function keepChoice({ target }) {
-  const isNoVoice = target.id === "voice" && !target.value;
-  if (!page.dataset.conversation || isNoVoice) return; // What is chosen goes along when the conversation begins.
+/** @param {Field} field */
+async function saveChoice(field) {
+  const isNoVoice = field === voiceField && !field.value;
+  if (!page.dataset.conversation || isNoVoice) return; // A new conversation is created with the choices.
   try {
-    await request("PATCH", `/api/v1/conversations/${page.dataset.conversation}`, { body: { [target.id]: target.value } });
+    await request("PATCH", `/api/v1/conversations/${page.dataset.conversation}`, { body: { [field.id]: field.value } });
     announce(text("settings-kept"));
   } catch (error) {
-    announce(error.message, "error");
+    announceError(error);
   }
 }
 
-/** A conversation whose voice was deleted needs another one. @returns {boolean} */
+/** Ask for another voice if the conversation's voice was deleted. @returns {boolean} whether it was */
 export function voiceMissing() {
-  if (byId("voice").value) return false;
-  byId("panel").open = true;
+  if (voiceField.value) return false;
+  panel.open = true;
   announce(text("need-voice"), "error");
-  byId("voice").focus();
+  voiceField.focus();
   return true;
 }
 
-// Hands-free, as this browser remembers it
-
 /** @returns {boolean} */
-export const isHandsFree = () => byId("hands-free").checked;
+export const isHandsFree = () => handsFreeField.checked;
 
-/** Seconds of silence after which a question is sent. @returns {number} */
-export const pauseSeconds = () => Number(byId("pause").value);
-
-const shownSeconds = () => pauseSeconds().toLocaleString(document.documentElement.lang, { minimumFractionDigits: 1 });
+/** @returns {number} milliseconds of silence after which a question is sent */
+export const pauseMilliseconds = () => pauseField.valueAsNumber * 1000;
 
 function showPause() {
-  byId("pause-seconds").textContent = text("seconds", { seconds: shownSeconds() });
+  const { lang } = document.documentElement;
+  const seconds = pauseField.valueAsNumber.toLocaleString(lang, { minimumFractionDigits: 1 });
+  byId("pause-seconds").textContent = text("seconds", { seconds });
 }
 
-/** @param {() => void} onChange called when someone changes how turns are taken */
-export function watchSettings(onChange) {
-  for (const name of CHOICES) byId(name)?.addEventListener("change", keepChoice);
-  byId("hands-free").checked = localStorage.getItem("hands-free") === "on";
-  byId("pause").value = localStorage.getItem("pause") ?? byId("pause").value;
+/** Restore hands-free mode and its pause, which this browser remembers. */
+function restoreHandsFree() {
+  handsFreeField.checked = localStorage.getItem("hands-free") === "on";
+  pauseField.value = localStorage.getItem("pause") ?? pauseField.value;
   showPause();
-  for (const id of ["hands-free", "pause"]) {
-    byId(id).addEventListener("input", () => {
-      localStorage.setItem("hands-free", isHandsFree() ? "on" : "off");
-      localStorage.setItem("pause", String(pauseSeconds()));
-      showPause();
-      onChange();
+}
+
+function storeHandsFree() {
+  localStorage.setItem("hands-free", isHandsFree() ? "on" : "off");
+  localStorage.setItem("pause", pauseField.value);
+  showPause();
+}
+
+/** @param {() => void} onModeChange called when hands-free mode or its pause changes */
+export function watchSettings(onModeChange) {
+  for (const field of fields()) field.addEventListener("change", () => saveChoice(field));
+  restoreHandsFree();
+  for (const field of [handsFreeField, pauseField]) {
+    field.addEventListener("input", () => {
+      storeHandsFree();
+      onModeChange();
     });
   }
-  byId("panel").open = window.matchMedia("(width >= 60rem)").matches;
+  panel.open = window.matchMedia("(width >= 60rem)").matches;
 }

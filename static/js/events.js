@@ -1,29 +1,34 @@
 /**
- * Server-sent events out of the body of an answer: EventSource can not POST.
+ * Server-sent events read from the body of a response, because EventSource cannot POST.
  * https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
 
-/** Cut what has arrived into lines; a CR at the very end waits, as its LF may still be on the way. */
+/**
+ * Split the body into lines. A CR at the end of a chunk waits, because its LF may be in the next chunk.
+ * @param {ReadableStream<Uint8Array<ArrayBuffer>>} body
+ * @returns {AsyncGenerator<string, void>}
+ */
 async function* lines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      const pieces = (rest + part.value).split(/\r\n|\n|\r(?!$)/);
-      rest = pieces.pop();
-      yield* pieces;
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+      const complete = (rest + chunk.value).split(/\r\n|\n|\r(?!$)/);
+      rest = complete.pop() ?? "";
+      yield* complete;
     }
   } finally {
-    reader.cancel().catch(() => {}); // Leaving early closes the connection; after an error there is nothing to close.
+    reader.cancel().catch(() => {}); // This closes the connection; after an error there is nothing to close.
   }
 }
 
 /**
- * @param {ReadableStream<Uint8Array>} body
- * @yields {{event: string, data: object}} each event, its data read as JSON
+ * @param {ReadableStream<Uint8Array<ArrayBuffer>>} body
+ * @returns {AsyncGenerator<{event: string, data: any}, void>} the events, their data parsed as JSON
  */
 export async function* serverEvents(body) {
   let event = "message";
+  /** @type {string[]} */
   let data = [];
   for await (const line of lines(body)) {
     if (line === "") {
@@ -32,7 +37,7 @@ export async function* serverEvents(body) {
       data = [];
       continue;
     }
-    const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+    const [, field, value = ""] = /^([^:]*):? ?(.*)$/s.exec(line) ?? [];
     if (field === "event") event = value;
     if (field === "data") data.push(value);
   }

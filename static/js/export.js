@@ -1,13 +1,16 @@
-/** The page "Your data" while an export is being made: how far it has come, and the page anew when it is over. */
+/** The page "Your data" while an export is being made: shows the progress, and reloads the page when it is over. */
 
-const LOOK_MILLISECONDS = 2000;
-const panel = document.getElementById("export");
-const progress = document.getElementById("export-progress");
+import { byId } from "./elements.js";
 
-async function look() {
-  const response = await fetch(panel.dataset.url, { headers: { Accept: "application/json" } }).catch(() => null);
+const POLL_MILLISECONDS = 2000;
+const progress = byId("export-progress", "progress");
+const url = String(byId("export").dataset.url);
+
+async function poll() {
+  const response = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => null);
   const state = response?.ok ? await response.json() : null;
-  if (state === null ? response !== null : !["waiting", "running"].includes(state.state)) {
+  const isOver = state ? !["waiting", "running"].includes(state.state) : response !== null;
+  if (isOver) {
     location.reload();
     return;
   }
@@ -15,7 +18,7 @@ async function look() {
     progress.max = state.parts;
     progress.value = state.parts_done;
   }
-  setTimeout(look, LOOK_MILLISECONDS);
+  setTimeout(poll, POLL_MILLISECONDS);
 }
 
-setTimeout(look, LOOK_MILLISECONDS);
+setTimeout(poll, POLL_MILLISECONDS);

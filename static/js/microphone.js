@@ -1,30 +1,38 @@
-/** What the pages for recording share: choosing a microphone, seeing the level, and being told what is wrong. */
+/** Shared by the pages for recording: the choice of a microphone, its level, and its problems. */
 
+import { byId } from "./elements.js";
 import { announce, text } from "./page.js";
-import { loudness, microphones } from "./recorder.js";
+import { loudness } from "./recorder.js";
 
-const byId = (id) => document.getElementById(id);
+const deviceField = byId("device", "select");
 
 /** @returns {string | undefined} the id of the chosen microphone */
-export const chosenMicrophone = () => byId("device").value || undefined;
+export const chosenMicrophone = () => deviceField.value || undefined;
 
-/** Offer the microphones to choose from; there are names for them only after permission. */
+/** Offer the microphones to choose from. There are none before permission, because browsers then hide their names. */
 export async function showMicrophones() {
-  const devices = await microphones();
-  const chosen = byId("device").value;
-  byId("device").replaceChildren(...devices.map((device) => new Option(device.label, device.deviceId)));
-  if (devices.some((device) => device.deviceId === chosen)) byId("device").value = chosen;
+  const allDevices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  const devices = allDevices.filter((device) => device.kind === "audioinput" && device.label);
+  const chosen = deviceField.value;
+  deviceField.replaceChildren(...devices.map((device) => new Option(device.label, device.deviceId)));
+  if (devices.some((device) => device.deviceId === chosen)) deviceField.value = chosen;
   byId("device-field").hidden = devices.length === 0;
 }
 
-/** What keeps the microphone from recording stays beside the button until it works. @param {string} [message] */
+/**
+ * Show beside the button why the microphone does not work.
+ * @param {string} [message] without one, the problem is over
+ */
 export function showMicrophoneProblem(message = "") {
   byId("microphone-problem").hidden = !message;
   byId("microphone-problem-text").textContent = message;
   if (message) announce(message);
 }
 
-/** @param {string} word @param {string} verdict */
+/**
+ * @param {string} word
+ * @param {string} verdict
+ */
 export function showLevelWord(word, verdict) {
   byId("level-word").textContent = word;
   byId("gauge").dataset.verdict = verdict;
@@ -33,7 +41,7 @@ export function showLevelWord(word, verdict) {
 /** @param {import("./recorder.js").Level} level */
 export function showLevel({ rms, verdict }) {
   showLevelWord(text(`level-${verdict}`), verdict);
-  byId("level").style.setProperty("--level", loudness(rms));
+  byId("level").style.setProperty("--level", String(loudness(rms)));
 }
 
 navigator.mediaDevices?.addEventListener("devicechange", showMicrophones);

@@ -1,29 +1,30 @@
-/** A microphone that stays open: every time someone speaks and then pauses, there is a take. */
+/** A microphone that stays open: it makes a take each time someone speaks and then pauses. */
 
 import { microphoneStream, Recorder } from "./recorder.js";
 import { VoiceActivity } from "./voice-activity.js";
 
-// A take must begin before the voice does, or its first syllable is lost; so something is always being recorded. What
-// holds nothing but silence is thrown away from time to time, when the next one has run for a moment.
-const LONGEST_SILENCE = 2; // seconds at the start of a take, after which the next one is begun
-const RUN_UP = 0.6; // seconds before the voice that a take holds at least
+// A take has to start before the speech in it, or its first syllable is lost. So there is always a recording, and one
+// that holds only silence is discarded from time to time, after the next one has run for a moment.
+const MAX_SILENCE_SECONDS = 2; // at the start of a take, before the next one is started
+const PRE_ROLL_SECONDS = 0.6; // that a take holds at least before the speech
 
 /**
  * @typedef {import("./recorder.js").Take} Take
  * @typedef {import("./recorder.js").Level} Level
- * @typedef {{maxSeconds: number, pause: number, onLevel: (level: Level) => void, onVoice: () => void,
- *   onTake: (take: Take) => void, onLost: () => void}} Options `pause` in milliseconds; `onVoice` is called when
- *   someone begins to speak, `onTake` when they are done, `onLost` when the system takes the microphone away
+ * @typedef {{maxSeconds: number, pause: number, onLevel: (level: Level) => void, onSpeech: () => void,
+ *   onTake: (take: Take) => void, onLost: () => void}} Options `pause` in milliseconds; `onSpeech` is called when
+ *   someone starts to speak, `onTake` after the pause, `onLost` when the system takes the microphone away
  */
 
 export class OpenMicrophone {
   #activity;
-  #closed = false;
+  #isClosed = false;
+  #isStarting = false;
   #options;
-  #recorders = []; // oldest first; while someone speaks, only the one that takes it down
-  #screen; // kept from going dark, which would take the microphone away
-  #starting = false;
+  /** @type {Recorder[]} oldest first; during speech only the one that holds it */
+  #recorders = [];
   #stream;
+  #wakeLock; // A dark screen would take the microphone away.
 
   /**
    * Ask for the microphone. Call it inside a click. Throws a DOMException, for `microphoneProblem`.
@@ -32,19 +33,23 @@ export class OpenMicrophone {
    */
   static async open(options) {
     const microphone = new OpenMicrophone(await microphoneStream(true), options);
-    await microphone.#record();
+    await microphone.#startRecorder();
     return microphone;
   }
 
-  /** For OpenMicrophone.open alone. */
+  /**
+   * Only for OpenMicrophone.open.
+   * @param {MediaStream} stream
+   * @param {Options} options
+   */
   constructor(stream, options) {
     this.#stream = stream;
     this.#options = options;
     this.#activity = new VoiceActivity(options.pause);
-    this.#screen = navigator.wakeLock?.request("screen").catch(() => null);
+    this.#wakeLock = navigator.wakeLock?.request("screen").catch(() => null);
   }
 
-  /** Whether someone is speaking, or has just made a pause. */
+  /** Whether someone is speaking, or has just paused. */
   get hearing() {
     return this.#activity.speaking;
   }
@@ -54,65 +59,74 @@ export class OpenMicrophone {
     this.#activity.pause = milliseconds;
   }
 
-  /** @param {boolean} wary whether only clear speech counts: while an answer is being heard */
-  set wary(wary) {
-    this.#activity.wary = wary;
+  /** @param {boolean} strict whether only clear speech counts, as while an answer plays */
+  set strict(strict) {
+    this.#activity.strict = strict;
   }
 
   /** End the take now, without waiting for a pause. */
   async send() {
     this.#activity.reset();
     const recorder = this.#recorders.shift();
-    this.#renew();
-    this.#options.onTake(await recorder.stop());
+    this.#renewRecorder();
+    if (recorder) this.#options.onTake(await recorder.stop());
   }
 
-  /** Give the microphone back. */
+  /** Release the microphone. */
   close() {
-    this.#closed = true;
+    this.#isClosed = true;
     for (const recorder of this.#recorders) recorder.stop();
     for (const track of this.#stream.getTracks()) track.stop();
-    this.#screen?.then((lock) => lock?.release());
+    this.#wakeLock?.then((lock) => lock?.release());
   }
 
-  async #record() {
-    this.#starting = true;
+  async #startRecorder() {
+    this.#isStarting = true;
     const recorder = await Recorder.start({
       processing: true,
-      stream: this.#stream.clone(), // A recorder ends the stream that it records.
+      stream: this.#stream.clone(), // A recorder ends its stream with the take.
       maxSeconds: this.#options.maxSeconds,
-      onLevel: (level) => this.#heed(recorder, level),
+      onLevel: (level) => this.#levelMeasured(recorder, level),
     });
-    this.#starting = false;
+    this.#isStarting = false;
     this.#recorders.push(recorder);
-    recorder.finished.then((take) => this.#finished(recorder, take));
-    if (this.#closed) recorder.stop();
+    recorder.finished.then((take) => this.#recorderEnded(recorder, take));
+    if (this.#isClosed) recorder.stop();
   }
 
-  #heed(recorder, level) {
-    if (this.#closed || recorder !== this.#recorders[0]) return;
+  /**
+   * @param {Recorder} recorder
+   * @param {Level} level
+   */
+  #levelMeasured(recorder, level) {
+    if (this.#isClosed || recorder !== this.#recorders[0]) return;
     this.#options.onLevel(level);
     if (level.verdict === "unknown") return;
-    const change = this.#activity.heed(level.rms, performance.now());
-    if (change === "begun") this.#begin();
-    if (change === "over") this.send();
-    if (!this.hearing) this.#renew();
+    const change = this.#activity.update(level.rms, performance.now());
+    if (change === "started") this.#speechStarted();
+    if (change === "stopped") this.send();
+    if (!this.hearing) this.#renewRecorder();
   }
 
-  #begin() {
+  #speechStarted() {
     for (const newer of this.#recorders.splice(1)) newer.stop();
-    this.#options.onVoice();
+    this.#options.onSpeech();
   }
 
-  #renew() {
+  /** Replace a recorder that holds only silence, or start the first one. */
+  #renewRecorder() {
     const [oldest, newer] = this.#recorders;
-    if (newer?.seconds > RUN_UP) this.#recorders.shift().stop();
-    else if (!newer && !this.#starting && !(oldest?.seconds < LONGEST_SILENCE)) this.#record();
+    if (newer?.seconds > PRE_ROLL_SECONDS) this.#recorders.shift()?.stop();
+    else if (!newer && !this.#isStarting && !(oldest?.seconds < MAX_SILENCE_SECONDS)) this.#startRecorder();
   }
 
-  /** A recorder that is still in use ended by itself: its time was up, or the microphone was taken away. */
-  #finished(recorder, take) {
-    if (this.#closed || !this.#recorders.includes(recorder)) return;
+  /**
+   * Handle a recorder in use that ended by itself: its time was up, or the microphone was taken away.
+   * @param {Recorder} recorder
+   * @param {Take} take
+   */
+  #recorderEnded(recorder, take) {
+    if (this.#isClosed || !this.#recorders.includes(recorder)) return;
     if (!take.interrupted) {
       this.send();
       return;

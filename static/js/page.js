@@ -1,32 +1,44 @@
-/** What every page does: words for people, the status line, the account menu, focus on what went wrong. */
+/** For every page: texts for people, the status line, the menus, focus on errors. */
 
-const TOAST = 10000; // milliseconds that good news lie over the page; what went wrong stays
-let leaving;
+import { atTarget, byId, find } from "./elements.js";
+
+const TOAST_MILLISECONDS = 10000; // A success message covers part of the page; an error message stays.
+
+/** @typedef {"" | "error"} Tone */
+
+/** @type {number | undefined} */
+let toastTimer;
 
 /**
- * A text of the page. Django translates them: <template id="texts"> holds one element a text.
+ * Return a text of the page. Django translates them: <template id="texts"> holds one element for each text.
  * @param {string} key the element's data-text
- * @param {Record<string, string | number>} [values] what stands for the {names} in the text
+ * @param {Record<string, string | number>} [values] replace the {names} in the text
  * @returns {string}
  */
 export function text(key, values = {}) {
-  const source = document.getElementById("texts").content.querySelector(`[data-text="${key}"]`);
+  const source = find(byId("texts", "template").content, `[data-text="${key}"]`);
   return source.textContent.trim().replace(/\{(\w+)\}/g, (_match, name) => String(values[name]));
 }
 
 /**
- * Say a change of state in the page's one status line.
+ * Show a message in the page's one status line.
  * @param {string} message
- * @param {"" | "error"} [tone]
+ * @param {Tone} [tone]
  */
 export function announce(message, tone = "") {
-  const status = document.getElementById("status");
+  const status = byId("status");
   status.textContent = message;
   status.dataset.tone = tone;
   status.classList.remove("over");
-  clearTimeout(leaving);
-  if (!tone) leaving = setTimeout(() => status.classList.add("over"), TOAST);
+  clearTimeout(toastTimer);
+  if (!tone) toastTimer = setTimeout(() => status.classList.add("over"), TOAST_MILLISECONDS);
 }
+
+/**
+ * Show the message of an error in the status line.
+ * @param {unknown} error
+ */
+export const announceError = (error) => announce(/** @type {Error} */ (error).message, "error");
 
 /**
  * @param {number} seconds
@@ -37,29 +49,36 @@ export function clock(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
+/** @param {Event} event a click outside of a menu or the Escape key closes it */
 function closeMenus(event) {
-  for (const menu of document.querySelectorAll(".menu[open], .drop[open]")) {
-    const left = event.type === "click" && !menu.contains(event.target);
-    if (left || event.key === "Escape") {
-      menu.open = false;
-      if (!left) menu.querySelector("summary").focus();
-    }
+  const isEscape = /** @type {KeyboardEvent} */ (event).key === "Escape";
+  /** @type {NodeListOf<HTMLDetailsElement>} */
+  const menus = document.querySelectorAll(".menu[open], .drop[open]");
+  for (const menu of menus) {
+    const isClickOutside = event.type === "click" && !menu.contains(/** @type {Node} */ (event.target));
+    if (isClickOutside || isEscape) menu.open = false;
+    if (isEscape) find(menu, "summary").focus();
   }
 }
 
-/** What lies over the page can be pushed away. */
-function closeToast({ target }) {
-  if (target.id === "status") target.classList.add("over");
+/** @param {Event} event a click on the status line, which covers part of the page, hides it */
+function hideToast(event) {
+  atTarget(event, "#status")?.classList.add("over");
 }
 
-/** Who opens a form in place goes on typing in it. */
+/** @param {Event} event a form that opens in place is ready for typing */
 function selectField({ target }) {
-  if (target.open) target.querySelector(":scope > form > input:not([type=hidden])")?.select();
+  const details = /** @type {HTMLDetailsElement} */ (target);
+  /** @type {HTMLInputElement | null} */
+  const field = details.querySelector(":scope > form > input:not([type=hidden])");
+  if (details.open) field?.select();
 }
 
 document.addEventListener("toggle", selectField, true); // This event does not bubble.
 document.addEventListener("click", closeMenus);
-document.addEventListener("click", closeToast);
+document.addEventListener("click", hideToast);
 document.addEventListener("keydown", closeMenus);
-document.querySelector(".error-summary")?.focus();
+/** @type {HTMLElement | null} */
+const errorSummary = document.querySelector(".error-summary");
+errorSummary?.focus();
 document.querySelector(".account-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

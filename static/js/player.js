@@ -1,72 +1,81 @@
-/** Playing an answer while it is still arriving: PCM chunks become AudioBuffers, scheduled back to back. */
+/** Playback of an answer while it arrives: each chunk of PCM becomes an AudioBuffer that starts where the last ends. */
 
 import { audioContext } from "./sound.js";
 
-const LEAD = 0.08; // seconds kept in hand before the first chunk, and after the network fell behind
+const LEAD_SECONDS = 0.08; // buffered before the first chunk plays, and again after an underrun
 
+/**
+ * @param {string} base64 s16le PCM
+ * @returns {Float32Array<ArrayBuffer>} samples from -1 to 1
+ */
 function samplesOf(base64) {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  const words = new Int16Array(bytes.buffer); // s16le; every machine that runs a browser is little-endian
-  return Float32Array.from(words, (word) => word / 32768);
+  const integers = new Int16Array(bytes.buffer); // Every machine that runs a browser is little-endian.
+  return Float32Array.from(integers, (integer) => integer / 32768);
 }
 
 export class Player {
-  #complete = false;
+  /** @type {AudioContext | undefined} */
   #context;
+  /** @type {GainNode | undefined} */
   #gain;
+  #isComplete = false;
   #muted = false;
-  #nextTime = 0;
+  #nextStart = 0; // seconds of the context's clock
+  /** @type {(() => void) | undefined} */
   #resolve;
   #seconds = 0;
+  /** @type {Set<AudioBufferSourceNode>} */
   #sources = new Set();
 
-  /** Settles when the answer was played to its end, or stopped. @type {Promise<void>} */
+  /** Resolves when the answer was played to its end, or stopped. @type {Promise<void>} */
   ended = Promise.resolve();
 
-  /** Make ready for an answer. Call it inside the click that asks for it. */
+  /** Prepare for a new answer. Call it inside the click that asks for it. */
   begin() {
     this.stop();
     this.#context = audioContext();
     this.#gain = this.#context.createGain();
     this.#gain.gain.value = this.#muted ? 0 : 1;
     this.#gain.connect(this.#context.destination);
-    this.#nextTime = 0;
+    this.#nextStart = 0;
     this.#seconds = 0;
-    this.#complete = false;
+    this.#isComplete = false;
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve;
     });
   }
 
   /**
+   * Schedule the next chunk.
    * @param {string} base64 mono s16le PCM, whole samples
    * @param {number} sampleRate hertz
    */
   add(base64, sampleRate) {
     const samples = samplesOf(base64);
-    if (!samples.length) return;
+    if (!samples.length || !this.#context || !this.#gain) return;
     const buffer = this.#context.createBuffer(1, samples.length, sampleRate);
     buffer.copyToChannel(samples, 0);
     const source = this.#context.createBufferSource();
     source.buffer = buffer;
     source.connect(this.#gain);
-    source.addEventListener("ended", () => this.#over(source), { once: true });
+    source.addEventListener("ended", () => this.#sourceEnded(source), { once: true });
     const now = this.#context.currentTime;
-    const start = this.#nextTime > now ? this.#nextTime : now + LEAD;
-    if (!this.#nextTime) performance.mark("first-sound", { startTime: performance.now() + (start - now) * 1000 });
+    const start = this.#nextStart > now ? this.#nextStart : now + LEAD_SECONDS;
+    if (!this.#nextStart) performance.mark("first-sound", { startTime: performance.now() + (start - now) * 1000 });
     source.start(start);
-    this.#nextTime = start + buffer.duration;
+    this.#nextStart = start + buffer.duration;
     this.#seconds += buffer.duration;
     this.#sources.add(source);
   }
 
-  /** Nothing more will come; what is there is played to its end. */
+  /** The last chunk was added: `ended` resolves when all chunks were played. */
   finish() {
-    this.#complete = true;
-    this.#settle();
+    this.#isComplete = true;
+    this.#resolveWhenEnded();
   }
 
-  /** Be silent at once. */
+  /** Stop playback at once. */
   stop() {
     this.#gain?.disconnect();
     for (const source of this.#sources) source.stop();
@@ -74,15 +83,15 @@ export class Player {
     this.finish();
   }
 
-  /** How much of the answer has come. @returns {number} */
+  /** Seconds of the answer that were added. */
   get seconds() {
     return this.#seconds;
   }
 
-  /** How much of it was heard. @returns {number} */
-  get heardSeconds() {
-    const ahead = this.#context ? Math.max(0, this.#nextTime - this.#context.currentTime) : 0;
-    return Math.max(0, this.#seconds - ahead);
+  /** Seconds of the answer that were played. */
+  get playedSeconds() {
+    const buffered = this.#context ? Math.max(0, this.#nextStart - this.#context.currentTime) : 0;
+    return Math.max(0, this.#seconds - buffered);
   }
 
   /** @param {boolean} muted */
@@ -95,13 +104,14 @@ export class Player {
     return this.#muted;
   }
 
-  #over(source) {
+  /** @param {AudioBufferSourceNode} source */
+  #sourceEnded(source) {
     this.#sources.delete(source);
-    this.#settle();
+    this.#resolveWhenEnded();
   }
 
-  #settle() {
-    const isOver = this.#sources.size === 0 || this.#context?.state !== "running"; // Without a loudspeaker it stands still.
-    if (this.#complete && isOver) this.#resolve?.();
+  #resolveWhenEnded() {
+    const isClockStopped = this.#context?.state !== "running"; // Without a loudspeaker it stands still.
+    if (this.#isComplete && (this.#sources.size === 0 || isClockStopped)) this.#resolve?.();
   }
 }

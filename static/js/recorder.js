@@ -1,37 +1,54 @@
-/** Recording speech: one Recorder is one take. */
+/** Recording speech: one Recorder makes one take. */
 
 import { audioContext } from "./sound.js";
 
-/** MP4 first: Safari claims WebM but writes broken files. */
-const TYPES = [
+/**
+ * Formats and the extensions of their files. MP4 comes first: Safari claims WebM but writes broken files.
+ * @type {[mimeType: string, extension: string][]}
+ */
+const FORMATS = [
   ["audio/mp4;codecs=mp4a.40.2", "m4a"],
   ["audio/webm;codecs=opus", "webm"],
   ["audio/ogg;codecs=opus", "ogg"],
 ];
 
-const METER_INTERVAL = 50; // milliseconds; the analyser's 2048 samples last 43 at 48 kHz, so little goes unmeasured
-const MEMORY = 30; // measurements that a verdict looks back on: pauses between words are no silence
+const METER_MILLISECONDS = 50; // The analyser's 2048 samples last 43 ms at 48 kHz, so that little goes unmeasured.
+const VERDICT_MEASUREMENTS = 30; // A verdict covers these latest measurements: a pause between words is not silence.
 const SILENT_BELOW = -50; // dBFS RMS
-/** dBFS: quiet below this RMS, loud above this peak. A sample has to meet what the server measures it against. */
+/** dBFS: quiet below this RMS, loud above this peak. The limits of a sample are those that the server applies. */
 const LIMITS = { question: { quiet: -38, loud: -1 }, sample: { quiet: -22, loud: -3 } };
-const STOPPING = 0.5; // seconds before the limit: stopping takes its time, and the server's limit is sharp
-/** Sound goes into a recording without going through the page's AudioContext, as in Firefox where no loudspeaker is. */
+const STOP_SECONDS = 0.5; // before the limit, because stopping takes time and the server's limit is exact
+/**
+ * The level while the AudioContext does not run, as in Firefox without a loudspeaker. Recording works all the same.
+ * @type {Measurement & {verdict: Verdict}}
+ */
 const UNMEASURED = { rms: -Infinity, peak: -Infinity, verdict: "unknown" };
-const SPEECH_MEASUREMENTS = 4; // a fifth of a second; a click of the mouse is shorter
+const SPEECH_MEASUREMENTS = 4; // 200 ms; a click of the mouse is shorter
 
 /**
  * @typedef {"unknown" | "silent" | "quiet" | "good" | "loud"} Verdict
- * @typedef {{rms: number, peak: number, verdict: Verdict, seconds: number}} Level rms, peak in dBFS; the take's length
- * @typedef {{blob: Blob, name: string, seconds: number, heard: boolean,
- *   interrupted: "" | "mute" | "ended"}} Take `heard` is false where nothing rose above silence; `interrupted` tells
- *   how the system took the microphone away: for a while, as for a call, or for good
+ * @typedef {{rms: number, peak: number}} Measurement in dBFS
+ * @typedef {Measurement & {verdict: Verdict, seconds: number}} Level `seconds` is the length of the take so far
+ * @typedef {{blob: Blob, name: string, seconds: number, heard: boolean, interrupted: "" | "mute" | "ended"}} Take
+ *   `heard` is false if nothing was louder than silence; `interrupted` tells how the system took the microphone away:
+ *   for some time, as for a call ("mute"), or for good ("ended")
+ * @typedef {{quiet: number, loud: number}} Limits in dBFS
+ * @typedef {{limits: Limits, maxSeconds: number, onLevel: (level: Level) => void}} Options
  */
 
+/** @param {number} amplitude */
 const decibels = (amplitude) => 20 * Math.log10(amplitude);
 
-/** @param {number} rms dBFS @returns {number} 0 to 1, as a meter shows it */
+/**
+ * @param {number} rms dBFS
+ * @returns {number} 0 to 1, for a level meter
+ */
 export const loudness = (rms) => Math.min(1, Math.max(0, (rms + 60) / 50));
 
+/**
+ * @param {Float32Array} samples
+ * @returns {Measurement}
+ */
 function measure(samples) {
   let power = 0;
   let peak = 0;
@@ -42,30 +59,40 @@ function measure(samples) {
   return { rms: decibels(Math.sqrt(power / samples.length)), peak: decibels(peak) };
 }
 
-function judge(levels, { quiet, loud }) {
-  const rms = Math.max(...levels.map((level) => level.rms));
-  if (Math.max(...levels.map((level) => level.peak)) > loud) return "loud";
+/**
+ * @param {Measurement[]} measurements
+ * @param {Limits} limits
+ * @returns {Verdict}
+ */
+function judge(measurements, { quiet, loud }) {
+  const rms = Math.max(...measurements.map((each) => each.rms));
+  if (Math.max(...measurements.map((each) => each.peak)) > loud) return "loud";
   if (rms < SILENT_BELOW) return "silent";
   return rms < quiet ? "quiet" : "good";
 }
 
 export class Recorder {
   #analyser;
+  #audibleCount = 0; // measurements above silence
+  /** @type {Blob[]} */
   #chunks = [];
+  #context;
   #extension;
   #finished;
-  #interrupted = ""; // what the track said
-  #levels = [];
+  /** @type {"" | "mute" | "ended"} */
+  #interrupted = "";
+  #isStopped = false;
+  /** @type {Measurement[]} */
+  #latest = [];
   #limits;
   #maxSeconds;
+  #measuredCount = 0;
   #media;
-  #measured = 0;
   #onLevel;
-  #recorded = 0; // milliseconds, up to #since
-  #since = null; // when recording went on last; null while it does not
+  #recorded = 0; // milliseconds until #runningSince
+  /** @type {number | null} */
+  #runningSince = null; // milliseconds; null while paused or over
   #source;
-  #speech = 0;
-  #stopped = false;
   #stream;
   #timer;
 
@@ -73,46 +100,57 @@ export class Recorder {
    * Ask for the microphone and record. Call it inside a click. Throws a DOMException, for `microphoneProblem`.
    * @param {{processing: boolean, deviceId?: string, stream?: MediaStream, maxSeconds: number,
    *   onLevel: (level: Level) => void}} options `processing` is the browser's echo cancellation, noise suppression and
-   *   gain control: good for questions, harmful for cloning; a `stream` is recorded, and ended, instead of a new one;
-   *   after `maxSeconds` the take ends by itself
+   *   gain control: good for questions, harmful for cloning; a given `stream` is recorded instead of a new one, and
+   *   ended with the take; the take ends by itself after `maxSeconds`
    * @returns {Promise<Recorder>}
    */
   static async start({ processing, deviceId, stream, maxSeconds, onLevel }) {
     const context = audioContext();
-    const type = globalThis.MediaRecorder && TYPES.find(([name]) => MediaRecorder.isTypeSupported(name));
-    if (!type) throw new DOMException("no usable format", "NotSupportedError");
+    const format = globalThis.MediaRecorder && FORMATS.find(([mimeType]) => MediaRecorder.isTypeSupported(mimeType));
+    if (!format) throw new DOMException("no usable format", "NotSupportedError");
     const source = stream ?? (await microphoneStream(processing, deviceId));
     const limits = processing ? LIMITS.question : LIMITS.sample;
-    return new Recorder(context, source, type, { limits, maxSeconds, onLevel });
+    return new Recorder(context, source, format, { limits, maxSeconds, onLevel });
   }
 
-  /** For Recorder.start alone. */
+  /**
+   * Only for Recorder.start.
+   * @param {AudioContext} context
+   * @param {MediaStream} stream
+   * @param {[mimeType: string, extension: string]} format
+   * @param {Options} options
+   */
   constructor(context, stream, [mimeType, extension], { limits, maxSeconds, onLevel }) {
+    this.#context = context;
     this.#stream = stream;
     this.#limits = limits;
     this.#maxSeconds = maxSeconds;
     this.#onLevel = onLevel;
     this.#extension = extension;
-    this.#listen(context);
+    this.#analyser = context.createAnalyser();
+    this.#source = context.createMediaStreamSource(stream);
+    this.#source.connect(this.#analyser);
+    this.#timer = this.#startMeter();
     this.#media = new MediaRecorder(stream, { mimeType });
     this.#media.addEventListener("dataavailable", (event) => this.#chunks.push(event.data));
+    /** @type {Promise<Take>} */
     this.#finished = new Promise((resolve) => {
       this.#media.addEventListener("stop", () => resolve(this.#finish()), { once: true });
     });
     const [track] = stream.getAudioTracks();
-    track.addEventListener("mute", (event) => this.#interrupt(event)); // A call or Siri, on iOS.
-    track.addEventListener("ended", (event) => this.#interrupt(event)); // Unplugged, or permission taken back.
-    this.#media.start(); // With a timeslice WebKit drops the header, and no file has a duration.
-    this.#since = performance.now();
+    track.addEventListener("mute", () => this.#interrupt("mute")); // A call or Siri on iOS.
+    track.addEventListener("ended", () => this.#interrupt("ended")); // Unplugged, or the permission was withdrawn.
+    this.#media.start(); // With a timeslice WebKit omits the header, and the file has no duration.
+    this.#runningSince = performance.now();
   }
 
-  /** Settles when the take is over, whoever ended it. @returns {Promise<Take>} */
+  /** Resolves when the take has ended, also by itself. @returns {Promise<Take>} */
   get finished() {
     return this.#finished;
   }
 
   get seconds() {
-    const running = this.#since === null ? 0 : performance.now() - this.#since;
+    const running = this.#runningSince === null ? 0 : performance.now() - this.#runningSince;
     return (this.#recorded + running) / 1000;
   }
 
@@ -121,24 +159,25 @@ export class Recorder {
   }
 
   pause() {
-    this.#holdClock();
+    this.#stopClock();
     this.#media.pause();
   }
 
   resume() {
     this.#media.resume();
-    this.#since = performance.now();
+    this.#runningSince = performance.now();
   }
 
-  /** End the take and give the microphone back. @returns {Promise<Take>} */
+  /** End the take and release the microphone. @returns {Promise<Take>} */
   stop() {
-    this.#stopped = true;
+    this.#isStopped = true;
     this.#end();
     return this.#finished;
   }
 
-  #interrupt({ type }) {
-    this.#interrupted ||= type;
+  /** @param {"mute" | "ended"} reason */
+  #interrupt(reason) {
+    this.#interrupted ||= reason;
     this.#end();
   }
 
@@ -146,37 +185,36 @@ export class Recorder {
     if (this.#media.state !== "inactive") this.#media.stop();
   }
 
-  #holdClock() {
+  #stopClock() {
     this.#recorded = this.seconds * 1000;
-    this.#since = null;
+    this.#runningSince = null;
   }
 
-  #listen(context) {
-    this.#analyser = context.createAnalyser();
-    this.#source = context.createMediaStreamSource(this.#stream);
-    this.#source.connect(this.#analyser);
+  #startMeter() {
     const samples = new Float32Array(this.#analyser.fftSize);
-    this.#timer = setInterval(() => {
-      if (this.seconds >= this.#maxSeconds - STOPPING) this.stop();
+    return setInterval(() => {
+      if (this.seconds >= this.#maxSeconds - STOP_SECONDS) this.stop();
       if (this.paused) return;
-      if (context.state !== "running") {
+      if (this.#context.state !== "running") {
         this.#onLevel({ ...UNMEASURED, seconds: this.seconds });
         return;
       }
       this.#analyser.getFloatTimeDomainData(samples);
-      this.#note(measure(samples));
-    }, METER_INTERVAL);
+      this.#report(measure(samples));
+    }, METER_MILLISECONDS);
   }
 
-  #note(level) {
-    this.#measured += 1;
-    if (level.rms > SILENT_BELOW) this.#speech += 1;
-    this.#levels = [...this.#levels, level].slice(-MEMORY);
-    this.#onLevel({ ...level, verdict: judge(this.#levels, this.#limits), seconds: this.seconds });
+  /** @param {Measurement} measurement */
+  #report(measurement) {
+    this.#measuredCount += 1;
+    if (measurement.rms > SILENT_BELOW) this.#audibleCount += 1;
+    this.#latest = [...this.#latest, measurement].slice(-VERDICT_MEASUREMENTS);
+    this.#onLevel({ ...measurement, verdict: judge(this.#latest, this.#limits), seconds: this.seconds });
   }
 
+  /** @returns {Take} */
   #finish() {
-    this.#holdClock();
+    this.#stopClock();
     clearInterval(this.#timer);
     this.#source.disconnect();
     for (const track of this.#stream.getTracks()) track.stop();
@@ -184,15 +222,15 @@ export class Recorder {
       blob: new Blob(this.#chunks, { type: this.#media.mimeType }),
       name: `recording.${this.#extension}`,
       seconds: this.#recorded / 1000,
-      heard: this.#measured === 0 || this.#speech >= SPEECH_MEASUREMENTS, // Unmeasured, it has the benefit of the doubt
-      interrupted: this.#stopped ? "" : this.#interrupted || "ended",
+      heard: this.#measuredCount === 0 || this.#audibleCount >= SPEECH_MEASUREMENTS, // Unmeasured, it may hold speech.
+      interrupted: this.#isStopped ? "" : this.#interrupted || "ended",
     };
   }
 }
 
 /**
  * Ask for the microphone. Throws a DOMException, for `microphoneProblem`.
- * @param {boolean} processing whether the browser takes echo and noise away and levels the voice
+ * @param {boolean} processing whether the browser cancels echo, suppresses noise and controls the gain
  * @param {string} [deviceId]
  * @returns {Promise<MediaStream>}
  */
@@ -209,26 +247,19 @@ export async function microphoneStream(processing, deviceId) {
   });
 }
 
+/** @type {Record<string, string>} */
+const PROBLEMS = {
+  NotAllowedError: "microphone-denied",
+  NotFoundError: "microphone-missing",
+  NotReadableError: "microphone-busy",
+  NotSupportedError: "microphone-unsupported",
+};
+
 /**
- * @param {DOMException} error what Recorder.start threw
- * @returns {string} the key of the text that says what to do
+ * @param {unknown} error thrown by Recorder.start
+ * @returns {string} the key of the text that suggests a solution
  */
 export function microphoneProblem(error) {
   if (!navigator.mediaDevices) return "microphone-insecure";
-  const keys = {
-    NotAllowedError: "microphone-denied",
-    NotFoundError: "microphone-missing",
-    NotReadableError: "microphone-busy",
-    NotSupportedError: "microphone-unsupported",
-  };
-  return keys[error.name] ?? "microphone-failed";
-}
-
-/**
- * The microphones that may be used. Browsers name them only after permission; before, the list is empty.
- * @returns {Promise<MediaDeviceInfo[]>}
- */
-export async function microphones() {
-  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
-  return devices.filter((device) => device.kind === "audioinput" && device.label);
+  return PROBLEMS[/** @type {Error} */ (error).name] ?? "microphone-failed";
 }

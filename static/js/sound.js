@@ -1,9 +1,10 @@
-/** The page's one AudioContext. Chrome on Android falls silent when contexts are made and left. */
+/** The page's one AudioContext. Chrome on Android stops playing when a page makes several. */
 
+/** @type {AudioContext | undefined} */
 let context;
 
 /**
- * Call this inside a click, before anything is awaited: browsers let a context start only there.
+ * Return the context, running. Call this inside a click and before any await: browsers let a context start only there.
  * @returns {AudioContext}
  */
 export function audioContext() {

@@ -1,34 +1,38 @@
-/** The space bar as the record button: a tap presses it, and while the bar is held, it records. */
+/** The space bar as the record button: a tap presses the button; holding the bar records until it is released. */
 
-const HOLD = 400; // milliseconds; a tap is shorter
+import { atTarget } from "./elements.js";
 
+const HOLD_MILLISECONDS = 400; // A tap is shorter.
+
+/** @param {KeyboardEvent} event */
 const isPlainSpace = (event) => event.code === "Space" && !(event.ctrlKey || event.altKey || event.metaKey);
 
-/** Whether the bar means something else there. */
-const isTaken = (target) => target.closest("input, textarea, select, a, summary, audio, button:not(#record)");
+/** @param {KeyboardEvent} event */
+const isForElement = (event) => atTarget(event, "input, textarea, select, a, summary, audio, button:not(#record)");
 
 /**
- * @param {{press: () => void, begins: () => boolean, isBegun: () => boolean}} button `begins` tells whether a press
- *   would begin a recording, `isBegun` whether one is going on
+ * @param {{press: () => void, startsRecording: () => boolean, isRecording: () => boolean}} button `startsRecording`
+ *   tells whether a press would start a recording
  */
-export function watchSpaceBar({ press, begins, isBegun }) {
+export function watchSpaceBar({ press, startsRecording, isRecording }) {
+  /** @type {number | null} */
   let downAt = null; // milliseconds
-  let beganOnPress = false;
+  let startedOnPress = false;
 
   document.addEventListener("keydown", (event) => {
-    if (!isPlainSpace(event) || isTaken(event.target)) return;
-    event.preventDefault(); // of scrolling, and of the button's own click
+    if (!isPlainSpace(event) || isForElement(event)) return;
+    event.preventDefault(); // Otherwise the page scrolls, or the button is clicked as well.
     if (event.repeat || downAt !== null) return;
     downAt = performance.now();
-    beganOnPress = begins();
-    if (beganOnPress) press();
+    startedOnPress = startsRecording();
+    if (startedOnPress) press();
   });
 
   document.addEventListener("keyup", (event) => {
     if (event.code !== "Space" || downAt === null) return;
     event.preventDefault();
-    const isHeld = performance.now() - downAt > HOLD;
+    const isHeld = performance.now() - downAt > HOLD_MILLISECONDS;
     downAt = null;
-    if (!beganOnPress || (isHeld && isBegun())) press();
+    if (!startedOnPress || (isHeld && isRecording())) press();
   });
 }

@@ -1,6 +1,7 @@
-/** The takes of a new voice: kept in the browser, measured by the server, listened to, removed. */
+/** The takes of a new voice on the page: stored in the browser, checked by the server, played, removed. */
 
-import { request } from "./api.js";
+import { ApiError, request } from "./api.js";
+import { byId, create, find } from "./elements.js";
 import { clock, text } from "./page.js";
 import { TakeStore } from "./takes.js";
 import { drawWaveform } from "./waveform.js";
@@ -8,21 +9,19 @@ import { drawWaveform } from "./waveform.js";
 /** @typedef {import("./takes.js").Take} Take */
 
 export class TakeList {
+  /** @type {Map<Take, HTMLElement>} */
   #items = new Map();
-  #list;
+  #list = byId("takes");
   #listeners;
+  /** @type {TakeStore | null} */
   #store = null;
-  #template;
+  #template = byId("take", "template");
 
   /**
-   * @param {HTMLElement} list
-   * @param {HTMLTemplateElement} template
    * @param {{onChange: () => void, onChecked: (name: string, verdict: string) => void, onRemoved: () => void,
-   *   onRepeat: () => void}} listeners `onRepeat`: a take was removed to be recorded again
+   *   onRepeat: () => void}} listeners `onRepeat` is called when a take was removed to be recorded again
    */
-  constructor(list, template, listeners) {
-    this.#list = list;
-    this.#template = template;
+  constructor(listeners) {
     this.#listeners = listeners;
   }
 
@@ -36,43 +35,57 @@ export class TakeList {
     return this.takes.reduce((sum, take) => sum + take.seconds, 0);
   }
 
-  /** Show what the last visit left. @param {string} owner the user's id @returns {Promise<number>} how many takes */
+  /**
+   * Show the takes stored in an earlier visit.
+   * @param {string} owner the user's id
+   * @returns {Promise<number>} how many takes
+   */
   async restore(owner) {
-    let kept;
+    let stored;
     try {
       this.#store = await TakeStore.open(owner);
-      kept = await this.#store.all();
+      stored = await this.#store.all();
     } catch {
-      return 0; // The page works without; keep() says so when there is something to lose.
+      return 0; // The page works without a store; add() reports that nothing is stored.
     }
-    for (const take of kept) this.#show(take);
-    return kept.length;
+    for (const take of stored) this.#show(take);
+    return stored.length;
   }
 
-  /** @param {{blob: Blob, name: string, seconds: number}} sound @returns {Promise<boolean>} whether it is stored */
-  async keep({ blob, name, seconds }) {
+  /**
+   * @param {{blob: Blob, name: string, seconds: number}} recording 0 seconds if the length is unknown
+   * @returns {Promise<boolean>} whether it is stored
+   */
+  async add({ blob, name, seconds }) {
     const take = { blob, name, seconds };
-    const stored = await this.#save(take);
+    const isStored = await this.#save(take);
     this.#show(take);
-    return stored;
+    return isStored;
   }
 
   async clear() {
     for (const take of this.takes) await this.#remove(take);
   }
 
+  /** Bring the last take into view. */
+  reveal() {
+    this.#list.lastElementChild?.scrollIntoView({ block: "center" });
+  }
+
+  /** @param {Take} take */
   async #save(take) {
     try {
-      await this.#store.save(take);
-      return true;
+      await this.#store?.save(take);
+      return this.#store !== null;
     } catch {
       return false;
     }
   }
 
+  /** @param {Take} take */
   async #remove(take) {
-    const item = this.#items.get(take);
-    URL.revokeObjectURL(item.querySelector("audio").src);
+    const item = this.#itemOf(take);
+    URL.revokeObjectURL(find(item, "audio").src);
     item.remove();
     this.#items.delete(take);
     this.#changed();
@@ -85,12 +98,17 @@ export class TakeList {
   }
 
   /** @param {Take} take */
+  #itemOf(take) {
+    return /** @type {HTMLElement} */ (this.#items.get(take));
+  }
+
+  /** @param {Take} take */
   #show(take) {
-    const item = this.#template.content.firstElementChild.cloneNode(true);
+    const item = find(/** @type {DocumentFragment} */ (this.#template.content.cloneNode(true)), ".take");
     this.#items.set(take, item);
     this.#list.append(item);
-    item.querySelector("audio").src = URL.createObjectURL(take.blob);
-    item.querySelector(".take-repeat").hidden = take.blob instanceof File;
+    find(item, "audio").src = URL.createObjectURL(take.blob);
+    find(item, ".take-repeat").hidden = take.blob instanceof File;
     this.#draw(take);
     this.#listen(take);
     this.#changed();
@@ -98,90 +116,108 @@ export class TakeList {
     else this.#check(take);
   }
 
+  /** @param {Take} take */
   async #draw(take) {
-    const item = this.#items.get(take);
-    const seconds = await drawWaveform(item.querySelector(".waveform"), take.blob, item.querySelector("audio"));
+    const item = this.#itemOf(take);
+    const audio = find(item, "audio");
+    const seconds = await drawWaveform(find(item, ".waveform", "svg"), take.blob, audio);
     if (take.seconds || !this.#items.has(take)) return;
     take.seconds = seconds;
     this.#changed();
   }
 
+  /** @param {Take} take */
   #listen(take) {
-    const on = (name, press) => this.#items.get(take).querySelector(name).addEventListener("click", press);
-    on(".take-check", () => this.#check(take));
-    on(".take-remove", async () => {
+    const item = this.#itemOf(take);
+    /** @type {(selector: string, press: () => void) => void} */
+    const onPress = (selector, press) => find(item, selector).addEventListener("click", press);
+    onPress(".take-check", () => this.#check(take));
+    onPress(".take-remove", async () => {
       await this.#remove(take);
       this.#listeners.onRemoved();
     });
-    on(".take-repeat", async () => {
+    onPress(".take-repeat", async () => {
       await this.#remove(take);
       this.#listeners.onRepeat();
     });
   }
 
+  /**
+   * @param {Take} take
+   * @param {number} number
+   */
   #showName(take, number) {
-    const item = this.#items.get(take);
+    const item = this.#itemOf(take);
     const name = take.blob instanceof File ? take.name : text("take-recorded", { number });
-    item.querySelector(".take-name").textContent = name;
-    item.querySelector(".take-length").textContent = take.seconds ? clock(take.seconds) : text("length-unknown");
-    item.querySelector("audio").setAttribute("aria-label", text("take-listen", { name }));
+    find(item, ".take-name").textContent = name;
+    find(item, ".take-length").textContent = take.seconds ? clock(take.seconds) : text("length-unknown");
+    find(item, "audio").setAttribute("aria-label", text("take-listen", { name }));
     for (const action of ["remove", "repeat"]) {
-      item.querySelector(`.take-${action}`).setAttribute("aria-label", text(`take-${action}`, { name }));
+      find(item, `.take-${action}`).setAttribute("aria-label", text(`take-${action}`, { name }));
     }
   }
 
-  /** Let the server measure the take. What it can not be asked now, it can be asked later. @param {Take} take */
+  /** Let the server check the take. After a passing problem the person can repeat the check. @param {Take} take */
   async #check(take) {
     this.#showVerdict(take, text("take-checking"));
     const body = new FormData();
     body.append("audio", take.blob, take.name);
     try {
-      const answer = await request("POST", "/api/v1/sample-checks", { body });
-      const { seconds, points } = await answer.json();
-      // How long all takes are together is told below them.
+      const response = await request("POST", "/api/v1/sample-checks", { body });
+      /** @type {{seconds: number, points: import("./takes.js").QualityPoint[]}} */
+      const { seconds, points } = await response.json();
+      // The page shows one verdict on the length of all takes.
       Object.assign(take, { seconds, points: points.filter((point) => point.code !== "length") });
     } catch (error) {
-      if (error.retryable) {
-        this.#showVerdict(take, text("take-unchecked", { message: error.message }), "unchecked");
+      const { message } = /** @type {Error} */ (error);
+      if (error instanceof ApiError && error.retryable) {
+        if (this.#items.has(take)) this.#showVerdict(take, text("take-unchecked", { message }), "unchecked");
         return;
       }
-      take.refusal = error.message;
+      take.refusal = message;
     }
-    if (!this.#items.has(take)) return; // It was removed meanwhile.
+    const item = this.#items.get(take);
+    if (!item) return; // It was removed during the check.
     await this.#save(take);
     this.#showQuality(take);
     this.#changed();
-    const said = (part) => this.#items.get(take).querySelector(part).textContent;
-    this.#listeners.onChecked(said(".take-name"), said(".take-verdict"));
+    this.#listeners.onChecked(find(item, ".take-name").textContent, find(item, ".take-verdict").textContent);
   }
 
   /** @param {Take} take */
   #showQuality(take) {
-    const failed = take.points?.filter((point) => !point.passed) ?? [];
+    const points = take.points ?? [];
+    const failed = points.filter((point) => !point.passed);
     if (take.refusal) this.#showVerdict(take, take.refusal, "refused");
     else if (failed.length) this.#showVerdict(take, text("take-weak", { count: failed.length }), "weak");
     else this.#showVerdict(take, text("take-good"), "good");
-    // What failed comes first, for that is what there is to do something about.
-    const points = [...failed, ...(take.points ?? []).filter((point) => point.passed)];
-    this.#items.get(take).querySelector(".points").replaceChildren(...points.map(pointItem));
+    // Failed points come first, because the person can do something about them.
+    const sorted = [...failed, ...points.filter((point) => point.passed)];
+    find(this.#itemOf(take), ".points").replaceChildren(...sorted.map(pointItem));
   }
 
+  /**
+   * @param {Take} take
+   * @param {string} words
+   * @param {"checking" | "unchecked" | "refused" | "weak" | "good"} [verdict]
+   */
   #showVerdict(take, words, verdict = "checking") {
-    const item = this.#items.get(take);
+    const item = this.#itemOf(take);
     item.dataset.verdict = verdict;
-    item.querySelector(".take-verdict").textContent = words;
-    item.querySelector(".take-check").hidden = verdict !== "unchecked";
+    find(item, ".take-verdict").textContent = words;
+    find(item, ".take-check").hidden = verdict !== "unchecked";
   }
 }
 
-/** @param {import("./takes.js").QualityPoint} point @returns {HTMLElement} */
+/**
+ * @param {import("./takes.js").QualityPoint} point
+ * @returns {HTMLElement}
+ */
 function pointItem({ label, value, passed, advice }) {
-  const item = document.createElement("li");
-  item.className = passed ? "point" : "point point-failed";
-  const mark = Object.assign(document.createElement("span"), { className: "visually-hidden" });
-  mark.textContent = text(passed ? "point-passed" : "point-failed");
-  const name = Object.assign(document.createElement("strong"), { textContent: label });
-  item.append(mark, name, ` ${value}`);
-  if (advice) item.append(Object.assign(document.createElement("span"), { className: "advice", textContent: advice }));
+  const item = create("li", { className: passed ? "point" : "point point-failed" });
+  const result = text(passed ? "point-passed" : "point-failed");
+  const mark = create("span", { className: "visually-hidden", textContent: result });
+  item.append(mark, create("strong", { textContent: label }), ` ${value}`);
+  if (advice) item.append(create("span", { className: "advice", textContent: advice }));
   return item;
 }

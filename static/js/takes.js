@@ -1,26 +1,34 @@
-/** Takes that are not yet cloned, in the browser's IndexedDB: neither a closed tab nor a failed upload loses them. */
+/** Takes that are not cloned yet, stored in the browser's IndexedDB: they survive a closed tab and a failed upload. */
 
-const KEPT_FOR = 7 * 24 * 3600 * 1000; // milliseconds; after that a forgotten recording goes
+const KEPT_MILLISECONDS = 7 * 24 * 3600 * 1000; // Older takes are deleted.
 
 /**
  * @typedef {{code: string, label: string, value: string, passed: boolean, advice: string}} QualityPoint
  * @typedef {{id?: number, blob: Blob, name: string, seconds: number, points?: QualityPoint[], refusal?: string}} Take
- *   `points` is what the server measured, `refusal` why it can not use the take; neither is there before it has looked
+ *   `points` are the server's measurements, `refusal` is its reason for not using the take; both are missing before the
+ *   server has checked it
+ * @typedef {Take & {id: number, kept: number, owner: string}} StoredTake `kept` in milliseconds since 1970
  */
 
-function settled(request) {
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+function resultOf(request) {
   return new Promise((resolve, reject) => {
     request.addEventListener("success", () => resolve(request.result));
     request.addEventListener("error", () => reject(request.error));
   });
 }
 
-function open() {
+/** @returns {Promise<IDBDatabase>} */
+function openDatabase() {
   const request = indexedDB.open("voiceclone", 1);
   request.addEventListener("upgradeneeded", () => {
     request.result.createObjectStore("takes", { keyPath: "id", autoIncrement: true });
   });
-  return settled(request);
+  return resultOf(request);
 }
 
 export class TakeStore {
@@ -28,38 +36,45 @@ export class TakeStore {
   #owner;
 
   /**
-   * Rejects where the browser keeps nothing, as in some private windows.
+   * Rejects if the browser stores nothing, as in some private windows.
    * @param {string} owner the user's id: people who share a browser do not share takes
    * @returns {Promise<TakeStore>}
    */
   static async open(owner) {
-    return new TakeStore(await open(), owner);
+    return new TakeStore(await openDatabase(), owner);
   }
 
-  /** For TakeStore.open alone. */
+  /**
+   * Only for TakeStore.open.
+   * @param {IDBDatabase} database
+   * @param {string} owner
+   */
   constructor(database, owner) {
     this.#database = database;
     this.#owner = owner;
   }
 
-  /** The owner's takes, oldest first. @returns {Promise<Take[]>} */
+  /** Return the owner's takes, oldest first, and delete expired ones. @returns {Promise<Take[]>} */
   async all() {
-    const takes = await settled(this.#takes("readonly").getAll());
-    const expired = takes.filter((take) => take.kept < Date.now() - KEPT_FOR);
+    /** @type {StoredTake[]} */
+    const takes = await resultOf(this.#takes("readonly").getAll());
+    const expired = takes.filter((take) => take.kept < Date.now() - KEPT_MILLISECONDS);
     await Promise.all(expired.map((take) => this.remove(take)));
     return takes.filter((take) => take.owner === this.#owner && !expired.includes(take));
   }
 
-  /** Store the take, or what has become of it since, and give it its id. @param {Take} take */
+  /** Store a new take, or the changes to a stored one, and set its id. @param {Take} take */
   async save(take) {
-    take.id = await settled(this.#takes("readwrite").put({ kept: Date.now(), ...take, owner: this.#owner }));
+    const id = await resultOf(this.#takes("readwrite").put({ kept: Date.now(), ...take, owner: this.#owner }));
+    take.id = Number(id);
   }
 
   /** @param {Take} take */
   async remove({ id }) {
-    if (id !== undefined) await settled(this.#takes("readwrite").delete(id));
+    if (id !== undefined) await resultOf(this.#takes("readwrite").delete(id));
   }
 
+  /** @param {IDBTransactionMode} mode */
   #takes(mode) {
     return this.#database.transaction("takes", mode).objectStore("takes");
   }

@@ -1,18 +1,22 @@
 /** One question and its answer on the page: the list item of templates/conversations/turn.html. */
 
 import { offerClip } from "./clips.js";
+import { byId, find, findAll } from "./elements.js";
 
-const NEAR = 320; // pixels from the end of the page: whoever has scrolled further up is reading there
+const NEAR_END_PIXELS = 320; // Someone who has scrolled further up is reading there.
+
+/** @typedef {Record<"heard_ms" | "first_word_ms" | "first_audio_ms" | "total_ms", number | null>} Timings */
 
 export class TurnView {
-  #item;
-  /** Seconds of a question that was recorded here, so that its sound can be offered once it is stored. */
+  /** Seconds of a question that was recorded on this page, so that it can be replayed once it is stored. */
   questionSeconds = 0;
-  #stale = false; // the reply on show is an earlier attempt's
+  #isReplyStale = false; // The reply on the page is from an earlier attempt.
+  #item;
 
-  /** A new, empty turn at the end of the list. @param {HTMLElement} list @returns {TurnView} */
+  /** Add a new, empty turn to the end of the list. @param {HTMLElement} list @returns {TurnView} */
   static append(list) {
-    const item = document.getElementById("turn").content.firstElementChild.cloneNode(true);
+    const { content } = byId("turn", "template");
+    const item = find(/** @type {DocumentFragment} */ (content.cloneNode(true)), ".turn");
     list.append(item);
     return new TurnView(item);
   }
@@ -22,108 +26,112 @@ export class TurnView {
     this.#item = item;
   }
 
+  /** The list item. */
+  get item() {
+    return this.#item;
+  }
+
+  /** The turn's id, or "" if the server does not have the turn yet. */
   get id() {
-    return this.#item.dataset.turn;
+    return this.#item.dataset.turn ?? "";
   }
 
   set id(id) {
     this.#item.dataset.turn = id;
   }
 
+  /** @param {string} transcript */
   set transcript(transcript) {
-    this.#part(".transcript").textContent = transcript;
-    this.#part(".question .copy").hidden = false;
-    this.#follow();
+    find(this.#item, ".transcript").textContent = transcript;
+    find(this.#item, ".question .copy").hidden = false;
+    this.#scrollAlong();
   }
 
-  /** Stand in for the transcript of a recording. @param {string} placeholder */
+  /** Show a placeholder until the transcript arrives. @param {string} placeholder */
   awaitTranscript(placeholder) {
-    this.#part(".transcript").textContent = placeholder;
-    this.#follow();
+    find(this.#item, ".transcript").textContent = placeholder;
+    this.#scrollAlong();
   }
 
+  /** @param {string} reply */
   set reply(reply) {
-    this.#stale = false;
-    this.#part(".reply").textContent = reply;
-    this.#follow();
+    this.#isReplyStale = false;
+    find(this.#item, ".reply").textContent = reply;
+    this.#scrollAlong();
   }
 
-  /** @param {string} delta what was written next */
+  /** @param {string} delta the next part of the reply */
   addReply(delta) {
-    if (this.#stale) this.reply = "";
-    this.#part(".reply").append(delta);
-    this.#part(".answer .copy").hidden = false;
-    this.#follow();
+    if (this.#isReplyStale) this.reply = "";
+    find(this.#item, ".reply").append(delta);
+    find(this.#item, ".answer .copy").hidden = false;
+    this.#scrollAlong();
   }
 
   /** Offer the stored question for replay, if it was spoken. */
   offerQuestion() {
-    if (this.questionSeconds) offerClip(this.#part(".question .clip"), this.#sound("question"), this.questionSeconds);
+    if (!this.questionSeconds) return;
+    offerClip(find(this.#item, ".question .clip"), `/api/v1/turns/${this.id}/question`, this.questionSeconds);
   }
 
   /** Offer the stored answer for replay. @param {number} seconds its length */
   offerAnswer(seconds) {
-    offerClip(this.#part(".answer .clip"), this.#sound("audio"), seconds);
-    this.#follow();
+    offerClip(find(this.#item, ".answer .clip"), `/api/v1/turns/${this.id}/audio`, seconds);
+    this.#scrollAlong();
   }
 
-  /** Draw how long each stage took. @param {Record<string, number | null>} timings milliseconds since the beginning */
+  /** Draw when each stage ended. @param {Timings} timings milliseconds since the start of the turn */
   set timings(timings) {
     const total = timings.total_ms;
-    let before = 0;
-    for (const row of this.#item.querySelectorAll(".timing")) {
-      const milliseconds = timings[row.dataset.timing];
+    let previous = 0;
+    for (const row of findAll(this.#item, ".timing")) {
+      const milliseconds = timings[/** @type {keyof Timings} */ (row.dataset.timing)];
       row.hidden = milliseconds === null;
-      if (row.hidden) continue;
-      row.querySelector("svg").setAttribute("viewBox", `0 0 ${total} 1`);
-      row.querySelector("line").setAttribute("x1", before);
-      row.querySelector("line").setAttribute("x2", milliseconds);
-      row.querySelector(".timing-ms").textContent = milliseconds;
-      before = milliseconds;
+      if (milliseconds === null) continue;
+      find(row, "svg").setAttribute("viewBox", `0 0 ${total} 1`);
+      const bar = find(row, "line");
+      bar.setAttribute("x1", String(previous));
+      bar.setAttribute("x2", String(milliseconds));
+      find(row, ".timing-ms").textContent = String(milliseconds);
+      previous = milliseconds;
     }
-    this.#part(".timings").hidden = !total;
+    find(this.#item, ".timings").hidden = !total;
   }
 
-  /** Begin, or begin again: an earlier attempt's reply stays until another one comes, as it may only lack its sound. */
+  /** Start the turn or another attempt. An earlier reply stays until a new one comes: perhaps only its sound failed. */
   begin() {
-    this.#stale = true;
+    this.#isReplyStale = true;
     this.#item.dataset.status = "";
-    this.#part(".turn-failed").hidden = true;
-    this.#part(".turn-note").hidden = true;
+    find(this.#item, ".turn-failed").hidden = true;
+    find(this.#item, ".turn-note").hidden = true;
     this.#item.scrollIntoView({ block: "end" });
   }
 
-  /** Say on the turn itself that it was stopped. */
+  /** Show that the turn was stopped. */
   stop() {
     this.#item.dataset.status = "interrupted";
-    this.#part(".turn-note").hidden = false;
-    this.#follow();
+    find(this.#item, ".turn-note").hidden = false;
+    this.#scrollAlong();
   }
 
   /** @param {string} message @param {boolean} retryable whether to offer another attempt */
   fail(message, retryable) {
     this.#item.dataset.status = "failed";
-    this.#part(".turn-error").textContent = message;
-    this.#part(".retry").hidden = !retryable;
-    this.#part(".turn-failed").hidden = false;
+    find(this.#item, ".turn-error").textContent = message;
+    find(this.#item, ".retry").hidden = !retryable;
+    find(this.#item, ".turn-failed").hidden = false;
     this.#item.scrollIntoView({ block: "end" });
   }
 
-  /** Take the turn off the page: the server has none. */
+  /** Remove the turn from the page, because the server does not have it. */
   remove() {
     this.#item.remove();
   }
 
-  #follow() {
+  /** Keep the turn in view while it grows. */
+  #scrollAlong() {
     const { scrollHeight } = document.documentElement;
-    if (window.scrollY + window.innerHeight > scrollHeight - NEAR) this.#item.scrollIntoView({ block: "end" });
-  }
-
-  #sound(what) {
-    return `/api/v1/turns/${this.id}/${what}`;
-  }
-
-  #part(selector) {
-    return this.#item.querySelector(selector);
+    const isNearEnd = window.scrollY + window.innerHeight > scrollHeight - NEAR_END_PIXELS;
+    if (isNearEnd) this.#item.scrollIntoView({ block: "end" });
   }
 }

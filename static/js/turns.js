@@ -1,12 +1,14 @@
-/** What can be done with the turns on show, by whoever only looks back as well: hear them again, and copy them. */
+/** Replaying and copying the turns on the page, also on a page that shows only earlier turns. */
 
 import { watchClips } from "./clips.js";
+import { around, atTarget, byId, find } from "./elements.js";
 import { announce, text } from "./page.js";
 
-const list = document.getElementById("turns");
+const list = byId("turns");
 
+/** @param {HTMLElement} button */
 async function copy(button) {
-  const source = button.closest(".question, .answer").querySelector(".transcript, .reply");
+  const source = find(around(button, ".question, .answer"), ".transcript, .reply");
   try {
     await navigator.clipboard.writeText(source.textContent);
     announce(text("copied"));
@@ -15,18 +17,19 @@ async function copy(button) {
   }
 }
 
-/** One sound at a time. */
+/** @param {Event} event only one recording plays at a time */
 function pauseOthers(event) {
   for (const audio of list.querySelectorAll("audio")) if (audio !== event.target) audio.pause();
 }
 
-/** What was opened is not to lie behind the controls. */
+/** @param {Event} event timings that open are scrolled out from behind the controls */
 function showTimings({ target }) {
-  if (target.open) target.scrollIntoView({ block: "nearest" });
+  const timings = /** @type {HTMLDetailsElement} */ (target);
+  if (timings.open) timings.scrollIntoView({ block: "nearest" });
 }
 
 list.addEventListener("click", (event) => {
-  const button = event.target.closest(".copy");
+  const button = atTarget(event, ".copy");
   if (button) copy(button);
 });
 list.addEventListener("play", pauseOthers, true);

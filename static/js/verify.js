@@ -1,27 +1,28 @@
-/** The page on which files are checked: a dropped file is as good as a chosen one. */
+/** The page that checks files: a file may be dropped on it as well as chosen. */
 
+import { byId, find } from "./elements.js";
 import { announce } from "./page.js";
 
-const form = document.getElementById("verify");
-const zone = document.getElementById("dropzone");
-const field = zone.querySelector("input");
-const button = form.querySelector("button");
+const form = byId("verify", "form");
+const field = find(byId("dropzone"), "input");
+const button = find(form, "button");
 
-function drop(event) {
+/** @param {DragEvent} event */
+function dropFile(event) {
   event.preventDefault();
   form.classList.remove("dropping");
-  if (event.dataTransfer.files.length) {
-    field.files = event.dataTransfer.files;
-    form.requestSubmit(button);
-  }
+  const files = event.dataTransfer?.files;
+  if (!files?.length) return;
+  field.files = files;
+  form.requestSubmit(button);
 }
 
-function tellBusy() {
-  announce(document.getElementById("status").dataset.busy);
+function showBusy() {
+  announce(String(byId("status").dataset.busy));
   button.setAttribute("aria-disabled", "true");
 }
 
-function tellIdle() {
+function showIdle() {
   announce("");
   button.removeAttribute("aria-disabled");
 }
@@ -31,7 +32,7 @@ form.addEventListener("dragover", (event) => {
   form.classList.add("dropping");
 });
 form.addEventListener("dragleave", () => form.classList.remove("dropping"));
-form.addEventListener("drop", drop);
-form.addEventListener("submit", tellBusy);
-window.addEventListener("pageshow", tellIdle); // From the browser's memory, the page comes back as it was left.
+form.addEventListener("drop", dropFile);
+form.addEventListener("submit", showBusy);
+window.addEventListener("pageshow", showIdle); // The back/forward cache restores the page as it was left.
 document.getElementById("verdict-title")?.focus();

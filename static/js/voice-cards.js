@@ -1,30 +1,41 @@
-/** The voices on the My voices page: keeping the list true, changing a voice in place, and hearing one. */
+/** The voices on the My voices page: keeps the list up to date, changes a voice in place, plays its preview. */
 
 import { request } from "./api.js";
-import { announce, text } from "./page.js";
+import { around, atTarget, byId, find, findAll } from "./elements.js";
+import { announce, announceError, text } from "./page.js";
 
-const PENDING_INTERVAL = 5000; // milliseconds
+const PENDING_MILLISECONDS = 5000;
 
-const list = document.getElementById("voices");
+const list = byId("voices");
+/** @type {number | undefined} */
 let pendingTimer;
 
-/** @param {Element} element anything in a card @returns {{url: string, name: string, id: string}} the card's voice */
+/**
+ * @param {Element} element anything in a card
+ * @returns {{url: string, name: string, id: string}} the card's voice
+ */
 export function voiceOf(element) {
-  const card = element.closest(".voice");
-  const id = card.dataset.voice;
-  return { id, url: `/api/v1/voices/${id}`, name: card.querySelector("h2").textContent };
+  const card = around(element, ".voice");
+  const id = String(card.dataset.voice);
+  return { id, url: `/api/v1/voices/${id}`, name: find(card, "h2").textContent };
 }
 
-/** @returns {string[]} the ids of the voices on show */
-export const voiceIds = () => [...list.querySelectorAll(".voice")].map((card) => card.dataset.voice);
+/** @returns {string[]} the ids of the voices on the page */
+export const voiceIds = () => findAll(list, ".voice").map((card) => String(card.dataset.voice));
 
-/** Take the person to a voice. @param {string} id @param {string} [place] a selector in its card */
-export function showVoice(id, place = "h2") {
-  document.getElementById(`voice-${id}`)?.querySelector(place)?.focus();
+/**
+ * Move the focus to a voice.
+ * @param {string} id
+ * @param {string} [selector] in its card
+ */
+export function focusVoice(id, selector = "h2") {
+  /** @type {HTMLElement | null | undefined} */
+  const target = document.getElementById(`voice-${id}`)?.querySelector(selector);
+  target?.focus();
 }
 
-/** @returns {Promise<Element | null>} the list as the server has it now; null where it can not be had */
-async function currentVoices() {
+/** @returns {Promise<HTMLElement | null>} the list as the server has it now; null if it cannot be loaded */
+async function fetchList() {
   try {
     const response = await fetch(window.location.pathname);
     return new DOMParser().parseFromString(await response.text(), "text/html").getElementById("voices");
@@ -35,93 +46,121 @@ async function currentVoices() {
 
 /** Show the voices as the server has them now. Cards that did not change stay, so that nobody is disturbed in them. */
 export async function refreshVoices() {
-  const current = await currentVoices();
-  if (current) exchange(current);
+  const current = await fetchList();
+  if (current) replaceCards(current);
   watchPending();
 }
 
-/** A voice that is being made, perhaps in another tab, shows up without a reload. */
+/** Refresh the list while a voice is being made, perhaps in another tab. */
 function watchPending() {
   clearTimeout(pendingTimer);
-  if (list.querySelector("[data-status=pending]")) pendingTimer = setTimeout(refreshVoices, PENDING_INTERVAL);
+  if (list.querySelector("[data-status=pending]")) pendingTimer = setTimeout(refreshVoices, PENDING_MILLISECONDS);
 }
 
-function exchange(current) {
-  const [shown, now] = [list, current].map((section) => section.querySelector(".cards"));
-  if (!shown || !now) {
+/** @param {HTMLElement} current the list as the server has it */
+function replaceCards(current) {
+  const [shownCards, currentCards] = [list, current].map((section) => section.querySelector(".cards"));
+  if (!shownCards || !currentCards) {
     list.replaceChildren(...current.childNodes);
     return;
   }
-  const cards = new Map([...now.children].map((card) => [card.dataset.voice, card]));
-  for (const old of [...shown.children]) {
+  const cards = new Map(findAll(currentCards, ".voice").map((card) => [card.dataset.voice, card]));
+  for (const old of findAll(shownCards, ".voice")) {
     const card = cards.get(old.dataset.voice);
     cards.delete(old.dataset.voice);
     if (card?.dataset.version === old.dataset.version) continue;
-    if (card) carryOver(old, card);
+    if (card) copyState(old, card);
     old.replaceWith(card ?? "");
   }
-  shown.prepend(...cards.values()); // The newest come first.
-}
-
-/** What is open stays open, and what was typed stays there. */
-function carryOver(old, card) {
-  const folds = card.querySelectorAll(".fold");
-  for (const [index, fold] of old.querySelectorAll(".fold").entries()) if (folds[index]) folds[index].open = fold.open;
-  const [typed, field] = [old, card].map((each) => each.querySelector(".preview input"));
-  if (typed && field) field.value = typed.value;
+  shownCards.prepend(...cards.values()); // New voices come first.
 }
 
 /**
- * Hear a voice say the text in its preview field.
+ * Copy open folds and typed text, so that a changed card does not lose them.
+ * @param {HTMLElement} old
+ * @param {HTMLElement} card
+ */
+function copyState(old, card) {
+  /** @type {NodeListOf<HTMLDetailsElement>} */
+  const oldFolds = old.querySelectorAll(".fold");
+  /** @type {NodeListOf<HTMLDetailsElement>} */
+  const folds = card.querySelectorAll(".fold");
+  for (const [index, fold] of oldFolds.entries()) if (folds[index]) folds[index].open = fold.open;
+  /** @type {(HTMLInputElement | null)[]} */
+  const [oldField, field] = [old, card].map((each) => each.querySelector(".preview input"));
+  if (oldField && field) field.value = oldField.value;
+}
+
+/**
+ * Make a voice say the text in its preview field.
  * @param {Element} element anything in its card
- * @param {object} [settings] to try out; null is the engine's own value
+ * @param {object} [settings] to try; null is the engine's own value
  * @returns {Promise<Blob>}
  */
 export async function preview(element, settings = {}) {
-  const body = { text: element.closest(".voice").querySelector(".preview input").value, settings };
+  const field = find(around(element, ".voice"), ".preview input", "input");
+  const body = { text: field.value, settings };
   const response = await request("POST", `${voiceOf(element).url}/preview`, { body, accept: "audio/mpeg" });
   return response.blob();
 }
 
-/** @param {HTMLAudioElement} audio @param {Blob} blob */
+/**
+ * @param {HTMLAudioElement} audio
+ * @param {Blob} blob
+ */
 export function load(audio, blob) {
   URL.revokeObjectURL(audio.src);
   audio.src = URL.createObjectURL(blob);
 }
 
-/** @param {HTMLAudioElement} audio @param {string} message what is heard */
+/**
+ * @param {HTMLAudioElement} audio
+ * @param {string} message names the sound
+ */
 export async function play(audio, message) {
   try {
     await audio.play();
     announce(message);
   } catch {
-    announce(text("preview-press-play")); // The click was too long ago for this browser to let the page play by itself.
+    announce(text("preview-press-play")); // The click was too long ago for this browser to allow playback.
   }
 }
 
-async function hear(form) {
+/** @param {HTMLFormElement} form */
+async function playPreview(form) {
   announce(text("preview-loading"));
-  const audio = form.querySelector("audio");
+  const audio = find(form, "audio");
   load(audio, await preview(form));
   audio.hidden = false;
   await play(audio, text("preview-playing"));
 }
 
 /**
- * Change a voice and show it changed.
+ * Change a voice and show the changed card.
  * @param {HTMLFormElement} form in its card
- * @param {object} body what PATCH takes
- * @param {string} message the key of the text that says what is done
- * @param {string} [place] where in the card one goes on
+ * @param {object} body of the PATCH request
+ * @param {string} message the key of the text that reports the change
+ * @param {string} [selector] the element in the card that gets the focus
  */
-export async function change(form, body, message, place) {
+export async function change(form, body, message, selector) {
   const { id, url } = voiceOf(form);
   const voice = await (await request("PATCH", url, { body })).json();
   await refreshVoices();
-  showVoice(id, place);
+  focusVoice(id, selector);
   announce(text(message, { name: voice.name }));
 }
 
+/** @param {HTMLFormElement} form */
+function rename(form) {
+  return change(form, { name: find(form, "[name=name]", "input").value }, "voice-renamed");
+}
+
+/** @param {HTMLFormElement} form */
+function makeDefault(form) {
+  return change(form, { is_default: true }, "voice-default");
+}
+
+/** @param {HTMLFormElement} form */
 async function retry(form) {
   const { id, name, url } = voiceOf(form);
   announce(text("making"));
@@ -130,41 +169,44 @@ async function retry(form) {
     announce(text("clone-ready", { name }));
   } finally {
     await refreshVoices();
-    showVoice(id);
+    focusVoice(id);
   }
 }
 
-const ACTIONS = {
-  preview: hear,
-  rename: (form) => change(form, { name: form.elements.namedItem("name").value }, "voice-renamed"),
-  "make-default": (form) => change(form, { is_default: true }, "voice-default"),
-  retry,
-};
+/** @typedef {(form: HTMLFormElement) => Promise<void>} Action */
 
-/** @param {HTMLFormElement} form @param {(form: HTMLFormElement) => Promise<void>} action */
+/** @type {Record<string, Action>} by the class of the form */
+const ACTIONS = { preview: playPreview, rename, "make-default": makeDefault, retry };
+
+/**
+ * Run the action of a form, unless it is running already, and report its error.
+ * @param {HTMLFormElement} form
+ * @param {Action} action
+ */
 export async function run(form, action) {
   if (form.ariaBusy === "true") return;
   form.ariaBusy = "true";
   try {
     await action(form);
   } catch (error) {
-    announce(error.message, "error");
+    announceError(error);
   } finally {
     form.ariaBusy = "false";
   }
 }
 
 list.addEventListener("submit", (event) => {
-  const action = Object.keys(ACTIONS).find((name) => event.target.classList.contains(name));
-  if (!action) return;
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  const name = Object.keys(ACTIONS).find((each) => form.classList.contains(each));
+  if (!name) return;
   event.preventDefault();
-  run(event.target, ACTIONS[action]);
+  run(form, ACTIONS[name]);
 });
-list.addEventListener("keydown", ({ key, target }) => {
-  const renaming = key === "Escape" && target.closest(".inline[open]");
-  if (!renaming) return;
+list.addEventListener("keydown", (event) => {
+  const renaming = /** @type {HTMLDetailsElement | null} */ (atTarget(event, ".inline[open]"));
+  if (event.key !== "Escape" || !renaming) return;
   renaming.open = false;
-  renaming.querySelector("form").reset();
-  renaming.querySelector("summary").focus();
+  find(renaming, "form").reset();
+  find(renaming, "summary").focus();
 });
 watchPending();

@@ -1,9 +1,12 @@
-/** The cards of the My voices page; what adjusts a voice is loaded when its settings are first opened. */
+/** The cards of the My voices page. The sliders' script is loaded when a voice's settings are first opened. */
 
+import { atTarget, byId } from "./elements.js";
 import "./voice-cards.js";
 
-document.getElementById("voices").addEventListener(
+byId("voices").addEventListener(
   "toggle",
-  ({ target }) => target.classList.contains("settings-fold") && import("./voice-settings.js"),
+  (event) => {
+    if (atTarget(event, ".settings-fold")) import("./voice-settings.js");
+  },
   true, // This event does not bubble.
 );

@@ -1,23 +1,35 @@
-/** The sliders of a voice: its values in figures, old against new by ear, saving. Loaded when they are first opened. */
+/** The sliders of a voice: shows, compares by ear and saves their values. Loaded when they are first opened. */
 
+import { around, atTarget, byId, find, findAll } from "./elements.js";
 import { announce, text } from "./page.js";
 import { change, load, play, preview, run } from "./voice-cards.js";
 
-const list = document.getElementById("voices");
-const figure = new Intl.NumberFormat(document.documentElement.lang, { minimumFractionDigits: 2 });
+const list = byId("voices");
+const figures = new Intl.NumberFormat(document.documentElement.lang, { minimumFractionDigits: 2 });
 
-const sliders = (form) => [...form.querySelectorAll("input[type=range]")];
+/**
+ * @param {HTMLElement} root
+ * @returns {HTMLInputElement[]}
+ */
+const sliders = (root) => /** @type {HTMLInputElement[]} */ (findAll(root, "input[type=range]"));
 
+/** @param {HTMLInputElement} slider */
 function showValue(slider) {
-  slider.closest(".slider").querySelector(".slider-value").textContent = figure.format(slider.value);
+  find(around(slider, ".slider"), ".slider-value").textContent = figures.format(slider.valueAsNumber);
 }
 
-/** @param {HTMLFormElement} form @returns {Record<string, number | null>} null where a slider is at the engine's own */
+/**
+ * @param {HTMLFormElement} form
+ * @returns {Record<string, number | null>} null for a slider at the engine's own value
+ */
 function values(form) {
-  const entries = sliders(form).map(({ name, valueAsNumber, dataset }) => [name, valueAsNumber, Number(dataset.own)]);
-  return Object.fromEntries(entries.map(([name, value, own]) => [name, value === own ? null : value]));
+  const entries = sliders(form).map(({ name, valueAsNumber, dataset }) => {
+    return [name, valueAsNumber === Number(dataset.own) ? null : valueAsNumber];
+  });
+  return Object.fromEntries(entries);
 }
 
+/** @param {HTMLFormElement} form */
 async function compare(form) {
   if (sliders(form).every((slider) => slider.valueAsNumber === Number(slider.defaultValue))) {
     announce(text("settings-same"));
@@ -28,27 +40,35 @@ async function compare(form) {
   const sounds = await Promise.all([preview(form), preview(form, values(form))]);
   load(saved, sounds[0]);
   load(changed, sounds[1]);
-  form.querySelector(".comparison").hidden = false;
+  find(form, ".comparison").hidden = false;
   saved.addEventListener("ended", () => play(changed, text("hear-changed")), { once: true });
   await play(saved, text("hear-saved"));
 }
 
-function takeBack(form) {
+/** @param {HTMLFormElement} form */
+function resetToDefaults(form) {
   for (const slider of sliders(form)) {
-    slider.value = slider.dataset.own;
+    slider.value = String(slider.dataset.own);
     showValue(slider);
   }
 }
 
-for (const slider of list.querySelectorAll("input[type=range]")) showValue(slider); // Some may have been moved already.
-list.addEventListener("input", ({ target }) => target.type === "range" && showValue(target));
-list.addEventListener("click", ({ target }) => {
-  if (target.closest(".compare")) run(target.form, compare);
-  if (target.closest(".own-values")) takeBack(target.form);
+/** @param {HTMLFormElement} form */
+const save = (form) => change(form, { settings: values(form) }, "settings-saved", ".settings [type=submit]");
+
+list.addEventListener("input", (event) => {
+  const slider = /** @type {HTMLInputElement | null} */ (atTarget(event, "input[type=range]"));
+  if (slider) showValue(slider);
+});
+list.addEventListener("click", (event) => {
+  const form = /** @type {HTMLFormElement} */ (atTarget(event, "form"));
+  if (atTarget(event, ".compare")) run(form, compare);
+  if (atTarget(event, ".own-values")) resetToDefaults(form);
 });
 list.addEventListener("submit", (event) => {
-  if (!event.target.classList.contains("settings")) return;
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  if (!form.classList.contains("settings")) return;
   event.preventDefault();
-  const save = (form) => change(form, { settings: values(form) }, "settings-saved", ".settings [type=submit]");
-  run(event.target, save);
+  run(form, save);
 });
+for (const slider of sliders(list)) showValue(slider); // Some may have been moved before this script was loaded.

@@ -106,9 +106,9 @@ class TestAdmin:
     def test_webhooks_their_messages_and_usage_are_seen_and_no_secret(self, staff: Client, alice: User) -> None:
         webhook = create_webhook(owner=alice, url="https://example.org/hook")
         notify(owner_id=alice.pk, event=WebhookEvent.TURN_DONE, data={})
-        for model in ("webhook", "webhookdelivery", "usageday", "usagerecord"):
-            assert staff.get(reverse(f"admin:accounts_{model}_changelist")).status_code == 200
-        page = staff.get(reverse("admin:accounts_webhook_change", args=[webhook.pk])).content.decode()
+        for model in ("webhooks_webhook", "webhooks_webhookdelivery", "usage_usageday", "usage_usagerecord"):
+            assert staff.get(reverse(f"admin:{model}_changelist")).status_code == 200
+        page = staff.get(reverse("admin:webhooks_webhook_change", args=[webhook.pk])).content.decode()
         assert webhook.secret not in page
         assert webhook.salt not in page
 

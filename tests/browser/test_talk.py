@@ -136,33 +136,33 @@ class TestVoiceActivity:
         page.goto(f"{server.url}/accounts/login/")
         return page
 
-    def changes(self, page: Page, *levels: tuple[float, float], wary: bool = False) -> list[str]:
+    def changes(self, page: Page, *levels: tuple[float, float], strict: bool = False) -> list[str]:
         """Return the detected changes, each with its time in seconds."""
         changes: list[str] = page.evaluate(
-            """async ([levels, wary]) => {
+            """async ([levels, strict]) => {
                 const { VoiceActivity } = await import("/static/js/voice-activity.js");
                 const activity = new VoiceActivity(1000);
-                activity.wary = wary;
+                activity.strict = strict;
                 const changes = [];
                 let now = 0;
                 for (const [level, seconds] of levels) {
                     for (const end = now + seconds * 1000; now < end; now += 50) {
-                        const change = activity.heed(level, now);
+                        const change = activity.update(level, now);
                         if (change) changes.push(`${change} ${(now / 1000).toFixed(2)}`);
                     }
                 }
                 return changes;
             }""",
-            [levels, wary],
+            [levels, strict],
         )
         return changes
 
     def test_words_with_short_pauses_are_one_question(self, site: Page) -> None:
         words = [(self.WORD, 0.4), (self.QUIET, 0.3)] * 5
-        assert self.changes(site, (self.QUIET, 2), *words, (self.QUIET, 3)) == ["begun 2.15", "over 6.15"]
+        assert self.changes(site, (self.QUIET, 2), *words, (self.QUIET, 3)) == ["started 2.15", "stopped 6.15"]
 
     def test_speech_from_the_first_moment_is_detected(self, site: Page) -> None:
-        assert self.changes(site, (self.LOUD, 2), (self.QUIET, 2))[0] == "begun 0.15"
+        assert self.changes(site, (self.LOUD, 2), (self.QUIET, 2))[0] == "started 0.15"
 
     def test_clicks_fans_and_signal_gaps_are_not_speech(self, site: Page) -> None:
         click = (self.LOUD, 0.1)
@@ -171,18 +171,18 @@ class TestVoiceActivity:
         assert not self.changes(site, (-200, 0.1), (-50, 5), (-200, 0.1), (-50, 5))
 
     def test_speech_over_a_fan_is_detected(self, site: Page) -> None:
-        assert self.changes(site, (self.FAN, 5), (self.LOUD, 3), (self.FAN, 3)) == ["begun 5.15", "over 8.95"]
+        assert self.changes(site, (self.FAN, 5), (self.LOUD, 3), (self.FAN, 3)) == ["started 5.15", "stopped 8.95"]
 
     def test_constant_noise_does_not_keep_a_question_open(self, site: Page) -> None:
-        [begun, over] = self.changes(site, (self.QUIET, 3), (self.FAN, 30))
-        assert begun.startswith("begun")
-        assert float(over.split()[1]) < 25
+        [started, stopped] = self.changes(site, (self.QUIET, 3), (self.FAN, 30))
+        assert started.startswith("started")
+        assert float(stopped.split()[1]) < 25
 
     def test_the_echo_of_an_answer_is_not_speech(self, site: Page) -> None:
         echo = [(-48, 0.3), (self.QUIET, 0.2)] * 10
         assert self.changes(site, (self.QUIET, 2), *echo)
-        assert not self.changes(site, (self.QUIET, 2), *echo, wary=True)
-        assert self.changes(site, (self.QUIET, 2), (self.LOUD, 1), wary=True) == ["begun 2.30"]
+        assert not self.changes(site, (self.QUIET, 2), *echo, strict=True)
+        assert self.changes(site, (self.QUIET, 2), (self.LOUD, 1), strict=True) == ["started 2.30"]
 
 
 class TestMicrophone:

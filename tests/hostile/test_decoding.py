@@ -59,7 +59,7 @@ def children() -> set[int]:
             command, status = (folder / "cmdline").read_bytes(), (folder / "status").read_text()
         except OSError:
             continue
-        if b"apps.speech.decoder_process" in command and f"PPid:\t{os.getpid()}\n" in status:
+        if b"apps.speech.audio.decoder_process" in command and f"PPid:\t{os.getpid()}\n" in status:
             found.add(int(folder.name))
     return found
 
@@ -230,7 +230,7 @@ class TestFailure:
 
     def test_it_ends_when_the_application_does(self) -> None:
         program = (
-            "from apps.speech.decoder_pool import *\n"
+            "from apps.speech.audio.decoder_pool import *\n"
             "pool = DecoderPool(DecoderLimits(1, 9, 9, 9, 512_000_000, 9))\n"
             "pool.warm_up()\n"
             "print(pool._idle[0]._process.pid, flush=True)\n"

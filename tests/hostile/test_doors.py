@@ -227,7 +227,7 @@ def largest_child() -> int:
     peaks = [0]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"apps.speech.decoder_process" in (folder / "cmdline").read_bytes():
+            if b"apps.speech.audio.decoder_process" in (folder / "cmdline").read_bytes():
                 peaks += map(int, re.findall(r"VmHWM:\s+(\d+) kB", (folder / "status").read_text()))
         except OSError:
             continue

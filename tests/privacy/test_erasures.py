@@ -414,7 +414,7 @@ class TestAdmin:
         staff.force_login(User.objects.create_superuser("root"))
         erasures.request_erasure(user=person)
         remote_engines.fail_next(VOICES, status=401, body=elevenlabs_error("invalid_api_key"), times=2)
-        path = reverse("admin:accounts_erasure_changelist")
+        path = reverse("admin:privacy_erasure_changelist")
         run = {"action": "run_again", "_selected_action": [str(Erasure.objects.get().pk)]}
         staff.post(path, run)
         assert Erasure.objects.get().state == "waiting"  # Nobody's time to change their mind is cut short.
@@ -422,7 +422,7 @@ class TestAdmin:
             run_due()
         page = staff.get(path).content.decode()
         assert "provider_key_invalid" in page
-        assert staff.get(reverse("admin:accounts_erasure_change", args=[Erasure.objects.get().pk])).status_code == 200
+        assert staff.get(reverse("admin:privacy_erasure_change", args=[Erasure.objects.get().pk])).status_code == 200
         staff.post(path, run)
         work()
         assert Erasure.objects.get().state == "done"

@@ -148,7 +148,7 @@ class _Decoder:
         self.jobs_done = 0
         # Neither a fork of this process, which has threads, nor anything of its environment, which has keys.
         self._process = subprocess.Popen(  # noqa: S603 - nothing in the command comes from outside
-            [sys.executable, "-P", "-s", "-m", "apps.speech.decoder_process", *_arguments(limits)],
+            [sys.executable, "-P", "-s", "-m", "apps.speech.audio.decoder_process", *_arguments(limits)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

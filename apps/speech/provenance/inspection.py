@@ -27,7 +27,7 @@ MAX_MEMORY_BYTES = 1_000_000_000
 MAX_CPU_SECONDS = 10
 MAX_SECONDS = 20
 MAX_TEXT = 100  # characters of what a stranger's file may have us repeat
-PROJECT_DIR = Path(__file__).resolve().parents[2]
+PROJECT_DIR = Path(__file__).resolve().parents[3]
 
 # Media types that `c2pa` reads, and "" for those that it does not, by how such files begin.
 SIGNATURES = {
@@ -78,7 +78,7 @@ class UnreadableError(Exception):
 def inspect_apart(file: IO[bytes], *, roots: bytes, serial_numbers: Collection[str]) -> Finding:
     """Inspect a file on disk, from its beginning, in a process of its own. Raises UnreadableError."""
     file.seek(0)
-    command = [sys.executable, "-m", "apps.speech.inspection", roots.decode(), *serial_numbers]
+    command = [sys.executable, "-m", "apps.speech.provenance.inspection", roots.decode(), *serial_numbers]
     try:
         child = subprocess.run(  # noqa: S603 - nothing of it is the stranger's
             command, stdin=file, capture_output=True, check=True, cwd=PROJECT_DIR, env={}, timeout=MAX_SECONDS

@@ -11,7 +11,7 @@ from itertools import count
 from threading import Event, Thread
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections, connection
 from django_tasks_db.management.commands.db_worker import Command as WorkerCommand
 from django_tasks_db.models import DBTaskResult
 
@@ -67,6 +67,7 @@ def _watch(over: Event) -> None:
     try:
         while True:
             if looks % (TIDY_SECONDS // LOOK_SECONDS) == 0:
+                close_old_connections()
                 housekeeping.run_steps()
             if os.getppid() != parent:
                 # Who had started this was killed, and could not end it.

@@ -1,0 +1,147 @@
+/** Answering: runs a turn, and shows and plays its events while they arrive. */
+
+import { ApiError } from "./api.js";
+import { byId, create } from "./elements.js";
+import { text } from "./page.js";
+import { Player } from "./player.js";
+import { awaitQuestion, capture, enter, turnState } from "./turn-state.js";
+import { reportPlayed } from "./turn-upload.js";
+
+/**
+ * @typedef {import("./turn-view.js").TurnView} TurnView
+ * @typedef {ConstructorParameters<typeof ApiError>[0]} Failure
+ * @typedef {{event: "heard", data: {turn_id: string, text: string}}
+ *   | {event: "said", data: {turn_id?: undefined, delta: string}}
+ *   | {event: "spoken", data: {turn_id?: undefined, audio: string, sample_rate: number}}
+ *   | {event: "failed", data: Failure & {turn_id?: string}}
+ *   | {event: "done", data: {turn_id: string, reply: string, timings: import("./turn-view.js").Timings}}} TurnEvent
+ *   `audio` is mono s16le PCM in base64
+ */
+
+const TITLE_LENGTH = 60; // characters, as on the server
+
+const page = byId("talk");
+
+export const player = new Player();
+
+/** @type {{abort: AbortController, isComplete: boolean, view: TurnView} | null} */
+let running = null;
+
+export const isTurnRunning = () => running !== null;
+
+/**
+ * Run a turn until its answer was played, it failed, or it was ended.
+ * @param {TurnView} view
+ * @param {(signal: AbortSignal) => AsyncIterable<TurnEvent>} start
+ */
+export async function runTurn(view, start) {
+  silence();
+  const turn = { abort: new AbortController(), isComplete: false, view };
+  running = turn;
+  player.begin();
+  view.begin();
+  enter("thinking");
+  try {
+    await follow(view, start(turn.abort.signal));
+    turn.isComplete = true;
+    player.finish();
+    await player.ended;
+    if (running === turn) awaitQuestion();
+  } catch (error) {
+    if (running === turn) fail(view, error);
+  } finally {
+    if (running === turn) running = null;
+  }
+}
+
+/**
+ * @param {TurnView} view
+ * @param {AsyncIterable<TurnEvent>} events
+ */
+async function follow(view, events) {
+  for await (const { event, data } of events) {
+    if (data.turn_id) view.id = data.turn_id;
+    if (event === "heard") showTranscript(view, data.text);
+    if (event === "said") view.addReply(data.delta);
+    if (event === "spoken") play(data.audio, data.sample_rate);
+    if (event === "failed") throw new ApiError(data);
+    if (event === "done") {
+      view.reply = data.reply;
+      view.timings = data.timings;
+      view.offerAnswer(player.seconds);
+      return;
+    }
+  }
+  throw streamBroken();
+}
+
+const streamBroken = () => new ApiError({ code: "stream_broken", message: text("stream-broken"), retryable: true });
+
+/**
+ * @param {TurnView} view
+ * @param {string} transcript
+ */
+function showTranscript(view, transcript) {
+  view.transcript = transcript;
+  view.offerQuestion();
+  if (!("untitled" in page.dataset)) return;
+  delete page.dataset.untitled;
+  const isLong = transcript.length > TITLE_LENGTH;
+  byId("title").textContent = isLong ? `${transcript.slice(0, TITLE_LENGTH - 1)}…` : transcript;
+}
+
+/**
+ * @param {string} audio
+ * @param {number} sampleRate
+ */
+function play(audio, sampleRate) {
+  if (capture.microphone?.hearing) {
+    interrupt(); // The person speaks on, so this answers only the first part of the question.
+    return;
+  }
+  player.add(audio, sampleRate);
+  if (turnState() === "thinking") enter("speaking");
+}
+
+/**
+ * @param {TurnView} view
+ * @param {unknown} error
+ */
+function fail(view, error) {
+  player.finish();
+  const { code, message, retryable } = error instanceof ApiError ? error : streamBroken();
+  if (code === "nothing_heard" && !view.id) {
+    view.remove();
+    awaitQuestion(text("heard-nothing"));
+    return;
+  }
+  view.fail(message, retryable);
+  enter("failed", text("failed"), "error");
+  // The message is visible on the turn; screen readers read only the status line.
+  byId("status").append(create("span", { className: "visually-hidden", textContent: ` ${message}` }));
+}
+
+/** Stop all sound, and end the running turn. */
+export function silence() {
+  byId("interrupted").hidden = true;
+  for (const audio of page.querySelectorAll("audio")) audio.pause();
+  endTurn();
+}
+
+/** Break the answer off, and wait for the next question. */
+export function interrupt() {
+  silence();
+  awaitQuestion();
+}
+
+/** Stop the answer, and end the running turn. */
+export function endTurn() {
+  const { playedSeconds } = player;
+  player.stop();
+  if (!running) return;
+  const { abort, isComplete, view } = running;
+  running = null;
+  abort.abort();
+  view.stop();
+  if (isComplete) reportPlayed(view.id, playedSeconds);
+}

@@ -1,0 +1,164 @@
+/** Cloning a voice: checks the form, uploads the takes, shows the stages, reports the result. */
+
+import { upload } from "./api.js";
+import { around, byId, create, find } from "./elements.js";
+import { announce, text } from "./page.js";
+import { lengthVerdict } from "./sample-length.js";
+import { focusVoice, refreshVoices, voiceIds } from "./voice-cards.js";
+
+/**
+ * @typedef {import("./api.js").ApiError} ApiError
+ * @typedef {import("./take-list.js").TakeList} TakeList
+ */
+
+const POLL_MILLISECONDS = 1000;
+
+const progress = byId("progress");
+const progressBar = byId("progress-bar", "progress");
+const nameField = find(byId("clone-form"), "[name=name]", "input");
+const nameKey = `voice-name-${byId("clone-form").dataset.owner}`; // The name survives a closed tab, as the takes do.
+
+let cloning = false;
+
+export const isCloning = () => cloning;
+
+/**
+ * Make a voice of the takes, or report the form's first problem.
+ * @param {TakeList} takes
+ */
+export async function clone(takes) {
+  const problem = findProblem(takes);
+  showNameError(problem?.field === nameField ? problem.message : "");
+  if (problem) {
+    announce(problem.message, "error");
+    problem.field.focus();
+    return;
+  }
+  const idsBefore = voiceIds();
+  setCloning(true);
+  try {
+    const voice = await upload("/api/v1/voices", bodyOf(takes), showUpload);
+    await clearDraft(takes);
+    await refreshVoices();
+    focusVoice(voice.id);
+    announce(text("clone-ready", { name: voice.name }));
+  } catch (error) {
+    await explain(/** @type {ApiError} */ (error), takes, idsBefore);
+  } finally {
+    setCloning(false);
+  }
+}
+
+/**
+ * @param {TakeList} takes
+ * @returns {{field: HTMLElement, message: string} | null}
+ */
+function findProblem(takes) {
+  if (!nameField.value.trim()) return { field: nameField, message: text("need-name") };
+  if (!takes.takes.length) return { field: byId("record"), message: text("need-take") };
+  const refusal = takes.takes.find((take) => take.refusal)?.refusal;
+  if (refusal) return { field: byId("takes"), message: text("need-usable", { message: refusal }) };
+  // A file of unknown length counts as 0 seconds; then only the server can judge.
+  const isLengthKnown = takes.takes.every((take) => take.seconds > 0);
+  const { message, verdict } = lengthVerdict(takes);
+  return isLengthKnown && verdict === "refused" ? { field: byId("record"), message } : null;
+}
+
+/** @param {TakeList} takes */
+function bodyOf({ takes }) {
+  const body = new FormData();
+  body.append("name", nameField.value.trim());
+  for (const take of takes) body.append("audio", take.blob, take.name);
+  return body;
+}
+
+/** @param {TakeList} takes */
+async function clearDraft(takes) {
+  await takes.clear();
+  nameField.value = "";
+  localStorage.removeItem(nameKey);
+}
+
+/**
+ * Report an error. If there is a new voice all the same, the server has the takes, and the voice shows the problem.
+ * @param {ApiError} error
+ * @param {TakeList} takes
+ * @param {string[]} idsBefore
+ */
+async function explain({ fields, message, retryable }, takes, idsBefore) {
+  showNameError(fields?.name?.join(" ") ?? "");
+  await refreshVoices();
+  const newId = voiceIds().find((id) => !idsBefore.includes(id));
+  if (newId && retryable) {
+    await clearDraft(takes);
+    focusVoice(newId);
+    announce(text("clone-kept", { message }));
+    return;
+  }
+  announce(text("clone-failed", { message }), "error");
+}
+
+/** @param {string} message "" removes the error */
+function showNameError(message) {
+  const id = `${nameField.id}_error`;
+  document.getElementById(id)?.remove();
+  nameField.toggleAttribute("aria-invalid", false);
+  around(nameField, ".field").classList.toggle("field-invalid", Boolean(message));
+  if (!message) return;
+  const list = create("ul", { id, className: "errorlist" });
+  list.append(create("li", { textContent: message }));
+  nameField.before(list);
+  nameField.setAttribute("aria-invalid", "true");
+  nameField.setAttribute("aria-describedby", id);
+}
+
+// Progress
+
+/** @param {boolean} isBusy */
+function setCloning(isBusy) {
+  cloning = isBusy;
+  byId("clone").setAttribute("aria-disabled", String(isBusy));
+  progress.hidden = !isBusy;
+  if (!isBusy) return;
+  byId("draft").hidden = true;
+  document.querySelector(".messages")?.remove(); // They are about an earlier action.
+  showStage("sending");
+  progress.scrollIntoView({ block: "center" });
+}
+
+/** @param {number} share of the upload, 0 to 1 */
+function showUpload(share) {
+  byId("progress-text").textContent = text("uploading", { percent: Math.floor(share * 100) });
+  progressBar.value = share;
+  if (share >= 1) watchStages(voiceIds());
+}
+
+/**
+ * Poll for the next stage: the server responds only at the end, but lists the voice when it has accepted the takes.
+ * @param {string[]} idsBefore
+ */
+async function watchStages(idsBefore) {
+  showStage("checking");
+  while (cloning) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
+    if (cloning) await refreshVoices();
+    if (cloning && voiceIds().some((id) => !idsBefore.includes(id))) {
+      showStage("making");
+      return;
+    }
+  }
+}
+
+/** @param {"sending" | "checking" | "making"} stage */
+function showStage(stage) {
+  const stages = byId("stages");
+  for (const item of stages.children) item.toggleAttribute("aria-current", false);
+  find(stages, `[data-stage=${stage}]`).setAttribute("aria-current", "step");
+  announce(text(stage));
+  if (stage === "sending") return;
+  byId("progress-text").textContent = text(stage);
+  progressBar.removeAttribute("value");
+}
+
+nameField.value ||= localStorage.getItem(nameKey) ?? "";
+nameField.addEventListener("input", () => localStorage.setItem(nameKey, nameField.value));

@@ -1,0 +1,74 @@
+/** The state of the Talk page: who speaks, which microphone is in use, and the controls that show it. */
+
+import { isHandsFree } from "./conversation-settings.js";
+import { byId, find } from "./elements.js";
+import { announce, clock, text } from "./page.js";
+import { loudness } from "./recorder.js";
+
+/**
+ * @typedef {"ready" | "listening" | "thinking" | "speaking" | "failed"} State
+ * @typedef {import("./recorder.js").Recorder} Recorder
+ * @typedef {import("./open-microphone.js").OpenMicrophone} OpenMicrophone
+ */
+
+const { dataset: root } = document.documentElement; // The style sheet reads it.
+
+/** The microphone in use: a recorder for one question, or in hands-free mode an open microphone for many. */
+export const capture = {
+  /** @type {Recorder | null} */
+  recorder: null,
+  /** @type {OpenMicrophone | null} */
+  microphone: null,
+  isAsking: false, // for permission
+};
+
+/** @returns {State} */
+export const turnState = () => /** @type {State} */ (root.turnState);
+
+export const isAnswering = () => turnState() === "thinking" || turnState() === "speaking";
+
+/**
+ * @param {State} state
+ * @param {string} [message] shown instead of the state's own text
+ * @param {import("./page.js").Tone} [tone]
+ */
+export function enter(state, message = text(capture.microphone ? `hands-free-${state}` : state), tone = "") {
+  root.turnState = state;
+  if (capture.microphone) capture.microphone.strict = isAnswering();
+  const isStoppable = capture.recorder || capture.microphone || isAnswering();
+  byId("dock-level").hidden = !capture.recorder;
+  byId("type").hidden = Boolean(capture.recorder);
+  byId("stop").setAttribute("aria-disabled", String(!isStoppable));
+  showCapture();
+  announce(message, tone);
+}
+
+/**
+ * Wait for the next question, and in hands-free mode listen for it.
+ * @param {string} [message]
+ */
+export function awaitQuestion(message) {
+  enter(capture.microphone ? "listening" : "ready", message);
+}
+
+/** Show which microphone is in use, and the next action of the record button. */
+export function showCapture() {
+  const isLive = capture.recorder || capture.microphone?.hearing;
+  root.microphone = isLive ? "live" : capture.microphone ? "open" : "";
+  find(byId("record"), ".label").textContent = text(recordAction());
+}
+
+/** @returns {"start" | "stop" | "start-hands-free" | "interrupt" | "send-now" | "end-hands-free"} */
+export function recordAction() {
+  if (capture.recorder) return "stop";
+  if (!capture.microphone) return isHandsFree() ? "start-hands-free" : "start";
+  if (isAnswering()) return "interrupt";
+  return capture.microphone.hearing ? "send-now" : "end-hands-free";
+}
+
+/** @param {import("./recorder.js").Level} level */
+export function showLevel({ rms, verdict, seconds }) {
+  byId("level-word").textContent = text(`level-${verdict}`);
+  byId("clock").textContent = clock(seconds);
+  byId("record").style.setProperty("--level", String(loudness(rms)));
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from apps.conversations.sentences import SpeechChunker
+from apps.conversations.pipeline.sentences import SpeechChunker
 
 QUESTION = (Path(__file__).parent.parent / "tests/data/speech/austen-0930.wav").read_bytes()  # 3.3 seconds.
 

@@ -6,7 +6,7 @@ from django.urls import include, path
 
 from apps.accounts import api_urls as accounts
 from apps.conversations import api_urls as conversations
-from apps.conversations.api import full_interaction
+from apps.conversations.full_interaction_api import FullInteraction
 from apps.conversations.report_views import Report
 from apps.privacy import api_urls as privacy
 from apps.site import api_urls as site
@@ -40,7 +40,7 @@ urlpatterns = [
     path("voices/", include("apps.voices.urls")),
     path("", include("apps.conversations.urls")),
     path("clone-voice", CloneVoice.as_view(), name="clone-voice"),
-    path("full-interaction", full_interaction, name="full-interaction"),
+    path("full-interaction", FullInteraction.as_view(), name="full-interaction"),
     path("api/v1/", include((api_v1, "api"))),
     path("v1/", include((conversations.openai_urlpatterns, "openai"))),
     path("admin/", admin.site.urls),

@@ -35,7 +35,7 @@ class TokenList(ListAPIView[ApiToken]):
 
     class CreateInput(StrictSerializer):
         name = serializers.CharField(max_length=60)
-        scopes = serializers.MultipleChoiceField(choices=Scope.choices, allow_empty=False, default=list(Scope.values))
+        scopes = serializers.MultipleChoiceField(choices=Scope.choices, allow_empty=False, default=set(Scope.values))
         expires_at = serializers.DateTimeField(default=None, allow_null=True)
 
         def validate_expires_at(self, expires_at: Any) -> Any:

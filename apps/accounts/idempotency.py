@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from functools import wraps
-from typing import Any, TypeVar, cast
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import UploadedFile
@@ -46,43 +47,92 @@ RETRY_SECONDS = 2
 MAX_KEPT_BYTES = 48_000_000
 KEPT_HEADERS = ("Content-Type", "Cache-Control", "X-AI-Generated", "X-Content-Type-Options")
 
-Handler = TypeVar("Handler", bound=Callable[..., HttpResponseBase])
+View = TypeVar("View")
+Params = ParamSpec("Params")
 Answer = TypeVar("Answer", bound=HttpResponseBase)
+Handler = Callable[Concatenate[View, Request, Params], Answer]
+
+NoteMade = Callable[[object], None]
+"""Takes the primary key of the row that a request is about to make."""
 
 
-def idempotent(handler: Handler) -> Handler:
-    """Let the method of an API view be asked for again with the same key: the first answer comes again.
+class Repeatable(Protocol):
+    """A view with a method that is `idempotent_by_row`."""
 
-    Successes are kept. An error frees the key, so that the same request can be tried again. Where the handler has
-    called `note_made`, the view's `repeat(request, row)` answers from what was made, `replayed` where it does no more.
+    def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
+        """Answer from the row that the first request with the same key made; `row.made` is its primary key."""
+        ...
+
+
+RepeatableView = TypeVar("RepeatableView", bound=Repeatable)
+
+
+def idempotent(handler: Handler[View, Params, Answer]) -> Handler[View, Params, HttpResponseBase]:
+    """Let the method of an API view be called again with the same key: the first answer is sent again.
+
+    Successes are kept. An error frees the key, so that the same request can be tried again.
     """
 
     @wraps(handler)
-    def answer_once(view: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        key = request.headers.get(HEADER)
-        if key is None:
+    def answer_once(view: View, request: Request, /, *args: Params.args, **kwargs: Params.kwargs) -> HttpResponseBase:
+        row, is_mine = _claimed(request)
+        if row is None:
             return handler(view, request, *args, **kwargs)
-        row, is_mine = claim(owner=signed_in_user(request), key=key, fingerprint=fingerprint_of(request))
         if not is_mine:
-            return view.repeat(request, row) if row.made else replayed(_kept_answer(row))
-        request.idempotency_row = row  # type: ignore[attr-defined]
-        try:
+            return replayed(_kept_answer(row))
+        with _freed_on_error(row):
             response = handler(view, request, *args, **kwargs)
-        except BaseException:
-            _free(row)
-            raise
         return _keeping(row, response)
 
     answer_once.parameters = [KEY_PARAMETER]  # type: ignore[attr-defined]
-    return cast("Handler", answer_once)
+    return answer_once
 
 
-def note_made(request: Request, pk: object) -> None:
-    """Remember what the request makes, before it does: a repeat is answered from that."""
-    row = getattr(request, "idempotency_row", None)
-    if row is not None:
-        row.made = str(pk)
-        row.save(update_fields=["made"])
+def idempotent_by_row(
+    handler: Callable[Concatenate[RepeatableView, Request, NoteMade, Params], Answer],
+) -> Handler[RepeatableView, Params, HttpResponseBase]:
+    """Like `idempotent`, for a method that makes a row of its own: a repeat is answered from that row.
+
+    The method gets a NoteMade after the request. Once it has called that, even an error keeps the key, and the view's
+    `repeat(request, row)` answers; it marks its answer with `replayed` where it does nothing else.
+    """
+
+    @wraps(handler)
+    def answer_once(
+        view: RepeatableView, request: Request, /, *args: Params.args, **kwargs: Params.kwargs
+    ) -> HttpResponseBase:
+        row, is_mine = _claimed(request)
+        if row is None:
+            return handler(view, request, lambda _pk: None, *args, **kwargs)
+        if not is_mine:
+            return view.repeat(request, row)
+        with _freed_on_error(row):
+            return handler(view, request, partial(_note_made, row), *args, **kwargs)
+
+    answer_once.parameters = [KEY_PARAMETER]  # type: ignore[attr-defined]
+    return answer_once
+
+
+def _claimed(request: Request) -> tuple[IdempotencyKey | None, bool]:
+    """Return the row of the request's key, None without one, and whether the request is to be carried out."""
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None, True
+    return claim(owner=signed_in_user(request), key=key, fingerprint=fingerprint_of(request))
+
+
+@contextmanager
+def _freed_on_error(row: IdempotencyKey) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        _free(row)
+        raise
+
+
+def _note_made(row: IdempotencyKey, pk: object) -> None:
+    row.made = str(pk)
+    row.save(update_fields=["made"])
 
 
 def key_in_use() -> UserError:
@@ -164,8 +214,6 @@ def replayed(response: Answer) -> Answer:
 
 def _keeping(row: IdempotencyKey, response: HttpResponseBase) -> HttpResponseBase:
     """Have the answer kept when it is known whole; an error frees the key."""
-    if row.made:
-        return response
     if response.status_code >= 400:
         _free(row)
     elif isinstance(response, StreamingHttpResponse):
@@ -180,9 +228,9 @@ def _keeping(row: IdempotencyKey, response: HttpResponseBase) -> HttpResponseBas
 async def _kept_when_over(row: IdempotencyKey, response: HttpResponseBase, stream: Any) -> AsyncIterator[bytes]:
     kept, is_over = bytearray(), False
     try:
-        async for piece in stream:
-            kept += piece if len(kept) <= MAX_KEPT_BYTES else b""
-            yield piece
+        async for chunk in stream:
+            kept += chunk if len(kept) <= MAX_KEPT_BYTES else b""
+            yield chunk
         is_over = True
     finally:
         await (sync_to_async(_keep)(row, response, bytes(kept)) if is_over else sync_to_async(_free)(row))

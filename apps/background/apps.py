@@ -8,4 +8,4 @@ class BackgroundConfig(AppConfig):
         from apps.background import stray_files
         from apps.core import repairs
 
-        repairs.register_slow("stray files", stray_files.repairs)
+        repairs.register("stray files", stray_files.repairs, is_slow=True)

@@ -97,7 +97,7 @@ class AbuseReportAdmin(ReadOnlyAdmin):
         by = signed_in_user(request)
         suspended = [suspend_reported(report, by=by) for report in reports.select_related("voice")]
         if all(suspended):
-            messages.success(request, gettext("Suspended. The voices cannot speak any more."))
+            messages.success(request, gettext("Silenced. The voices cannot speak any more."))
         else:
             text = gettext("Not every report leads to a voice. Find it among the voices, and suspend it there.")
             messages.warning(request, text)

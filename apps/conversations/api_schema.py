@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
-from apps.conversations import api, openai_api, stages_api
+from apps.conversations import api, full_interaction_api, openai_api, single_stages_api, turns_api
 from apps.core.api_examples import (
     A_CONVERSATION,
     A_TIME,
@@ -73,7 +73,7 @@ EVENTS_OF_A_TURN = (
 class ConversationWithTurns(api.ConversationSerializer):
     """A conversation with all its turns."""
 
-    turns = api.TurnSerializer(many=True)
+    turns = turns_api.TurnSerializer(many=True)
 
     class Meta(api.ConversationSerializer.Meta):
         fields = [*api.ConversationSerializer.Meta.fields, "turns"]
@@ -109,13 +109,13 @@ FULL = {
     "X-AI-Generated": AI_GENERATED,
 }
 TURN_ANSWERS: dict[str, Any] = {
-    "answers": {JSON: api.TurnSerializer, EVENTS: STREAM},
+    "answers": {JSON: turns_api.TurnSerializer, EVENTS: STREAM},
     "answer_examples": {JSON: TURN, EVENTS: EVENTS_OF_A_TURN},
     "parameters": (SYNTHETIC,),
 }
 
 OPERATIONS: Operations = {
-    api.FullInteraction: {
+    full_interaction_api.FullInteraction: {
         "POST": Operation(
             TALK,
             "Ask aloud, and hear the answer",
@@ -156,7 +156,7 @@ OPERATIONS: Operations = {
         ),
         "DELETE": Operation(TALK, "Delete a conversation", **DELETED),
     },
-    api.TurnList: {
+    turns_api.TurnList: {
         "POST": Operation(
             TALK,
             "Ask something",
@@ -167,41 +167,41 @@ OPERATIONS: Operations = {
             "with the events as they happen.",
         ),
     },
-    api.TurnDetail: {
-        "GET": Operation(TALK, "Read a turn", **answers_json(api.TurnSerializer, TURN)),
+    turns_api.TurnDetail: {
+        "GET": Operation(TALK, "Read a turn", **answers_json(turns_api.TurnSerializer, TURN)),
     },
-    api.TurnRetry: {
+    turns_api.TurnRetry: {
         "POST": Operation(
             TALK, "Go on from the stage that failed", **TURN_ANSWERS, description="No stage is paid for twice."
         ),
     },
-    api.TurnStop: {
+    turns_api.TurnStop: {
         "POST": Operation(
             TALK,
             "Stop a running turn",
-            **answers_json(api.TurnSerializer, TURN),
+            **answers_json(turns_api.TurnSerializer, TURN),
             **sends_json({"heard_seconds": 1.2}),
             status=202,
         ),
     },
-    api.TurnAnswerAudio: {
+    turns_api.TurnAnswerAudio: {
         "GET": Operation(TALK, "Hear an answer", answers=STORED_SOUND, parameters=(AS_MP3, RANGE, SYNTHETIC)),
     },
-    api.TurnQuestionAudio: {
+    turns_api.TurnQuestionAudio: {
         "GET": Operation(TALK, "Hear a question", answers=STORED_SOUND, parameters=(AS_MP3, RANGE)),
     },
-    stages_api.Transcriptions: {
+    single_stages_api.Transcriptions: {
         "POST": Operation(
             STAGES,
             "Speech to text",
             **answers_json(
-                stages_api.Transcriptions.Output,
+                single_stages_api.Transcriptions.Output,
                 {"text": "What is the capital of France?", "language": "en", "seconds": 2.4},
             ),
             **sends_form(audio="@question.mp3", language="en"),
         ),
     },
-    stages_api.Speech: {
+    single_stages_api.Speech: {
         "POST": Operation(
             STAGES,
             "Text to speech",

@@ -1,18 +1,18 @@
 from django.urls import path
 
-from apps.conversations import api, openai_api, stages_api
+from apps.conversations import api, openai_api, single_stages_api, turns_api
 
 urlpatterns = [
     path("conversations", api.ConversationList.as_view(), name="conversations"),
     path("conversations/<uuid:conversation_pk>", api.ConversationDetail.as_view(), name="conversation"),
-    path("conversations/<uuid:conversation_pk>/turns", api.TurnList.as_view(), name="turns"),
-    path("transcriptions", stages_api.Transcriptions.as_view(), name="transcriptions"),
-    path("speech", stages_api.Speech.as_view(), name="speech"),
-    path("turns/<uuid:turn_pk>", api.TurnDetail.as_view(), name="turn"),
-    path("turns/<uuid:turn_pk>/retry", api.TurnRetry.as_view(), name="turn-retry"),
-    path("turns/<uuid:turn_pk>/stop", api.TurnStop.as_view(), name="turn-stop"),
-    path("turns/<uuid:turn_pk>/audio", api.TurnAnswerAudio.as_view(), name="turn-audio"),
-    path("turns/<uuid:turn_pk>/question", api.TurnQuestionAudio.as_view(), name="turn-question"),
+    path("conversations/<uuid:conversation_pk>/turns", turns_api.TurnList.as_view(), name="turns"),
+    path("transcriptions", single_stages_api.Transcriptions.as_view(), name="transcriptions"),
+    path("speech", single_stages_api.Speech.as_view(), name="speech"),
+    path("turns/<uuid:turn_pk>", turns_api.TurnDetail.as_view(), name="turn"),
+    path("turns/<uuid:turn_pk>/retry", turns_api.TurnRetry.as_view(), name="turn-retry"),
+    path("turns/<uuid:turn_pk>/stop", turns_api.TurnStop.as_view(), name="turn-stop"),
+    path("turns/<uuid:turn_pk>/audio", turns_api.TurnAnswerAudio.as_view(), name="turn-audio"),
+    path("turns/<uuid:turn_pk>/question", turns_api.TurnQuestionAudio.as_view(), name="turn-question"),
 ]
 
 openai_urlpatterns = [

@@ -1,4 +1,4 @@
-"""Turn events as server-sent events: what a browser or an API client reads while the answer is being made."""
+"""Turn events as server-sent events, for browsers and API clients that follow a turn while it runs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from django.http import StreamingHttpResponse
 
 from apps.conversations import services
 from apps.conversations.models import Turn
+from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.turn import run_turn
 from apps.conversations.turn_events import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting
-from apps.speech.base import Recording
 from apps.speech.registry import current_engines
 
 KEEP_ALIVE = b": the turn goes on\n\n"  # a comment: proxies close connections on which nothing comes for long
 
 
-def stream_response(turn: Turn, recording: Recording | None) -> StreamingHttpResponse:
-    """Answer with the events of `turn` as they happen. `recording` is its question, where it is at hand."""
-    response = StreamingHttpResponse(_lines(turn, recording), content_type="text/event-stream")
+def stream_response(prepared: PreparedTurn) -> StreamingHttpResponse:
+    """Answer with the events of a turn as they happen."""
+    response = StreamingHttpResponse(_lines(prepared), content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"  # nginx would collect the events otherwise
     response["X-AI-Generated"] = "true"
@@ -31,7 +31,7 @@ def stream_response(turn: Turn, recording: Recording | None) -> StreamingHttpRes
 
 
 def stored_response(turn: Turn) -> StreamingHttpResponse:
-    """Answer with the events of a turn that is over, told from what was stored of it."""
+    """Answer with the events of a turn that is over, from the stored row and its sound."""
     response = StreamingHttpResponse(_stored_lines(turn), content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-AI-Generated"] = "true"
@@ -49,7 +49,7 @@ def _stored_events(turn: Turn) -> Iterator[TurnEvent]:
     if turn.reply:
         yield Said(turn.reply)
     if turn.answer:
-        recording = services.stored_recording(turn.answer)
+        recording = services.decode_turn_audio(turn.answer)
         yield Spoken(0, turn.spoken_text or turn.reply, recording.pcm, recording.sample_rate)
     if turn.error:
         yield Failed(**turn.error)
@@ -57,10 +57,10 @@ def _stored_events(turn: Turn) -> Iterator[TurnEvent]:
         yield Done(turn.remembered_reply, turn.timings)
 
 
-async def _lines(turn: Turn, recording: Recording | None) -> AsyncIterator[bytes]:
-    async with current_engines() as engines, aclosing(run_turn(turn, engines, recording=recording)) as events:
+async def _lines(prepared: PreparedTurn) -> AsyncIterator[bytes]:
+    async with current_engines() as engines, aclosing(run_turn(prepared, engines)) as events:
         async for event in events:
-            yield _line(event, str(turn.pk))
+            yield _line(event, str(prepared.turn.pk))
 
 
 def _line(event: TurnEvent, turn_id: str) -> bytes:
@@ -73,7 +73,7 @@ def _line(event: TurnEvent, turn_id: str) -> bytes:
 
 
 def _spoken_line(event: Spoken) -> bytes:
-    """Put the sound in by hand: base64 has nothing that JSON would have to escape, and looking for it takes longest."""
+    """Insert the sound by hand: base64 needs no escaping in JSON, and the search for characters to escape is slow."""
     data = {"index": event.index, "text": event.text, "format": "pcm_s16le", "sample_rate": event.sample_rate}
     head = json.dumps(data, ensure_ascii=False).encode().removesuffix(b"}")
     return b"".join((b"event: spoken\ndata: ", head, b', "audio": "', base64.b64encode(event.pcm), b'"}\n\n'))

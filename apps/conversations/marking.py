@@ -1,4 +1,4 @@
-"""The stored answers of turns, which say that they are synthetic."""
+"""The stored answers of turns, marked as synthetic."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ STORED_MAX_SECONDS = 3600
 
 
 def origin_of(turn: Turn) -> Origin:
-    """Return where the speech of a turn comes from that is being made now."""
+    """Return the origin of the speech that is being made now for `turn`."""
     return Origin(turn.voice.provider if turn.voice else "", timezone.now(), str(turn.pk))
 
 
 def answer_as_flac(*, turn: Turn, recording: Recording) -> bytes:
-    """Return the answer of `turn` as it is stored.
+    """Return the answer of `turn` as FLAC, signed.
 
-    Where it cannot be signed, it is kept with its tags alone: it is paid for, and somebody waits for it.
+    If it cannot be signed, it only gets its tags: it is paid for, and somebody waits for it.
     """
     origin = origin_of(turn)
     try:
@@ -60,7 +60,7 @@ def _is_copied(turn: Turn) -> bool:
 
 
 def _keep_copy(turn: Turn, mp3: bytes) -> bool:
-    """Store the copy, unless another request was faster; `turn` is as it is stored afterwards."""
+    """Store the copy, unless another request was faster; refresh `turn` and return whether the copy was stored."""
     storage, former = turn.answer_mp3.storage, turn.answer_mp3.name or ""
     name = storage.save(answer_mp3_path(turn, ""), ContentFile(mp3))
     kept = Turn.objects.filter(pk=turn.pk, answer=turn.answer.name, answer_mp3=former).update(answer_mp3=name)

@@ -1,4 +1,4 @@
-"""What is counted of turns, when each try is over. No label holds anything that people said or are called."""
+"""Metrics of turns, updated when each attempt is over. No label holds the words or names of people."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ STAGE_SECONDS = Histogram(
 
 
 def begin(turn: Turn) -> Callable[[], None]:
-    """Return what counts the try that begins now, to be called when it is over.
+    """Return a function that counts the attempt that begins now; call it when the attempt is over.
 
-    Of a retry, the times of the stages that it did not repeat were counted before.
+    A retry does not count the times of earlier stages again.
     """
     is_new = turn._state.adding
     earlier = dict.fromkeys(turn.timings) if is_new else turn.timings

@@ -1,4 +1,4 @@
-"""What was said."""
+"""Conversations, their turns, and reports of abuse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from apps.core.leases import SERVER_STOPPED, SERVER_STOPPED_MESSAGE, Leased
 from apps.core.owned import OwnedQuerySet
 from apps.speech.base import PROVIDER_MESSAGES
 from apps.speech.providers.faults import RETRYABLE_CODES
-from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
 
 NOTHING_HEARD = "nothing_heard"
@@ -41,7 +40,7 @@ def answer_path(turn: Turn, _filename: str) -> str:
 
 
 def answer_mp3_path(turn: Turn, _filename: str) -> str:
-    """Name the copy after what it is a copy of: a turn that is spoken anew has another answer."""
+    """Name the copy after the answer: a turn that is spoken again gets another answer."""
     return f"{str(turn.answer.name).removesuffix('.flac')}.mp3"
 
 
@@ -103,11 +102,11 @@ class Turn(Leased):
     transcript = models.TextField(_("transcript"), blank=True)
     language = models.CharField(_("language"), max_length=10, blank=True)
     reply = models.TextField(_("reply"), blank=True)
-    # What was heard of a reply that was interrupted, or spoken before the voice failed; "" where all was spoken.
+    # The part of the reply that was heard before an interruption, or spoken before the voice failed; else "".
     spoken_text = models.TextField(_("spoken of the reply"), blank=True)
     stop_requested = models.BooleanField(_("stop requested"), default=False)
     answer = models.FileField(_("answer"), upload_to=answer_path, blank=True)
-    # The same as MP3, made when somebody first asks for it: signed twice, it would not be the same bytes twice.
+    # A copy as MP3, made on the first request and kept: signing it again would give other bytes.
     answer_mp3 = models.FileField(_("answer as MP3"), upload_to=answer_mp3_path, blank=True)
     answer_seconds = models.FloatField(_("seconds of the answer"), null=True, blank=True)
     failed_stage = models.CharField(_("failed stage"), max_length=10, choices=Stage.choices, blank=True)
@@ -117,8 +116,6 @@ class Turn(Leased):
     first_audio_ms = models.PositiveIntegerField(_("first audio after (ms)"), null=True, blank=True)
     total_ms = models.PositiveIntegerField(_("over after (ms)"), null=True, blank=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
-    # What was set aside for its next run, where that is limited; not stored.
-    reservation: Reservation | None = None
 
     objects: ClassVar[OwnedQuerySet[Turn]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -148,12 +145,12 @@ class Turn(Leased):
 
     @property
     def remembered_reply(self) -> str:
-        """What the model remembers to have said: of an interrupted reply, what the person heard."""
+        """The reply as the model is told later; of an interrupted one, the part that the person heard."""
         return self.spoken_text if self.status == self.Status.INTERRUPTED else self.reply
 
     @property
     def timings(self) -> dict[str, int | None]:
-        """Milliseconds since the turn began, each None where it did not come so far."""
+        """Milliseconds since the turn began, each None if the turn did not come so far."""
         return {
             "heard_ms": self.heard_ms,
             "first_word_ms": self.first_word_ms,
@@ -172,7 +169,7 @@ class Turn(Leased):
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """What went wrong, in the shape of the API's errors, with the stage that failed."""
+        """The error in the shape of the API's errors, with the stage that failed."""
         if self.status != self.Status.FAILED:
             return None
         return {
@@ -187,7 +184,7 @@ RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
 
 
 def report_path(_report: AbuseReport, _filename: str) -> str:
-    """Name the file ourselves: nothing of the client's name is kept, and nothing takes it for what it may not be."""
+    """Return a name that has nothing of the client's, and an extension that no program opens."""
     return f"reports/{uuid.uuid4().hex}.bin"
 
 
@@ -221,5 +218,5 @@ class AbuseReport(models.Model):
 
     @property
     def reference(self) -> str:
-        """What the reporter and the operator call it."""
+        """The short name that the reporter and the operator use."""
         return self.pk.hex[:8].upper()

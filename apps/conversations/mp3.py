@@ -8,9 +8,9 @@ from contextlib import aclosing
 
 from apps.conversations.marking import origin_of
 from apps.conversations.models import Turn
+from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.turn import run_turn
 from apps.conversations.turn_events import Failed, Spoken
-from apps.speech.base import Recording
 from apps.speech.provenance.encoders import AudioFormat, Encoder, create_encoder
 from apps.speech.registry import current_engines
 
@@ -19,14 +19,15 @@ class BrokenAnswerError(Exception):
     """The voice failed in the middle of the answer. A body that breaks off is the only way left to say so."""
 
 
-async def mp3_of_turn(turn: Turn, recording: Recording | None) -> AsyncGenerator[bytes, None]:
-    """Run `turn` and yield its sound as MP3, from when its reply is written; nothing where it ends without any sound.
+async def mp3_of_turn(prepared: PreparedTurn) -> AsyncGenerator[bytes, None]:
+    """Run the turn and yield its sound as MP3, from when its reply is written; nothing if it ends without any sound.
 
     Raises BrokenAnswerError where the voice fails after that. Closing it interrupts the turn.
     """
+    turn = prepared.turn
     encoder: Encoder | None = None
     mp3, has_begun = b"", False
-    async with current_engines() as engines, aclosing(run_turn(turn, engines, recording=recording)) as events:
+    async with current_engines() as engines, aclosing(run_turn(prepared, engines)) as events:
         async for event in events:
             if isinstance(event, Spoken):
                 encoder = encoder or create_encoder(AudioFormat.MP3, event.sample_rate, origin_of(turn))

@@ -24,8 +24,8 @@ from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
-from apps.conversations import stages
-from apps.conversations.stages_api import LANGUAGE_CODE, speech_response
+from apps.conversations import single_stages
+from apps.conversations.single_stages_api import LANGUAGE_CODE, speech_response
 from apps.core.api import EventStreamRenderer, StrictSerializer
 from apps.core.api_errors import handle_exception, openai_error_body
 from apps.core.errors import UserError
@@ -40,7 +40,7 @@ TRANSCRIPT_FORMATS = ("json", "text", *WITH_TIMES)
 
 
 class WhateverIsAccepted(BaseContentNegotiation):
-    """Answers as the body asks: what OpenAI's clients say that they accept is not what they expect."""
+    """Ignores `Accept`: OpenAI's clients expect the format that the body asks for, whatever they say they accept."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         content_type = request.content_type or ""
@@ -53,7 +53,7 @@ class WhateverIsAccepted(BaseContentNegotiation):
 
 
 class OpenAIView(APIView):
-    """What all views here share: errors as OpenAI words them."""
+    """The base of all views here: errors have OpenAI's format."""
 
     content_negotiation_class = WhateverIsAccepted
 
@@ -62,7 +62,7 @@ class OpenAIView(APIView):
 
 
 def handle_openai_exception(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn whatever a view raised into an error that OpenAI's clients understand."""
+    """Turn an exception of a view into an error that OpenAI's clients understand."""
     response = handle_exception(error, context)
     if response is not None:
         response.data = openai_error_body(response.data["error"], response.status_code)
@@ -70,7 +70,7 @@ def handle_openai_exception(error: Exception, context: dict[str, Any]) -> Respon
 
 
 def _unsupported_format(wanted: str, possible: Any) -> UserError:
-    text = _("“%(wanted)s” cannot be had here. Ask for one of these: %(possible)s.")
+    text = _("“%(wanted)s” is not available here. Ask for one of these: %(possible)s.")
     return UserError("unsupported_format", text % {"wanted": wanted, "possible": ", ".join(possible)})
 
 
@@ -95,7 +95,7 @@ class OpenAISpeech(LimitedView, OpenAIView):
     parser_classes = [JSONParser]
 
     class Input(StrictSerializer):
-        input = serializers.CharField(max_length=stages.MAX_SPEECH_CHARACTERS)
+        input = serializers.CharField(max_length=single_stages.MAX_SPEECH_CHARACTERS)
         voice = VoiceField()
         model = serializers.CharField(required=False)
         response_format = serializers.CharField(default=AudioFormat.MP3.value)
@@ -143,7 +143,7 @@ class OpenAITranscriptions(LimitedView, OpenAIView):
         stream = serializers.BooleanField(default=False)
 
         def to_internal_value(self, data: Any) -> Any:
-            """Refuse what is there and empty, as OpenAI does; in a form it would count as not there."""
+            """Refuse a field that is empty, as OpenAI does; in a form it would count as missing."""
             fields = self.fields.items()
             empty = [
                 name for name, field in fields if data.get(name) == "" and not getattr(field, "allow_blank", False)
@@ -153,7 +153,7 @@ class OpenAITranscriptions(LimitedView, OpenAIView):
             return super().to_internal_value(data)
 
         def validate_temperature(self, value: float) -> float:
-            if math.isnan(value):  # It is neither above nor below anything.
+            if math.isnan(value):  # It passes both limits, since every comparison with it is false.
                 raise serializers.ValidationError(_("This is no number."))
             return value
 
@@ -169,7 +169,7 @@ class OpenAITranscriptions(LimitedView, OpenAIView):
         if "word" in request.POST.getlist("timestamp_granularities[]"):
             raise _unsupported_format("word", ["segment"])
         response_format = values.validated_data["response_format"]
-        transcript, seconds = stages.transcribe(
+        transcript, seconds = single_stages.transcribe(
             owner=signed_in_user(request),
             data=values.validated_data["file"].read(),
             language=values.validated_data.get("language", ""),
@@ -211,7 +211,7 @@ def _verbose(transcript: Transcript, seconds: float) -> dict[str, Any]:
 
 
 def _subtitles(transcript: Transcript, point: str, *, numbered: bool = True) -> str:
-    """Return the segments as SubRip has them, and WebVTT without the numbers and with another decimal point."""
+    """Return the segments as SubRip; for WebVTT, without the numbers and with another decimal point."""
     cues = [
         (f"{number}\n" if numbered else "") + f"{_time(cue.start, point)} --> {_time(cue.end, point)}\n{cue.text}\n"
         for number, cue in enumerate(transcript.segments, start=1)
@@ -226,17 +226,17 @@ def _time(seconds: float, point: str) -> str:
 
 
 def _events(transcript: Transcript) -> str:
-    """Return the whole as the events that a client gets who asked for a stream: the engines give no parts."""
+    """Return the whole transcript as the events of a stream: the engines give no partial transcripts."""
     delta = {"type": "transcript.text.delta", "delta": transcript.text}
     done = {"type": "transcript.text.done", "text": transcript.text}
     return "".join(f"data: {data}\n\n" for data in (json.dumps(delta), json.dumps(done), "[DONE]"))
 
 
 class ModelList(OpenAIView):
-    """`client.models.list()`: what hears and what speaks here."""
+    """`client.models.list()`: the models that hear and speak here."""
 
     def get(self, _request: Request) -> Response:
-        models = [_model(name, owner) for name, owner in stages.models().items()]
+        models = [_model(name, owner) for name, owner in single_stages.models().items()]
         return Response({"object": "list", "data": models})
 
 
@@ -244,7 +244,7 @@ class ModelDetail(OpenAIView):
     """`client.models.retrieve(…)`."""
 
     def get(self, _request: Request, model: str) -> Response:
-        owner = stages.models().get(model)
+        owner = single_stages.models().get(model)
         if owner is None:
             text = _("There is no model “%(name)s” here.") % {"name": model}
             raise UserError("model_not_found", text, status=404)

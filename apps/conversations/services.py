@@ -1,4 +1,4 @@
-"""What can be done with a conversation."""
+"""The actions on conversations and turns, for all front doors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import User
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
 from apps.conversations.models import NOTHING_HEARD, RUNNING, TURN_MESSAGES, Conversation, Turn
+from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
+from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.reconciling import end_abandoned
-from apps.conversations.turn import QUESTION_SAMPLE_RATE, run_turn
+from apps.conversations.turn import run_turn
 from apps.core.errors import UserError
 from apps.core.leases import new_lease
 from apps.speech import registry
@@ -28,7 +30,7 @@ from apps.voices.models import VoiceProfile
 from apps.voices.services import require_ready
 
 MAX_TEXT_CHARACTERS = 2000
-# Which stages before the voice a turn still needs.
+# The stages before the voice that a turn of each status still needs.
 _STAGES_FROM: dict[Turn.Status, tuple[Stage, ...]] = {
     Turn.Status.RECEIVED: ("hear", "think"),
     Turn.Status.HEARD: ("think",),
@@ -44,7 +46,7 @@ def start_conversation(*, owner: User, voice: VoiceProfile, **choices: str) -> C
 def chat_models() -> list[str]:
     """Return the names of the language models to choose from, the site's own first."""
     if settings.LANGUAGE_MODEL == registry.LOCAL:
-        return [Path(settings.LOCAL_CHAT_MODEL).name]  # A file of the operator's may be named by its path.
+        return [Path(settings.LOCAL_CHAT_MODEL).name]  # The operator may name a file by its path.
     return list(dict.fromkeys([settings.OPENAI_CHAT_MODEL, *settings.OPENAI_CHAT_MODELS]))
 
 
@@ -82,7 +84,7 @@ def change_conversation(*, conversation: Conversation, **changes: Any) -> None:
 def delete_conversation(*, conversation: Conversation) -> None:
     """Delete the conversation with its turns and all their recordings."""
     turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
-    # The rows go last: whoever is killed on the way leaves them, and can delete the rest.
+    # The rows are deleted last: after an interruption, the deletion can be repeated from them.
     _delete_files([file for turn in turns for file in turn.recordings])
     conversation.delete()
 
@@ -93,7 +95,7 @@ def _delete_files(files: Iterable[FieldFile]) -> None:
 
 
 def read_question(*, owner: User, data: bytes) -> Recording:
-    """Return the recording that `data` is, in any accepted format; raise what is wrong with it."""
+    """Decode a question in any accepted format. Raises UserError (422) where it is silent, and AudioError."""
     recording = registry.decode(
         data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, asker=owner.pk
     )
@@ -104,8 +106,8 @@ def read_question(*, owner: User, data: bytes) -> Recording:
 
 def new_turn(
     *, conversation: Conversation, voice: VoiceProfile, text: str = "", recording: Recording | None = None
-) -> Turn:
-    """Return a turn for a typed question, or a spoken one; `run_turn` stores and answers it.
+) -> PreparedTurn:
+    """Prepare a turn for a typed question, or a spoken one; `run_turn` stores and answers it.
 
     A conversation that is not stored yet is stored now. Raises UserError where the owner has reached a limit, and
     ProviderError where an engine that it needs is down.
@@ -117,19 +119,18 @@ def new_turn(
     if conversation._state.adding:
         conversation.save(force_insert=True)
     turn = Turn(owner_id=conversation.owner_id, conversation=conversation, voice=voice, transcript=text, status=status)
-    turn.reservation = reservation
-    return turn
+    return PreparedTurn(turn, reservation, recording)
 
 
 def _require_engines(voice: VoiceProfile, status: Turn.Status) -> None:
-    """Refuse a turn that could not be spoken before its other stages are paid for."""
+    """Refuse a turn whose engines are down, before any stage is paid for. Raises ProviderError."""
     for stage in _STAGES_FROM[status]:
         registry.require_working(stage)
     registry.require_working("speak", provider=voice.provider)
 
 
 def _reserve(owner_id: int, *, heard_seconds: float) -> Reservation:
-    """Set aside what a turn may use; of its answer, no more is known than how long it can be."""
+    """Reserve what a turn may use; of its answer, only the greatest length is known."""
     return metering.reserve(owner_id=owner_id, heard_seconds=heard_seconds, characters=metering.longest_reply())
 
 
@@ -142,8 +143,8 @@ def voice_of(*, conversation: Conversation) -> VoiceProfile:
     return conversation.voice
 
 
-def prepare_retry(*, turn: Turn) -> Turn:
-    """Take a failed turn up again; `run_turn` then goes on from the stage that failed."""
+def prepare_retry(*, turn: Turn) -> PreparedTurn:
+    """Prepare another attempt at a failed turn; `run_turn` then goes on from the stage that failed."""
     if turn.status in RUNNING and end_abandoned(turn=turn):
         turn.refresh_from_db()
     if turn.voice is None or not turn.voice.can_speak:
@@ -157,10 +158,9 @@ def prepare_retry(*, turn: Turn) -> Turn:
     if not claimed:
         metering.release(reservation)
         raise UserError("turn_not_failed", _("Only a turn that failed can be tried again."), status=409)
-    # With what `run_turn` reads: it can not wait for the database on the event loop.
+    # With the rows that `run_turn` reads: it cannot wait for the database on the event loop.
     claimed_turn = Turn.objects.select_related("voice__consent", "conversation").get(pk=turn.pk)
-    claimed_turn.reservation = reservation
-    return claimed_turn
+    return PreparedTurn(claimed_turn, reservation)
 
 
 def _status_before_failure(turn: Turn) -> Turn.Status:
@@ -170,7 +170,7 @@ def _status_before_failure(turn: Turn) -> Turn.Status:
 
 
 def stop_turn(*, turn: Turn, heard_seconds: float | None = None) -> None:
-    """Ask for the end of a running turn: within two seconds it is interrupted, in whatever process it runs.
+    """Ask for the end of a running turn: it is interrupted within two seconds, in any process.
 
     An answer is made faster than it is heard: one that is over is interrupted all the same where no more than
     `heard_seconds` of it were heard.
@@ -184,30 +184,30 @@ def stop_turn(*, turn: Turn, heard_seconds: float | None = None) -> None:
 
 
 def _heard_text(turn: Turn, heard_seconds: float) -> str:
-    """Return as much of the reply as is spoken in its first seconds, to the word."""
+    """Return the part of the reply that is spoken in its first `heard_seconds`, to the word."""
     share = heard_seconds / (turn.answer_seconds or 1)
     return turn.reply[: round(share * len(turn.reply))].rpartition(" ")[0]
 
 
-def answer(*, turn: Turn, recording: Recording | None = None) -> Turn:
-    """Run `turn` to its end and return it, done or failed. `recording` is its question, where it is at hand."""
+def answer(prepared: PreparedTurn) -> Turn:
+    """Run a turn to its end and return it, done or failed."""
 
     async def run(engines: registry.Engines) -> None:
-        async for _event in run_turn(turn, engines, recording=recording):
+        async for _event in run_turn(prepared, engines):
             pass
 
     registry.call(run)
-    return turn
+    return prepared.turn
 
 
-def answer_mp3(*, turn: Turn) -> bytes | None:
-    """Return the stored answer of a turn as MP3, None where the turn failed or nothing was spoken."""
+def answer_mp3(*, turn: Turn) -> bytes:
+    """Return the stored answer of a turn as MP3, b"" where the turn failed or nothing was spoken."""
     if turn.status == Turn.Status.FAILED or not turn.answer:
-        return None
+        return b""
     return answer_as_mp3(turn=turn)
 
 
-def stored_recording(file: FieldFile) -> Recording:
+def decode_turn_audio(file: FieldFile) -> Recording:
     """Return a stored question or answer, decoded."""
     with file.open("rb") as opened:
         return decode(opened.read(), sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)

@@ -1,4 +1,4 @@
-"""Ends running turns: those that somebody wants to stop, and all of them where the process ends."""
+"""Interrupts running turns: those that are to stop, and all of them when the process ends."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Work = asyncio.Task[None]
 
 
 class _Watch:
-    """Looks at the rows of all turns that run on an event loop, in one query, for as long as there are any.
+    """Polls the rows of all turns that run on an event loop, in one query, for as long as there are any.
 
-    What wants them stopped may have reached another process, as may the end of their voice.
+    The request to stop a turn, or to silence its voice, may have been handled by another process.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class _Watch:
                     if turn in self.works:
                         self.works[turn].cancel()
         finally:
-            self._task = None  # It would keep the loop, and so this watch, for ever.
+            self._task = None  # A reference would keep the loop, and so this watch, alive forever.
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
@@ -55,7 +55,7 @@ _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictiona
 
 @contextmanager
 def stoppable(turn: Turn, work: Work) -> Iterator[None]:
-    """Cancel `work`, a task of the running loop, where somebody wants `turn` to stop while the block runs."""
+    """Cancel `work`, a task of the running loop, if `turn` is to stop while the block runs."""
     watch = _watches.setdefault(asyncio.get_running_loop(), _Watch())
     watch.works[turn.pk] = work
     watch.begin()
@@ -66,20 +66,20 @@ def stoppable(turn: Turn, work: Work) -> Iterator[None]:
 
 
 def interrupt_all() -> None:
-    """End all turns of this process, as closing them would, but with a last event for who listens."""
+    """End all turns of this process, as closing them would, but with a last event for their listeners."""
     for loop, watch in list(_watches.items()):
         for work in list(watch.works.values()):
             loop.call_soon_threadsafe(work.cancel)
 
 
 def _wanted_to_stop(turns: Collection[UUID]) -> list[UUID]:
-    """Return those of `turns` that somebody asked to stop, or whose voice may not speak any more."""
+    """Return those of `turns` that are to stop: by request, or because their voice may no longer speak."""
     voice_ended = Q(voice__suspended_at__isnull=False) | Q(voice__status=VoiceProfile.Status.DELETING)
     try:
         rows = Turn.objects.filter(Q(stop_requested=True) | voice_ended, pk__in=turns)
         return list(rows.values_list("pk", flat=True))
-    except DatabaseFailure:  # They can be stopped as soon as it is back.
-        logger.warning("It can not be seen which turns are to be stopped", exc_info=True)
+    except DatabaseFailure:  # The next poll looks again.
+        logger.warning("The turns to stop could not be read", exc_info=True)
         return []
     finally:
         connection.close()

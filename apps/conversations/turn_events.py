@@ -1,4 +1,4 @@
-"""What happens in a turn, as whoever listens to it is told."""
+"""The events of a turn, for its listener."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A part of the answer's sound (mono s16le), which belongs to piece `index` of the reply, `text`."""
+    """A chunk of the answer's sound (mono s16le), which belongs to segment `index` of the reply, `text`."""
 
     index: int
     text: str
@@ -32,7 +32,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The turn is over: a stage failed. What earlier stages brought is kept."""
+    """The turn is over: a stage failed. The results of earlier stages are kept."""
 
     stage: str
     code: str

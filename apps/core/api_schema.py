@@ -117,10 +117,12 @@ class OperationSchema(AutoSchema):
         return list(self.operation.request_examples) or super().map_parsers()
 
     def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:  # noqa: FBT001, FBT002 - drf-spectacular calls it so
-        """Say of a text that must not be blank that it holds more than spaces, which are cut off."""
+        """Describe that a text which must not be blank holds more than spaces; list default choices in their order."""
         schema: dict[str, Any] = super()._map_serializer_field(field, direction, bypass_extensions)  # type: ignore[no-untyped-call]
         if direction == "request" and type(field) is serializers.CharField and not field.allow_blank:
             return {**schema, "pattern": NOT_BLANK}
+        if isinstance(field, serializers.MultipleChoiceField) and "default" in schema:  # A set has no order.
+            return {**schema, "default": [choice for choice in field.choices if choice in schema["default"]]}
         return schema
 
     def get_response_serializers(self) -> Any:

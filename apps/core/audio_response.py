@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
+from typing import IO
 
+from django.db.models.fields.files import FieldFile
 from django.http import HttpRequest, HttpResponse
 
 
 def audio_response(request: HttpRequest, data: bytes, content_type: str, filename: str = "") -> HttpResponse:
-    """Answer with `data`, or with the part of it that a single `Range` header asks for.
+    """Answer with `data`, or with the part of it that a single `Range` header asks for. A name makes it a download."""
+    response = _ranged_response(request, BytesIO(data), len(data), content_type)
+    if filename:
+        response["Content-Disposition"] = f'attachment; filename="{filename}"'
+    return response
 
-    Browsers seek, and Safari plays, only where ranges work. A file name makes it a download.
+
+def stored_audio_response(request: HttpRequest, stored: FieldFile, content_type: str) -> HttpResponse:
+    """Answer with a stored file as it is, like `audio_response`; only the part that is asked for is read.
+
+    Raises FileNotFoundError.
     """
-    span = _requested_span(request.headers.get("Range", ""), len(data))
-    response = HttpResponse(data[slice(*span)] if span else data, content_type=content_type)
+    with stored.open("rb") as file:
+        return _ranged_response(request, file, stored.size, content_type)
+
+
+def _ranged_response(request: HttpRequest, file: IO[bytes], size: int, content_type: str) -> HttpResponse:
+    """Answer with all `size` bytes of `file`, or a part. Browsers seek, and Safari plays, only where ranges work."""
+    span = _requested_span(request.headers.get("Range", ""), size)
     if span == (0, 0):
-        response = HttpResponse(status=416)
-        response["Content-Range"] = f"bytes */{len(data)}"
+        response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     elif span:
-        response.status_code = 206
-        response["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{len(data)}"
+        start, end = span
+        file.seek(start)
+        headers = {"Content-Range": f"bytes {start}-{end - 1}/{size}"}
+        response = HttpResponse(file.read(end - start), content_type, status=206, headers=headers)
+    else:
+        response = HttpResponse(file.read(), content_type)
     response["Accept-Ranges"] = "bytes"
     response["Cache-Control"] = "private, no-store"
     response["X-Content-Type-Options"] = "nosniff"
-    if filename:
-        response["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
 
 

@@ -19,10 +19,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
-from apps.accounts.idempotency import idempotent, key_in_use, note_made, replayed
+from apps.accounts.idempotency import NoteMade, idempotent, idempotent_by_row, key_in_use, replayed
 from apps.accounts.models import IdempotencyKey
 from apps.core.api import AudioRenderer, StrictSerializer
-from apps.core.audio_response import audio_response
+from apps.core.audio_response import audio_response, stored_audio_response
 from apps.usage.api import LimitedView
 from apps.voices import services
 from apps.voices.deletion import delete_voice
@@ -103,12 +103,12 @@ class VoiceList(LimitedView, ListAPIView[VoiceProfile]):
     def get_queryset(self) -> Any:
         return VoiceProfile.objects.for_user(self.request.user).prefetch_related("samples")
 
-    @idempotent
-    def post(self, request: Request) -> Response:
+    @idempotent_by_row
+    def post(self, request: Request, note_made: NoteMade) -> Response:
         values = self.CreateInput(data=request.data)
         values.is_valid(raise_exception=True)
         name, uploads = values.validated_data["name"], values.validated_data["audio"]
-        return self._answer(_cloned(request, name, uploads))
+        return self._answer(_cloned(request, note_made, name, uploads))
 
     def repeat(self, request: Request, row: IdempotencyKey) -> Response:
         return _cloned_before(request, row, self._answer)
@@ -184,8 +184,7 @@ class VoiceSampleAudio(APIView):
     def get(self, request: Request, voice_pk: UUID, sample_pk: int) -> HttpResponse:
         samples = VoiceSample.objects.for_user(request.user)
         sample = get_object_or_404(samples, pk=sample_pk, voice=voice_pk)
-        with sample.file.open("rb") as file:
-            return audio_response(request, file.read(), "audio/flac")
+        return stored_audio_response(request, sample.file, "audio/flac")
 
 
 class SampleChecks(APIView):
@@ -236,12 +235,12 @@ class CloneVoice(LimitedView):
         # Accepted because callers send it; the owner is whoever the token or session says.
         user_id = serializers.CharField(required=False, allow_blank=True)
 
-    @idempotent
-    def post(self, request: Request) -> Response:
+    @idempotent_by_row
+    def post(self, request: Request, note_made: NoteMade) -> Response:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
         name, uploads = values.validated_data["voice_name"], values.validated_data["audio_file"]
-        return self._answer(_cloned(request, name, uploads))
+        return self._answer(_cloned(request, note_made, name, uploads))
 
     def repeat(self, request: Request, row: IdempotencyKey) -> Response:
         return _cloned_before(request, row, self._answer)
@@ -253,11 +252,9 @@ class CloneVoice(LimitedView):
         return Response(body, status=status.HTTP_201_CREATED)
 
 
-def _cloned(request: Request, name: str, uploads: list[UploadedFile[Any]]) -> VoiceProfile:
+def _cloned(request: Request, note_made: NoteMade, name: str, uploads: list[UploadedFile[Any]]) -> VoiceProfile:
     files = [upload.read() for upload in uploads]
-    return services.clone_voice(
-        owner=signed_in_user(request), name=name, files=files, note=lambda pk: note_made(request, pk)
-    )
+    return services.clone_voice(owner=signed_in_user(request), name=name, files=files, note=note_made)
 
 
 def _cloned_before(request: Request, row: IdempotencyKey, answer: Callable[[VoiceProfile], Response]) -> Response:

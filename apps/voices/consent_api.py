@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
 from apps.core.api import AudioRenderer, NewestFirstPagination, StrictSerializer
-from apps.core.audio_response import audio_response
+from apps.core.audio_response import stored_audio_response
 from apps.core.errors import UserError
 from apps.usage.api import LimitedView
 from apps.voices import consent as services
@@ -148,8 +148,7 @@ class ConsentAudio(APIView):
         consent = _own_consent(request, consent_pk)
         if not consent.clip:
             raise UserError("audio_not_found", _("This consent has no recording."), status=404)
-        with consent.clip.open("rb") as file:
-            return audio_response(request, file.read(), "audio/flac")
+        return stored_audio_response(request, consent.clip, "audio/flac")
 
 
 def _own_consent(request: Request, consent_pk: UUID) -> Consent:

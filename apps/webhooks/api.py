@@ -56,7 +56,7 @@ class WebhookList(ListAPIView[Webhook]):
     class CreateInput(StrictSerializer):
         url = serializers.CharField(max_length=500)
         events = serializers.MultipleChoiceField(
-            choices=WebhookEvent.choices, allow_empty=False, default=list(WebhookEvent.values)
+            choices=WebhookEvent.choices, allow_empty=False, default=set(WebhookEvent.values)
         )
 
     def get_queryset(self) -> OwnedQuerySet[Webhook]:

@@ -78,7 +78,7 @@ def test_what_it_had_reserved_is_given_back_for_what_it_used(
     remote_engines: FakeProvider, conversation: Conversation, settings: Settings
 ) -> None:
     settings.LIMITS = True
-    turn = new_turn(conversation=conversation, voice=conversation.voice, text="Hello?")  # type: ignore[arg-type]
+    turn = new_turn(conversation=conversation, voice=conversation.voice, text="Hello?").turn  # type: ignore[arg-type]
     turn.lease_until = timezone.now() - timedelta(seconds=1)
     turn.status, turn.reply = Turn.Status.ANSWERED, "Paris."
     turn.save()

@@ -8,7 +8,7 @@ import pytest
 
 from apps.conversations.languages import Language
 from apps.conversations.models import Conversation
-from apps.conversations.prompts import build_messages
+from apps.conversations.pipeline.prompts import build_messages
 from tests.client import Api, error_of
 from tests.fakes.provider import CHAT, TRANSCRIPTIONS
 

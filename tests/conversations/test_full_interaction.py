@@ -9,7 +9,7 @@ import pytest
 import requests
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from apps.conversations.api import HEADER_TEXT_BYTES, header_text
+from apps.conversations.full_interaction_api import HEADER_TEXT_BYTES, header_text
 from apps.conversations.models import Conversation, Turn
 from apps.speech.audio.decoding import decode
 from apps.voices.models import VoiceProfile
@@ -96,7 +96,7 @@ def test_a_voice_that_fails_in_the_middle_breaks_the_sound_off(
     assert response.headers["X-Turn-Id"] == str(turn.pk)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 def test_a_server_without_streams_answers_when_the_turn_is_over(
     client: Client, alice_token: str, remote_engines: FakeProvider, voice: VoiceProfile
 ) -> None:
@@ -104,6 +104,18 @@ def test_a_server_without_streams_answers_when_the_turn_is_over(
     response = client.post("/full-interaction", form, headers=bearer(alice_token))
     assert response["X-Response-Text"] == remote_engines.behaviour.reply
     assert decode(response.content, sample_rate=24_000, max_seconds=60).seconds > 1
+
+
+@pytest.mark.django_db
+def test_a_server_without_streams_tells_that_the_voice_failed_in_the_middle(
+    client: Client, alice_token: str, remote_engines: FakeProvider, voice: VoiceProfile
+) -> None:
+    remote_engines.cut_after(SPEECH, 40_000, times=3)
+    form = {"voice_id": voice.voice_id, "audio_file": SimpleUploadedFile("question.wav", QUESTION)}
+    response = client.post("/full-interaction", form, headers=bearer(alice_token))
+    assert response.status_code == 502
+    assert response.json()["error"]["code"] == "provider_incomplete"
+    assert response["X-Turn-Id"] == str(Turn.objects.get().pk)
 
 
 def test_each_service_is_asked_once_for_each_thing(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:

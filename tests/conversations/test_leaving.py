@@ -67,10 +67,11 @@ def test_what_a_turn_had_reserved_is_given_back_where_somebody_leaves_at_its_ver
     conversation: Conversation, settings: Settings
 ) -> None:
     settings.LIMITS = True
-    turn = services.new_turn(conversation=conversation, voice=services.voice_of(conversation=conversation), text="Hm?")
+    voice = services.voice_of(conversation=conversation)
+    prepared = services.new_turn(conversation=conversation, voice=voice, text="Hm?")
 
     async def leave_behind_the_last_event(engines: registry.Engines) -> None:
-        async for event in run_turn(turn, engines):
+        async for event in run_turn(prepared, engines):
             if isinstance(event, Done):
                 task = asyncio.current_task()
                 assert task
@@ -80,7 +81,7 @@ def test_what_a_turn_had_reserved_is_given_back_where_somebody_leaves_at_its_ver
         registry.call(leave_behind_the_last_event)
     day = UsageDay.objects.get()
     assert (day.running, day.reserved_characters, day.requests) == (0, 0, 1)
-    assert UsageRecord.objects.get().reference == turn.pk
+    assert UsageRecord.objects.get().reference == prepared.turn.pk
 
 
 def test_leaving_while_the_reply_is_written_ends_the_call_and_keeps_what_was_said(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.conversations.models import Conversation, Turn
-from apps.conversations.prompts import INSTRUCTIONS, build_messages
+from apps.conversations.pipeline.prompts import INSTRUCTIONS, build_messages
 from apps.speech.base import Message
 from tests.client import Api
 from tests.factories import make_turn

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from apps.conversations.models import Conversation, Turn
-from apps.conversations.prompts import INSTRUCTIONS, build_messages
+from apps.conversations.pipeline.prompts import INSTRUCTIONS, build_messages
 from apps.speech.base import Message
 from apps.speech.local.llama import ROLE_MARK, generate
 from tests.factories import make_turn

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.conversations.sentences import SpeechChunker
-from apps.conversations.speakable import speakable
+from apps.conversations.pipeline.sentences import SpeechChunker
+from apps.conversations.pipeline.speakable import speakable
 
-# Replies, with a bar wherever a piece ends.
+# Replies, with a bar wherever a segment ends.
 REPLIES = """
 Of course! | I'd be glad to help you plan a weekend in Lisbon, including where to eat.
 Sure, I can help you with that. | What would you like to know first?
@@ -65,7 +65,7 @@ not one mark to be seen here | and yet it has to begin
 Sure thing
 """.strip().splitlines()
 
-# What a model should not write for the ear but does, and the pieces that are spoken.
+# What a model should not write for the ear but does, and the segments that are spoken.
 WRITTEN = {
     "# Pancakes\n\nYou need:\n- eggs\n- **flour**, sifted\n- milk\n\n1. Stir.\n2. Fry it.\nDone! 😊": (
         "Pancakes. You need: | eggs. flour, sifted. milk. 1. Stir. | 2. Fry it. Done!"
@@ -92,9 +92,9 @@ WRITTEN = {
 }
 
 
-def pieces_of(deltas: list[str]) -> list[str]:
+def segments_of(deltas: list[str]) -> list[str]:
     chunker = SpeechChunker()
-    return [piece for delta in deltas for piece in chunker.feed(delta)] + chunker.finish()
+    return [segment for delta in deltas for segment in chunker.feed(delta)] + chunker.finish()
 
 
 def tokens(text: str) -> list[str]:
@@ -109,16 +109,16 @@ def without_space(text: str) -> str:
 @pytest.mark.parametrize("row", REPLIES)
 def test_a_reply_is_cut_where_a_speaker_would_pause(row: str) -> None:
     reply = row.replace(" | ", " ").replace("|", "")
-    assert pieces_of(tokens(reply)) == [piece.strip() for piece in row.split("|")]
+    assert segments_of(tokens(reply)) == [segment.strip() for segment in row.split("|")]
 
 
 @pytest.mark.parametrize("written", WRITTEN)
 def test_written_forms_are_cut_and_turned_into_words(written: str) -> None:
-    assert pieces_of(tokens(written)) == [piece.strip() for piece in WRITTEN[written].split("|") if piece]
+    assert segments_of(tokens(written)) == [segment.strip() for segment in WRITTEN[written].split("|") if segment]
 
 
 @pytest.mark.parametrize(
-    ("deltas", "piece"),
+    ("deltas", "segment"),
     [
         (["That", "'s", " a", " good", " question", ","], "That's a good question,"),
         (["The", " short", " answer", " is", " no", " —"], "The short answer is no —"),
@@ -128,42 +128,44 @@ def test_written_forms_are_cut_and_turned_into_words(written: str) -> None:
         (["好的", "。今天", "天气", "很好", "，"], "好的。今天天气很好，"),
     ],
 )
-def test_the_first_piece_is_there_as_soon_as_it_is_certain(deltas: list[str], piece: str) -> None:
+def test_the_first_segment_is_there_as_soon_as_it_is_certain(deltas: list[str], segment: str) -> None:
     chunker = SpeechChunker()
     assert [chunker.feed(delta) for delta in deltas[:-1]] == [[]] * (len(deltas) - 1)
-    assert chunker.feed(deltas[-1]) == [piece]
+    assert chunker.feed(deltas[-1]) == [segment]
 
 
 def test_a_first_sentence_without_a_pause_is_not_waited_for() -> None:
-    pieces = pieces_of(tokens("Lighthouse keepers seldom slept before midnight when winter storms came in from sea."))
-    assert pieces[0] == "Lighthouse keepers seldom"
+    segments = segments_of(
+        tokens("Lighthouse keepers seldom slept before midnight when winter storms came in from sea.")
+    )
+    assert segments[0] == "Lighthouse keepers seldom"
 
 
-def test_a_long_second_piece_is_not_waited_for_while_the_first_is_heard() -> None:
+def test_a_long_second_segment_is_not_waited_for_while_the_first_is_heard() -> None:
     sentence = "Lighthouse keepers seldom slept before midnight in winter when the storms came in from the open sea"
-    pieces = pieces_of(tokens(f"{sentence}, {sentence.lower()}, {sentence.lower()}."))
-    assert pieces[:2] == [
+    segments = segments_of(tokens(f"{sentence}, {sentence.lower()}, {sentence.lower()}."))
+    assert segments[:2] == [
         "Lighthouse keepers seldom",
         "slept before midnight in winter when the storms came in from the open sea,",
     ]
-    unbroken = pieces_of(tokens("one word after the other and " * 20))
+    unbroken = segments_of(tokens("one word after the other and " * 20))
     assert len(unbroken[0]) < len(unbroken[1]) < 120 < len(unbroken[2])
 
 
 def test_a_very_long_sentence_is_cut_at_its_commas() -> None:
     clause = "and then they walked along the river until the sun went down behind the hills, "
-    pieces = pieces_of(tokens("They started early, " + clause * 20))
-    assert max(map(len, pieces)) <= 250
-    assert all(piece.endswith(",") for piece in pieces)
+    segments = segments_of(tokens("They started early, " + clause * 20))
+    assert max(map(len, segments)) <= 250
+    assert all(segment.endswith(",") for segment in segments)
 
 
 @pytest.mark.parametrize("text", ["word " * 500, "一" * 500])
 def test_a_text_without_any_mark_is_cut_all_the_same(text: str) -> None:
-    assert max(map(len, pieces_of(tokens(text)))) <= 260
+    assert max(map(len, segments_of(tokens(text)))) <= 260
 
 
 def test_code_that_is_never_closed_is_not_spoken() -> None:
-    assert pieces_of(tokens("Here you are:\n```\nx = 1.\n" + "y = 2. And more.\n" * 50)) == [
+    assert segments_of(tokens("Here you are:\n```\nx = 1.\n" + "y = 2. And more.\n" * 50)) == [
         "Here you are:",
         "Code block.",
     ]
@@ -199,8 +201,8 @@ PARTS = {
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(list(PARTS)), min_size=1, max_size=12))
 def test_of_any_reply_every_word_is_spoken_once_and_in_order(parts: list[str]) -> None:
-    pieces = pieces_of(tokens(" ".join(parts)))
-    assert without_space(" ".join(pieces)) == without_space(" ".join(PARTS[part] for part in parts))
+    segments = segments_of(tokens(" ".join(parts)))
+    assert without_space(" ".join(segments)) == without_space(" ".join(PARTS[part] for part in parts))
 
 
 WORDS = st.from_regex(
@@ -216,24 +218,24 @@ ANYTHING = st.lists(st.sampled_from(SIGNS) | WORDS | st.text(max_size=5), max_si
 
 @settings(deadline=None)
 @given(PROSE)
-def test_the_pieces_of_prose_joined_by_spaces_are_the_prose(prose: str) -> None:
-    assert " ".join(pieces_of(tokens(prose))) == prose == speakable(prose)
+def test_the_segments_of_prose_joined_by_spaces_are_the_prose(prose: str) -> None:
+    assert " ".join(segments_of(tokens(prose))) == prose == speakable(prose)
 
 
 @settings(deadline=None, max_examples=200)
 @given(PROSE | ANYTHING, st.data())
-def test_the_pieces_do_not_depend_on_how_the_text_arrives(text: str, data: st.DataObject) -> None:
+def test_the_segments_do_not_depend_on_how_the_text_arrives(text: str, data: st.DataObject) -> None:
     places = data.draw(st.lists(st.integers(0, len(text)), max_size=20).map(sorted))
     deltas = [text[start:end] for start, end in pairwise([0, *places, len(text)])]
-    assert pieces_of(deltas) == pieces_of([text]) == pieces_of(list(text))
+    assert segments_of(deltas) == segments_of([text]) == segments_of(list(text))
 
 
 @settings(deadline=None)
 @given(ANYTHING)
-def test_every_piece_is_one_line_with_something_to_say(text: str) -> None:
-    for piece in pieces_of(tokens(text)):
-        assert any(map(str.isalnum, piece))
-        assert piece == " ".join(piece.split())
+def test_every_segment_is_one_line_with_something_to_say(text: str) -> None:
+    for segment in segments_of(tokens(text)):
+        assert any(map(str.isalnum, segment))
+        assert segment == " ".join(segment.split())
 
 
 @pytest.mark.parametrize(
@@ -242,5 +244,5 @@ def test_every_piece_is_one_line_with_something_to_say(text: str) -> None:
 def test_a_delta_costs_the_same_late_in_a_reply(text: str) -> None:
     deltas = tokens(text * (20_000 // len(text)))
     start = time.process_time()
-    pieces_of(deltas)
+    segments_of(deltas)
     assert (time.process_time() - start) / len(deltas) < 0.0002

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.conversations.speakable import speakable
+from apps.conversations.pipeline.speakable import speakable
 
 SPOKEN = {
     # Markdown

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from apps.conversations.stages import MAX_SPEECH_CHARACTERS
+from apps.conversations.single_stages import MAX_SPEECH_CHARACTERS
 from apps.speech.audio.decoding import decode
 from apps.usage.models import UsageRecord
 from apps.voices.models import VoiceProfile

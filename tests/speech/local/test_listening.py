@@ -7,7 +7,7 @@ import asyncio
 import jiwer
 import pytest
 
-from apps.conversations.sentences import SpeechChunker
+from apps.conversations.pipeline.sentences import SpeechChunker
 from apps.speech.audio.resampling import resample
 from apps.speech.base import Recording, VoiceSettings
 from apps.speech.local.config import LocalConfig

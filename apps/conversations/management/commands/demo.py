@@ -64,7 +64,7 @@ class Command(BaseCommand):
         return voice
 
     def _consent(self, user: User) -> Consent:
-        """The reader cannot say random words any more: who runs this command attests that the recording is free."""
+        """Return an attested consent: the reader of the recording cannot read a challenge aloud."""
         consents = Consent.objects.for_user(user).valid().filter(method=Consent.Method.ATTESTED)
         return consents.first() or record_attestation(
             owner=user, statement=STATEMENT, language="en", purpose="to show how this software works"
@@ -74,8 +74,7 @@ class Command(BaseCommand):
         self.stdout.write(f"› Asking {question.name}")
         conversation = services.start_conversation(owner=voice.owner, voice=voice)
         recording = services.read_question(owner=voice.owner, data=question.read_bytes())
-        turn = services.new_turn(conversation=conversation, voice=voice, recording=recording)
-        services.answer(turn=turn, recording=recording)
+        turn = services.answer(services.new_turn(conversation=conversation, voice=voice, recording=recording))
         self.stdout.write(f"Heard: {turn.transcript}")
         self.stdout.write(f"Said:  {turn.reply}")
         if turn.status == Turn.Status.FAILED:

@@ -1,4 +1,4 @@
-"""Cuts a text that is still being written into pieces that can already be spoken."""
+"""Cuts a text that is still being written into segments that can already be spoken."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 from typing import NamedTuple
 from unicodedata import category, east_asian_width
 
-from apps.conversations.speakable import CODE, IDEOGRAPHS, LINK, LINK_TARGET, LINK_TEXT, TAG, speakable
+from apps.conversations.pipeline.speakable import CODE, IDEOGRAPHS, LINK, LINK_TARGET, LINK_TEXT, TAG, speakable
 
 
 class Limits(NamedTuple):
-    """How long a piece must be to end with a sentence, a clause or just a word; `_spoken_length` has the unit."""
+    """How long a segment must be to end with a sentence, a clause or just a word; `_spoken_length` has the unit."""
 
     sentence: int
     clause: int
     word: int
 
 
-# Pieces grow with what the listener still has to hear. A first piece of five English words gives 1.3 seconds to make
-# the next, and is no shout as a single word would be. By then the second has to be there, also where a model writes
-# twenty tokens a second. Later pieces are whole sentences, since the voice is ahead of the ear.
+# Segments grow with the sound that the listener has not heard yet. A first segment of five English words leaves 1.3
+# seconds to synthesize the next, and does not sound like a shout, as a single word would. The second has to be there by
+# then, even if a model writes only twenty tokens a second. Later segments are whole sentences: by then there is time.
 FIRST = Limits(sentence=7, clause=12, word=20)
 SECOND = Limits(sentence=20, clause=50, word=80)
 LATER = Limits(sentence=20, clause=120, word=190)
 SHORTEST_SINGLE_WORD = 12
 PATIENCE = 20
-"""How much longer a piece may get while its last word clings to the next."""
+"""How much longer a segment may get while its last word clings to the next."""
 
 # Titles, initials as in "J. K.", "U.S." or "z. B.", and numbers of a list or, as in German, of a day.
 ABBREVIATION = re.compile(
@@ -45,11 +45,11 @@ SURE_ENDS = "。！？｡؟۔।॥။។"
 """Nothing has to follow these for the sentence to be over; a full stop may go on: "3." as "3.14"."""
 SPACE = r"[^\S\n]"
 EARLY_CLAUSE = rf"(?P<early_clause>(?<=[^\W\d_{IDEOGRAPHS}])[,;،؛—]|(?<=\s)—|[，、；：])|"
-"""Where no quotation or address is open, these marks end a clause whatever follows, so that no one waits for that."""
+"""If no quotation or address is open, these end a clause whatever follows, so that nothing has to be waited for."""
 
 
 def _token(early_clause: str = "") -> re.Pattern[str]:
-    """Return the pattern of the places where a piece may end, and of the units of Markdown within which it may not.
+    """Return the pattern of the places where a segment may end, and of the units of Markdown within which it may not.
 
     `open` is one at the end of the text whose meaning depends on what is not written yet.
     """
@@ -84,9 +84,9 @@ END_OF_CODE = re.compile(r"(?<=\n)[ \t]*+(?:```|~~~)[ \t]*\n")
 
 
 class SpeechChunker:
-    """Feed it a text as it is written; it gives back pieces to speak, as early as sounds natural, and then the rest.
+    """Takes a text as it is written and returns segments to speak, as early as sounds natural.
 
-    The pieces do not depend on how the text was split into deltas, and are `speakable`.
+    The segments do not depend on how the text was split into deltas, and are `speakable`.
     """
 
     def __init__(self) -> None:
@@ -95,41 +95,41 @@ class SpeechChunker:
         self._begin("\n")
 
     def feed(self, delta: str) -> list[str]:
-        """Return the pieces that `delta` completed, in order."""
+        """Return the segments that `delta` completed, in order."""
         self._text += delta
-        pieces = []
+        segments = []
         while end := self._find_end():
-            pieces += self._take(end)
-        return pieces
+            segments += self._take(end)
+        return segments
 
     def finish(self) -> list[str]:
         """Return the rest, if there is any."""
         return [] if self._in_code else self._take(len(self._text))
 
     def _begin(self, text: str) -> None:
-        """Look for the end of a new piece in `text`, which starts with a line break if it starts a line."""
+        """Look for the end of a new segment in `text`, which starts with a line break if it starts a line."""
         self._text = text
         self._scanned = self._length = 0
         self._token = PLAIN_TOKEN
 
     def _take(self, end: int) -> list[str]:
-        """Take the text up to `end` as a piece; there is none if nothing of it can be spoken."""
+        """Take the text up to `end` as a segment; there is none if nothing of it can be spoken."""
         written = self._text[:end]
-        piece = speakable(written)
+        segment = speakable(written)
         self._begin(self._text[end - written.endswith("\n") :])
-        if not piece:
+        if not segment:
             return []
         self._limits = SECOND if self._limits is FIRST else LATER
-        return [piece]
+        return [segment]
 
     def _find_end(self) -> int:
-        """Return where the piece ends, 0 while that is not known."""
+        """Return where the segment ends, 0 while that is not known."""
         if self._in_code:
             self._skip_code()
         while not self._in_code:
             token = self._token.search(self._text, self._scanned)
             if token is None or token.lastgroup == "open":
-                # Only the last character matters again: a piece may end between it and the next ideograph.
+                # Only the last character matters again: a segment may end between it and the next ideograph.
                 self._scan(token.start() if token else len(self._text) - 1)
                 return 0
             self._scan(token.end())
@@ -138,7 +138,7 @@ class SpeechChunker:
         return 0
 
     def _scan(self, end: int) -> None:
-        """Count what is up to `end`, so that it is not looked at twice."""
+        """Count the text up to `end`, so that it is not scanned twice."""
         self._length += _spoken_length(self._text[self._scanned : end])
         self._scanned = max(self._scanned, end)
 
@@ -148,7 +148,7 @@ class SpeechChunker:
         self._text = self._text[end.end() - 1 if end else self._text.rfind("\n") :]
 
     def _note(self, token: re.Match[str]) -> bool:
-        """Take note of `token`, and tell whether the piece ends there."""
+        """Take note of `token`, and tell whether the segment ends there."""
         match token.lastgroup:
             case "fence":
                 self._in_code = True
@@ -185,9 +185,9 @@ def _spoken_length(text: str) -> int:
 
 
 def _ends_sentence(text: str, mark: re.Match[str]) -> bool:
-    """Tell whether the mark in `text`, behind which there is more, ends a sentence. In doubt it does not.
+    """Tell whether `mark`, after which `text` goes on, ends a sentence. In doubt it does not.
 
-    A sentence end that was missed makes a piece longer, which no one hears; a wrong one is heard as a stumble.
+    A missed end makes a segment longer, which nobody hears; a wrong one is heard as a stumble.
     """
     following = text[mark.end() :].lstrip()[:1]
     if following.islower():
@@ -199,6 +199,6 @@ def _ends_sentence(text: str, mark: re.Match[str]) -> bool:
 
 
 def _clings(text: str) -> bool:
-    """Tell whether no one pauses behind the last word of `text`: "the", a number, an abbreviation."""
+    """Tell whether speakers do not pause after the last word of `text`: "the", a number, an abbreviation."""
     word = text.rsplit(maxsplit=1)[-1]
     return bool(CLINGING.fullmatch(word.lower())) or word[-1].isdigit() or word[-1] in ".!?…"

@@ -1,4 +1,4 @@
-"""Turns what a language model writes into what a person would say: no Markdown, no addresses, no emoji."""
+"""Turns the text of a language model into speech: no Markdown, no addresses, no emoji."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 CODE_BLOCK = "Code block."
 
-# Each stays within one line and is bounded, so that no text makes it slow.
+# Each pattern stays within one line and is bounded, so that no text makes it slow.
 LINK_TEXT = r"!?\[([^\[\]\n]{0,300})"
 LINK_TARGET = r"\((?:[^()\n]|\([^()\n]{0,100}\)){0,300}"
 LINK = rf"{LINK_TEXT}\]{LINK_TARGET}\)"
@@ -69,10 +69,10 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
 
 
 def speakable(text: str) -> str:
-    """Return `text` as it is to be spoken, on one line; empty if nothing of it can be said.
+    """Return `text` as it is to be spoken, on one line; "" if nothing of it can be spoken.
 
-    Plain prose comes back as it is, but for its white space. Only behind a line break is a mark that of a heading or an
-    item: a text may be a piece from within a line.
+    Plain prose is returned unchanged except for its white space. A mark counts as that of a heading or an item only
+    after a line break: `text` may begin within a line.
     """
     for pattern, spoken in RULES:
         text = pattern.sub(spoken, text)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from asgiref.sync import async_to_sync
-from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import serializers
@@ -16,8 +14,8 @@ from rest_framework.response import Response
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
-from apps.conversations import stages
-from apps.conversations.begun_file import BegunFile
+from apps.conversations import single_stages
+from apps.conversations.started_stream import start_stream
 from apps.core.api import AudioRenderer, StrictSerializer
 from apps.speech.base import VoiceSettings
 from apps.speech.provenance.encoders import CONTENT_TYPES, AudioFormat
@@ -49,7 +47,7 @@ class Transcriptions(LimitedView):
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
         data, language = values.validated_data["audio"].read(), values.validated_data.get("language", "")
-        transcript, seconds = stages.transcribe(owner=signed_in_user(request), data=data, language=language)
+        transcript, seconds = single_stages.transcribe(owner=signed_in_user(request), data=data, language=language)
         return Response({"text": transcript.text, "language": transcript.language, "seconds": round(seconds, 3)})
 
 
@@ -61,7 +59,7 @@ class Speech(LimitedView):
     renderer_classes = [JSONRenderer, AudioRenderer]
 
     class Input(StrictSerializer):
-        text = serializers.CharField(max_length=stages.MAX_SPEECH_CHARACTERS)
+        text = serializers.CharField(max_length=single_stages.MAX_SPEECH_CHARACTERS)
         voice = serializers.CharField(max_length=100)
         format = serializers.ChoiceField(choices=list(AudioFormat), default=AudioFormat.MP3)
         settings = SettingsSerializer(required=False)
@@ -83,20 +81,18 @@ class Speech(LimitedView):
 def speech_response(
     request: Request, *, voice: VoiceProfile, text: str, audio_format: AudioFormat, changes: SettingChanges
 ) -> HttpResponseBase:
-    """Answer with `text` spoken by `voice`, as it comes; `changes` are to the voice's settings, for this time."""
+    """Answer with `text` spoken by `voice`, as it comes; `changes` to the voice's settings hold this once."""
     settings = VoiceSettings(**changed_settings(voice=voice, settings=changes))
-    speech = stages.Speech(stages.pieces_to_speak(text), voice, settings, audio_format)
-    reservation = stages.reserve(speech)
-    file = stages.speak(speech, reservation)
+    speech = single_stages.Speech(single_stages.segments_to_speak(text), voice, settings, audio_format)
+    reservation = single_stages.reserve(speech)
     content_type = CONTENT_TYPES[audio_format]
+    file = start_stream(request, single_stages.speak(speech, reservation))
     response: HttpResponseBase
-    if isinstance(request._request, ASGIRequest):
-        begun = async_to_sync(BegunFile.begin)(file)
-        response = StreamingHttpResponse(begun, content_type=content_type)
-        response["X-Accel-Buffering"] = "no"  # nginx would collect the sound otherwise
+    if isinstance(file, bytes):
+        response = HttpResponse(file, content_type=content_type)
     else:
-        data = async_to_sync(stages.whole)(file)
-        response = HttpResponse(data, content_type=content_type)
+        response = StreamingHttpResponse(file, content_type=content_type)
+        response["X-Accel-Buffering"] = "no"  # nginx would collect the sound otherwise
     note_use(voice=voice)
     response["X-AI-Generated"] = "true"
     response["Cache-Control"] = "no-store"

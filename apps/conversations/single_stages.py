@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
-from apps.conversations.sentences import SpeechChunker
-from apps.conversations.speaking import made_ahead
-from apps.conversations.turn import QUESTION_SAMPLE_RATE
-from apps.conversations.unbroken import unbroken
+from apps.conversations.pipeline.cancellation import run_to_end
+from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
+from apps.conversations.pipeline.sentences import SpeechChunker
+from apps.conversations.pipeline.synthesis import synthesize_ahead
 from apps.core.errors import UserError
 from apps.speech import registry
 from apps.speech.audio.levels import is_silent
@@ -33,9 +33,9 @@ LOCAL_SPEECH_MODEL = "kokoro"
 
 
 def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool = False) -> tuple[Transcript, float]:
-    """Return what is said in the recording that `data` is, and how many seconds it takes; "" where nobody speaks.
+    """Return the transcript of a recording, "" where nobody speaks, and the seconds that the recording takes.
 
-    `with_times` asks for segments, which not every engine has. Raises UserError, AudioError and ProviderError.
+    `with_times` requires segments, which not every engine has. Raises UserError, AudioError and ProviderError.
     """
     if with_times:
         registry.call(_require_times)
@@ -67,31 +67,31 @@ async def _require_times(engines: registry.Engines) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """What is to be said, in pieces that are spoken one after the other, by whom, how, and as what file."""
+    """A text to speak, in segments that are spoken one after the other, with the voice and the format of the file."""
 
-    pieces: list[str]
+    segments: list[str]
     voice: VoiceProfile
     settings: VoiceSettings
     format: AudioFormat
 
 
-def pieces_to_speak(text: str) -> list[str]:
-    """Return `text` in the pieces in which it would be spoken in a conversation."""
+def segments_to_speak(text: str) -> list[str]:
+    """Cut `text` into segments as a reply is cut in a conversation. Raises UserError (422) where there are none."""
     chunker = SpeechChunker()
-    pieces = [*chunker.feed(text), *chunker.finish()]
-    if not pieces:
+    segments = [*chunker.feed(text), *chunker.finish()]
+    if not segments:
         raise UserError("nothing_to_speak", _("Nothing in this text can be spoken. Send words."), status=422)
-    return pieces
+    return segments
 
 
 def reserve(speech: Speech) -> metering.Reservation:
-    """Set aside what `speech` uses. Raises UserError at a limit, and ProviderError where the voice's engine is down."""
+    """Reserve the usage of `speech`. Raises UserError at a limit, and ProviderError if the voice's engine is down."""
     registry.require_working("speak", provider=speech.voice.provider)
-    return metering.reserve(owner_id=speech.voice.owner_id, characters=sum(map(len, speech.pieces)))
+    return metering.reserve(owner_id=speech.voice.owner_id, characters=sum(map(len, speech.segments)))
 
 
 async def speak(speech: Speech, reservation: metering.Reservation) -> AsyncGenerator[bytes, None]:
-    """Yield the file while it is being spoken, and settle what it used."""
+    """Yield the file while it is being spoken, then settle its usage."""
     used = metering.Used(reference=speech.voice.pk)
     try:
         async with registry.current_engines() as engines:
@@ -100,27 +100,27 @@ async def speak(speech: Speech, reservation: metering.Reservation) -> AsyncGener
                 async for data in file:
                     yield data
     finally:
-        await unbroken(sync_to_async(metering.settle)(reservation, kind=UsageRecord.Kind.SPEECH, used=used))
+        await run_to_end(sync_to_async(metering.settle)(reservation, kind=UsageRecord.Kind.SPEECH, used=used))
 
 
 async def _file(speech: Speech, engine: TextToSpeech, used: metering.Used) -> AsyncGenerator[bytes, None]:
-    async def pieces() -> AsyncGenerator[str, None]:
-        for number, piece in enumerate(speech.pieces):
-            # The first piece was let through just now; the voice may have been suspended since.
+    async def segments() -> AsyncGenerator[str, None]:
+        for number, segment in enumerate(speech.segments):
+            # The voice was checked just before the first segment, and may have been silenced since.
             if number and not await VoiceProfile.objects.that_speak().filter(pk=speech.voice.pk).aexists():
                 raise ProviderError("provider_voice_missing", stage="speak", retryable=False)
-            yield piece
+            yield segment
 
-    def say(piece: str, previous: str) -> AsyncGenerator[bytes, None]:
-        used.speak(len(piece), engine=speech.voice.provider)
+    def synthesize(segment: str, previous: str) -> AsyncGenerator[bytes, None]:
+        used.speak(len(segment), engine=speech.voice.provider)
         voice_id = speech.voice.voice_id
-        return engine.speak(piece, voice_id=voice_id, settings=speech.settings, previous_text=previous)
+        return engine.speak(segment, voice_id=voice_id, settings=speech.settings, previous_text=previous)
 
     origin = Origin(speech.voice.provider, timezone.now())
     encoder = create_encoder(speech.format, engine.sample_rate, origin)
     is_silent = True
-    async with aclosing(made_ahead(pieces(), say, in_flight=settings.SPEECH_IN_FLIGHT)) as made:
-        async for _piece, chunks in made:
+    async with aclosing(synthesize_ahead(segments(), synthesize, in_flight=settings.SPEECH_IN_FLIGHT)) as synthesized:
+        async for _segment, chunks in synthesized:
             async for pcm in chunks:
                 is_silent = False
                 if data := await asyncio.to_thread(encoder.encode, pcm):
@@ -130,16 +130,11 @@ async def _file(speech: Speech, engine: TextToSpeech, used: metering.Used) -> As
     yield encoder.finish()
 
 
-async def whole(data: AsyncGenerator[bytes, None]) -> bytes:
-    """Return a file when it is finished."""
-    return b"".join([piece async for piece in data])
-
-
 def models() -> dict[str, str]:
-    """Return the names of the models that hear and speak here, and whose they are."""
+    """Return the names of the models that hear and speak here, each with its provider."""
     hearing, speaking = settings.OPENAI_STT_MODEL, settings.ELEVENLABS_TTS_MODEL
     if settings.SPEECH_TO_TEXT == registry.LOCAL:
-        hearing = Path(settings.LOCAL_STT_MODEL).name  # A folder of the operator's may be named by its path.
+        hearing = Path(settings.LOCAL_STT_MODEL).name  # The operator may name a folder by its path.
     if settings.TEXT_TO_SPEECH == registry.LOCAL:
         speaking = LOCAL_SPEECH_MODEL
     return {hearing: settings.SPEECH_TO_TEXT, speaking: settings.TEXT_TO_SPEECH}

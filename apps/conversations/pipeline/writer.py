@@ -1,4 +1,4 @@
-"""Stores what a running turn brings, while its next stage already runs."""
+"""Writes the row of a running turn while its next stage already runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.core.files.base import ContentFile
+from django.db import Error as DatabaseFailure
 from django.db import InterfaceError, OperationalError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CANNOT_STORE = (DatabaseFailure, OSError)
+
 _stored_again = AsyncRetrying(
     retry=retry_if_exception_type((OperationalError, InterfaceError, OSError)),
     stop=stop_after_attempt(3),
@@ -29,7 +32,7 @@ _stored_again = AsyncRetrying(
 
 
 class TurnWriter:
-    """Writes the row of one turn, one write after the other. What could not be written goes with the next one."""
+    """Writes the row of one turn, one write after the other. A write that failed is repeated with the next one."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
@@ -37,15 +40,15 @@ class TurnWriter:
         self._saving: asyncio.Task[None] | None = None
 
     def create_soon(self, recording: Recording | None, *, pause: float) -> None:
-        """Store the new turn with its question after `pause` seconds. Hearing does not wait for it, nor it for that."""
+        """Store the new turn with its question after `pause` seconds. Runs concurrently with transcription."""
         self._saving = asyncio.create_task(self._create(recording, pause))
 
     async def store(self, **values: Any) -> None:
-        """Set these fields of the turn and store them; raise what Django and the storage raise."""
+        """Set these fields of the turn and store them. Raises what CANNOT_STORE lists."""
         await self.store_soon(**values)
 
     def store_soon(self, **values: Any) -> asyncio.Task[None]:
-        """Set these fields of the turn, and store them behind everything that is to be stored before."""
+        """Set these fields of the turn, and store them after the writes that were begun before."""
         for name, value in values.items():
             setattr(self._turn, name, value)
         self._unsaved.update(values)
@@ -53,9 +56,9 @@ class TurnWriter:
         return self._saving
 
     async def until_stored(self) -> None:
-        """Wait until what was paid for is stored, before the next call is: a killed process can not do so any more.
+        """Wait until the results so far are stored: they are paid for, and the process may be killed in the next stage.
 
-        Where that fails, the next result is stored together with it.
+        If that fails, they are stored together with the next result.
         """
         if self._saving is not None:
             await asyncio.wait({self._saving})
@@ -68,18 +71,18 @@ class TurnWriter:
             self._turn.question_seconds = recording.seconds
         try:
             await self._write()
-        except OSError:  # What is said in it counts more than its sound.
+        except OSError:  # Its transcript counts more than its sound.
             logger.exception("A question could not be kept")
             self._turn.question = ""
             await self._write()
 
     async def _save(self, *, after: asyncio.Task[None] | None) -> None:
         if after is not None:
-            await asyncio.gather(after, return_exceptions=True)  # Where that failed, this stores its values as well.
+            await asyncio.gather(after, return_exceptions=True)  # If that failed, this stores its values as well.
         await self._write()
 
     async def _write(self) -> None:
-        """Store what is not yet stored, trying again: a lock passes, and what was paid for is not given up at once."""
+        """Store the unsaved fields, with a few retries: a lock passes, and a result that is paid for is worth them."""
         names, self._unsaved = self._unsaved, set()
         try:
             await _stored_again.copy()(sync_to_async(self._write_now), names)

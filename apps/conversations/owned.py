@@ -1,0 +1,40 @@
+"""The caller's conversations and turns; anybody else's do not exist for them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from rest_framework.request import Request
+
+from apps.accounts.idempotency import key_in_use
+from apps.accounts.models import IdempotencyKey
+from apps.conversations.models import RUNNING, Conversation, Turn
+
+# A turn is stored while it is already being heard; one that is not there so long after that was deleted.
+STORED_WITHIN = timedelta(seconds=30)
+
+
+def own_conversation(request: Request, conversation_pk: UUID) -> Conversation:
+    """Return a conversation of the caller's with its voice. Raises Http404."""
+    conversations = Conversation.objects.for_user(request.user).select_related("voice__consent")
+    return get_object_or_404(conversations, pk=conversation_pk)
+
+
+def own_turn(request: Request, turn_pk: UUID) -> Turn:
+    """Return a turn of the caller's with its voice and conversation. Raises Http404."""
+    turns = Turn.objects.for_user(request.user).select_related("voice__consent", "conversation")
+    return get_object_or_404(turns, pk=turn_pk)
+
+
+def made_turn(request: Request, row: IdempotencyKey) -> Turn:
+    """Return the turn that the first request with the same key made. Raises UserError (409) while it runs."""
+    turn = Turn.objects.for_user(request.user).filter(pk=row.made).first()
+    if turn is None and timezone.now() - row.claimed_at > STORED_WITHIN:
+        raise Http404
+    if turn is None or turn.status in RUNNING:
+        raise key_in_use()
+    return turn

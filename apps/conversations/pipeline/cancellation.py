@@ -1,0 +1,17 @@
+"""Runs clean-up to its end although the client has left: a cancellation can arrive at every `await`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+async def run_to_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for the end of `work`. A cancellation that arrives meanwhile is raised afterwards."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

@@ -1,0 +1,75 @@
+"""Ends a turn: settles its usage, tells webhooks, and brings its conversation up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from asgiref.sync import sync_to_async
+from django.db import Error as DatabaseFailure
+from django.utils import timezone
+from django.utils.text import Truncator
+
+from apps.conversations.models import RUNNING, Conversation, Turn
+from apps.conversations.pipeline.state import TurnProgress
+from apps.conversations.pipeline.store import store_interruption
+from apps.core import leases
+from apps.usage import metering
+from apps.usage.models import UsageRecord
+from apps.voices.models import VoiceProfile
+from apps.webhooks import services as webhooks
+from apps.webhooks.models import WebhookEvent
+
+logger = logging.getLogger(__name__)
+
+TITLE_CHARACTERS = 60
+
+
+async def end_turn(progress: TurnProgress, reservation: metering.Reservation, *tasks: asyncio.Task[None]) -> None:
+    """Wait for the tasks of the turn, which are cancelled, and store and settle what is left of it.
+
+    A lost turn is stored and settled by the process that took it over.
+    """
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if not progress.is_lost:
+        await store_interruption(progress)
+        await _settle_and_log(progress, reservation)
+
+
+async def fail_when_lost(progress: TurnProgress, work: asyncio.Task[None]) -> None:
+    """Keep the turn's lease. If it ran out because this process stood still, another one has ended the turn."""
+    turn = progress.turn
+    await leases.keep(turn)
+    if turn.status in RUNNING and await Turn.objects.filter(pk=turn.pk).aexists():
+        progress.is_lost = True
+        turn.status, turn.failed_stage, turn.error_code = Turn.Status.FAILED, progress.stage, leases.SERVER_STOPPED
+        work.cancel()
+
+
+def note_in_conversation(progress: TurnProgress) -> None:
+    """Name a conversation without a title after its first question; note when it and its voice were used."""
+    turn = progress.turn
+    title = Truncator(turn.transcript).chars(TITLE_CHARACTERS)
+    conversation = Conversation.objects.filter(pk=turn.conversation_id)
+    conversation.filter(title="").update(title=title)
+    conversation.update(updated_at=timezone.now())
+    if progress.answer.chunks:
+        VoiceProfile.objects.filter(pk=turn.voice_id).update(last_used_at=timezone.now())
+
+
+async def _settle_and_log(progress: TurnProgress, reservation: metering.Reservation) -> None:
+    try:
+        await sync_to_async(_settle)(progress, reservation)
+    except DatabaseFailure:  # The turn itself is stored, and counts more.
+        logger.exception("The usage of a turn was not recorded")
+
+
+def _settle(progress: TurnProgress, reservation: metering.Reservation) -> None:
+    """Record what the turn used, and tell the owner's webhooks that it is over."""
+    turn = progress.turn
+    progress.used.reference = turn.pk
+    metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=progress.used)
+    data = {"turn_id": turn.pk, "conversation_id": turn.conversation_id, "status": turn.status}
+    webhooks.notify(owner_id=turn.owner_id, event=WebhookEvent.TURN_DONE, data=data)
+    if turn.status != Turn.Status.SPOKEN and turn.transcript:
+        note_in_conversation(progress)

@@ -1,0 +1,31 @@
+"""The first stage of a turn: from the recording of a question to its transcript."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from apps.conversations.models import Turn
+from apps.speech.audio.decoding import decode
+from apps.speech.base import Recording, SpeechToText, Transcript
+from apps.usage.metering import Used
+
+QUESTION_SAMPLE_RATE = 16_000
+
+
+class NothingHeardError(Exception):
+    """Nobody says anything in the question."""
+
+
+async def hear(recording: Recording, *, engine: SpeechToText, language: str, used: Used) -> Transcript:
+    """Return the transcript of `recording`. A call that fails counts as used, too. Raises ProviderError."""
+    try:
+        return await engine.transcribe(recording, language=language)
+    finally:
+        used.hear(recording.seconds, engine=engine.name)
+
+
+def stored_question(turn: Turn) -> Recording:
+    """Return the question of `turn` from its file."""
+    with turn.question.open("rb") as file:
+        data = file.read()
+    return decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)

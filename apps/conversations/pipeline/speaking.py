@@ -1,0 +1,76 @@
+"""The third stage of a turn: from the segments of a reply to its sound."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from django.conf import settings
+
+from apps.conversations.models import Turn
+from apps.conversations.pipeline.spoken_answer import SpokenAnswer
+from apps.conversations.pipeline.synthesis import synthesize_ahead
+from apps.conversations.turn_events import Spoken
+from apps.speech.audio.decoding import decode
+from apps.speech.base import ProviderError, Recording
+from apps.speech.registry import Engines
+from apps.usage.metering import Used
+from apps.voices.models import VoiceProfile
+
+Segments = asyncio.Queue[str | None]
+"""The segments of a reply, in order; None ends them."""
+
+
+async def speak(
+    turn: Turn, segments: Segments, *, engines: Engines, answer: SpokenAnswer, used: Used
+) -> AsyncGenerator[Spoken, None]:
+    """Add the sound of `segments` to `answer` and yield it in chunks as they come.
+
+    On a retry, what was spoken before the voice failed comes first, from the sound that was kept. Raises ProviderError.
+    """
+    voice = _voice_of(turn)
+    engine = engines.text_to_speech(voice.provider)
+    answer.sample_rate = engine.sample_rate
+
+    def synthesize(text: str, previous: str) -> AsyncGenerator[bytes, None]:
+        used.speak(len(text), engine=voice.provider)
+        return engine.speak(text, voice_id=voice.voice_id, settings=voice.speech_settings, previous_text=previous)
+
+    spoken_before = turn.spoken_text if turn.answer else ""
+    if spoken_before:
+        recording = await asyncio.to_thread(_stored_answer, turn, engine.sample_rate)
+        segment = answer.begin_segment(spoken_before)
+        yield answer.add(segment, recording.pcm)
+        segment.complete = True
+    to_speak = _segments_after(spoken_before, segments)
+    async with aclosing(synthesize_ahead(to_speak, synthesize, in_flight=settings.SPEECH_IN_FLIGHT)) as synthesized:
+        async for text, chunks in synthesized:
+            segment = answer.begin_segment(text)
+            async for pcm in chunks:
+                yield answer.add(segment, pcm)
+            segment.complete = True
+    if not answer.chunks:
+        raise ProviderError("provider_answer_invalid", stage="speak", retryable=True)
+
+
+def _voice_of(turn: Turn) -> VoiceProfile:
+    if turn.voice is None or not turn.voice.can_speak:
+        raise ProviderError("provider_voice_missing", stage="speak", retryable=False)
+    return turn.voice
+
+
+def _stored_answer(turn: Turn, sample_rate: int) -> Recording:
+    with turn.answer.open("rb") as file:
+        return decode(file.read(), sample_rate=sample_rate, max_seconds=math.inf)
+
+
+async def _segments_after(spoken_text: str, segments: Segments) -> AsyncGenerator[str, None]:
+    """Yield the segments as they come, without the first ones, which `spoken_text` consists of."""
+    skipped = ""
+    while (segment := await segments.get()) is not None:
+        if len(skipped) < len(spoken_text):
+            skipped = f"{skipped} {segment}".strip()
+        else:
+            yield segment

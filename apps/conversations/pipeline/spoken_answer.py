@@ -1,0 +1,69 @@
+"""The answer of a turn as far as its sound has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from apps.conversations.turn_events import Spoken
+from apps.speech.base import Recording
+
+CHARACTERS_PER_SECOND = 15  # of English speech, for the part of a segment that has not come yet
+
+
+@dataclass(slots=True)
+class SpokenSegment:
+    """A segment of the reply whose sound has begun to come; `seconds` of it by now."""
+
+    index: int
+    text: str
+    seconds: float = 0.0
+    complete: bool = False
+
+
+@dataclass(slots=True)
+class SpokenAnswer:
+    """The sound of a reply, mono s16le of `sample_rate` hertz, and the segments that it belongs to."""
+
+    sample_rate: int = 0
+    segments: list[SpokenSegment] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
+    # When the first chunk came, by the monotonic clock; 0 before that.
+    began_at: float = 0.0
+
+    def begin_segment(self, text: str) -> SpokenSegment:
+        self.segments.append(SpokenSegment(len(self.segments), text))
+        return self.segments[-1]
+
+    def add(self, segment: SpokenSegment, pcm: bytes) -> Spoken:
+        """Add a chunk to the sound of `segment`; return the event that tells of it."""
+        self.began_at = self.began_at or time.monotonic()
+        self.chunks.append(pcm)
+        segment.seconds += Recording(pcm, self.sample_rate).seconds
+        return Spoken(segment.index, segment.text, pcm, self.sample_rate)
+
+    def recording(self, *, seconds: float | None = None) -> Recording | None:
+        """Return the sound, or its first `seconds`; None where that is nothing."""
+        end = None if seconds is None else 2 * int(seconds * self.sample_rate)
+        return Recording(b"".join(self.chunks)[:end], self.sample_rate) if self.chunks and end != 0 else None
+
+    def heard_seconds(self) -> float:
+        """Return how many seconds the listener can have heard by now: sound is played from its first chunk on."""
+        return time.monotonic() - self.began_at if self.began_at else 0.0
+
+    def complete_segments(self) -> list[SpokenSegment]:
+        return [segment for segment in self.segments if segment.complete]
+
+
+def text_within(segments: Sequence[SpokenSegment], seconds: float) -> str:
+    """Return as much of the text as is heard in its first `seconds`, to the word."""
+    texts = []
+    for segment in segments:
+        estimated = len(segment.text) / CHARACTERS_PER_SECOND
+        whole = segment.seconds if segment.complete else max(segment.seconds, estimated)
+        share = min(max(seconds, 0) / whole, 1) if whole else 0
+        heard = segment.text[: round(share * len(segment.text))]
+        texts.append(heard.rpartition(" ")[0] if share < 1 and " " in segment.text else heard)
+        seconds -= whole
+    return " ".join(text for text in texts if text)

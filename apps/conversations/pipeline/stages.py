@@ -1,0 +1,76 @@
+"""The stages of a running turn: each adds to its progress, tells its listener, and has its result stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+
+from apps.conversations.models import Turn
+from apps.conversations.pipeline.hearing import NothingHeardError, hear, stored_question
+from apps.conversations.pipeline.prompts import build_messages
+from apps.conversations.pipeline.sentences import SpeechChunker
+from apps.conversations.pipeline.speaking import Segments, speak
+from apps.conversations.pipeline.state import TurnProgress
+from apps.conversations.pipeline.store import store_reply, store_transcript
+from apps.conversations.pipeline.thinking import write_reply
+from apps.conversations.turn_events import Said, TurnEvent
+from apps.speech.base import Recording
+from apps.speech.registry import Engines
+
+Tell = Callable[[TurnEvent], None]
+
+
+async def hear_question(progress: TurnProgress, engines: Engines, recording: Recording | None) -> None:
+    turn = progress.turn
+    if recording is None:
+        recording = await asyncio.to_thread(stored_question, turn)
+    language = turn.conversation.language
+    transcript = await hear(recording, engine=engines.speech_to_text, language=language, used=progress.used)
+    store_transcript(progress, transcript)
+    if not transcript.text:
+        raise NothingHeardError
+
+
+async def think_of_reply(
+    progress: TurnProgress, engines: Engines, earlier: list[Turn], segments: Segments, tell: Tell
+) -> None:
+    turn, conversation = progress.turn, progress.turn.conversation
+    messages = build_messages(
+        persona=conversation.persona, language=conversation.language, earlier=earlier, transcript=turn.transcript
+    )
+    model = engines.chosen_language_model(conversation.model)
+    await progress.writer.until_stored()
+    chunker = SpeechChunker()
+    async with aclosing(write_reply(messages, model=model, used=progress.used)) as deltas:
+        async for delta in deltas:
+            if not progress.reply:
+                turn.first_word_ms = progress.elapsed_ms()
+            progress.reply += delta
+            _put(chunker.feed(delta), segments)
+            tell(Said(delta))
+    store_reply(progress)
+    await progress.writer.until_stored()
+    _put([*chunker.finish(), None], segments)
+
+
+def repeat_reply(reply: str, segments: Segments, tell: Tell) -> None:
+    """Say the stored reply again, so that the listener of a retry gets all of it."""
+    tell(Said(reply))
+    chunker = SpeechChunker()
+    _put([*chunker.feed(reply), *chunker.finish(), None], segments)
+
+
+def _put(texts: Iterable[str | None], segments: Segments) -> None:
+    for text in texts:
+        segments.put_nowait(text)
+
+
+async def speak_reply(progress: TurnProgress, engines: Engines, segments: Segments, tell: Tell) -> None:
+    turn = progress.turn
+    sound = speak(turn, segments, engines=engines, answer=progress.answer, used=progress.used)
+    async with aclosing(sound):
+        async for spoken in sound:
+            if turn.first_audio_ms is None:
+                turn.first_audio_ms = progress.elapsed_ms()
+            tell(spoken)

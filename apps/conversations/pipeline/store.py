@@ -1,0 +1,105 @@
+"""Stores what a turn brings: the result of each stage, the sound, a failure or an interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from django.core.files.base import ContentFile
+
+from apps.conversations.marking import answer_as_flac
+from apps.conversations.models import RUNNING, Turn
+from apps.conversations.pipeline.spoken_answer import SpokenAnswer, text_within
+from apps.conversations.pipeline.state import TurnProgress
+from apps.conversations.pipeline.writer import CANNOT_STORE
+from apps.conversations.turn_events import Failed
+from apps.speech.base import Transcript
+
+logger = logging.getLogger(__name__)
+
+
+def store_transcript(progress: TurnProgress, transcript: Transcript) -> None:
+    """Set the transcript and begin to store it."""
+    progress.writer.store_soon(
+        transcript=transcript.text,
+        language=transcript.language,
+        heard_ms=progress.elapsed_ms(),
+        status=Turn.Status.HEARD,
+    )
+
+
+def store_reply(progress: TurnProgress) -> None:
+    """Set the whole reply and begin to store it."""
+    progress.writer.store_soon(
+        first_word_ms=progress.turn.first_word_ms, reply=progress.reply.strip(), status=Turn.Status.ANSWERED
+    )
+
+
+async def store_answer(progress: TurnProgress) -> None:
+    """Store the sound of a turn that is over. Raises what CANNOT_STORE lists."""
+    await progress.writer.store(
+        status=Turn.Status.SPOKEN,
+        failed_stage="",
+        error_code="",
+        spoken_text="",
+        **progress.times_at_end(),
+        **await _encoded(progress.turn, progress.answer),
+    )
+
+
+async def store_failure(progress: TurnProgress, failure: Failed) -> None:
+    """Store a failure. Where the voice failed, keep the segments that it had spoken: a retry goes on after them."""
+    kept = progress.answer.complete_segments() if failure.stage == Turn.Stage.SPEAK else []
+    values: dict[str, Any] = {
+        "status": Turn.Status.FAILED,
+        "failed_stage": failure.stage,
+        "error_code": failure.code,
+        **progress.times_at_end(),
+    }
+    try:
+        spoken_text = " ".join(segment.text for segment in kept)
+        sound = await _encoded(progress.turn, progress.answer, seconds=sum(segment.seconds for segment in kept))
+        await progress.writer.store(spoken_text=spoken_text, **values, **sound)
+    except CANNOT_STORE:
+        logger.exception("A failed turn could not be stored with its sound")
+        await _store_without_sound(progress, values)
+
+
+async def _store_without_sound(progress: TurnProgress, values: dict[str, Any]) -> None:
+    """Store what needs the least room. If even that fails, the row still tells how far the turn came."""
+    try:
+        await progress.writer.store(answer="", answer_seconds=None, spoken_text="", **values)
+    except CANNOT_STORE:
+        logger.exception("A failed turn could not be stored")
+
+
+async def store_interruption(progress: TurnProgress) -> None:
+    """Store what was said and heard by now, if the turn was left or stopped before its end."""
+    turn, answer = progress.turn, progress.answer
+    if turn.status not in RUNNING:
+        return
+    heard_seconds = answer.heard_seconds()
+    try:
+        await progress.writer.store(
+            status=Turn.Status.INTERRUPTED,
+            reply=turn.reply or progress.reply.strip(),
+            spoken_text=text_within(answer.segments, heard_seconds),
+            **progress.times_at_end(),
+            **await _encoded(turn, answer, seconds=heard_seconds),
+        )
+    except CANNOT_STORE:  # Nobody listens any more who could be told.
+        logger.exception("An interrupted turn could not be stored")
+
+
+async def _encoded(turn: Turn, answer: SpokenAnswer, *, seconds: float | None = None) -> dict[str, Any]:
+    """Return the row's values for the answer, or its first `seconds`, encoded off the event loop."""
+    return await asyncio.to_thread(_encode, turn, answer, seconds) if answer.chunks and seconds != 0 else {}
+
+
+def _encode(turn: Turn, answer: SpokenAnswer, seconds: float | None) -> dict[str, Any]:
+    recording = answer.recording(seconds=seconds)
+    if recording is None:
+        return {}
+    flac = answer_as_flac(turn=turn, recording=recording)
+    return {"answer": ContentFile(flac, name="answer.flac"), "answer_seconds": recording.seconds}

@@ -1,0 +1,41 @@
+"""Synthesizes the segments of a text in their order, while later segments are already being synthesized."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+
+from apps.conversations.pipeline.prefetch import Prefetch
+
+
+async def synthesize_ahead(
+    segments: AsyncGenerator[str, None],
+    synthesize: Callable[[str, str], AsyncGenerator[bytes, None]],
+    *,
+    in_flight: int,
+) -> AsyncGenerator[tuple[str, Prefetch[bytes]], None]:
+    """Yield each segment with its sound, in order; while one is read, the next ones are already being synthesized.
+
+    `synthesize` gets a segment and all text before it. At most `in_flight` segments are being synthesized or wait to be
+    read. An error in a segment is raised when its sound is read, so that everything before it is heard.
+    """
+    free = asyncio.Semaphore(in_flight)
+    started: list[Prefetch[bytes]] = []
+
+    async def start_each() -> AsyncGenerator[tuple[str, Prefetch[bytes]], None]:
+        previous = ""
+        async for segment in segments:
+            await free.acquire()
+            started.append(Prefetch(synthesize(segment, previous)))
+            yield segment, started[-1]
+            previous = f"{previous} {segment}".strip()
+
+    starting = Prefetch(start_each())
+    try:
+        async for segment, chunks in starting:
+            yield segment, chunks
+            free.release()
+    finally:
+        await starting.stop()
+        for chunks in started:
+            await chunks.stop()

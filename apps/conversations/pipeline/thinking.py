@@ -1,0 +1,45 @@
+"""The second stage of a turn: from the transcript of a question to a reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from django.conf import settings
+
+from apps.conversations.models import Turn
+from apps.speech.base import LanguageModel, Message, ProviderError
+from apps.usage.metering import Used
+
+MAX_CHARACTERS_PER_TOKEN = 12  # More than any language needs; a model that ignores its limit is cut off.
+
+
+async def earlier_turns(turn: Turn, *, pause: float) -> list[Turn]:
+    """Return the latest turns before `turn` that have a question and a reply, oldest first, after `pause` seconds."""
+    await asyncio.sleep(pause)
+    turns = Turn.objects.filter(conversation_id=turn.conversation_id, created_at__lt=turn.created_at)
+    latest = turns.exclude(transcript="").exclude(reply="").order_by("-created_at")[: settings.MEMORY_TURNS]
+    return list(reversed([turn async for turn in latest]))
+
+
+async def write_reply(messages: Sequence[Message], *, model: LanguageModel, used: Used) -> AsyncGenerator[str, None]:
+    """Yield the reply to `messages` as text deltas. A call that fails or is closed counts as used, too.
+
+    Raises ProviderError, also where the reply is empty.
+    """
+    reply = ""
+    max_characters = settings.MAX_REPLY_TOKENS * MAX_CHARACTERS_PER_TOKEN
+    try:
+        async with aclosing(model.reply(messages, max_tokens=settings.MAX_REPLY_TOKENS)) as deltas:
+            async for delta in deltas:
+                fitting = delta[: max_characters - len(reply)]
+                reply += fitting
+                yield fitting
+                if len(reply) >= max_characters:
+                    break
+    finally:
+        used.read(sum(len(message.content) for message in messages), engine=model.name)
+        used.write(len(reply), engine=model.name)
+    if not reply.strip():
+        raise ProviderError("provider_answer_invalid", stage="think", retryable=True)

@@ -1,0 +1,77 @@
+"""A file that is sent while it is still being made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Self
+
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connections
+from rest_framework.request import Request
+
+from apps.conversations.pipeline.prefetch import Prefetch
+from apps.core.logs import detached_context
+
+
+class StartedStream:
+    """A file that is still being made, in a task of its own, and whose first bytes are there."""
+
+    def __init__(self, data: AsyncGenerator[bytes, None]) -> None:
+        # In a context of its own: that of the view may end earlier, and the threads for the database end with it.
+        self._ahead = detached_context().run(Prefetch, _with_own_connection(data))
+        self._rest = aiter(self._ahead)
+        self._first = b""
+
+    @classmethod
+    async def start(cls, data: AsyncGenerator[bytes, None]) -> Self:
+        """Wait for the first bytes; an error before them is raised here."""
+        stream = cls(data)
+        try:
+            stream._first = await anext(stream._rest, b"")
+        except BaseException:
+            await stream._ahead.stop()
+            raise
+        return stream
+
+    def __bool__(self) -> bool:
+        """Whether there are any bytes."""
+        return bool(self._first)
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        try:
+            yield self._first
+            async for data in self._rest:
+                yield data
+        finally:
+            await self._ahead.stop()
+
+    def close(self) -> None:
+        """Stop making the file because nobody will read it; from any thread."""
+        self._ahead.cancel()
+
+
+def start_stream(request: Request, data: AsyncGenerator[bytes, None]) -> StartedStream | bytes:
+    """Return the file that `data` yields when its first bytes are there, from the thread of a view.
+
+    Under WSGI, which has no event loop that outlives the view, return the whole file when it is finished.
+    """
+    if isinstance(request._request, ASGIRequest):
+        return async_to_sync(StartedStream.start)(data)
+    return async_to_sync(_whole)(data)
+
+
+async def _whole(data: AsyncGenerator[bytes, None]) -> bytes:
+    return b"".join([chunk async for chunk in data])
+
+
+async def _with_own_connection(data: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield `data`, with a thread for the database whose connection is closed at the end."""
+    async with ThreadSensitiveContext():
+        try:
+            async with aclosing(data):
+                async for chunk in data:
+                    yield chunk
+        finally:
+            await sync_to_async(connections.close_all)()

@@ -1,0 +1,212 @@
+"""The caller's turns: asking, retrying, stopping, and their sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.db.models.fields.files import FieldFile
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from rest_framework import serializers, status
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.authentication import signed_in_user
+from apps.accounts.idempotency import NoteMade, idempotent_by_row, replayed
+from apps.accounts.models import IdempotencyKey
+from apps.conversations import services
+from apps.conversations.events import stored_response, stream_response
+from apps.conversations.marking import answer_as_mp3
+from apps.conversations.models import Turn
+from apps.conversations.owned import made_turn, own_conversation, own_turn
+from apps.conversations.pipeline.state import PreparedTurn
+from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer
+from apps.core.audio_response import audio_response, stored_audio_response
+from apps.core.errors import UserError
+from apps.speech.audio.decoding import without_id3
+from apps.speech.audio.mp3 import to_mp3
+from apps.usage.api import LimitedView
+
+EVENT_STREAM = EventStreamRenderer.media_type
+
+
+class TurnSerializer(serializers.ModelSerializer[Turn]):
+    """A turn as the API shows it."""
+
+    error = serializers.DictField(allow_null=True, read_only=True)
+    timings = serializers.DictField(read_only=True)
+
+    class Meta:
+        model = Turn
+        fields = [
+            "id",
+            "status",
+            "transcript",
+            "language",
+            "reply",
+            "question_seconds",
+            "answer_seconds",
+            "has_question",
+            "has_answer",
+            "timings",
+            "error",
+            "created_at",
+        ]
+
+
+class TurnList(LimitedView):
+    """Ask something in a conversation: `audio` as multipart, or `{"text"}` as JSON."""
+
+    token_scope = "talk"
+    parser_classes = [JSONParser, MultiPartParser]
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    class TextInput(StrictSerializer):
+        text = serializers.CharField(max_length=services.MAX_TEXT_CHARACTERS)
+
+    class AudioInput(StrictSerializer):
+        audio = serializers.FileField(allow_empty_file=True)
+
+    described_inputs = {"application/json": TextInput, "multipart/form-data": AudioInput}
+
+    class Input(StrictSerializer):
+        text = serializers.CharField(max_length=services.MAX_TEXT_CHARACTERS, required=False)
+        audio = serializers.FileField(allow_empty_file=True, required=False)
+
+        def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+            if len(values) != 1:
+                raise serializers.ValidationError({"audio": [_("Send either audio or text.")]})
+            return values
+
+    @idempotent_by_row
+    def post(self, request: Request, note_made: NoteMade, conversation_pk: UUID) -> HttpResponseBase:
+        conversation = own_conversation(request, conversation_pk)
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        voice = services.voice_of(conversation=conversation)
+        recording = None
+        if "audio" in values.validated_data:
+            data = values.validated_data["audio"].read()
+            recording = services.read_question(owner=signed_in_user(request), data=data)
+        text = values.validated_data.get("text", "")
+        prepared = services.new_turn(conversation=conversation, voice=voice, text=text, recording=recording)
+        note_made(prepared.turn.pk)
+        return _answer(request, prepared, status.HTTP_201_CREATED)
+
+    def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
+        return replayed(_stored_answer(request, made_turn(request, row), status.HTTP_201_CREATED))
+
+
+class TurnDetail(APIView):
+    """Read one turn."""
+
+    def get(self, request: Request, turn_pk: UUID) -> Response:
+        return Response(TurnSerializer(own_turn(request, turn_pk)).data)
+
+
+class TurnRetry(LimitedView):
+    """Take a failed turn up again where it failed."""
+
+    token_scope = "talk"
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    @idempotent_by_row
+    def post(self, request: Request, note_made: NoteMade, turn_pk: UUID) -> HttpResponseBase:
+        prepared = services.prepare_retry(turn=own_turn(request, turn_pk))
+        note_made(prepared.turn.pk)
+        return _answer(request, prepared, status.HTTP_200_OK)
+
+    def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
+        return replayed(_stored_answer(request, made_turn(request, row), status.HTTP_200_OK))
+
+
+class TurnStop(APIView):
+    """End a running turn; what was said by then is kept."""
+
+    token_scope = "talk"
+
+    class Input(StrictSerializer):
+        heard_seconds = serializers.FloatField(min_value=0, required=False)
+
+    def post(self, request: Request, turn_pk: UUID) -> Response:
+        turn = own_turn(request, turn_pk)
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        services.stop_turn(turn=turn, **values.validated_data)
+        return Response(TurnSerializer(turn).data, status=status.HTTP_202_ACCEPTED)
+
+
+class TurnAnswerAudio(APIView):
+    """The stored answer as FLAC; as MP3 where `audio/mpeg` is asked for, by `Accept` or by `?as=mp3`."""
+
+    renderer_classes = [JSONRenderer, AudioRenderer]
+
+    def get(self, request: Request, turn_pk: UUID) -> HttpResponse:
+        turn = own_turn(request, turn_pk)
+        response = _stored_sound(
+            request, turn.answer, to_mp3=lambda: answer_as_mp3(turn=turn), mp3_name=f"answer-{turn.pk}.mp3"
+        )
+        response["X-AI-Generated"] = "true"
+        return response
+
+
+class TurnQuestionAudio(APIView):
+    """The stored question as FLAC; as MP3 where `audio/mpeg` is asked for, by `Accept` or by `?as=mp3`."""
+
+    renderer_classes = [JSONRenderer, AudioRenderer]
+
+    def get(self, request: Request, turn_pk: UUID) -> HttpResponse:
+        question = own_turn(request, turn_pk).question
+        return _stored_sound(
+            request,
+            question,
+            to_mp3=lambda: to_mp3(services.decode_turn_audio(question)),
+            mp3_name=f"question-{turn_pk}.mp3",
+        )
+
+
+def _stored_sound(request: Request, file: FieldFile, *, to_mp3: Callable[[], bytes], mp3_name: str) -> HttpResponse:
+    """Answer with a recording of a turn in the format that is asked for; raise UserError where it is not there."""
+    if not file:
+        raise UserError("audio_not_found", _("This turn has no such recording."), status=404)
+    as_download = "as" in request.query_params
+    if as_download and request.query_params["as"] != "mp3":
+        raise serializers.ValidationError({"as": [_("This is mp3, or is left out.")]})
+    try:
+        if as_download or "audio/mpeg" in request.headers.get("Accept", ""):
+            return audio_response(request, to_mp3(), "audio/mpeg", mp3_name if as_download else "")
+        if request.headers.get("Sec-Fetch-Dest") == "audio":
+            return audio_response(request, _playable(file), "audio/flac")
+        return stored_audio_response(request, file, "audio/flac")
+    except FileNotFoundError:
+        raise UserError("audio_not_found", _("This recording is no longer kept."), status=404) from None
+
+
+def _playable(file: FieldFile) -> bytes:
+    """Return a FLAC file for a page's player, without the tag that holds the signature: some players do not skip it."""
+    with file.open("rb") as opened:
+        return without_id3(opened.read())
+
+
+def _answer(request: Request, prepared: PreparedTurn, ok: int) -> HttpResponseBase:
+    """Stream the turn where an event stream is asked for, else answer when it is over."""
+    if request.accepted_media_type == EVENT_STREAM:
+        return stream_response(prepared)
+    return _as_json(services.answer(prepared), ok)
+
+
+def _stored_answer(request: Request, turn: Turn, ok: int) -> HttpResponseBase:
+    """Answer as `_answer` did, from the stored turn."""
+    if request.accepted_media_type == EVENT_STREAM:
+        return stored_response(turn)
+    return _as_json(turn, ok)
+
+
+def _as_json(turn: Turn, ok: int) -> Response:
+    return Response(TurnSerializer(turn).data, status=ok, headers={"X-AI-Generated": "true"})

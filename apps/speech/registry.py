@@ -215,7 +215,7 @@ class Engines:
             breakers=breakers_of("elevenlabs"),
         )
 
-    @cached_property
+    @property
     def _local_config(self) -> LocalConfig:
         from apps.speech.local.config import LocalConfig
 

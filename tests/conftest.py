@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib.contenttypes.management import create_contenttypes
+from django.contrib.contenttypes.models import ContentType
+from django.db.models.signals import post_migrate
 from django.test import override_settings
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from apps.accounts.models import User
 from apps.accounts.services import create_api_token
@@ -42,6 +46,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"models_dir", "speaker_encoder"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.models)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """The test database. After each flush, content types are restored in one query, and permissions, unused, are not.
+
+    Django would search for what is missing: a flush took 43 ms of processor time, and takes 3 ms.
+    """
+    with django_db_blocker.unblock():
+        content_types = list(ContentType.objects.all())
+
+    def restore(**_options: object) -> None:
+        ContentType.objects.clear_cache()
+        ContentType.objects.bulk_create(content_types, ignore_conflicts=True)
+
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+    post_migrate.disconnect(create_contenttypes)
+    post_migrate.connect(restore, sender=apps.get_app_config("contenttypes"), weak=False)
 
 
 @pytest.fixture(autouse=True)

@@ -41,4 +41,6 @@ if "init_command" in DATABASES["default"].get("OPTIONS", {}):  # noqa: F405
 STATIC_ROOT = SCRATCH_DIR / "static"
 STATIC_ROOT.mkdir()
 WHITENOISE_USE_FINDERS = True
+# Each test client makes the middleware anew; without this, that would list all static files each time.
+WHITENOISE_AUTOREFRESH = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

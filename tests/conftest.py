@@ -32,6 +32,7 @@ from tests.client import Api, wait_until
 from tests.factories import make_consent, make_voice
 from tests.fakes.fixtures import *  # noqa: F403
 from tests.fakes.provider import FakeProvider
+from tests.settings import SCRATCH_DIR
 from voiceclone import readiness
 from voiceclone.server import Application
 
@@ -39,6 +40,11 @@ PASSWORD = "a long password for tests"
 MODELS_DIR: Path = django_settings.MODELS_DIR
 STAND_IN_MODELS = Path(__file__).parent / "data" / "models"
 """A speaker encoder that costs nothing and finds that everybody sounds alike: see make_stand_in_encoder.py."""
+
+
+def pytest_unconfigure() -> None:
+    """Remove the folder of this process: those of pytest-xdist end without running what `atexit` registered."""
+    shutil.rmtree(SCRATCH_DIR, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -190,7 +190,7 @@ class Engines:
     def _elevenlabs_config(self) -> ElevenLabsConfig:
         return configs.elevenlabs_config()
 
-    @cached_property
+    @property
     def _local_config(self) -> LocalConfig:
         return configs.local_config()
 

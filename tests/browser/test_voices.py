@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
 from tests.browser.conftest import FAKE_DEVICE, FAKE_UI, faultless_page, page_without
-from tests.browser.steps import be_signed_in, sign_in
+from tests.browser.steps import be_signed_in, give_session
 from tests.factories import make_voice
 from tests.fakes.provider import SPEECH, VOICES_ADD, elevenlabs_error
 
@@ -56,7 +56,7 @@ def voices(page: Page, server: Server, alice: User) -> Page:
 
 
 def open_voices(page: Page, server: Server, user: User) -> Page:
-    sign_in(page, server.url, user.username)
+    give_session(page, server.url, user)
     page.goto(f"{server.url}/voices/")
     return page
 
@@ -281,7 +281,7 @@ class TestNothingIsLost:
         self, context: BrowserContext, server: Server, alice: User, provider: FakeProvider
     ) -> None:
         with breaking_proxy(server) as proxy, faultless_page(context, expected="net::ERR_") as page:
-            sign_in(page, proxy.url, alice.username)
+            give_session(page, proxy.url, alice)
             page.goto(f"{proxy.url}/voices/")
             record(page, 5)
             stop(page)

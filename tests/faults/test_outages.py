@@ -13,6 +13,7 @@ from apps.voices.models import Consent, VoiceProfile
 from tests.client import QUESTION, Api, error_of
 from tests.conftest import Server, remote_settings, serve
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, FakeProvider
+from tests.outages import switch_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
     from apps.speech.base import Stage
 
 MANY = 1000
-
-
-def switch_off(engine: str, stage: Stage) -> None:
-    """Open the breaker of the service, as repeated failures do."""
-    breaker = availability.breakers_of(engine)[stage]
-    for _ in range(100):
-        breaker._note_failure()
 
 
 def test_after_repeated_failures_a_turn_is_refused_before_any_paid_call(

@@ -108,7 +108,7 @@ class TestMany:
         path = f"/api/v1/conversations/{conversation.pk}/turns"
 
         def ask(_number: int) -> int:
-            with Api(alice_api._url, alice_token) as api:
+            with Api(alice_api.url, alice_token) as api:
                 return api.post(path, json={"text": "Who are you?"}).status_code
 
         with ThreadPoolExecutor(20) as threads:

@@ -1,4 +1,4 @@
-# make run, make test, make check, make bench: each does all of its own set-up and says what it does.
+# The main targets are run, test, check and bench. Each of them installs everything that it needs.
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -10,7 +10,7 @@ REQUIREMENTS := constraints.txt requirements.txt requirements-local.txt
 .PHONY: run install test check check-js audit bench format lock models screenshots
 
 run: install .env
-	@echo "› Bringing the database up to date"
+	@echo "› Updating the database"
 	@$(MANAGE) migrate --verbosity 0
 	@echo "› Collecting static files"
 	@$(MANAGE) collectstatic --no-input --verbosity 0
@@ -38,16 +38,16 @@ check: .venv/installed-dev check-js
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') SECURE_SSL_REDIRECT=on \
 		ALLOWED_HOSTS=voice.example.org $(MANAGE) check --deploy --fail-level WARNING
 
-# Types, by the JSDoc comments, and likely faults of the scripts. Needs Node.js 18.18 or later with npm.
+# Check the types (in JSDoc comments) and common errors of the scripts. Needs Node.js 18.18 or later with npm.
 check-js: node_modules/installed
 	node_modules/.bin/tsc
 	node_modules/.bin/eslint --max-warnings 0 static/js
 
-# Ask for known vulnerabilities of all dependencies. Needs the network, so it is no part of `make check`.
+# Check all dependencies for known vulnerabilities. Needs the network, so it is not part of `make check`.
 audit: .venv/installed-dev
 	$(BIN)/pip-audit --strict --requirement requirements-dev.txt
 
-# Pictures of every page, on a telephone and a screen, light and dark, in var/screenshots.
+# Write screenshots of every page to var/screenshots: at phone and desktop width, light and dark.
 screenshots: .venv/installed-dev
 	$(BIN)/pytest tests/browser/screenshots.py
 
@@ -62,7 +62,7 @@ format: .venv/installed-dev
 models: .venv/installed
 	@SECRET_KEY=unused $(MANAGE) fetch_models
 
-# Write constraints.txt again: the exact releases of everything that the requirements files pull in.
+# Update constraints.txt: the exact releases of all direct and indirect requirements.
 lock:
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
 	sed '/^-c/d' requirements.txt > .venv/lock/requirements.txt
@@ -73,20 +73,20 @@ lock:
 
 .venv/installed: $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-		{ echo "VoiceClone needs Python 3.11, 3.12 or 3.13. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "› Making the virtual environment in .venv"
+		{ echo "VoiceClone needs Python 3.11, 3.12 or 3.13. Choose one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "› Creating the virtual environment in .venv"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "› Installing dependencies (some minutes the first time)"
+	@echo "› Installing dependencies (this takes a few minutes the first time)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-local.txt
 	@touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
-	@echo "› Installing what tests and checks need"
+	@echo "› Installing the dependencies of tests and checks"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 node_modules/installed: package-lock.json
-	@echo "› Installing what the checks of scripts need"
+	@echo "› Installing the dependencies of the script checks"
 	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 

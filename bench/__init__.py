@@ -1,1 +1,1 @@
-"""How soon the application answers: `python -m bench --help`."""
+"""Benchmarks of the response times: `python -m bench --help`."""

@@ -1,4 +1,4 @@
-"""Measure how soon the application answers. However slow it is, this ends well; only turns that fail make it fail."""
+"""Measure how fast the application answers. Fails only if turns fail, not if they are slow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPREAD_SECONDS = 8
 SETTLING_SECONDS = 0.5
 SERIAL_CONVERSATIONS = 3
 OVERLAPPED_TURNS = 20
-WORKERS, SHARED_CONVERSATIONS = 2, 50  # As docs/deployment.md advises where so many talk at once.
+WORKERS, SHARED_CONVERSATIONS = 2, 50  # As docs/deployment.md recommends for this many conversations.
 MEMORY_CONVERSATIONS = 10
 MEMORY_WARM_UP_TURNS = 100
 
@@ -48,10 +48,17 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--turns", type=int, default=20, help="turns at each level, at least (20)")
-    parser.add_argument("--conversations", default="1,10,25,50", help="how many at once (1,10,25,50)")
-    parser.add_argument("--memory-turns", type=int, default=0, help="then see how memory grows over so many (1000)")
-    parser.add_argument("--json", type=Path, help="file that gets all single figures, in seconds and megabytes")
+    parser.add_argument("--turns", type=int, default=20, help="minimum number of turns at each level (20)")
+    parser.add_argument(
+        "--conversations", default="1,10,25,50", help="numbers of concurrent conversations (1,10,25,50)"
+    )
+    parser.add_argument(
+        "--memory-turns",
+        type=int,
+        default=0,
+        help="number of turns of the memory test, which runs if this is set (1000)",
+    )
+    parser.add_argument("--json", type=Path, help="file for all individual figures, in seconds and megabytes")
     options = parser.parse_args()
     options.conversations = [int(count) for count in options.conversations.split(",")]
     return options
@@ -75,7 +82,7 @@ def _measure(
         return await asyncio.gather(*(ask() for _ in range(SERIAL_CONVERSATIONS)))
 
     async def overlapped_seconds() -> list[float]:
-        ask = partial(client.ask_overlapped, providers.url, people[0].voice_id, load.QUESTION, *load.first_piece())
+        ask = partial(client.ask_overlapped, providers.url, people[0].voice_id, load.QUESTION, *load.first_segment())
         return [await ask() for _ in range(OVERLAPPED_TURNS)]
 
     memory_turns = [MEMORY_WARM_UP_TURNS, options.memory_turns - MEMORY_WARM_UP_TURNS] if options.memory_turns else []
@@ -89,8 +96,8 @@ def _measure(
 
 
 def _measure_shared(options: argparse.Namespace, people: list[Person], application: processes.Server) -> report.Level:
-    """Measure what several processes do together, once each of them has answered something."""
-    _say(f"the same with {WORKERS} processes:")
+    """Measure several processes together, after a warm-up of each process."""
+    _say(f"with {WORKERS} processes:")
     _hold_conversations(application, people[: 4 * WORKERS], turns=4 * WORKERS)
     measured = _hold_conversations(application, people[:SHARED_CONVERSATIONS], options.turns)
     _say(report.line(measured))
@@ -98,7 +105,7 @@ def _measure_shared(options: argparse.Namespace, people: list[Person], applicati
 
 
 def _hold_conversations(application: processes.Server, people: list[Person], turns: int) -> report.Level:
-    """Let `people` talk, one beginning after the other, until there were `turns` turns or a few more."""
+    """Hold one conversation per person, with staggered starts and at least `turns` turns in total."""
     conversations = [client.start_conversation(application.url, person.token, person.voice) for person in people]
     times: list[client.TurnTimes] = []
     failures: list[str] = []
@@ -110,7 +117,7 @@ def _hold_conversations(application: processes.Server, people: list[Person], tur
                 times.append(await client.ask(conversations[number], people[number].token, load.QUESTION))
             except client.AnswerError as error:
                 failures.append(str(error))
-            # What follows the last byte belongs to the turn, too; and nobody asks again in that moment.
+            # The application still finishes the turn after its last byte, and a person would not ask again at once.
             await asyncio.sleep(SETTLING_SECONDS)
 
     async def talk_all_at_once() -> None:

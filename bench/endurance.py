@@ -1,7 +1,7 @@
-"""Let many people talk for minutes while a share of all calls to the services fails, and see that nothing is lost.
+"""Let many people talk for minutes while a share of all calls to the services fails, and check that nothing is lost.
 
-What is promised (docs/reliability.md) and turns out otherwise makes it fail: an error that is not documented, a turn
-without a row, a row without an end or without its sound, a database that is locked, memory that grows.
+Fails if a promise of docs/reliability.md is broken: an undocumented error, a turn without a row, a row that does not
+end or has no sound, a locked database, growing memory.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ import uvloop
 from bench import client, load, processes
 from bench.people import Person, sign_up
 
-LISTENING_SECONDS = len(load.REPLY) / 15  # As long as the fake takes to speak it.
+LISTENING_SECONDS = len(load.REPLY) / 15  # The duration of the fake's speech.
 PAUSE_SECONDS = 2
 RETRIES = 2
-# Of a person's questions, each so-maniest is typed, or its answer not listened to.
+# Every fourth question of a person is typed, and the client disconnects from every seventh answer.
 TYPED_EVERY, LEFT_EVERY = 4, 7
-MOST_GROWTH = 1.1
+MAX_MEMORY_GROWTH = 1.1
 SETTLING_SECONDS = 30
 
 
 @dataclass
-class Sitting:
-    """What people met with. `minutes` are the megabytes of the web server, minute by minute."""
+class Session:
+    """The results of a run. `memory_megabytes` has the memory of the web server, one value per minute."""
 
     asked: int = 0
     retried: int = 0
     turns: set[str] = field(default_factory=set)
     endings: Counter[str] = field(default_factory=Counter)
-    strange: list[str] = field(default_factory=list)
-    minutes: list[float] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    memory_megabytes: list[float] = field(default_factory=list)
 
     def note(self, ending: client.Ending) -> None:
         self.endings[ending.code or "spoken"] += 1
@@ -63,78 +63,83 @@ def main() -> int:
         people = sign_up(options.people, providers)
         logs = [Path(folder, name) for name in ("application.log", "worker.log")]
         with processes.application(logs[0]) as application, processes.worker(logs[1]):
-            sitting = uvloop.run(_sit(people, application, options.minutes))
-            problems = [*_of_answers(sitting), *_of_rows(sitting), *_of_memory(sitting), *_of_logs(logs)]
-    _say(sitting, problems)
+            session = uvloop.run(_run(people, application, options.minutes))
+            problems = [
+                *_answer_problems(session),
+                *_row_problems(session),
+                *_memory_problems(session),
+                *_log_problems(logs),
+            ]
+    _print_report(session, problems)
     return 1 if problems else 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.endurance", description=__doc__)
-    parser.add_argument("--people", type=int, default=50, help="how many talk at once (50)")
-    parser.add_argument("--minutes", type=float, default=5, help="for how long (5)")
+    parser.add_argument("--people", type=int, default=50, help="number of people that talk at once (50)")
+    parser.add_argument("--minutes", type=float, default=5, help="duration of the run (5)")
     parser.add_argument("--failing", type=float, default=5, help="percent of the calls to the services that fail (5)")
     return parser.parse_args()
 
 
-async def _sit(people: list[Person], application: processes.Server, minutes: float) -> Sitting:
-    sitting = Sitting()
+async def _run(people: list[Person], application: processes.Server, minutes: float) -> Session:
+    session = Session()
     end = time.monotonic() + 60 * minutes
-    watch = asyncio.create_task(_watch(sitting, application))
+    watch = asyncio.create_task(_record_memory(session, application))
     talks = []
     for number, person in enumerate(people):
-        talks.append(asyncio.create_task(_talk(sitting, application.url, person, number, end)))
-        await asyncio.sleep(LISTENING_SECONDS / len(people))  # Nobody begins at the same moment as all others.
+        talks.append(asyncio.create_task(_talk(session, application.url, person, number, end)))
+        await asyncio.sleep(LISTENING_SECONDS / len(people))  # Staggered starts.
     await asyncio.gather(*talks)
     watch.cancel()
-    sitting.minutes.append(application.memory_megabytes())
-    return sitting
+    session.memory_megabytes.append(application.memory_megabytes())
+    return session
 
 
-async def _watch(sitting: Sitting, application: processes.Server) -> None:
+async def _record_memory(session: Session, application: processes.Server) -> None:
     while True:
         await asyncio.sleep(60)
-        sitting.minutes.append(application.memory_megabytes())
+        session.memory_megabytes.append(application.memory_megabytes())
 
 
-async def _talk(sitting: Sitting, url: str, person: Person, number: int, end: float) -> None:
-    """Ask, listen, and ask again; what fails is tried again."""
+async def _talk(session: Session, url: str, person: Person, number: int, end: float) -> None:
+    """Ask and listen until `end`. Retries a turn that failed."""
     turns = await asyncio.to_thread(client.start_conversation, url, person.token, person.voice)
     asked = number
     while time.monotonic() < end:
         asked += 1
-        sitting.asked += 1
+        session.asked += 1
         started = time.monotonic()
         question = {"json": {"text": "And then?"}} if asked % TYPED_EVERY == 0 else {"files": {"audio": load.QUESTION}}
-        ending = await _turn(sitting, turns, person, leave=asked % LEFT_EVERY == 0, **question)
+        ending = await _turn(session, turns, person, leave=asked % LEFT_EVERY == 0, **question)
         for _ in range(RETRIES):
             if ending.retryable:
                 await asyncio.sleep(PAUSE_SECONDS)
-                sitting.retried += 1
-                ending = await _turn(sitting, f"{url}/api/v1/turns/{ending.turn}/retry", person, json={})
+                session.retried += 1
+                ending = await _turn(session, f"{url}/api/v1/turns/{ending.turn}/retry", person, json={})
         is_heard = not ending.code
         await asyncio.sleep(max(PAUSE_SECONDS, started + LISTENING_SECONDS - time.monotonic() if is_heard else 0))
 
 
-async def _turn(sitting: Sitting, url: str, person: Person, **question: Any) -> client.Ending:
+async def _turn(session: Session, url: str, person: Person, **question: Any) -> client.Ending:
     try:
         ending = await client.hold_turn(url, person.token, **question)
     except (client.AnswerError, OSError, EOFError, TimeoutError, ValueError, KeyError) as error:
-        sitting.strange.append(f"{type(error).__name__}: {error}")
-        return client.Ending("", "strange")
-    sitting.note(ending)
+        session.unexpected.append(f"{type(error).__name__}: {error}")
+        return client.Ending("", "unexpected")
+    session.note(ending)
     return ending
 
 
-def _of_answers(sitting: Sitting) -> Iterator[str]:
-    yield from sitting.strange
+def _answer_problems(session: Session) -> Iterator[str]:
+    yield from session.unexpected
     documented = set(re.findall(r"`(\w+)`", (processes.PROJECT_DIR / "docs/api.md").read_text()))
-    for code in sitting.endings.keys() - documented - {"spoken", "left"}:
+    for code in session.endings.keys() - documented - {"spoken", "left"}:
         yield f"{code} is not documented"
 
 
-def _of_rows(sitting: Sitting) -> Iterator[str]:
-    """Compare what people were told with what is stored, when the last turn is over."""
+def _row_problems(session: Session) -> Iterator[str]:
+    """Wait for the last turn, then compare the events that people received with the stored rows."""
     from apps.conversations.models import RUNNING, Turn
     from apps.usage.models import UsageDay
 
@@ -143,10 +148,10 @@ def _of_rows(sitting: Sitting) -> Iterator[str]:
         time.sleep(0.5)
     rows = {str(turn.pk): turn for turn in Turn.objects.all()}
     sys.stdout.write(f"rows: {dict(Counter(turn.status for turn in rows.values()))}\n")
-    for pk in sitting.turns - rows.keys():
+    for pk in session.turns - rows.keys():
         yield f"turn {pk} has no row"
-    for pk in rows.keys() - sitting.turns:
-        yield f"nobody was told of turn {pk}: {rows[pk].status} {rows[pk].error_code}"
+    for pk in rows.keys() - session.turns:
+        yield f"no client received turn {pk}: {rows[pk].status} {rows[pk].error_code}"
     for pk, turn in rows.items():
         if turn.status in RUNNING:
             yield f"turn {pk} does not end"
@@ -154,20 +159,20 @@ def _of_rows(sitting: Sitting) -> Iterator[str]:
             yield f"turn {pk} has lost its sound"
     for day in UsageDay.objects.exclude(running=0, reserved_heard_ms=0, reserved_characters=0):
         yield (
-            f"person {day.owner_id} has reserved: {day.running} running, {day.reserved_heard_ms} ms, "
+            f"person {day.owner_id} still has reservations: {day.running} running, {day.reserved_heard_ms} ms, "
             f"{day.reserved_characters} characters"
         )
 
 
-def _of_memory(sitting: Sitting) -> Iterator[str]:
-    """At the end, no more is in use than as many people needed in the first half: not all are there from the start."""
-    half = max(sitting.minutes[: math.ceil(len(sitting.minutes) / 2)])
-    last = sitting.minutes[-1]
-    if last > half * MOST_GROWTH:
+def _memory_problems(session: Session) -> Iterator[str]:
+    """Compare the memory at the end with the maximum of the first half. Not the start: people arrive one by one."""
+    half = max(session.memory_megabytes[: math.ceil(len(session.memory_megabytes) / 2)])
+    last = session.memory_megabytes[-1]
+    if last > half * MAX_MEMORY_GROWTH:
         yield f"memory has grown from {half:.0f} to {last:.0f} MB in the second half"
 
 
-def _of_logs(logs: list[Path]) -> Iterator[str]:
+def _log_problems(logs: list[Path]) -> Iterator[str]:
     for line in "".join(log.read_text() for log in logs).splitlines():
         if "database is locked" in line or "Traceback" in line or _level(line) in {"ERROR", "CRITICAL"}:
             yield f"log: {line[:500]}"
@@ -180,12 +185,12 @@ def _level(line: str) -> str:
         return ""
 
 
-def _say(sitting: Sitting, problems: list[str]) -> None:
-    memory = " ".join(f"{megabytes:.0f}" for megabytes in sitting.minutes)
+def _print_report(session: Session, problems: list[str]) -> None:
+    memory = " ".join(f"{megabytes:.0f}" for megabytes in session.memory_megabytes)
     lines = [
-        f"{sitting.asked} questions, {sitting.retried} retries, {len(sitting.turns)} turns",
-        *(f"  {count:5} {code}" for code, count in sitting.endings.most_common()),
-        f"memory, minute by minute: {memory} MB",
+        f"{session.asked} questions, {session.retried} retries, {len(session.turns)} turns",
+        *(f"  {count:5} {code}" for code, count in session.endings.most_common()),
+        f"memory per minute: {memory} MB",
         *(problems[:20] or ["nothing lost, nothing undocumented"]),
     ]
     sys.stdout.write("\n".join(lines) + "\n")

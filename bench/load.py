@@ -1,4 +1,4 @@
-"""What the fake providers do and how fast, and what that allows any application at best."""
+"""The speed of the fake providers, and the lower bound of response times that follows from it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TOKENS_PER_SECOND = 60
 FIRST_AUDIO_SECONDS = 0.15
 AUDIO_SPEED = 8  # Times real time.
 
-# 90 tokens, a word each. The first sentence has twelve and no comma before the tenth: one that happens to come early
-# would flatter the figures.
+# 90 tokens of one word each. The first sentence has twelve tokens and no comma before the tenth: an early comma would
+# improve the figures.
 REPLY = (
     "The quietest time to visit the coast is late spring, before summer. "
     "The hillsides are green then, the roads are quiet, and most of the smaller hotels have rooms at half the price. "
@@ -29,16 +29,16 @@ TOKENS = REPLY.split(" ")
 FIRST_SENTENCE_TOKENS = 12
 
 
-def first_piece() -> tuple[str, int]:
-    """Return what the application speaks first, and how many tokens it has read by then."""
+def first_segment() -> tuple[str, int]:
+    """Return the first segment that the application speaks, and the number of tokens that it needs for that."""
     chunker = SpeechChunker()
     for count, token in enumerate(TOKENS, 1):
-        if pieces := chunker.feed(token if count == 1 else f" {token}"):
-            return pieces[0], count
+        if segments := chunker.feed(token if count == 1 else f" {token}"):
+            return segments[0], count
     return REPLY, len(TOKENS)
 
 
 def bound_ms(tokens: int) -> float:
-    """Return the milliseconds from a question to the first audio if speaking begins as soon as `tokens` have come."""
-    # The first token needs no more time than FIRST_TOKEN_SECONDS.
+    """Return the milliseconds from a question to the first audio if speech begins as soon as `tokens` have arrived."""
+    # FIRST_TOKEN_SECONDS includes the first token.
     return 1000 * (HEAR_SECONDS + FIRST_TOKEN_SECONDS + (tokens - 1) / TOKENS_PER_SECOND + FIRST_AUDIO_SECONDS)

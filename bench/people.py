@@ -1,4 +1,4 @@
-"""The people of a run."""
+"""The accounts of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench import client, processes
 
 
 class Person(NamedTuple):
-    """Someone with an account and a voice: an API token, the voice's id, and its id at the provider."""
+    """An account with a voice: an API token, the id of the voice, and its id at the provider."""
 
     token: str
     voice: str
@@ -20,9 +20,9 @@ class Person(NamedTuple):
 
 
 def sign_up(count: int, providers: processes.Server) -> list[Person]:
-    """Make the database and `count` people in it."""
+    """Create the database with `count` people."""
     django.setup()
-    logging.getLogger("voiceclone").setLevel(logging.WARNING)  # Not a line for each token.
+    logging.getLogger("voiceclone").setLevel(logging.WARNING)  # Without a line for each token.
     from apps.accounts.models import User
     from apps.accounts.services import create_api_token
     from tests.factories import make_voice

@@ -1,4 +1,4 @@
-"""The processes of a run, the fake providers and the real application, and what they cost (on Linux)."""
+"""The processes of a run: the fake providers and the real application, with their CPU time and memory (on Linux)."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server of one process, or of one for each of `workers`, which are children of `pid`."""
+    """A server of one process or, if `workers` is more than 1, of that many children of `pid`."""
 
     url: str
     pid: int
     workers: int = 1
 
     def cpu_seconds(self) -> float:
-        """Return what it has used so far, with children that are over: utime, stime, cutime and cstime of proc(5)."""
+        """Return the CPU time used so far, with ended children: utime, stime, cutime and cstime of proc(5)."""
         stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids())
         return sum(sum(map(int, fields[11:15])) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
     def memory_megabytes(self) -> float:
-        """Return its resident memory; what workers share counts for each of them."""
+        """Return the resident memory. Memory that workers share is counted for each of them."""
         pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._pids())
         return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -46,7 +46,7 @@ class Server:
 
 @contextmanager
 def fake_providers(*, failing_share: float = 0) -> Iterator[Server]:
-    """Run the stand-in for OpenAI and ElevenLabs, of whose calls so many fail (0 to 1)."""
+    """Run the fake OpenAI and ElevenLabs. `failing_share` is the share of calls that fail (0 to 1)."""
     pace = {
         "hear-seconds": load.HEAR_SECONDS,
         "first-token-seconds": load.FIRST_TOKEN_SECONDS,
@@ -62,8 +62,8 @@ def fake_providers(*, failing_share: float = 0) -> Iterator[Server]:
 
 
 def set_environment(folder: Path, providers: Server) -> None:
-    """Make all settings the defaults, but for the data, which is in `folder`, and for the providers."""
-    # An empty value counts as not set, and hides what `.env` says.
+    """Set all settings to their defaults, except the paths, which are in `folder`, and the providers."""
+    # An empty value counts as not set, and overrides `.env`.
     names = re.findall(r"^(?:# )?([A-Z_]+)=", (PROJECT_DIR / ".env.example").read_text(), re.MULTILINE)
     os.environ.update(
         dict.fromkeys(names, ""),
@@ -83,7 +83,7 @@ def set_environment(folder: Path, providers: Server) -> None:
 
 @contextmanager
 def application(log: Path, *, workers: int = 1) -> Iterator[Server]:
-    """Run the application as `make run` does, from when it is ready; what it says goes to `log`."""
+    """Run the application as `make run` does, with its output in `log`. Yields when it accepts connections."""
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
     words = ["voiceclone.asgi:application", f"--host={HOST}", f"--port={port}", "--log-level=warning"]
@@ -112,7 +112,7 @@ def _listens(port: int) -> bool:
 @contextmanager
 def _running(module: str, *words: str, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", module, *words]
-    with subprocess.Popen(command, cwd=PROJECT_DIR, **streams) as process:  # noqa: S603 - our own words
+    with subprocess.Popen(command, cwd=PROJECT_DIR, **streams) as process:  # noqa: S603 - all arguments are our own
         try:
             yield process
         finally:

@@ -1,4 +1,4 @@
-"""What was measured, as lines for people."""
+"""Formats the measurements as text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.client import TurnTimes
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What was measured while so many people talked at once; memory in megabytes."""
+    """Measurements at one number of concurrent conversations. Memory is in megabytes."""
 
     conversations: int
     turns: list[TurnTimes]
@@ -38,9 +38,9 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that was measured. `memory_levels` are the warm-up and the rest of the memory test, or nothing.
+    """All measurements. `memory_levels` are the warm-up and the rest of the memory test, or empty.
 
-    `shared_level` is one that several processes of the application share, if that was measured.
+    `shared_level` is the level with several processes of the application, if that was measured.
     """
 
     serial_seconds: list[float]
@@ -66,13 +66,13 @@ class Run:
 
 
 def percentile(values: Iterable[float], percent: int) -> float:
-    """Return the smallest of `values` that `percent` of all do not exceed."""
+    """Return the smallest of `values` that `percent` of them do not exceed; NaN if there are none."""
     ranked = sorted(values)
     return ranked[math.ceil(len(ranked) * percent / 100) - 1] if ranked else math.nan
 
 
 def heading() -> str:
-    """Say what is measured, and on what machine."""
+    """Describe the measurement and the machine."""
     started = time.process_time()
     for _ in range(1_000_000):
         pass
@@ -82,19 +82,19 @@ def heading() -> str:
         for seconds in (load.HEAR_SECONDS, load.FIRST_TOKEN_SECONDS, load.FIRST_AUDIO_SECONDS)
     )
     return f"""\
-How soon a spoken question is answered, seen by an API client over loopback HTTP
+Response times of spoken questions, measured by an API client over loopback HTTP
 
-The application is whole: uvicorn, token, checks, rows, stored recordings. The providers are fakes: {hear} to hear;
-{think} to the first token, then {load.TOKENS_PER_SECOND} tokens/s, {len(load.TOKENS)} tokens; {speak} to the first \
-byte of speech, then {load.AUDIO_SPEED} × real time.
-CPU and memory are the application's alone; providers and clients share the machine with it: {os.cpu_count()} cores,
+The application is complete: uvicorn, token, checks, database, stored recordings. The providers are fakes:
+{hear} to hear; {think} to the first token, then {load.TOKENS_PER_SECOND} tokens/s, {len(load.TOKENS)} tokens;
+{speak} to the first byte of speech, then {load.AUDIO_SPEED} × real time.
+CPU and memory are those of the application only. Providers and clients run on the same machine: {os.cpu_count()} cores,
 Python {platform.python_version()}, which takes {loop_ms:.0f} ms to count to a million; load {os.getloadavg()[0]:.1f}.
 
 at once  turns  failed  first audio p50      p95  whole answer p50      p95  CPU a turn  memory before   after"""
 
 
 def line(level: Level) -> str:
-    """Return the figures of `level` under the last line of the heading."""
+    """Return the figures of `level`, aligned to the last line of the heading."""
     times = (*(level.first_audio_ms(each) for each in (50, 95)), *(level.whole_answer_ms(each) for each in (50, 95)))
     return (
         f"{level.conversations:7}{len(level.turns):7}{len(level.failures):8}"
@@ -104,39 +104,39 @@ def line(level: Level) -> str:
 
 
 def comparison(run: Run) -> str:
-    """Set the first audio of the first level beside what is possible at best, and without overlap."""
-    piece, tokens = load.first_piece()
+    """Compare the first audio of the first level with the lower bounds and with a serial pipeline."""
+    segment, tokens = load.first_segment()
     reached = run.levels[0].first_audio_ms(50)
     lines = [f"{'first audio p50':64}{reached:6.0f} ms"]
-    for what, milliseconds in (
-        (f"bound of its own first piece, “{piece}”", load.bound_ms(tokens)),
-        ("the same, measured: bare calls to the providers, overlapped", run.overlapped_ms),
+    for name, milliseconds in (
+        (f"bound of its first segment, “{segment}”", load.bound_ms(tokens)),
+        ("the same, measured: direct calls to the providers, overlapped", run.overlapped_ms),
         ("bound of the first sentence", load.bound_ms(load.FIRST_SENTENCE_TOKENS)),
-        ("serial pipeline, measured: hear all, think all, speak all", run.serial_ms),
-        ("the very first turn after the start, measured", run.first_turn.first_audio_ms(50)),
+        ("serial pipeline, measured: hear, then think, then speak", run.serial_ms),
+        ("first turn after the start, measured", run.first_turn.first_audio_ms(50)),
     ):
-        lines.append(f"{what:64}{milliseconds:6.0f} ms   × {reached / milliseconds:.2f}")
+        lines.append(f"{name:64}{milliseconds:6.0f} ms   × {reached / milliseconds:.2f}")
     return "\n".join(lines)
 
 
 def verdicts(run: Run) -> str:
-    """Set what was measured beside what it should be at most."""
+    """Compare the measurements with their limits."""
     return "\n".join(
-        f"{what:64}{value:6.0f} {unit:2}   ≤ {limit:4} {unit:2}   {'ok' if value <= limit else 'over'}"
-        for what, value, limit, unit in _goals(run)
+        f"{name:64}{value:6.0f} {unit:2}   ≤ {limit:4} {unit:2}   {'ok' if value <= limit else 'over'}"
+        for name, value, limit, unit in _goals(run)
     )
 
 
 def _goals(run: Run) -> Iterable[tuple[str, float, int, str]]:
-    bound = load.bound_ms(load.first_piece()[1])
+    bound = load.bound_ms(load.first_segment()[1])
     for level in run.levels:
         p50, p95 = level.first_audio_ms(50), level.first_audio_ms(95)
         match level.conversations:
             case 1:
                 yield "1 at once: first audio p50", p50, 900, "ms"
-                yield "1 at once: first audio p50 above the bound of its first piece", p50 - bound, 15, "ms"
-                yield "1 at once: first audio p95 above the bound of its first piece", p95 - bound, 30, "ms"
-                yield "1 at once: first audio p50 as part of the serial pipeline's", 100 * p50 / run.serial_ms, 20, "%"
+                yield "1 at once: first audio p50 above the bound of its first segment", p50 - bound, 15, "ms"
+                yield "1 at once: first audio p95 above the bound of its first segment", p95 - bound, 30, "ms"
+                yield "1 at once: first audio p50 relative to the serial pipeline", 100 * p50 / run.serial_ms, 20, "%"
                 yield "1 at once: whole answer p50", level.whole_answer_ms(50), 3400, "ms"
             case 25:
                 yield "25 at once: first audio p95", p95, 1000, "ms"
@@ -149,4 +149,4 @@ def _goals(run: Run) -> Iterable[tuple[str, float, int, str]]:
     if run.memory_levels:
         warm_up, rest = run.memory_levels
         growth = 100 * (rest.memory_after / warm_up.memory_after - 1)
-        yield f"memory grows after {len(warm_up.turns)} turns, in {len(rest.turns)} more, by", growth, 5, "%"
+        yield f"memory growth over {len(rest.turns)} turns, after {len(warm_up.turns)} turns", growth, 5, "%"

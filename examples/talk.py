@@ -1,9 +1,9 @@
-"""Ask a recorded question and hear the answer while it is still being spoken. Needs nothing but `requests`.
+"""Ask a recorded question and hear the answer while it is still being spoken. Needs only `requests`.
 
 export VOICECLONE_TOKEN=vc_…
 python examples/talk.py question.mp3                       # the answer goes to answer.mp3
-python examples/talk.py question.mp3 --answer - | mpv -    # … or is played as it comes
-python examples/talk.py more.mp3 --conversation ID         # and so it goes on
+python examples/talk.py question.mp3 --answer - | mpv -    # … or is played as it arrives
+python examples/talk.py more.mp3 --conversation ID         # continues that conversation
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from urllib.parse import unquote
 
 import requests
 
-# The first sound comes after a second or two, and the rest without long pauses.
+# Per read. The first sound arrives after a second or two, and the rest follows without long pauses.
 TIMEOUT_SECONDS = 120
-PIECE_BYTES = 4096
+CHUNK_BYTES = 4096
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
             f"{options.url}/full-interaction",
             data=form,
             files={"audio_file": question},
-            # Sent again with the same key, after a lost connection, the question is not paid for again.
+            # If you repeat the request with the same key after a lost connection, you do not pay for it again.
             headers={"Idempotency-Key": str(uuid.uuid4())},
             stream=True,
             timeout=TIMEOUT_SECONDS,
@@ -47,10 +47,10 @@ def main() -> None:
     check(response)
     tell(f"You:    {text_of(response, 'X-Transcript')}")
     tell(f"Answer: {text_of(response, 'X-Response-Text')}")
-    tell(f"Go on with: --conversation {response.headers['X-Conversation-Id']}")
+    tell(f"Continue with: --conversation {response.headers['X-Conversation-Id']}")
     with opened(options.answer) as answer:
-        for piece in response.iter_content(PIECE_BYTES):
-            answer.write(piece)
+        for chunk in response.iter_content(CHUNK_BYTES):
+            answer.write(chunk)
             answer.flush()
 
 
@@ -60,11 +60,11 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="where VoiceClone runs (default: %(default)s)")
     parser.add_argument("--token", default=os.environ.get("VOICECLONE_TOKEN"), help="default: $VOICECLONE_TOKEN")
     parser.add_argument("--voice", default="", help="name of the voice that answers (default: your default voice)")
-    parser.add_argument("--conversation", default="", help="id of a conversation to go on with")
+    parser.add_argument("--conversation", default="", help="id of a conversation to continue")
     parser.add_argument("--answer", default="answer.mp3", help="file for the answer, - for standard output")
     options = parser.parse_args()
     if not options.token:
-        parser.error("make a token under Account → API tokens, and put it into VOICECLONE_TOKEN")
+        parser.error("create a token under Account → API tokens, and set VOICECLONE_TOKEN to it")
     return options
 
 
@@ -80,7 +80,7 @@ def find_voice(session: requests.Session, url: str, name: str) -> str:
 
 
 def check(response: requests.Response) -> None:
-    """Stop with what the server says, where it refuses."""
+    """Exit with the error message of the server if it refused the request."""
     if not response.ok:
         error = response.json()["error"]
         sys.exit(f"{error['message']} ({error['code']})")
@@ -92,13 +92,13 @@ def text_of(response: requests.Response, name: str) -> str:
 
 
 def tell(text: str) -> None:
-    """Tell the person; standard output may be the sound."""
+    """Print to standard error, because standard output may be the sound."""
     sys.stderr.write(f"{text}\n")
 
 
 @contextmanager
 def opened(name: str) -> Iterator[BinaryIO]:
-    """Give the file, which appears under its name only when it is whole, or standard output."""
+    """Yield standard output, or a file that gets its name only when it is complete."""
     if name == "-":
         yield sys.stdout.buffer
         return

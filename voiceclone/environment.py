@@ -1,4 +1,4 @@
-"""Strict readers of environment values: one that cannot be parsed stops the start with its name and what it may be."""
+"""Strict readers of environment variables. An invalid value stops the start; the error says which values are valid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ DOTENV_LINE = re.compile(r"\s*|#.*|(export )?\w+=.*", re.ASCII)
 
 
 class Environment:
-    """Reads the process environment, and `.env` for what is not set there. An empty value counts as not set."""
+    """Reads variables from the process environment and, if they are not set there, from `.env`.
+
+    An empty value counts as not set. All readers raise ImproperlyConfigured for an invalid value.
+    """
 
     def __init__(self, dotenv: Path) -> None:
         self._env = environ.Env()
@@ -29,7 +32,7 @@ class Environment:
             self._env.read_env(str(dotenv))
 
     def text(self, name: str, default: str = "") -> str:
-        # Not by `Env.str`, to which a value that begins with "$" is the name of another variable.
+        # `Env.str` would take a value that begins with "$" for the name of another variable.
         return str(self._env.ENVIRON.get(name, "")).strip() or default
 
     def required(self, name: str, hint: str) -> str:
@@ -72,7 +75,7 @@ class Environment:
         return [word.strip() for word in self.text(name, ",".join(default)).split(",") if word.strip()]
 
     def engines(self, name: str, remote: str, key_name: str, key: str) -> list[str]:
-        """Return the two engines of a stage: the one in use, and the one that takes over while it is down, or ""."""
+        """Return the two engines of a stage: the first choice, and the fallback while that is down, or ""."""
         engines = [engine.lower() for engine in self.words(name, [remote if key else "local"])]
         if not set(engines) <= {remote, "local"} or len(set(engines)) < len(engines):
             raise _refusal(name, f"{remote}, local, or both, as in {remote},local")
@@ -105,7 +108,7 @@ class Environment:
         return address
 
     def prices(self, name: str, default: Mapping[str, float | None]) -> dict[str, float | None]:
-        """Return `default`, changed by the prices that the variable gives as a JSON object."""
+        """Return `default`, updated with the prices from the variable, a JSON object; all in US dollars."""
         try:
             prices = {key: float(price) for key, price in json.loads(self.text(name, "{}")).items()}
         except (ValueError, TypeError, AttributeError):
@@ -119,7 +122,7 @@ class Environment:
         try:
             return Path(self.text(name, str(default))).expanduser().absolute()
         except RuntimeError:
-            raise _refusal(name, "a path, and after ~ the name of a user of this machine") from None
+            raise _refusal(name, "a path; a name after ~ must be a user of this machine") from None
 
     def database(self, name: str, default: str) -> dict[str, Any]:
         wanted = "sqlite:////absolute/path/db.sqlite3 or postgres://user:password@host:5432/name"
@@ -143,12 +146,12 @@ class Environment:
     def _parsed(name: str, wanted: str, parse: Callable[[], Any]) -> dict[str, Any]:
         try:
             return dict(parse())
-        except Exception:  # noqa: BLE001 - each parser raises errors of its own, and their text may hold a password
+        except Exception:  # noqa: BLE001 - each parser raises its own errors, and their text may contain a password
             raise _refusal(name, wanted) from None
 
 
 def _check_lines(dotenv: Path) -> None:
-    """Stop at a line that cannot be read. The parser would skip it, and log it with the secret that it may hold."""
+    """Raise ImproperlyConfigured for an invalid line. The parser would skip it and log it, possibly with a secret."""
     for number, line in enumerate(dotenv.read_text(encoding="utf-8").splitlines(), 1):
         if not DOTENV_LINE.fullmatch(line):
             message = f"Line {number} of {dotenv.name} must be NAME=value, without spaces around the name."
@@ -161,7 +164,7 @@ def _is_origin(origin: str) -> bool:
 
 
 def _web_parts(address: str) -> SplitResult | None:
-    """Return the parts of an address on the web, or None where it is none."""
+    """Return the parts of an http or https URL, or None if `address` is not one."""
     try:
         parts = urlsplit(address)
         has_host = bool(parts.hostname) and parts.port != 0

@@ -1,4 +1,4 @@
-"""Settings of HTTP headers: the content security policy, and the headers that other origins may send and read."""
+"""Settings for HTTP headers: the content security policy, and the headers that other origins may send and read."""
 
 from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF

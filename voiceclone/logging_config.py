@@ -1,4 +1,4 @@
-"""What is logged, and how: lines for people on a terminal, one JSON object a line everywhere else."""
+"""Logging: plain text on a terminal, and one JSON object per line everywhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 
 
 def logging_config(*, audit_log: str) -> dict[str, Any]:
-    """Return LOGGING. With `audit_log`, the path of a file, the audit log is written there as well."""
+    """Return the LOGGING setting. `audit_log` is the path of a file that also gets the audit log; may be empty."""
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
@@ -20,7 +20,7 @@ def logging_config(*, audit_log: str) -> dict[str, Any]:
                 "format": "{asctime}{levelname}{name}{message}",
                 "style": "{",
                 "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
-                # Django adds the request with its query, uvicorn the message in colours.
+                # Django adds the request with its query, and uvicorn adds a coloured copy of the message.
                 "reserved_attrs": [*RESERVED_ATTRS, "request", "color_message", "ids"],
             },
         },
@@ -49,7 +49,7 @@ def logging_config(*, audit_log: str) -> dict[str, Any]:
         },
     }
     if audit_log:
-        # It may be moved away while it is written to: logrotate keeps as many days as are wanted.
+        # This handler notices when logrotate moves the file, and opens a new one.
         config["handlers"]["audit"] = {
             "class": "logging.handlers.WatchedFileHandler",
             "filename": audit_log,

@@ -1,4 +1,4 @@
-"""What Django's own middleware leaves out."""
+"""Middleware for security headers, pages for wrong methods, and bodies that are too large."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ PERMISSIONS_POLICY = ", ".join(
 
 
 def security_headers(get_response: GetResponse) -> GetResponse:
-    """Switch off what no page uses, and let no other site embed what is answered."""
+    """Switch off browser features that no page uses, and prevent other sites from embedding responses."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        if re.match(settings.CORS_URLS_REGEX, request.path):  # Nobody on the way keeps what programs are told.
+        if re.match(settings.CORS_URLS_REGEX, request.path):  # Proxies must not store API responses.
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -65,7 +65,7 @@ def security_headers(get_response: GetResponse) -> GetResponse:
 
 
 def pages_for_wrong_methods(get_response: GetResponse) -> GetResponse:
-    """Say something where Django answers 405 with an empty page."""
+    """Add a body to 405 responses, which Django sends empty."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -76,9 +76,10 @@ def pages_for_wrong_methods(get_response: GetResponse) -> GetResponse:
 
 
 def body_limit(get_response: GetResponse) -> GetResponse:
-    """Answer the requests that `voiceclone.server.BodyLimit` has marked, with the headers of every answer.
+    """Answer requests that `voiceclone.server.BodyLimit` has marked as too large with a 413.
 
-    Under WSGI nobody marks them. There, no more of a body is read than its length announces.
+    The response is made here so that it gets the same headers as every other response. Under WSGI there is no
+    BodyLimit; there, the Content-Length header is enough, because a WSGI server reads no more than that.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:

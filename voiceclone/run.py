@@ -1,4 +1,4 @@
-"""`python -m voiceclone.run`: the web server and the worker side by side. Both end together, whichever ends first."""
+"""`python -m voiceclone.run`: the web server and the worker side by side. When one of them ends, both end."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from asyncio.subprocess import Process
 
 from django.conf import settings
 
-# Behind the grace that running requests get: to store what is interrupted, and for the server to close.
+# Added to SHUTDOWN_GRACE_SECONDS: time to store interrupted turns and to close the server.
 CLOSING_SECONDS = 20
 WORKER = ["manage.py", "worker", "--no-startup-delay", "--no-reload"]
 
 
 def main() -> int:
-    """Run both until one ends or this is told to stop; the arguments are uvicorn's."""
+    """Run both until one ends or a stop signal arrives. The command line arguments are passed to uvicorn."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceclone.settings")
     return asyncio.run(_run_both([*["-m", "uvicorn", "voiceclone.asgi:application"], *sys.argv[1:]]))
 
 
 async def _run_both(web: list[str]) -> int:
-    told = asyncio.Event()
+    stop_requested = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
     processes = [
-        # In groups of their own, out of reach of Ctrl+C: told twice to stop, they would break off what they do.
+        # Own process groups, so that Ctrl+C does not reach them: a second stop signal would abort their work.
         await asyncio.create_subprocess_exec(sys.executable, *web, process_group=0),
         await asyncio.create_subprocess_exec(sys.executable, *WORKER, process_group=0),
     ]
     ends = [asyncio.create_task(process.wait()) for process in processes]
-    stop = asyncio.create_task(told.wait())
+    stop = asyncio.create_task(stop_requested.wait())
     await asyncio.wait([*ends, stop], return_when=asyncio.FIRST_COMPLETED)
-    was_told = stop.done()
+    was_requested = stop.done()
     stop.cancel()
     await _end(processes, ends)
-    return 0 if was_told else 1
+    return 0 if was_requested else 1
 
 
 async def _end(processes: list[Process], ends: list[asyncio.Task[int]]) -> None:

@@ -1,4 +1,4 @@
-"""Faults of our own, told to Sentry where SENTRY_DSN is set: what was raised and where, and no word of anybody."""
+"""Reports our own errors to Sentry if SENTRY_DSN is set: the type and place of an error, and no personal data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def start(dsn: str) -> None:
-    """Tell Sentry of errors from now on; stop the start where its package is missing or the address makes no sense."""
+    """Report errors to Sentry from now on. Raises ImproperlyConfigured without its package or with a bad `dsn`."""
     try:
         import sentry_sdk
         from sentry_sdk.utils import BadDsn
@@ -23,14 +23,16 @@ def start(dsn: str) -> None:
             include_source_context=False,
             max_request_body_size="never",
             max_breadcrumbs=0,
-            before_send=_without_words,
+            before_send=_without_personal_data,
         )
     except BadDsn:
-        raise ImproperlyConfigured("The environment variable SENTRY_DSN must be the address of a project.") from None
+        raise ImproperlyConfigured(
+            "The environment variable SENTRY_DSN must be the address of a Sentry project."
+        ) from None
 
 
-def _without_words(event: Any, _hint: dict[str, Any]) -> Any:
-    """Drop what may repeat a person's words: an error's text, what fills a log line in, addresses and headers."""
+def _without_personal_data(event: Any, _hint: dict[str, Any]) -> Any:
+    """Remove everything that may contain a person's words: error texts, log arguments, addresses and headers."""
     for raised in event.get("exception", {}).get("values", ()):
         raised.pop("value", None)
     entry = event.get("logentry")

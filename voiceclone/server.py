@@ -1,4 +1,4 @@
-"""Thin ASGI layers around Django, for what Django does not do itself."""
+"""Thin ASGI layers around Django: request ids, graceful shutdown, warm engines and a limit on bodies."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ logger = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-# Each framework writes these types of the ASGI specification in its own way.
+# Each framework defines its own types for the ASGI specification, so this one stays loose.
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 TOO_LARGE = "voiceclone.too_large"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# What interrupted turns get to store what they have, and to say that they are over.
-LAST_SECONDS = 5
-BODY_SECONDS = 600  # Fifty megabytes over a bad connection; who takes longer only holds a connection.
-READ_IN_VAIN = 10  # times the limit; past that the connection is closed under a client that goes on sending
+# The time that interrupted turns have to store their results and to send their last event.
+INTERRUPTION_SECONDS = 5
+BODY_SECONDS = 600  # Enough for 50 megabytes over a bad connection.
+DISCARD_FACTOR = 10  # A client may send this many times the limit; then its connection is closed.
 
 
 class RequestIds:
-    """Gives every request an id, or takes over a well-formed one that a proxy gave it, for the logs and the answer."""
+    """Gives every request an id for the logs and the response. Accepts a well-formed X-Request-ID from a proxy."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -64,11 +64,12 @@ class RequestIds:
         await self.application(scope, receive, send_with_id)
 
 
-class GracefulEnd:
-    """Lets what runs come to its end when the process is told to stop, before the web server learns of it.
+class GracefulShutdown:
+    """Delays the stop signal to the web server until running requests are finished.
 
-    From the first signal on, the site is not ready and refuses new work. Requests that run get `grace_seconds`; turns
-    that still run then are interrupted, which stores them and ends their streams. A second Ctrl+C does not wait.
+    From the first signal on, the site is not ready and refuses new work. Running requests have `grace_seconds` to
+    finish. After that, running turns are interrupted, which stores them and ends their streams. A second Ctrl+C stops
+    the server at once.
     """
 
     def __init__(self, application: Application, *, grace_seconds: float) -> None:
@@ -76,11 +77,11 @@ class GracefulEnd:
         self.grace_seconds = grace_seconds
         self._running = 0
         self._idle = asyncio.Event()
-        self._ending: asyncio.Task[None] | None = None
+        self._shutdown: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self._listen()
+            self._install_signal_handlers()
             await self.application(scope, receive, send)
             return
         self._running += 1
@@ -92,41 +93,42 @@ class GracefulEnd:
             if not self._running:
                 self._idle.set()
 
-    def _listen(self) -> None:
+    def _install_signal_handlers(self) -> None:
         if threading.current_thread() is not threading.main_thread():
-            return  # Signals reach the main thread only: here somebody else decides when the server ends.
+            return  # Only the main thread can handle signals. In other threads the caller stops the server.
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
-            told_server = signal.getsignal(number)
-            if callable(told_server):
-                signal.signal(number, self._handler(loop, told_server))
+            stop_server = signal.getsignal(number)
+            if callable(stop_server):
+                signal.signal(number, self._signal_handler(loop, stop_server))
 
-    def _handler(
-        self, loop: asyncio.AbstractEventLoop, tell_server: Callable[[int, FrameType | None], Any]
+    def _signal_handler(
+        self, loop: asyncio.AbstractEventLoop, stop_server: Callable[[int, FrameType | None], Any]
     ) -> Callable[[int, FrameType | None], None]:
         def handle(number: int, frame: FrameType | None) -> None:
             if readiness.is_ending() and number == signal.SIGINT:
-                tell_server(number, frame)
+                stop_server(number, frame)
             elif not readiness.is_ending():
                 readiness.set_ending(ending=True)
                 loop.call_soon_threadsafe(begin, number)
 
         def begin(number: int) -> None:
-            self._ending = loop.create_task(self._end(lambda: tell_server(number, None)))
+            self._shutdown = loop.create_task(self._shut_down(lambda: stop_server(number, None)))
 
         return handle
 
-    async def _end(self, tell_server: Callable[[], object]) -> None:
-        logger.info("Told to stop; %d requests run", self._running)
+    async def _shut_down(self, stop_server: Callable[[], object]) -> None:
+        logger.info("Stop signal received; %d requests are running", self._running)
         try:
-            if not await self._is_idle_within(self.grace_seconds):
-                logger.warning("Turns are interrupted: the time to end is over")
+            if not await self._idle_within(self.grace_seconds):
+                logger.warning("The grace period is over; interrupting the running turns")
                 stopping.interrupt_all()
-                await self._is_idle_within(LAST_SECONDS)
+                await self._idle_within(INTERRUPTION_SECONDS)
         finally:
-            tell_server()
+            stop_server()
 
-    async def _is_idle_within(self, seconds: float) -> bool:
+    async def _idle_within(self, seconds: float) -> bool:
+        """Wait at most `seconds` for the end of all requests. Return whether all have ended."""
         if self._running:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), seconds)
@@ -144,9 +146,9 @@ class WarmEngines:
             await self.application(scope, receive, send)
             return
         await receive()
-        keep_heap_small()  # Before the first thread gets a heap of its own.
+        keep_heap_small()  # Must run before the first thread gets its own heap.
         await registry.open_engines()
-        # What is there now stays: the collector need not look at it again, which would stop every stream for 0.2 s.
+        # These objects live as long as the process. A garbage collection of them would pause every stream for 0.2 s.
         gc.collect()
         gc.freeze()
         await send({"type": "lifespan.startup.complete"})
@@ -156,15 +158,15 @@ class WarmEngines:
 
 
 class OneThreadHandler(ASGIHandler):
-    """Django, which does all that middleware and view do for a request in one go in one thread.
+    """Runs all middleware and the view of a request in a single thread, without returning to the event loop.
 
-    Left to itself, it goes back to the event loop between any two of those, and each way there and back has to wait for
-    whatever runs in the other threads: that took 4 ms before a view began, and more where many talk at once.
+    Django's own handler returns to the event loop between two of them, and each return waits for the other threads.
+    That took 4 ms before a view began, and more under load.
     """
 
-    chunk_size = 2**20  # A piece of sound goes out in one write; Django would cut it at 64 KB.
+    chunk_size = 2**20  # Bytes. Sends a chunk of audio in one write; Django's default is 64 KB.
 
-    def load_middleware(self, is_async: bool = False) -> None:  # noqa: FBT001, FBT002 - as Django declares it
+    def load_middleware(self, is_async: bool = False) -> None:  # noqa: FBT001, FBT002 - Django's signature
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
@@ -172,10 +174,10 @@ class OneThreadHandler(ASGIHandler):
 
 
 class BodyLimit:
-    """Refuses bodies over `max_bytes` before anything of them is stored: Django spools a body before any view runs.
+    """Refuses bodies over `max_bytes` before Django stores them: it spools a body to disk before any view runs.
 
-    The refusal itself is Django's, which gets the request without its body and with the mark TOO_LARGE. Who takes more
-    than `max_seconds` to send a body gets a bare 408.
+    `voiceclone.middleware.body_limit` makes the response: it gets the request without a body, marked as TOO_LARGE in
+    its scope. A client that takes more than `max_seconds` to send a body gets a 408 without a body.
     """
 
     def __init__(self, application: Application, *, max_bytes: int, max_seconds: float = BODY_SECONDS) -> None:
@@ -187,7 +189,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
-        body = CountedBody(receive, self.max_bytes, self.max_seconds)
+        body = LimitedBody(receive, self.max_bytes, self.max_seconds)
         if self._announced_bytes(scope) <= self.max_bytes:
             await self.application(scope, body.receive, send)
             if body.is_late:
@@ -196,8 +198,8 @@ class BodyLimit:
                 return
             if not body.is_too_large:
                 return
-        await body.drop(READ_IN_VAIN * self.max_bytes)
-        await self.application({**scope, TOO_LARGE: True}, body.receive_nothing, send)
+        await body.discard(DISCARD_FACTOR * self.max_bytes)
+        await self.application({**scope, TOO_LARGE: True}, body.receive_empty, send)
 
     @staticmethod
     def _announced_bytes(scope: Message) -> int:
@@ -207,8 +209,8 @@ class BodyLimit:
         return 0
 
 
-class CountedBody:
-    """The body of a request, which breaks off behind `max_bytes` and after `max_seconds`."""
+class LimitedBody:
+    """The body of a request. To the application, the client disconnects after `max_bytes` or `max_seconds`."""
 
     def __init__(self, receive: Receive, max_bytes: int, max_seconds: float) -> None:
         self._receive = receive
@@ -217,14 +219,14 @@ class CountedBody:
         self.is_late = False
         self._received = 0
         self._is_over = False
-        self._is_told = False
+        self._is_empty_sent = False
 
     @property
     def is_too_large(self) -> bool:
         return self._received > self._max_bytes
 
     async def receive(self) -> Message:
-        """Pass the next message on; to the application, whoever sends too much or too slowly has left."""
+        """Return the next message, or a disconnect if the client sent too much or was too slow."""
         try:
             async with asyncio.timeout_at(None if self._is_over else self._deadline):
                 message = await self._receive()
@@ -235,15 +237,18 @@ class CountedBody:
         self._is_over = not message.get("more_body", False)
         return {"type": "http.disconnect"} if self.is_too_large else message
 
-    async def drop(self, max_bytes: int) -> None:
-        """Read on for nothing: closing on a client that still sends can cost it the answer (RFC 9112, section 9.6)."""
+    async def discard(self, max_bytes: int) -> None:
+        """Read and discard the rest, up to `max_bytes` in total.
+
+        A client that still sends when the connection closes may lose the response (RFC 9112, section 9.6).
+        """
         while not (self._is_over or self.is_late) and self._received <= max_bytes:
             await self.receive()
 
-    async def receive_nothing(self) -> Message:
-        """Pass an empty body on, then wait until the client leaves."""
-        if not self._is_told:
-            self._is_told = True
+    async def receive_empty(self) -> Message:
+        """Return an empty body first, then wait until the client disconnects."""
+        if not self._is_empty_sent:
+            self._is_empty_sent = True
             return {"type": "http.request", "body": b"", "more_body": False}
         message = await self._receive()
         while message["type"] != "http.disconnect":

@@ -15,7 +15,7 @@ from voiceclone.environment import Environment
 from voiceclone.headers import CONTENT_SECURITY_POLICY, CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS  # noqa: F401 - settings
 from voiceclone.logging_config import logging_config
 
-django_stubs_ext.monkeypatch()  # lets Django's generic classes be written as their types are: ModelAdmin[Turn]
+django_stubs_ext.monkeypatch()  # Allows generic types such as ModelAdmin[Turn] at runtime.
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -47,7 +47,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_tasks",
     "django_tasks_db",
-    # In this order people are erased, and exported: what builds upon the account goes before it.
+    # Personal data is exported and erased in this order: apps that refer to the account come before it.
     "apps.voices",
     "apps.conversations",
     "apps.webhooks",
@@ -61,7 +61,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # Outside of what answers by itself, such as the way to HTTPS: every answer has these headers.
+    # First, so that responses of other middleware, such as the redirect to HTTPS, get these headers too.
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "voiceclone.middleware.security_headers",
@@ -110,19 +110,19 @@ USE_TZ = True
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     VAR_DIR.mkdir(exist_ok=True)
-    # IMMEDIATE takes the write lock at the start of a transaction: with the default, concurrent writers fail
-    # with "database is locked" as soon as they read before they write.
+    # IMMEDIATE takes the write lock at the start of a transaction. With the default, concurrent writers that read
+    # before they write fail with "database is locked".
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
-        # What is deleted is overwritten, so that it cannot be read in the file any more.
+        # `secure_delete` overwrites deleted rows, so that nobody can read them in the file.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
 
-# Background work waits in the database; `manage.py worker` does it.
+# Background tasks are queued in the database. `manage.py worker` runs them.
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 MEDIA_ROOT = env.path("MEDIA_ROOT", VAR_DIR / "media")
@@ -134,13 +134,14 @@ STORAGES = {
     "staticfiles": {"BACKEND": "voiceclone.static.StaticFilesStorage"},
 }
 FILE_UPLOAD_PERMISSIONS = 0o600
-# What synthetic speech is signed with: made here on the first start, or the operator's. Never in MEDIA_ROOT.
+# The folder of the key and certificate that sign synthetic speech: made on the first start, unless the operator sets
+# others below. Never inside MEDIA_ROOT.
 MARKS_DIR = env.path("MARKS_DIR", VAR_DIR / "marks")
 MARKS_CERTIFICATE = env.text("MARKS_CERTIFICATE")
 MARKS_KEY = env.text("MARKS_KEY")
 if bool(MARKS_CERTIFICATE) != bool(MARKS_KEY):
-    raise ImproperlyConfigured("MARKS_CERTIFICATE and MARKS_KEY go together: set both, or none of them.")
-# Below this nothing new is begun: the database lies on the same disk, and has to note what is under way.
+    raise ImproperlyConfigured("Set both MARKS_CERTIFICATE and MARKS_KEY, or neither of them.")
+# With less free space, no new work is accepted: the database on the same disk needs room for running work.
 MIN_FREE_BYTES = env.integer("MIN_FREE_MEGABYTES", 100, minimum=0, maximum=10**6) * 1_000_000
 MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_MEGABYTES", 50, minimum=1, maximum=1000) * 1_000_000
 
@@ -168,7 +169,7 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[VoiceClone] "
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
-# Whom a distributed attack on their account stops on a new device gets in like this.
+# The way in for people whose new device is blocked by a distributed attack on their account.
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 MFA_ADAPTER = "apps.accounts.adapters.SecondFactorAdapter"
@@ -188,7 +189,7 @@ EMAIL_FILE_PATH = _email.get("EMAIL_FILE_PATH")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "voiceclone@localhost")
 MAIL_IS_DELIVERED = EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend"
-# Where mail is only printed, nobody shall have to find a link in a terminal before they may come in.
+# If mail is only printed, nobody should need a link from a terminal before they can sign in.
 ACCOUNT_EMAIL_VERIFICATION = env.choice(
     "EMAIL_VERIFICATION", "mandatory" if MAIL_IS_DELIVERED else "optional", ["mandatory", "optional", "none"]
 )
@@ -234,13 +235,13 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["apps.site.openapi.describe_errors"],
 }
 
-# Speech: which engine does what
+# Speech engines
 
 OPENAI_API_KEY = env.text("OPENAI_API_KEY")
 OPENAI_BASE_URL = env.web_address("OPENAI_BASE_URL")
 OPENAI_STT_MODEL = env.text("OPENAI_STT_MODEL", "gpt-transcribe")
 OPENAI_CHAT_MODEL = env.text("OPENAI_CHAT_MODEL", "gpt-6-luna")
-# What a conversation may choose between; the one above is what it has by itself.
+# The models that a conversation can choose. OPENAI_CHAT_MODEL is the default.
 OPENAI_CHAT_MODELS = env.words("OPENAI_CHAT_MODELS", [OPENAI_CHAT_MODEL])
 # "default" leaves the choice to the service, for models and compatible servers that do not know the parameter.
 OPENAI_REASONING_EFFORT = env.choice(
@@ -254,14 +255,16 @@ ELEVENLABS_MAX_CONCURRENT = env.integer("ELEVENLABS_MAX_CONCURRENT", 10, minimum
 SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = env.engines("SPEECH_TO_TEXT", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)
 LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = env.engines("LANGUAGE_MODEL", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)
 if len(env.words("TEXT_TO_SPEECH", [])) > 1:
-    message = "The environment variable TEXT_TO_SPEECH must be one engine: a voice speaks only through its maker."
+    message = (
+        "The environment variable TEXT_TO_SPEECH must be one engine: a voice works only with the service that made it."
+    )
     raise ImproperlyConfigured(message)
 TEXT_TO_SPEECH = env.engines("TEXT_TO_SPEECH", "elevenlabs", "ELEVENLABS_API_KEY", ELEVENLABS_API_KEY)[0]
 
-# How long requests may go on after this process was told to end; what then still runs is interrupted.
+# How long running requests may continue after a stop signal. After that, they are interrupted.
 SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 20, minimum=0, maximum=3600)
 
-# What the services may take, and how often they are asked: docs/reliability.md
+# Time limits, retries and circuit breakers of the services: docs/reliability.md
 
 PROVIDER_CONNECT_SECONDS = env.seconds("PROVIDER_CONNECT_SECONDS", 3)
 HEAR_SECONDS = env.seconds("HEAR_SECONDS", 30)
@@ -281,7 +284,7 @@ MODELS_DIR = env.path("MODELS_DIR", _cache_home / "voiceclone" / "models")
 LOCAL_STT_MODEL = env.text("LOCAL_STT_MODEL", "whisper-base")
 LOCAL_CHAT_MODEL = env.text("LOCAL_CHAT_MODEL", "smollm2-135m-instruct")
 
-# Rules of the house
+# Limits of recordings and replies
 
 MIN_SAMPLE_SECONDS = env.integer("MIN_SAMPLE_SECONDS", 10, minimum=1, maximum=600)
 MAX_SAMPLE_SECONDS = env.integer("MAX_SAMPLE_SECONDS", 180, minimum=MIN_SAMPLE_SECONDS, maximum=3600)
@@ -289,21 +292,21 @@ RECOMMENDED_MIN_SAMPLE_SECONDS = env.integer("RECOMMENDED_MIN_SAMPLE_SECONDS", 6
 RECOMMENDED_MAX_SAMPLE_SECONDS = env.integer("RECOMMENDED_MAX_SAMPLE_SECONDS", 120, minimum=1, maximum=3600)
 MAX_QUESTION_SECONDS = env.integer("MAX_QUESTION_SECONDS", 120, minimum=1, maximum=600)
 MEMORY_TURNS = env.integer("MEMORY_TURNS", 20, minimum=0, maximum=1000)
-# The piece that is heard and the one behind it: more would only be paid for in vain when someone stops the answer.
+# How many segments may be synthesised at once. More would be paid for in vain when a person stops the answer.
 SPEECH_IN_FLIGHT = env.integer("SPEECH_IN_FLIGHT", 3, minimum=1, maximum=10)
 MAX_REPLY_TOKENS = env.integer("MAX_REPLY_TOKENS", 400, minimum=16, maximum=8192)
 
-# Consent, without which no voice is cloned
+# Consent to the cloning of a voice
 
-# "attested" takes a ticked statement for a spoken one: the site then relies on what people say of themselves.
+# "attested" accepts a ticked statement in place of a spoken one: the site then relies on people's own claims.
 CONSENT = env.choice("CONSENT", "spoken", ["spoken", "attested"])
 CONSENT_VALID_DAYS = env.integer("CONSENT_VALID_DAYS", 365, minimum=1, maximum=3650)
-# How long the proof is kept behind that.
+# How long the proof is kept after the consent has ended.
 CONSENT_KEPT_DAYS = env.integer("CONSENT_KEPT_DAYS", 3 * 365, minimum=0, maximum=36500)
-# Percent (the cosine of two embeddings) at which two recordings are of one person; docs/decisions/0012-consent.md.
+# Percent. Two recordings whose embeddings have at least this cosine are of one person: docs/decisions/0012-consent.md.
 SPEAKER_SIMILARITY = env.integer("SPEAKER_SIMILARITY", 80, minimum=1, maximum=100)
 
-# What decoding an upload may take, in the processes that do nothing else
+# Resources of the processes that decode uploads
 
 DECODING_PROCESSES = env.integer("DECODING_PROCESSES", 2, minimum=1, maximum=64)
 DECODING_JOBS = env.integer("DECODING_JOBS", 1000, minimum=1, maximum=10**6)
@@ -312,14 +315,14 @@ DECODING_SECONDS = env.integer("DECODING_SECONDS", 9, minimum=1, maximum=600)
 DECODING_MEGABYTES = env.integer("DECODING_MEGABYTES", 512, minimum=400, maximum=64_000)
 DECODING_WAIT_SECONDS = env.integer("DECODING_WAIT_SECONDS", 5, minimum=1, maximum=600)
 
-# What one person may use; a day is one of UTC, and 0 is no limit
+# Usage limits of one person. Days are in UTC; 0 means no limit.
 
 LIMIT_REQUESTS_PER_DAY = env.integer("LIMIT_REQUESTS_PER_DAY", 1000, minimum=0, maximum=10**9)
 LIMIT_HEARD_SECONDS_PER_DAY = env.integer("LIMIT_HEARD_SECONDS_PER_DAY", 7200, minimum=0, maximum=10**9)
 LIMIT_SPOKEN_CHARACTERS_PER_DAY = env.integer("LIMIT_SPOKEN_CHARACTERS_PER_DAY", 200_000, minimum=0, maximum=10**9)
 LIMIT_CONCURRENT_REQUESTS = env.integer("LIMIT_CONCURRENT_REQUESTS", 5, minimum=0, maximum=10**6)
-# US dollars, for the estimate of what remote engines cost; the embedded ones cost nothing. None is not known. A model
-# of another maker, or in another region, that is reached at an address of its own has a price of its own.
+# US dollars, to estimate the cost of remote engines; embedded engines cost nothing. None means unknown. If a base URL
+# is set, the list prices do not apply, because the service may belong to another provider or region.
 PRICES = env.prices(
     "PRICES",
     listed_prices(
@@ -329,9 +332,9 @@ PRICES = env.prices(
     ),
 )
 
-# What is kept of people, and how long
+# Personal data
 
-# Who runs the site, for the pages that say so and for reports of abuse.
+# The operator of the site, who is named on the privacy page and gets the reports of abuse.
 OPERATOR_NAME = env.text("OPERATOR_NAME")
 OPERATOR_EMAIL = env.mail_address("OPERATOR_EMAIL")
 ERASURE_COOLING_OFF_DAYS = env.integer("ERASURE_COOLING_OFF_DAYS", 7, minimum=0, maximum=90)
@@ -341,17 +344,19 @@ CONVERSATION_AUDIO_DAYS = env.integer("CONVERSATION_AUDIO_DAYS", 0, minimum=0, m
 
 # Webhooks
 
-# Lets webhooks reach private and loopback addresses, and plain HTTP. For development and tests only.
+# Allows webhooks to private and loopback addresses and over plain HTTP. For development and tests only.
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
-# How long a receiver may take, all in all.
+# The time limit for one delivery, in total.
 WEBHOOK_SECONDS = 20
 
-# Watching the site
+# Monitoring
 
-# Who sends it reads /metrics; without one, only administrators do.
+# The bearer token for /metrics. Without it, only administrators can read them.
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 20:
-    raise ImproperlyConfigured("The environment variable METRICS_TOKEN must be a random text of 20 characters or more.")
+    raise ImproperlyConfigured(
+        "The environment variable METRICS_TOKEN must be a random text of at least 20 characters."
+    )
 SENTRY_DSN = env.text("SENTRY_DSN")
 if SENTRY_DSN:
     sentry.start(SENTRY_DSN)

@@ -1,4 +1,4 @@
-"""WhiteNoise, fitted to an ASGI server and to ES modules."""
+"""WhiteNoise, adapted to ASGI servers and ES modules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """Answers with a file's content at once: the file iterator that WhiteNoise gives cannot be read by ASGI."""
+    """Sends a file as one block: ASGI cannot use the file iterator of WhiteNoise."""
 
     @staticmethod
     def serve(static_file: StaticFile, request: HttpRequest) -> HttpResponse:
@@ -29,17 +29,17 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
         return response
 
 
-MINIFIERS: dict[str, Callable[[str], str]] = {"css": cssmin, "js": jsmin}  # by the folders of our own files
+MINIFIERS: dict[str, Callable[[str], str]] = {"css": cssmin, "js": jsmin}  # For the folders of our own files.
 
 
 class StaticFilesStorage(CompressedManifestStaticFilesStorage):
-    """Leaves comments and indentation out of our own files, and names all files after their content.
+    """Minifies our own files, and adds a hash of the content to all file names.
 
-    That goes for the imports of scripts as well: without it a module is loaded twice.
+    Imports in scripts use the hashed names too; otherwise a browser would load a module twice.
     """
 
     support_js_module_import_aggregation = True
-    max_post_process_passes = 20  # A chain of imports needs as many passes as it has modules.
+    max_post_process_passes = 20  # A chain of imports needs one pass per module.
 
     def post_process(self, paths: dict[str, Any], dry_run: bool = False, **options: Any) -> Iterator[Any]:  # noqa: FBT001, FBT002 - Django's signature
         if not dry_run:
@@ -47,7 +47,7 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
         yield from super().post_process(paths, dry_run=dry_run, **options)
 
     def _minify(self, name: str) -> bool:
-        """Make the collected file small if it is one of our own, and tell whether it is."""
+        """Minify the collected file if it is one of our own. Return whether it is."""
         minify = MINIFIERS.get(name.partition("/")[0])
         if minify:
             path = Path(self.path(name))

@@ -1,4 +1,4 @@
-"""Every address of the site. Each app names its own: pages in `urls`, the API's in `api_urls`."""
+"""All URLs of the site. Each app lists its pages in `urls` and its part of the API in `api_urls`."""
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
@@ -16,7 +16,7 @@ from apps.voices.api import CloneVoice
 from apps.webhooks import api_urls as webhooks
 
 admin.site.site_header = admin.site.site_title = "VoiceClone"
-# The admin's own sign-in would know neither a second factor nor the limits on guessing.
+# The admin's own sign-in form has neither a second factor nor a limit on attempts.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 api_v1 = [
@@ -48,5 +48,5 @@ urlpatterns = [
 
 handler400 = "apps.site.error_pages.bad_request"
 handler404 = "apps.site.error_pages.not_found"
-handler429 = "apps.site.error_pages.too_many_requests"  # django-allauth asks for it.
+handler429 = "apps.site.error_pages.too_many_requests"  # django-allauth looks this name up.
 handler500 = "apps.site.error_pages.server_error"

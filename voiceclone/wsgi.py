@@ -1,4 +1,4 @@
-"""For management servers that only speak WSGI. Streams need ASGI: serve voiceclone.asgi."""
+"""The WSGI application, for servers that do not support ASGI. Streaming needs ASGI: serve voiceclone.asgi instead."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""`/api/v1/verify`: a sound file's origin, for programs."""
+"""`/api/v1/verify`: checks the origin of a sound file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from apps.speech.provenance.inspection import Verdict
 
 
 class VerifyFile(APIView):
-    """Tell what a sound file says of where it comes from."""
+    """Return what the marks in a sound file say about its origin."""
 
     authentication_classes = []
     permission_classes = [AllowAny]

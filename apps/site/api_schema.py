@@ -1,4 +1,4 @@
-"""The description of /api/v1/verify, and of the description itself."""
+"""The OpenAPI description of `/api/v1/verify` and of the description itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARKS, SITE = "Marks", "This description"
 VERIFIED = {
     "verdict": "made_here",
     "title": "Made here, by AI",
-    "message": "An AI spoke this on this site, in the cloned voice of a person who consented to that. …",
+    "message": "An AI on this site spoke this, in the cloned voice of a person who gave their consent. …",
     "signed_here": True,
     "made_at": "2026-03-02T08:15:30+00:00",
     "engine": "elevenlabs",
@@ -29,10 +29,10 @@ OPERATIONS: Operations = {
     api.VerifyFile: {
         "POST": Operation(
             MARKS,
-            "Ask a sound file where it comes from",
+            "Check the origin of a sound file",
             **answers_json(api.VerifyFile.Output, VERIFIED),
             **sends_form(file="@answer.mp3"),
-            description="`verdict` is made_here, altered, elsewhere, tagged or unmarked. Nothing of the file is kept.",
+            description="`verdict` is made_here, altered, elsewhere, tagged or unmarked. The file is not stored.",
         ),
     },
     SpectacularAPIView: {

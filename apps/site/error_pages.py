@@ -1,4 +1,4 @@
-"""Answers where no view answers: pages for people, the API's error shape for programs."""
+"""Error responses outside of views: pages for people, and JSON in the shape of the API for programs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from django.views import defaults
 
 from apps.core.api_errors import OPENAI_PATHS, error_body, openai_error_body
 from apps.core.errors import is_storage_failure, storage_unavailable
-from apps.core.pages import as_refused
+from apps.core.pages import with_error_status
 
-PATIENCE_MINUTES = 5  # The longest time in which django-allauth counts attempts.
+RETRY_AFTER_MINUTES = 5  # The longest period of django-allauth's rate limits.
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_for_programs(request):
-        return error_for_programs(request, "bad_request", _("This request cannot be read."), status=400)
+        return error_for_programs(request, "bad_request", _("The request could not be read."), status=400)
     return defaults.bad_request(request, exception)
 
 
@@ -35,7 +35,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if is_storage_failure(sys.exc_info()[1]):
         return _storage_unavailable(request)
     if _is_for_programs(request):
-        message = _("This is a fault of the site, not yours. Try again in a moment.")
+        message = _("This is an error of the site, not yours. Try again in a moment.")
         return error_for_programs(request, "server_error", message, status=500)
     return defaults.server_error(request)
 
@@ -46,17 +46,17 @@ def _storage_unavailable(request: HttpRequest) -> HttpResponse:
     if _is_for_programs(request):
         response = error_for_programs(request, refusal.code, refusal.message, status=refusal.status)
     else:
-        # Without the request: to say who is signed in, the page would need the database.
+        # Rendered without the request: its context processors need the database.
         response = HttpResponse(render_to_string("503.html"))
-    return as_refused(response, refusal)
+    return with_error_status(response, refusal)
 
 
 def request_too_large(request: HttpRequest) -> HttpResponse:
-    """Answer for a body that is not read to its end."""
+    """Return a 413 and close the connection, because the rest of the body is not read."""
     megabytes = settings.MAX_UPLOAD_BYTES // 1_000_000
     response: HttpResponse
     if _is_for_programs(request):
-        message = _("This is larger than the %(megabytes)d MB that are accepted. Send a shorter recording.")
+        message = _("The request is larger than the limit of %(megabytes)d MB. Send a shorter recording.")
         text = message % {"megabytes": megabytes}
         response = error_for_programs(request, "request_too_large", text, status=413)
     else:
@@ -66,17 +66,20 @@ def request_too_large(request: HttpRequest) -> HttpResponse:
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
-    """Answer where django-allauth counts attempts, such as those to sign in."""
-    response = render(request, "429.html", {"minutes": PATIENCE_MINUTES}, status=429)
-    response["Retry-After"] = str(60 * PATIENCE_MINUTES)
+    """Return a 429 when django-allauth refuses further attempts, for example to sign in."""
+    response = render(request, "429.html", {"minutes": RETRY_AFTER_MINUTES}, status=429)
+    response["Retry-After"] = str(60 * RETRY_AFTER_MINUTES)
     return response
 
 
 def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
-    """Answer where a browser comes to an address of a form, as after signing in on the way: Django sends nothing."""
+    """Return a 405 with a body; Django sends none.
+
+    Browsers get here when a person must sign in before sending a form: they then open the address of the form.
+    """
     response: HttpResponse
     if _is_for_programs(request):
-        message = _("This address takes no %(method)s.") % {"method": request.method}
+        message = _("This address does not accept %(method)s.") % {"method": request.method}
         response = error_for_programs(request, "method_not_allowed", message, status=405)
     else:
         response = render(request, "405.html", status=405)

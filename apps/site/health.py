@@ -1,4 +1,4 @@
-"""Liveness and readiness, for those who watch the site."""
+"""Liveness and readiness, for monitoring."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from apps.speech.base import Stage
 
 @login_not_required
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """The process answers."""
+    """Return 200: the process responds."""
     return JsonResponse({"status": "ok"})
 
 
 @login_not_required
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """The process can do its work: it is not about to end, the database answers, and recordings can be kept.
+    """Return 200 if this process can work: it is not shutting down, the database responds and recordings can be stored.
 
-    An engine that is down and a worker that is behind are told as well, but another process would have them too.
+    An engine that is down or a worker that is behind makes the status "degraded", but not the code 503: other processes
+    of the site have the same problem.
     """
     needed = {
         "database": readiness.database_answers(),

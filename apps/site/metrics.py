@@ -1,4 +1,4 @@
-"""What Prometheus reads: what the parts count themselves, and the state of queue and engines when it asks."""
+"""`/metrics` for Prometheus: the counters of all modules, and the current state of the queue and the engines."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from apps.site.error_pages import error_for_programs
 from apps.speech import availability
 from apps.speech.providers.breakers import State
 
-# Set where several processes serve: each then counts into files there, and any of them answers for all.
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-NAMES = "voiceclone_"
+# Set if several processes serve: each writes its counters to files there, and each can return the totals.
+MULTIPROCESS_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+PREFIX = "voiceclone_"
 
 
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The numbers, for administrators and for who knows METRICS_TOKEN."""
+    """Return the metrics to administrators and to clients that send METRICS_TOKEN."""
     if not (_has_token(request) or getattr(request.user, "is_staff", False)):
         message = _("Send METRICS_TOKEN as a bearer token, or sign in as an administrator.")
         response = error_for_programs(request, "not_authenticated", message, status=401)
@@ -39,30 +39,30 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def _has_token(request: HttpRequest) -> bool:
     scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
-    wanted = settings.METRICS_TOKEN
-    is_right = secrets.compare_digest(token.strip().encode(), wanted.encode())
-    return bool(wanted) and scheme.lower() == "bearer" and is_right
+    expected = settings.METRICS_TOKEN
+    is_equal = secrets.compare_digest(token.strip().encode(), expected.encode())
+    return bool(expected) and scheme.lower() == "bearer" and is_equal
 
 
 def _exposition() -> bytes:
-    states = CollectorRegistry()
-    states.register(_States())
-    if SHARED_FOLDER not in os.environ:
-        return generate_latest(REGISTRY) + generate_latest(states)
+    gauges = CollectorRegistry()
+    gauges.register(_StateCollector())
+    if MULTIPROCESS_DIR_VARIABLE not in os.environ:
+        return generate_latest(REGISTRY) + generate_latest(gauges)
     shared = CollectorRegistry()
     MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
-    return generate_latest(shared) + generate_latest(states)
+    return generate_latest(shared) + generate_latest(gauges)
 
 
-class _States:
-    """What is not counted but looked at."""
+class _StateCollector:
+    """Reads the current state at each request, in contrast to counters."""
 
     def collect(self) -> Iterator[Metric]:
-        ready = GaugeMetricFamily(f"{NAMES}ready", "1 while this process takes on work.")
+        ready = GaugeMetricFamily(f"{PREFIX}ready", "1 while this process accepts work.")
         ready.add_metric([], 0 if readiness.is_ending() or not readiness.has_room() else 1)
         yield ready
         breaker = GaugeMetricFamily(
-            f"{NAMES}breaker_state", "1 for the state that the breaker is in.", labels=["engine", "stage", "state"]
+            f"{PREFIX}breaker_state", "1 for the current state of the breaker.", labels=["engine", "stage", "state"]
         )
         for (engine, stage), each in availability.breakers().items():
             for state in State:
@@ -71,7 +71,7 @@ class _States:
         try:
             count = waiting_tasks().count()
         except DatabaseFailure:
-            return  # What is not known is left out; `ready` and the page that tells it are for that.
-        queue = GaugeMetricFamily(f"{NAMES}task_queue_length", "Background tasks that could run now and wait.")
+            return  # The length is unknown. `/readyz` reports that the database is down.
+        queue = GaugeMetricFamily(f"{PREFIX}task_queue_length", "Background tasks that are due and waiting.")
         queue.add_metric([], count)
         yield queue

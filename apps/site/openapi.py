@@ -1,4 +1,4 @@
-"""The parts of the OpenAPI description that are about the whole API: errors, limits and the order of tags."""
+"""The parts of the OpenAPI description that concern the whole API: errors, limits and the order of tags."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from apps.usage.api import LIMIT_PARAMETERS
 from apps.voices.api_schema import VOICES
 
 TAGS = [VOICES, TALK, STAGES, OPENAI, MARKS, ACCOUNT, SITE]
-BODIES_OF_OPERATIONS = {"get", "post", "put", "patch", "delete"}
-RETRY_AFTER = {"schema": {"type": "integer"}, "description": "The seconds until it can go on."}
+HTTP_METHODS = {"get", "post", "put", "patch", "delete"}
+RETRY_AFTER = {"schema": {"type": "integer"}, "description": "Seconds until the next attempt is allowed."}
 ERROR = {
     "type": "object",
     "required": ["error"],
@@ -23,8 +23,8 @@ ERROR = {
             "required": ["code", "message"],
             "properties": {
                 "code": {"type": "string", "description": "Stable."},
-                "message": {"type": "string", "description": "What happened and what to do, for people."},
-                "fields": {"type": "object", "description": "What is wrong with each field, by its name."},
+                "message": {"type": "string", "description": "The problem and its solution, for people."},
+                "fields": {"type": "object", "description": "The problem with each field, by its name."},
             },
         }
     },
@@ -59,14 +59,14 @@ OPENAI_ERROR = {
 
 
 def describe_errors(result: dict[str, Any], generator: Any, request: Any, public: Any) -> dict[str, Any]:
-    """Say of each operation that it may answer with an error, and in which shape; put the tags in their order."""
+    """Add the error responses to each operation, and sort the tags. A postprocessing hook of drf-spectacular."""
     result["tags"] = [{"name": tag} for tag in TAGS]
     schemas = result["components"].setdefault("schemas", {})
     schemas |= {"Error": ERROR, "OpenAIError": OPENAI_ERROR}
     for path, methods in result["paths"].items():
         name = "OpenAIError" if path.startswith(OPENAI_PATHS) else "Error"
         content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
-        for method in BODIES_OF_OPERATIONS & methods.keys():
+        for method in HTTP_METHODS & methods.keys():
             responses = methods[method]["responses"]
             limits = next(iter(responses.values())).get("headers", {})
             if LIMIT_PARAMETERS[0].name in limits:

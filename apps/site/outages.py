@@ -1,4 +1,4 @@
-"""What pages say while a service is down."""
+"""Template context for the notices about services that are down."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from apps.speech import availability
 
 
 def outages(request: HttpRequest) -> dict[str, Any]:
-    """Tell templates what does not work now, for those who are signed in; it is looked at only where it is shown."""
+    """Return the context `outages`. Its properties are evaluated only when a template uses them."""
     return {"outages": Outages()}
 
 
 class Outages:
-    """What cannot be done now. Templates say what still can."""
+    """The current outages. The templates describe what still works."""
 
     @property
-    def can_not_store(self) -> bool:
+    def cannot_store(self) -> bool:
         return not readiness.has_room()
 
     @property
-    def can_not_talk(self) -> bool:
+    def cannot_talk(self) -> bool:
         return not (availability.is_working("think") and availability.is_working("speak"))
 
     @property
-    def can_not_hear(self) -> bool:
+    def cannot_hear(self) -> bool:
         return not availability.is_working("hear")
 
     @property
-    def can_not_clone(self) -> bool:
+    def cannot_clone(self) -> bool:
         return not availability.is_working("clone")

@@ -1,4 +1,4 @@
-"""The page that says what is kept of people, where it goes and how long, out of the settings in force."""
+"""The privacy page: which personal data is kept, how long, and who receives it, according to the current settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from apps.voices.models import VoiceProfile
 
 @dataclass(frozen=True)
 class Recipient:
-    """Who gets something of what people say, besides this site; `host` is where it is sent."""
+    """A service that receives personal data from this site. `host` is the host name that the data is sent to."""
 
     name: str
     host: str
@@ -28,39 +28,35 @@ class Recipient:
 
 
 def recipients() -> list[Recipient]:
-    """Return the services that are switched on; none where everything is done on this machine."""
-    openai, elevenlabs = "openai", "elevenlabs"
+    """Return the services that are in use; none if all engines are embedded."""
     hears, thinks = availability.engines_of("hear"), availability.engines_of("think")
     spoken_consent = hears if settings.CONSENT == "spoken" else []
     of_openai = [
-        (hears, _("the sound of your questions, to write down what you said")),
-        (
-            spoken_consent,
-            _("the recording of your consent, with the name that you say in it, to write down what you said"),
-        ),
-        (thinks, _("what you and the assistant said in a conversation, to write the next answer")),
+        (hears, _("the recordings of your questions, to transcribe them")),
+        (spoken_consent, _("the recording of your consent, which contains your name, to transcribe it")),
+        (thinks, _("the text of your conversation and its persona, to write the next answer")),
     ]
     of_elevenlabs = [
-        ([settings.TEXT_TO_SPEECH], _("the recordings that your voice is made from, and its name, to clone it")),
-        ([_speaking()], _("the text of answers, to speak it in your voice")),
+        ([settings.TEXT_TO_SPEECH], _("the recordings and the name of your voice, to clone it")),
+        ([_speaking()], _("every text that is spoken in your voice, such as the answers")),
     ]
     of_sentry = [
-        (["sentry"], _("where in the program a fault of this site was, and nothing that anybody said or wrote"))
+        (["sentry"], _("the place in the program where an error occurred, without anything that people said or wrote"))
     ]
     known = [
-        ("OpenAI", settings.OPENAI_BASE_URL, "api.openai.com", openai, of_openai),
-        ("ElevenLabs", settings.ELEVENLABS_BASE_URL, "api.elevenlabs.io", elevenlabs, of_elevenlabs),
+        ("OpenAI", settings.OPENAI_BASE_URL, "api.openai.com", "openai", of_openai),
+        ("ElevenLabs", settings.ELEVENLABS_BASE_URL, "api.elevenlabs.io", "elevenlabs", of_elevenlabs),
         ("Sentry", settings.SENTRY_DSN, "", "sentry", of_sentry if settings.SENTRY_DSN else []),
     ]
     found = [
-        Recipient(name, urlsplit(address or "").hostname or host, [what for users, what in uses if engine in users])
+        Recipient(name, urlsplit(address or "").hostname or host, [data for users, data in uses if engine in users])
         for name, address, host, engine, uses in known
     ]
     return [recipient for recipient in found if recipient.gets]
 
 
 def _speaking() -> str:
-    """Return who speaks: a voice does so through the service that made it, even where new ones are made elsewhere."""
+    """Return the engine that speaks. Voices made at ElevenLabs speak there, even if new voices are made elsewhere."""
     provider = VoiceProfile.Provider.ELEVENLABS
     if settings.ELEVENLABS_API_KEY and VoiceProfile.objects.filter(provider=provider).exists():
         return provider
@@ -70,7 +66,7 @@ def _speaking() -> str:
 @login_not_required
 @require_safe
 def privacy(request: HttpRequest) -> HttpResponse:
-    """Privacy, and the schedule of what is kept how long."""
+    """Show the recipients of personal data, the retention schedule and the rights of people."""
     context = {
         "recipients": recipients(),
         "schedule": [kept for data in all_personal_data() for kept in data.schedule()],

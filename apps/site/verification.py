@@ -1,4 +1,4 @@
-"""`/verify`: what a sound file says of where it comes from, for everybody who asks, on a page and in the API."""
+"""Checks the origin of a sound file, for the page `/verify` and the API. Open to everybody."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from apps.speech import registry
 from apps.speech.provenance.inspection import Finding, UnreadableError, Verdict, inspect_in_subprocess
 from apps.voices.models import VoiceProfile
 
-FILES_OF_AN_ADDRESS = Limit("verify", 60, 3600)
-AT_ONCE = 2  # Each takes a process and up to 10 seconds of a processor.
-PATIENCE_SECONDS = 10
-_places = threading.BoundedSemaphore(AT_ONCE)
+FILES_PER_NETWORK = Limit("verify", 60, 3600)
+CONCURRENT_INSPECTIONS = 2  # Each uses a process and up to 10 seconds of CPU time.
+SLOT_WAIT_SECONDS = 10
+_slots = threading.BoundedSemaphore(CONCURRENT_INSPECTIONS)
 
 TITLES = {
     Verdict.MADE_HERE: gettext_lazy("Made here, by AI"),
@@ -37,7 +37,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finding, and what it means in words."""
+    """A finding and its explanation for people. `facts` are pairs of a name and a value."""
 
     finding: Finding
     title: str
@@ -46,27 +46,27 @@ class Answer:
 
 
 def verify(*, upload: UploadedFile[Any], address: str) -> Answer:
-    """Examine a file for whoever asks from `address`; nothing of it is kept. Raises UserError."""
-    _count(address)
+    """Inspect a file that was sent from the network address `address`; it is not stored. Raises UserError."""
+    _check_rate_limit(address)
     marker = registry.marker()
-    if not _places.acquire(timeout=PATIENCE_SECONDS):
-        text = _("Many files are being examined right now. Try again in a moment.")
-        raise UserError("busy", text, status=503, headers={"Retry-After": str(PATIENCE_SECONDS)})
+    if not _slots.acquire(timeout=SLOT_WAIT_SECONDS):
+        text = _("Many files are being checked right now. Try again in a moment.")
+        raise UserError("busy", text, status=503, headers={"Retry-After": str(SLOT_WAIT_SECONDS)})
     try:
-        with tempfile.TemporaryFile() as file:  # It has no name, and is gone with this block.
+        with tempfile.TemporaryFile() as file:  # It has no name, and is deleted at the end of the block.
             for chunk in upload.chunks():
                 file.write(chunk)
             finding = inspect_in_subprocess(file, roots=marker.roots, serial_numbers=marker.serial_numbers)
     except UnreadableError:
-        text = _("This cannot be read as a sound file. Choose a FLAC, MP3, WAV, M4A, Ogg or WebM file.")
+        text = _("This file is not a readable sound file. Choose a FLAC, MP3, WAV, M4A, Ogg or WebM file.")
         raise UserError("file_unreadable", text, status=422) from None
     finally:
-        _places.release()
+        _slots.release()
     return Answer(finding, str(TITLES[finding.verdict]), _message(finding), _facts(finding))
 
 
-def _count(address: str) -> None:
-    wait = FILES_OF_AN_ADDRESS.take(network_of(address)) if settings.LIMITS else 0
+def _check_rate_limit(address: str) -> None:
+    wait = FILES_PER_NETWORK.take(network_of(address)) if settings.LIMITS else 0
     if wait:
         text = _("Too many files were sent from your network. Wait %(minutes)d minutes, then try again.")
         message = text % {"minutes": -(-wait // 60)}
@@ -77,33 +77,33 @@ def _message(finding: Finding) -> str:
     match finding.verdict, finding.signed_here:
         case Verdict.MADE_HERE, _here:
             return _(
-                "An AI spoke this on this site, in the cloned voice of a person who consented to that. The file is "
-                "exactly as it left the site."
+                "An AI on this site spoke this, in the cloned voice of a person who gave their consent. The file has "
+                "not been changed since it left the site."
             )
         case Verdict.ALTERED, True:
             return _(
-                "An AI spoke this on this site, in the cloned voice of a person who consented to that. But the file "
-                "was changed afterwards: what you hear need not be what was made here."
+                "An AI on this site spoke this, in the cloned voice of a person who gave their consent. But the file "
+                "was changed afterwards, so it may differ from the original."
             )
         case Verdict.ALTERED, False:
             return _(
-                "The file was signed, and changed afterwards: the signature no longer fits. Nothing that it says of "
-                "itself can be relied on."
+                "The file was changed after it was signed: its signature is no longer valid. Do not rely on anything "
+                "that the file says about itself."
             )
         case Verdict.ELSEWHERE, _here:
             return _(
-                "The file carries a manifest, but not one of this site. Whether its signer is who they say they are is "
-                "not known here; a tool with a list of known signers can tell you more."
+                "The file has a manifest, but not one from this site. This site cannot tell whether the name of the "
+                "signer is true; a tool with a list of known signers can tell you more."
             )
         case Verdict.TAGGED, _here:
             return _(
-                "A tag in the file says that an AI made it. Answers that were sent while they were still being spoken "
-                "carry nothing else. But a tag is not signed: anyone can write one."
+                "A tag in the file says that an AI made it. Answers that were streamed while they were being spoken "
+                "have only this tag. But a tag is not signed: anyone can write one."
             )
         case _:
             return _(
                 "Nothing in this file says where it comes from. That does not prove that a person spoke it: a mark is "
-                "lost when sound is recorded again or converted, and not everyone marks what they make."
+                "lost when the sound is recorded again or converted, and not every tool adds a mark."
             )
 
 
@@ -112,8 +112,8 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
     facts = {
         _("Made on"): _date(finding.made_at),
         _("Engine"): dict(VoiceProfile.Provider.choices).get(finding.engine, finding.engine),
-        _("Signed by, it says"): finding.signed_by,
-        _("Says that an AI made it"): _("yes") if says_synthetic else "",
+        _("Claimed signer"): finding.signed_by,
+        _("Claims to be made by AI"): _("yes") if says_synthetic else "",
     }
     return [(name, str(value)) for name, value in facts.items() if value]
 
@@ -121,5 +121,5 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
 def _date(time: str) -> str:
     try:
         return f"{date_format(timezone.localtime(datetime.fromisoformat(time)), 'DATETIME_FORMAT')} (UTC)"
-    except ValueError:  # Somebody else's, who writes dates otherwise.
+    except ValueError:  # A manifest from elsewhere, with another date format.
         return time

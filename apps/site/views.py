@@ -1,4 +1,4 @@
-"""The pages that belong to no app."""
+"""The home page, the API documentation and the page that checks sound files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from apps.core.errors import UserError
-from apps.core.pages import as_refused
+from apps.core.pages import with_error_status
 from apps.site.forms import VerifyForm
 from apps.site.verification import Answer, verify
 from apps.speech import availability
@@ -22,14 +22,14 @@ from apps.speech import availability
 
 @login_not_required
 def home(request: HttpRequest) -> HttpResponse:
-    """What this is, or for those who are signed in, the page to talk on."""
+    """Show the home page, or redirect people who are signed in to the Talk page."""
     if request.user.is_authenticated:
         return redirect("conversations:talk")
     return render(request, "site/home.html", {"services": _services()})
 
 
 def _services() -> list[str]:
-    """Return who gets what people say, besides this site."""
+    """Return the names or hosts of the services that receive recordings or texts."""
     engines = {engine for stage in ("hear", "think", "speak") for engine in availability.engines_of(stage)}
     addresses = {"OpenAI": settings.OPENAI_BASE_URL, "ElevenLabs": settings.ELEVENLABS_BASE_URL}
     names = [urlsplit(address or "").hostname or name for name, address in addresses.items() if name.lower() in engines]
@@ -38,19 +38,19 @@ def _services() -> list[str]:
 
 @login_not_required
 def favicon(_request: HttpRequest) -> HttpResponse:
-    """For pages that are not ours, such as the admin's: browsers ask for it by this name."""
+    """Redirect to the icon. Browsers request this address on pages that do not name one, such as the admin's."""
     return redirect(static("img/favicon.svg"), permanent=True)
 
 
 @login_not_required
 def api_docs(request: HttpRequest) -> HttpResponse:
-    """The description of the API, as a page."""
+    """Show the documentation of the API."""
     return render(request, "site/api_docs.html")
 
 
 @method_decorator(login_not_required, name="dispatch")
 class VerifyPage(View):
-    """Choose a file, and read what it says of itself. Needs no account and no script."""
+    """Checks the origin of a sound file. Works without an account and without JavaScript."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(request, VerifyForm())
@@ -64,7 +64,7 @@ class VerifyPage(View):
             answer = verify(upload=upload, address=get_adapter().get_client_ip(request))
         except UserError as error:
             form.add_error("file", error.message)
-            return as_refused(self._page(request, form), error)
+            return with_error_status(self._page(request, form), error)
         return self._page(request, VerifyForm(), answer, upload.name)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""A real Chromium whose microphone hears a person read, over and over, with pauses."""
+"""A real Chromium, whose fake microphone plays speech with pauses in a loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.speech.base import Recording
 from tests.audio_samples import TRANSCRIPTS, clip, silence, to_wav
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PATIENCE = 20_000  # milliseconds, for machines that have other things to do
+TIMEOUT_MS = 20_000  # Enough for a busy machine.
 FAKE_UI, FAKE_DEVICE = "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
 FLAGS = [
     "--no-sandbox",
@@ -32,13 +32,13 @@ FLAGS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put these tests last: once Playwright's event loop runs, no other test could start one of its own."""
+    """Run these tests last: while Playwright's event loop runs, other tests cannot start one."""
     items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
 
 
 @pytest.fixture(scope="session")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A WAV file of all human clips, one after the other."""
+    """Return a WAV file with all human speech clips in a row."""
     path = tmp_path_factory.mktemp("microphone") / "speech.wav"
     path.write_bytes(to_wav(join([*[clip(name) for name in TRANSCRIPTS], silence(1)])))
     return path
@@ -50,9 +50,9 @@ def browser(microphone: Path) -> Iterator[Browser]:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail("Chromium is not installed: apt install chromium")
         pytest.skip("Chromium is not installed")
-    # Playwright runs an event loop in this thread; the tests' own look into the database is synchronous all the same.
+    # Playwright runs an event loop in this thread, but the tests use the database synchronously.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
             executable_path=CHROMIUM, args=[*FLAGS, f"--use-file-for-fake-audio-capture={microphone}"]
@@ -63,7 +63,7 @@ def browser(microphone: Path) -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(TIMEOUT_MS)
     yield context
     context.close()
 
@@ -76,7 +76,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture
 def page_that_hears(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
-    """Make a page in a browser of its own, whose microphone hears the given recordings one after the other."""
+    """Return a function that opens a page in a new browser, whose microphone plays the given recordings in a row."""
     with ExitStack() as stack:
 
         def make_page(*recordings: Recording) -> Page:
@@ -87,7 +87,7 @@ def page_that_hears(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., 
             )
             stack.callback(own_browser.close)
             context = own_browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
-            context.set_default_timeout(PATIENCE)
+            context.set_default_timeout(TIMEOUT_MS)
             return stack.enter_context(faultless_page(context))
 
         yield make_page
@@ -95,9 +95,9 @@ def page_that_hears(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., 
 
 @contextmanager
 def faultless_page(context: BrowserContext, *, expected: str = "") -> Iterator[Page]:
-    """Give a page in which nothing may go wrong unseen: no error, no warning of the content security policy.
+    """Yield a page, and fail at the end if its console had an error or a warning.
 
-    A test that makes a request fail names what Chromium says of it: only messages with the words `expected` may come.
+    Messages that contain `expected` are allowed: the text with which Chromium reports an intended failure.
     """
     problems: list[str] = []
 
@@ -114,7 +114,7 @@ def faultless_page(context: BrowserContext, *, expected: str = "") -> Iterator[P
 
 @contextmanager
 def page_without(browser: Browser, *flags: str, instead: str = "--mute-audio") -> Iterator[Page]:
-    """A page of a Chromium that lacks some of the usual flags."""
+    """Yield a page in a Chromium without `flags`, and with the flag `instead`."""
     arguments = [flag for flag in FLAGS if flag not in flags]
     other = browser.browser_type.launch(executable_path=CHROMIUM, args=[*arguments, instead])
     with faultless_page(other.new_context()) as page:

@@ -1,4 +1,4 @@
-"""Pictures of every page and state, for people to look at: `make screenshots` writes them to var/screenshots."""
+"""Screenshots of every page and state for human review: `make screenshots` writes them to var/screenshots."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def page(browser: Browser, width: int, scheme: str) -> Iterator[Page]:
     context.close()
 
 
-def take_pictures(page: Page, names: Iterator[str], suffix: str) -> None:
+def take_screenshots(page: Page, names: Iterator[str], suffix: str) -> None:
     for name in names:
         page.screenshot(path=FOLDER / f"{name}-{suffix}.png", full_page=True)
 
 
-def test_take_pictures_of_pages(
+def test_screenshots_of_pages(
     page: Page, server: Server, settings: Settings, alice: User, bob: User, width: int, scheme: str
 ) -> None:
     settings.ROOT_URLCONF = "tests.site.failing_urls"
-    take_pictures(page, tour.walk(page, server.url, newcomer=bob, regular=alice), f"{width}-{scheme}")
+    take_screenshots(page, tour.walk(page, server.url, newcomer=bob, regular=alice), f"{width}-{scheme}")
 
 
-def test_take_pictures_of_states(
+def test_screenshots_of_states(
     page: Page, server: Server, provider: FakeProvider, alice: User, bob: User, width: int, scheme: str
 ) -> None:
     names = states.walk(page, server.url, provider=provider, newcomer=bob, regular=alice)
-    take_pictures(page, names, f"{width}-{scheme}")
+    take_screenshots(page, names, f"{width}-{scheme}")

@@ -1,4 +1,4 @@
-"""The pages in the middle of being used: what a person sees while and after doing something."""
+"""The states of pages during and after the actions of a person."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
 
 
 def walk(page: Page, url: str, *, provider: FakeProvider, newcomer: User, regular: User) -> Iterator[str]:
-    """Use the site as people do, and yield the name of each state that they see on the way."""
+    """Use the site like a person, and yield the name of each state on the way."""
     yield from _mistakes_in_forms(page, url, newcomer)
     yield from _without_an_account(page, url)
     be_signed_in(page, url, newcomer)
@@ -93,7 +93,7 @@ def _consenting(page: Page, url: str) -> Iterator[str]:
     page.get_by_role("button", name="Stop recording").click()
     page.wait_for_selector("#take")
     yield "consent-recorded"
-    page.get_by_role("button", name="Consent", exact=True).click()  # The service hears something else.
+    page.get_by_role("button", name="Consent", exact=True).click()  # The fake service returns another transcript.
     expect(page.get_by_role("status")).to_contain_text("Here is a new statement")
     yield "consent-refused"
     with override_settings(CONSENT="attested"):
@@ -146,11 +146,11 @@ def _care_of_a_voice(page: Page, url: str) -> Iterator[str]:
     page.locator("summary", has_text="Rename Jane").click()
     yield "voices-rename"
     page.keyboard.press("Escape")
-    page.get_by_text("How it speaks").click()
+    page.get_by_text("Speech settings").click()
     page.get_by_label("Stability").fill("0.8")
     page.get_by_role("button", name="Hear the difference").click()
     page.wait_for_selector(".comparison")
-    page.get_by_text("What it was made from").click()
+    page.get_by_text("Source recordings").click()
     page.get_by_role("button", name="Hear it Jane").click()
     page.wait_for_selector(".preview audio")
     yield "voices-settings"
@@ -227,5 +227,5 @@ def _the_account(page: Page, url: str, user: User) -> Iterator[str]:
     yield "webhook-created"
     Export.objects.create(owner=user, state=Export.State.RUNNING, parts=12, parts_done=7)
     page.goto(f"{url}/accounts/data/")
-    page.get_by_text("What is in it").click()
+    page.get_by_text("Contents of the export").click()
     yield "data-under-way"

@@ -1,4 +1,4 @@
-"""What a person does on the pages, step by step."""
+"""Steps that people take on the pages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sign_in(page: Page, url: str, username: str) -> None:
 
 
 def confirm_identity(page: Page, url: str) -> None:
-    """Enter the password once more, as sensitive changes ask for."""
+    """Enter the password again, which sensitive changes require."""
     page.goto(f"{url}/accounts/reauthenticate/?next=/accounts/profile/")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Go on").click()
@@ -44,7 +44,7 @@ def confirm_identity(page: Page, url: str) -> None:
 
 
 def be_asked_for_code(page: Page, url: str, username: str) -> None:
-    """Sign in up to the second step, which someone with an authenticator app is asked for."""
+    """Sign in with a password, up to the page that asks for the code of the authenticator app."""
     page.goto(f"{url}/accounts/login/")
     page.get_by_label("Username or email").fill(username)
     page.get_by_label("Password").fill(PASSWORD)
@@ -53,13 +53,13 @@ def be_asked_for_code(page: Page, url: str, username: str) -> None:
 
 
 def marked_answer() -> bytes:
-    """Return an answer as people download it: an MP3 that says that AI made it."""
+    """Return a downloaded answer: an MP3 that is marked as made by AI."""
     speech = resample(clip("austen-0930.wav"), sample_rate=24_000)
     return registry.marker().to_mp3(speech, Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC)))
 
 
 def be_signed_in(page: Page, url: str, user: User) -> None:
-    """Give the browser a session, without the way through the forms, and open the Talk page."""
+    """Set a session cookie in place of using the sign-in form, and open the Talk page."""
     client = Client()
     client.force_login(user)
     value = client.cookies[settings.SESSION_COOKIE_NAME].value
@@ -68,7 +68,7 @@ def be_signed_in(page: Page, url: str, user: User) -> None:
 
 
 def wait_for_state(page: Page, state: str) -> None:
-    """Wait until the Talk page is ready, listening, thinking or speaking."""
+    """Wait until the Talk page is in `state`: ready, listening, thinking, speaking or failed."""
     page.wait_for_selector(f"html[data-turn-state={state}]", timeout=60_000)
 
 
@@ -86,13 +86,13 @@ def record_voice(page: Page, url: str, *, name: str, seconds: float) -> None:
 
 
 def consent_aloud(page: Page, url: str, provider: FakeProvider, *, seconds: float) -> None:
-    """Follow the way to a voice, read the statement aloud, and come out where the voice is recorded.
+    """Open My voices, read the consent statement aloud, and end where the voice is recorded.
 
-    The microphone hears something else; the fake service hears the statement in it.
+    The microphone plays other words, but the fake service returns the statement as the transcript.
     """
     page.goto(f"{url}/voices/")
     page.get_by_role("link", name="Give your consent").click()
-    said, provider.behaviour.transcript = provider.behaviour.transcript, page.locator("#statement").inner_text()
+    transcript, provider.behaviour.transcript = provider.behaviour.transcript, page.locator("#statement").inner_text()
     page.get_by_role("button", name="Start recording").click()
     expect(page.get_by_role("button", name="Stop recording")).to_be_visible()
     page.wait_for_timeout(seconds * 1000)
@@ -100,11 +100,11 @@ def consent_aloud(page: Page, url: str, provider: FakeProvider, *, seconds: floa
     expect(page.get_by_label("Your recording")).to_be_visible()
     page.get_by_role("button", name="Consent", exact=True).click()
     page.wait_for_url(f"{url}/voices/#new-voice", timeout=60_000)
-    provider.behaviour.transcript = said
+    provider.behaviour.transcript = transcript
 
 
 def ask_aloud(page: Page, *, seconds: float) -> None:
-    """Record a question and send it; return when the answer is over."""
+    """Record a question, send it, and wait for the end of the answer."""
     page.get_by_role("button", name="Start recording").click()
     wait_for_state(page, "listening")
     page.wait_for_timeout(seconds * 1000)

@@ -1,4 +1,4 @@
-"""Access for all, on every page: what axe knows, small screens, large text, the keyboard, and a quiet console."""
+"""Accessibility of every page: axe, small screens, large text, the keyboard, and a console without errors."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
 
 WIDTHS = [390, 1280]
-CONTRAST = {"runOnly": ["color-contrast"]}  # What a colour scheme can change.
+CONTRAST = {"runOnly": ["color-contrast"]}  # The only rule that depends on the colour scheme.
 NARROW = [360, 640, 1280]  # A telephone, a window of 1280 pixels at 200 %, the same at 100 %.
 ALL_ROUTES = list(routes(get_resolver().url_patterns))
-NOT_OURS = ("admin", "api", "v1")  # Pages with Django's own look, and addresses for programs.
+NOT_OURS = ("admin", "api", "v1")  # Pages in Django's own style, and URLs for programs.
 TARGET = 44  # CSS pixels
 CONTROLS = "a[href], button, input:not([type=hidden]), select, textarea, summary, [role=button]"
 TOO_SMALL = f"""controls => controls
@@ -46,7 +46,7 @@ def failing_pages(settings: Settings) -> None:
 
 
 def open_page(browser: Browser, **options: Any) -> tuple[BrowserContext, Page, list[str]]:
-    """Return a page and what goes wrong in it: errors, and reports of the content security policy."""
+    """Return a context, a page, and the list of its console errors and warnings."""
     context = browser.new_context(reduced_motion="reduce", **options)
     page, problems = context.new_page(), []
     page.on("console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None)
@@ -54,13 +54,15 @@ def open_page(browser: Browser, **options: Any) -> tuple[BrowserContext, Page, l
     return context, page, problems
 
 
-def is_asked_for(problem: str) -> bool:
-    """Tell whether the console reports no more than the error page that was asked for."""
+def is_expected(problem: str) -> bool:
+    """Return whether the console reports the status of an error page that the test requested."""
     return re.search(r"responded with a status of (400|403|404|405|413|429|500)", problem) is not None
 
 
 @pytest.mark.timeout(600)
-def test_no_page_has_a_barrier_or_an_error(browser: Browser, server: Server, alice: User, bob: User) -> None:
+def test_no_page_has_an_accessibility_problem_or_an_error(
+    browser: Browser, server: Server, alice: User, bob: User
+) -> None:
     context, page, problems = open_page(browser, color_scheme="light")
     barriers = {}
     for name in tour.walk(page, server.url, newcomer=bob, regular=alice):
@@ -72,11 +74,11 @@ def test_no_page_has_a_barrier_or_an_error(browser: Browser, server: Server, ali
             page.emulate_media(color_scheme="light")
     context.close()
     assert {name: found for name, found in barriers.items() if found} == {}
-    assert [problem for problem in problems if not is_asked_for(problem)] == []
+    assert [problem for problem in problems if not is_expected(problem)] == []
 
 
 @pytest.mark.timeout(600)
-def test_no_page_in_use_has_a_barrier(
+def test_no_state_has_an_accessibility_problem(
     browser: Browser, server: Server, provider: FakeProvider, alice: User, bob: User
 ) -> None:
     context, page, _ = open_page(browser, color_scheme="light")
@@ -123,7 +125,7 @@ def test_the_keyboard_skips_to_the_content(page: Page, server: Server, alice: Us
     expect(page.get_by_role("main")).to_be_focused()
 
 
-def test_what_has_the_focus_is_seen(page: Page, server: Server, alice: User) -> None:
+def test_the_focus_is_visible(page: Page, server: Server, alice: User) -> None:
     sign_in(page, server.url, alice.username)
     for path in ("/voices/", "/talk/", "/history/"):
         page.goto(server.url + path)
@@ -132,7 +134,7 @@ def test_what_has_the_focus_is_seen(page: Page, server: Server, alice: User) -> 
             outline = page.locator(":focus-visible").evaluate_all(
                 "found => found.map(control => getComputedStyle(control).outlineStyle)"
             )
-            assert outline in ([], ["solid"])  # Behind the last control the focus leaves the page.
+            assert outline in ([], ["solid"])  # After the last control, the focus leaves the page.
 
 
 def test_the_account_menu_works_by_keyboard(page: Page, server: Server, alice: User) -> None:
@@ -151,11 +153,11 @@ def tab_to(page: Page, control: Locator) -> None:
         page.keyboard.press("Tab")
         if control.evaluate("control => control === document.activeElement"):
             return
-    pytest.fail("the keyboard does not get there")
+    pytest.fail("the keyboard does not reach the control")
 
 
 @pytest.mark.usefixtures("speaker_encoder")
-def test_from_recording_to_an_answer_nobody_needs_a_mouse(
+def test_recording_cloning_and_talking_work_by_keyboard(
     page: Page, server: Server, provider: FakeProvider, alice: User
 ) -> None:
     make_consent(alice)
@@ -191,7 +193,7 @@ def test_from_recording_to_an_answer_nobody_needs_a_mouse(
     expect(page.locator(".reply")).to_have_text(provider.behaviour.reply)
 
 
-def test_nothing_moves_for_those_who_want_it_still(browser: Browser, server: Server, alice: User) -> None:
+def test_nothing_moves_with_reduced_motion(browser: Browser, server: Server, alice: User) -> None:
     context, page, _ = open_page(browser)
     sign_in(page, server.url, alice.username)
     moving = "() => document.getAnimations().length"
@@ -201,7 +203,7 @@ def test_nothing_moves_for_those_who_want_it_still(browser: Browser, server: Ser
     context.close()
 
 
-def test_the_admin_works_under_the_same_policy(page: Page, server: Server, alice: User) -> None:
+def test_the_admin_works_with_the_content_security_policy(page: Page, server: Server, alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(is_staff=True, is_superuser=True)
     tour.fill(alice)
     sign_in(page, server.url, alice.username)
@@ -226,7 +228,7 @@ def test_the_admin_works_under_the_same_policy(page: Page, server: Server, alice
     assert action["width"] > 100
 
 
-def test_the_tour_leads_past_every_page() -> None:
+def test_the_tour_visits_every_page() -> None:
     toured = tour.SIGNED_OUT | tour.SIGNED_IN | tour.WITH_CONFIRMED_IDENTITY | tour.WITH_SECOND_FACTOR
     visited = {path.strip("/") for path in toured.values()}
     plain = {route.strip("/") for route in ALL_ROUTES if not re.search(r"[<(]", route)}

@@ -1,4 +1,4 @@
-"""What a person does with an account: sign up, confirm the address, add a second factor, make a token."""
+"""The life of an account: sign up, confirm the address, add a second factor, create a token."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def open_account_page(page: Page, name: str) -> None:
 
 
 def switch_second_factor_on(page: Page) -> str:
-    """Set the authenticator app up and return its secret."""
+    """Set up the authenticator app and return its secret."""
     open_account_page(page, "Two-factor sign-in")
     page.get_by_role("link", name="Set up").click()
     enter_password(page)
@@ -64,14 +64,14 @@ def sign_in_with_code(page: Page, server: Server, secret: str) -> None:
 
 
 def create_token(page: Page) -> str:
-    """Make a token and return its secret, as the page shows it."""
+    """Create a token and return its secret from the page."""
     open_account_page(page, "API tokens")
     page.get_by_label("Name").fill("Kitchen speaker")
     page.get_by_role("button", name="Create the token").click()
     return page.locator("#token").inner_text()
 
 
-def test_a_person_signs_up_confirms_adds_a_second_factor_and_makes_a_token(page: Page, server: Server) -> None:
+def test_a_person_signs_up_confirms_adds_a_second_factor_and_creates_a_token(page: Page, server: Server) -> None:
     sign_up(page, server.url)
     confirm_address(page)
     assert EmailAddress.objects.get().verified
@@ -91,7 +91,7 @@ def test_a_person_signs_up_confirms_adds_a_second_factor_and_makes_a_token(page:
     expect(page.get_by_text(token)).to_have_count(0)
 
 
-def test_the_token_is_copied_by_a_button(page: Page, server: Server) -> None:
+def test_a_button_copies_the_token(page: Page, server: Server) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     sign_up(page, server.url)
     page.goto(f"{server.url}/accounts/profile/")
@@ -105,7 +105,7 @@ def test_the_token_is_copied_by_a_button(page: Page, server: Server) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_account_pages_have_no_barrier_and_fit_a_telephone(page: Page, server: Server, scheme: str) -> None:
+def test_the_account_pages_are_accessible_and_fit_a_phone(page: Page, server: Server, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal
     page.set_viewport_size({"width": 360, "height": 800})
     sign_up(page, server.url)

@@ -1,4 +1,4 @@
-"""The page of the consent: a refusal gives another statement, and one click takes all of it back."""
+"""The consent page: recording, refusal with a new statement, and withdrawal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def send_file(page: Page) -> None:
     page.get_by_role("button", name="Consent", exact=True).click()
 
 
-def test_the_button_can_be_pressed_only_when_a_script_hears_it(page: Page, server: Server, alice: User) -> None:
+def test_the_button_is_disabled_until_the_script_is_loaded(page: Page, server: Server, alice: User) -> None:
     button = page.get_by_role("button", name="Start recording")
     disabled_before = []
 
@@ -50,7 +50,9 @@ def test_the_button_can_be_pressed_only_when_a_script_hears_it(page: Page, serve
     assert disabled_before == [True]
 
 
-def test_a_refusal_says_why_and_gives_another_statement(context: BrowserContext, server: Server, alice: User) -> None:
+def test_a_refusal_explains_itself_and_shows_a_new_statement(
+    context: BrowserContext, server: Server, alice: User
+) -> None:
     with faultless_page(context, expected="422") as page:
         page.set_viewport_size({"width": 390, "height": 500})
         open_consent(page, server, alice)
@@ -62,12 +64,12 @@ def test_a_refusal_says_why_and_gives_another_statement(context: BrowserContext,
         expect(page.locator("#statement")).to_have_text(challenge.statement)
         expect(page.locator("#statement")).to_be_in_viewport()
         expect(page.locator("#code-words li")).to_have_text(challenge.code_words)
-        page.get_by_role("status").click()  # What it lies over can be reached.
+        page.get_by_role("status").click()  # A click hides it, because it covers other controls.
         expect(page.locator("#status")).to_be_hidden()
     assert not Consent.objects.exists()
 
 
-def test_a_service_that_fails_costs_no_recording(
+def test_a_failed_upload_keeps_the_recording(
     context: BrowserContext, server: Server, alice: User, provider: FakeProvider
 ) -> None:
     with faultless_page(context, expected="net::ERR_") as page:
@@ -82,7 +84,7 @@ def test_a_service_that_fails_costs_no_recording(
     assert Consent.objects.get().owner == alice
 
 
-def test_on_a_telephone_what_was_recorded_is_there_to_be_heard(page: Page, server: Server, alice: User) -> None:
+def test_on_a_phone_the_recording_is_in_view(page: Page, server: Server, alice: User) -> None:
     page.set_viewport_size({"width": 390, "height": 500})
     open_consent(page, server, alice)
     page.get_by_role("button", name="Start recording").click()
@@ -93,7 +95,7 @@ def test_on_a_telephone_what_was_recorded_is_there_to_be_heard(page: Page, serve
 
 
 @pytest.mark.usefixtures("speaker_encoder")
-def test_what_was_told_of_the_consent_goes_when_the_voice_is_made(
+def test_the_message_about_the_consent_is_removed_after_cloning(
     page: Page, server: Server, alice: User, settings: Settings
 ) -> None:
     settings.CONSENT = "attested"
@@ -109,14 +111,14 @@ def test_what_was_told_of_the_consent_goes_when_the_voice_is_made(
     expect(page.get_by_text("Your consent is recorded")).to_have_count(0)
 
 
-def test_nothing_is_sent_before_something_is_read(page: Page, server: Server, alice: User) -> None:
+def test_nothing_is_sent_without_a_recording(page: Page, server: Server, alice: User) -> None:
     open_consent(page, server, alice)
     page.get_by_role("button", name="Consent", exact=True).click()
     expect(page.get_by_role("status")).to_have_text("Read the statement aloud first.")
     expect(page.get_by_role("button", name="Start recording")).to_be_focused()
 
 
-def test_the_statement_can_say_another_name(page: Page, server: Server, alice: User) -> None:
+def test_the_name_in_the_statement_can_be_changed(page: Page, server: Server, alice: User) -> None:
     open_consent(page, server, alice)
     page.get_by_text("This is not my name").click()
     page.get_by_label("Your name, as you say it").fill("Alice Liddell")
@@ -126,7 +128,7 @@ def test_the_statement_can_say_another_name(page: Page, server: Server, alice: U
 
 def test_one_click_withdraws(page: Page, server: Server, alice: User, voice: VoiceProfile) -> None:
     open_consent(page, server, alice)
-    expect(page.locator(".withdrawal")).to_contain_text("no voice of yours speaks any more")
+    expect(page.locator(".withdrawal")).to_contain_text("Your voices can no longer speak")
     page.get_by_role("button", name="Withdraw my consent").click()
     expect(page.get_by_text("Your consent is withdrawn.")).to_be_visible()
     page.goto(f"{server.url}/voices/")
@@ -134,7 +136,7 @@ def test_one_click_withdraws(page: Page, server: Server, alice: User, voice: Voi
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_has_no_barrier_that_axe_knows(
+def test_the_page_has_no_accessibility_problem(
     page: Page, server: Server, alice: User, voice: VoiceProfile, scheme: str
 ) -> None:
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal

@@ -1,4 +1,4 @@
-"""What the browser loads before a page can be used, as it is served after `collectstatic`."""
+"""The size of the scripts and styles that a page loads, as served after `collectstatic`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.voices.models import VoiceProfile
     from tests.fakes.provider import FakeProvider
 
-MOST_BYTES = 60_000  # unpacked
+MAX_BYTES = 60_000  # Uncompressed.
 MANIFEST = {"staticfiles": {"BACKEND": "voiceclone.static.StaticFilesStorage"}}
 
 
@@ -35,17 +35,17 @@ def static_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def served(transactional_db: None, remote_engines: FakeProvider, static_root: Path) -> Iterator[Server]:
-    """The application with its static files as on a real site: minified, and named after their content."""
+    """The application with the static files of a real site: minified, and with hashed names."""
     storages = django_settings.STORAGES | MANIFEST
     with override_settings(STORAGES=storages, STATIC_ROOT=static_root, WHITENOISE_USE_FINDERS=False):
         call_command("collectstatic", interactive=False, verbosity=0)
-        # An application of its own: which files there are is looked up once, when one is made.
+        # A new application, because an application lists its static files only once, at its start.
         with serve(WarmEngines(OneThreadHandler())) as server:
             yield server
 
 
 def bytes_of_first_load(page: Page, url: str) -> dict[str, int]:
-    """Return the unpacked size of each of our own style sheets and scripts that the page loads by itself."""
+    """Return the uncompressed bytes of each style sheet and script that the page loads."""
     sizes: dict[str, int] = {}
 
     def note(response: Response) -> None:
@@ -66,12 +66,12 @@ def test_our_own_style_and_scripts_are_small(
     sign_in(page, served.url, alice.username)
     sizes = bytes_of_first_load(page, served.url + path)
     with capsys.disabled():
-        print(f"\n{path} loads {sum(sizes.values())} bytes in {len(sizes)} files")  # noqa: T201 - for who runs it
+        print(f"\n{path} loads {sum(sizes.values())} bytes in {len(sizes)} files")  # noqa: T201 - output for the developer
     assert any(name.endswith(".css") for name in sizes)
-    assert sum(sizes.values()) < MOST_BYTES
+    assert sum(sizes.values()) < MAX_BYTES
 
 
-def test_what_is_served_works(page: Page, served: Server, alice: User, voice: VoiceProfile) -> None:
+def test_the_minified_files_work(page: Page, served: Server, alice: User, voice: VoiceProfile) -> None:
     be_signed_in(page, served.url, alice)
     page.get_by_label("Type instead of speaking").fill("What is the capital of France?")
     page.get_by_role("button", name="Send", exact=True).click()
@@ -81,6 +81,6 @@ def test_what_is_served_works(page: Page, served: Server, alice: User, voice: Vo
     page.get_by_role("button", name="Start listening").click()
     wait_for_state(page, "listening")
     page.goto(f"{served.url}/voices/")
-    page.get_by_text("How it speaks").click()
+    page.get_by_text("Speech settings").click()
     page.get_by_label("Stability").fill("0.8")
     expect(page.locator(".slider-value").first).to_have_text("0.80")

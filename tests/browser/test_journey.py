@@ -16,20 +16,20 @@ from tests.conftest import Server
 from tests.factories import make_consent
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, Behaviour, FakeProvider
 
-SECONDS_THAT_SUFFICE = 11
+SAMPLE_SECONDS = 11
 
 
 @pytest.mark.usefixtures("speaker_encoder")
 def test_a_new_person_clones_their_voice_and_talks_with_it(page: Page, server: Server, provider: FakeProvider) -> None:
     sign_up(page, server.url)
-    consent_aloud(page, server.url, provider, seconds=SECONDS_THAT_SUFFICE)
-    record_voice(page, server.url, name="Carol", seconds=SECONDS_THAT_SUFFICE)
+    consent_aloud(page, server.url, provider, seconds=SAMPLE_SECONDS)
+    record_voice(page, server.url, name="Carol", seconds=SAMPLE_SECONDS)
 
     voice = VoiceProfile.objects.get()
     [upload] = provider.requests_to(VOICES_ADD)
     assert "Carol" in upload.form["name"]
     assert len(upload.files) == 1
-    assert voice.sample_seconds == pytest.approx(SECONDS_THAT_SUFFICE, abs=1)
+    assert voice.sample_seconds == pytest.approx(SAMPLE_SECONDS, abs=1)
 
     page.goto(f"{server.url}/talk/")
     ask_aloud(page, seconds=2)
@@ -61,7 +61,7 @@ def test_the_conversation_is_still_there_after_a_reload_and_plays(
     assert played is True
 
 
-def test_it_tells_how_long_it_takes_from_the_button_to_the_first_sound(
+def test_the_page_measures_the_time_from_the_button_to_the_first_sound(
     page: Page,
     server: Server,
     provider: FakeProvider,
@@ -77,14 +77,14 @@ def test_it_tells_how_long_it_takes_from_the_button_to_the_first_sound(
     milliseconds = page.evaluate("() => performance.measure('wait', 'question-ended', 'first-sound').duration")
     with capsys.disabled():
         sys.stdout.write(f"\nFrom the button to the first sound in Chromium: {milliseconds:.0f} ms\n")
-    assert milliseconds > 800  # what the fake services need by themselves
+    assert milliseconds > 800  # The fake services alone take this long.
 
 
-@pytest.mark.skipif(not os.environ.get("REQUIRE_MODELS"), reason="takes a minute; runs where REQUIRE_MODELS is set")
-def test_the_same_journey_needs_no_key_and_no_network(page: Page, local_server: Server) -> None:
+@pytest.mark.skipif(not os.environ.get("REQUIRE_MODELS"), reason="takes a minute; runs if REQUIRE_MODELS is set")
+def test_the_same_journey_works_with_embedded_engines(page: Page, local_server: Server) -> None:
     sign_up(page, local_server.url)
-    make_consent(User.objects.get())  # The microphone cannot say random words.
-    record_voice(page, local_server.url, name="Carol", seconds=SECONDS_THAT_SUFFICE)
+    make_consent(User.objects.get())  # The fake microphone cannot say random words.
+    record_voice(page, local_server.url, name="Carol", seconds=SAMPLE_SECONDS)
     page.goto(f"{local_server.url}/talk/")
     ask_aloud(page, seconds=5)
 

@@ -1,4 +1,4 @@
-"""Talking: by button, by the space bar, hands-free and in writing; what fails, what is kept, what is looked back on."""
+"""The Talk page: questions by button, space bar, hands-free and keyboard; failures, settings and the history."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.factories import make_turn
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, Behaviour, FakeProvider, openai_error
 
 QUESTION, SECOND_QUESTION = clip("austen-0880.wav"), clip("austen-0930.wav")
-OPEN_SECONDS = 1  # between the press of the button and the first word
+OPEN_SECONDS = 1  # Silence between the press of the button and the first word.
 LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
 
 PageThatHears = Callable[..., Page]
@@ -32,7 +32,7 @@ PageThatHears = Callable[..., Page]
 
 @pytest.fixture
 def talk(page: Page, server: Server, alice: User, voice: VoiceProfile) -> Page:
-    """The Talk page of Alice, who has a voice."""
+    """Alice's Talk page. She has a voice."""
     be_signed_in(page, server.url, alice)
     return page
 
@@ -42,7 +42,7 @@ def type_question(page: Page, text: str = "What is the capital of France?") -> N
     page.get_by_role("button", name="Send", exact=True).click()
 
 
-def answered(page: Page) -> None:
+def wait_for_answer(page: Page) -> None:
     wait_for_state(page, "speaking")
     wait_for_state(page, "ready")
 
@@ -61,7 +61,7 @@ class TestHandsFree:
         page.get_by_role("button", name="Start listening").click()
         wait_for_state(page, "listening")
 
-    def test_a_pause_sends_the_question_and_after_the_answer_it_listens_again(
+    def test_a_pause_sends_the_question_and_it_listens_again_after_the_answer(
         self, page_that_hears: PageThatHears, server: Server, provider: FakeProvider, alice: User, voice: VoiceProfile
     ) -> None:
         provider.behaviour.reply = "It is Paris."
@@ -74,13 +74,13 @@ class TestHandsFree:
 
         assert [turn.status for turn in Turn.objects.all()] == [Turn.Status.SPOKEN] * 2
         assert len(provider.requests_to(TRANSCRIPTIONS)) == 2
-        for turn, said in zip(Turn.objects.all(), (QUESTION, SECOND_QUESTION), strict=True):
+        for turn, question in zip(Turn.objects.all(), (QUESTION, SECOND_QUESTION), strict=True):
             assert turn.question_seconds is not None
-            assert said.seconds + 1 < turn.question_seconds < said.seconds + 5  # with its run-up and the pause
+            assert question.seconds + 1 < turn.question_seconds < question.seconds + 5  # With the silence around it.
         page.get_by_role("button", name="Stop listening").click()
         wait_for_state(page, "ready")
 
-    def test_speaking_over_the_answer_stops_it_and_is_the_next_question(
+    def test_speech_during_the_answer_stops_it_and_becomes_the_next_question(
         self, page_that_hears: PageThatHears, server: Server, provider: FakeProvider, alice: User, voice: VoiceProfile
     ) -> None:
         provider.behaviour = LONG_ANSWER
@@ -126,18 +126,18 @@ class TestHandsFree:
 
 
 class TestVoiceActivity:
-    """What the loudness of a moment means; levels in dBFS, each for so many seconds."""
+    """The detection of speech from levels in dBFS, each for a number of seconds."""
 
     QUIET, FAN, WORD, LOUD = -70, -40, -32, -20
 
     @pytest.fixture
     def site(self, page: Page, server: Server) -> Page:
-        """Some page of the site, whose scripts can be imported there."""
+        """A page of the site, which can import the scripts."""
         page.goto(f"{server.url}/accounts/login/")
         return page
 
     def changes(self, page: Page, *levels: tuple[float, float], strict: bool = False) -> list[str]:
-        """Return what is noticed, and after how many seconds."""
+        """Return the detected changes, each with its time in seconds."""
         changes: list[str] = page.evaluate(
             """async ([levels, strict]) => {
                 const { VoiceActivity } = await import("/static/js/voice-activity.js");
@@ -161,24 +161,24 @@ class TestVoiceActivity:
         words = [(self.WORD, 0.4), (self.QUIET, 0.3)] * 5
         assert self.changes(site, (self.QUIET, 2), *words, (self.QUIET, 3)) == ["started 2.15", "stopped 6.15"]
 
-    def test_it_hears_who_speaks_from_the_first_moment_on(self, site: Page) -> None:
+    def test_speech_from_the_first_moment_is_detected(self, site: Page) -> None:
         assert self.changes(site, (self.LOUD, 2), (self.QUIET, 2))[0] == "started 0.15"
 
-    def test_neither_a_click_nor_a_fan_nor_a_moment_without_signal_is_speech(self, site: Page) -> None:
+    def test_clicks_fans_and_signal_gaps_are_not_speech(self, site: Page) -> None:
         click = (self.LOUD, 0.1)
         assert not self.changes(site, (self.QUIET, 2), click, (self.QUIET, 2), click, (self.QUIET, 2))
         assert not self.changes(site, (self.FAN, 60))
         assert not self.changes(site, (-200, 0.1), (-50, 5), (-200, 0.1), (-50, 5))
 
-    def test_it_hears_speech_over_a_fan_and_its_end(self, site: Page) -> None:
+    def test_speech_over_a_fan_is_detected(self, site: Page) -> None:
         assert self.changes(site, (self.FAN, 5), (self.LOUD, 3), (self.FAN, 3)) == ["started 5.15", "stopped 8.95"]
 
-    def test_noise_that_stays_does_not_hold_a_question_open_for_ever(self, site: Page) -> None:
+    def test_constant_noise_does_not_keep_a_question_open(self, site: Page) -> None:
         [started, stopped] = self.changes(site, (self.QUIET, 3), (self.FAN, 30))
         assert started.startswith("started")
         assert float(stopped.split()[1]) < 25
 
-    def test_while_an_answer_plays_its_echo_is_not_speech(self, site: Page) -> None:
+    def test_the_echo_of_an_answer_is_not_speech(self, site: Page) -> None:
         echo = [(-48, 0.3), (self.QUIET, 0.2)] * 10
         assert self.changes(site, (self.QUIET, 2), *echo)
         assert not self.changes(site, (self.QUIET, 2), *echo, strict=True)
@@ -186,7 +186,7 @@ class TestVoiceActivity:
 
 
 class TestMicrophone:
-    """What keeps it from being used is told, and one can type all the same."""
+    """Problems with the microphone are explained, and typed questions still work."""
 
     @pytest.mark.parametrize(
         ("flag", "instead", "words"),
@@ -197,7 +197,7 @@ class TestMicrophone:
         ids=["denied", "missing"],
     )
     @pytest.mark.parametrize("hands_free", [False, True])
-    def test_without_one_it_says_why_and_takes_typed_questions(
+    def test_without_a_microphone_it_explains_why_and_accepts_typed_questions(
         self,
         browser: Browser,
         server: Server,
@@ -215,12 +215,12 @@ class TestMicrophone:
             expect(page.get_by_role("status")).to_contain_text(words)
             expect(page.locator("html")).to_have_attribute("data-turn-state", "failed")
             type_question(page)
-            answered(page)
+            wait_for_answer(page)
         assert Turn.objects.get().status == Turn.Status.SPOKEN
 
 
 class TestKeyboard:
-    def test_what_is_typed_before_the_script_has_come_waits_for_it(
+    def test_a_question_typed_before_the_script_is_loaded_is_kept(
         self, page: Page, server: Server, alice: User, voice: VoiceProfile
     ) -> None:
         question = page.get_by_label("Type instead of speaking")
@@ -243,35 +243,35 @@ class TestKeyboard:
         wait_for_state(talk, "listening")
         talk.wait_for_timeout(1500)
         talk.keyboard.up("Space")
-        answered(talk)
+        wait_for_answer(talk)
         assert Turn.objects.get().status == Turn.Status.SPOKEN
 
     @pytest.mark.parametrize("focused", ["#main", "#record"])
-    def test_a_tap_on_it_starts_and_another_one_sends(self, talk: Page, focused: str) -> None:
+    def test_one_tap_on_the_space_bar_starts_and_another_sends(self, talk: Page, focused: str) -> None:
         talk.locator(focused).focus()
         talk.keyboard.press("Space")
         wait_for_state(talk, "listening")
         talk.wait_for_timeout(1500)
         talk.keyboard.press("Space")
-        answered(talk)
+        wait_for_answer(talk)
         assert Turn.objects.count() == 1
 
-    def test_in_a_field_it_is_a_space(self, talk: Page) -> None:
+    def test_in_a_field_the_space_bar_types_a_space(self, talk: Page) -> None:
         field = talk.get_by_label("Type instead of speaking")
         field.press_sequentially("a b")
         expect(field).to_have_value("a b")
         expect(talk.locator("html")).to_have_attribute("data-turn-state", "ready")
 
-    def test_escape_throws_the_recording_away(self, talk: Page, provider: FakeProvider) -> None:
+    def test_escape_discards_the_recording(self, talk: Page, provider: FakeProvider) -> None:
         talk.get_by_role("button", name="Start recording").click()
         wait_for_state(talk, "listening")
         talk.keyboard.press("Escape")
-        expect(talk.get_by_role("status")).to_contain_text("thrown away")
+        expect(talk.get_by_role("status")).to_contain_text("discarded")
         assert not provider.requests
 
 
 class TestAnswer:
-    def test_stop_ends_it_in_the_middle_and_its_calls_too(self, talk: Page, provider: FakeProvider) -> None:
+    def test_stop_interrupts_the_answer_and_its_calls(self, talk: Page, provider: FakeProvider) -> None:
         provider.behaviour = LONG_ANSWER
         type_question(talk)
         wait_for_state(talk, "speaking")
@@ -282,7 +282,7 @@ class TestAnswer:
         wait_until(lambda: all(request.finished.is_set() for request in provider.requests_to(SPEECH)))
         expect(talk.get_by_role("button", name="Stop", exact=True)).to_have_attribute("aria-disabled", "true")
 
-    def test_stop_while_an_answer_that_is_made_is_still_heard_keeps_what_was_heard(
+    def test_stop_while_a_finished_answer_plays_stores_the_spoken_part(
         self, talk: Page, provider: FakeProvider
     ) -> None:
         provider.behaviour.reply = "One sentence that takes its time to be heard, and goes on and on for a while. " * 3
@@ -294,7 +294,7 @@ class TestAnswer:
         wait_until(lambda: Turn.objects.get().status == Turn.Status.INTERRUPTED)
         assert 0 < len(Turn.objects.get().spoken_text) < len(provider.behaviour.reply) / 2
 
-    def test_mute_silences_it_and_lets_it_go_on(self, talk: Page, provider: FakeProvider) -> None:
+    def test_mute_silences_the_answer_but_does_not_stop_it(self, talk: Page, provider: FakeProvider) -> None:
         talk.add_init_script(
             "const make = AudioContext.prototype.createGain;"
             "AudioContext.prototype.createGain = function () { return (window.gain = make.call(this)); };"
@@ -311,14 +311,14 @@ class TestAnswer:
         expect(talk.locator("html")).to_have_attribute("data-turn-state", "speaking")
         talk.get_by_role("button", name="Stop", exact=True).click()
 
-    def test_a_suggestion_is_asked_as_it_stands(self, talk: Page, provider: FakeProvider) -> None:
+    def test_a_suggestion_is_sent_unchanged(self, talk: Page, provider: FakeProvider) -> None:
         suggestion = talk.get_by_role("button", name="What should I cook tonight?")
         suggestion.click()
-        answered(talk)
+        wait_for_answer(talk)
         assert provider.requests_to(CHAT)[0].json["messages"][-1]["content"] == "What should I cook tonight?"
         expect(talk.get_by_role("heading", name="What should I cook tonight?")).to_be_visible()
 
-    def test_it_can_be_heard_again_copied_and_looked_into(self, talk: Page, provider: FakeProvider) -> None:
+    def test_it_can_be_played_copied_and_inspected(self, talk: Page, provider: FakeProvider) -> None:
         talk.context.grant_permissions(["clipboard-write"])
         field = talk.get_by_label("Type instead of speaking")
         ask_aloud(talk, seconds=2)
@@ -343,7 +343,7 @@ class TestAnswer:
             expect(first_sound.locator(".timing-ms")).to_have_text(str(turn.first_audio_ms))
             expect(first_sound.locator("line")).to_have_attribute("x2", str(turn.first_audio_ms))
 
-    def test_a_recording_that_is_gone_is_told(self, talk: Page, server: Server, conversation: Conversation) -> None:
+    def test_a_missing_recording_is_an_error(self, talk: Page, server: Server, conversation: Conversation) -> None:
         turn = make_turn(conversation)
         turn.answer.storage.delete(str(turn.answer.name))
         talk.goto(f"{server.url}/talk/{conversation.pk}/")
@@ -354,7 +354,7 @@ class TestAnswer:
 class TestFailure:
     @pytest.mark.parametrize("reloaded", [False, True])
     @pytest.mark.parametrize("path", [TRANSCRIPTIONS, CHAT, SPEECH])
-    def test_another_attempt_goes_on_from_the_stage_that_failed(
+    def test_a_retry_continues_from_the_failed_stage(
         self, talk: Page, provider: FakeProvider, path: str, reloaded: bool
     ) -> None:
         provider.fail_next(path, status=200, body="This is neither JSON nor sound.")
@@ -363,7 +363,7 @@ class TestFailure:
         talk.wait_for_timeout(1000)
         talk.locator("#record").click()
         wait_for_state(talk, "failed")
-        expect(talk.get_by_role("status")).to_have_text(re.compile(r"^Failed\. See above why\. The speech service"))
+        expect(talk.get_by_role("status")).to_have_text(re.compile(r"^Failed\. See above\. The speech service"))
         if path != TRANSCRIPTIONS:
             expect(talk.locator(".transcript")).to_have_text(provider.behaviour.transcript)
         if reloaded:
@@ -371,12 +371,12 @@ class TestFailure:
             wait_for_state(talk, "ready")
         heard = len(provider.requests_to(TRANSCRIPTIONS))
         talk.get_by_role("button", name="Try again").click()
-        answered(talk)
+        wait_for_answer(talk)
         expect(talk.locator(".reply")).to_have_text(provider.behaviour.reply)
         assert Turn.objects.get().status == Turn.Status.SPOKEN
         assert len(provider.requests_to(TRANSCRIPTIONS)) - heard == (path == TRANSCRIPTIONS)
 
-    def test_what_can_not_succeed_is_not_offered_again(self, talk: Page, provider: FakeProvider) -> None:
+    def test_a_retry_that_cannot_succeed_is_not_offered(self, talk: Page, provider: FakeProvider) -> None:
         provider.fail_next(CHAT, status=401, body=openai_error("invalid_api_key"))
         type_question(talk)
         wait_for_state(talk, "failed")
@@ -385,17 +385,17 @@ class TestFailure:
             expect(talk.get_by_role("button", name="Try again")).to_have_count(0)
             talk.reload()
 
-    def test_after_it_the_next_question_is_answered(self, talk: Page, provider: FakeProvider) -> None:
+    def test_the_next_question_after_a_failure_is_answered(self, talk: Page, provider: FakeProvider) -> None:
         provider.fail_next(CHAT, status=401, body=openai_error("invalid_api_key"))
         type_question(talk)
         wait_for_state(talk, "failed")
         type_question(talk, "And now?")
-        answered(talk)
+        wait_for_answer(talk)
         expect(talk.locator(".reply").last).to_have_text(provider.behaviour.reply)
 
 
 class TestSettings:
-    def test_they_count_from_the_first_question_on(self, talk: Page, provider: FakeProvider) -> None:
+    def test_they_apply_from_the_first_question(self, talk: Page, provider: FakeProvider) -> None:
         talk.get_by_label("Language", exact=True).select_option("French")
         talk.get_by_label("Persona").fill("A pirate.")
         ask_aloud(talk, seconds=1)
@@ -407,11 +407,13 @@ class TestSettings:
         expect(talk.get_by_role("status")).to_contain_text("Kept")
         assert Conversation.objects.get().language == "de"
 
-    def test_a_conversation_just_begun_can_be_renamed_exported_and_deleted(self, talk: Page, server: Server) -> None:
+    def test_a_new_conversation_can_be_renamed_exported_and_deleted(self, talk: Page, server: Server) -> None:
         type_question(talk)
-        answered(talk)
+        wait_for_answer(talk)
         talk.locator("summary", has_text="Manage").click()
-        expect(talk.get_by_role("link", name="Delete this conversation")).to_be_in_viewport()  # Settings made room.
+        expect(
+            talk.get_by_role("link", name="Delete this conversation")
+        ).to_be_in_viewport()  # The settings are closed to make room.
         with talk.expect_download() as download:
             talk.get_by_role("link", name="Export as text").click()
         assert "You: What is the capital of France?" in Path(download.value.path()).read_text()
@@ -426,7 +428,7 @@ class TestSettings:
 
 
 class TestHistory:
-    def test_it_is_searched_renamed_exported_and_deleted(
+    def test_conversations_can_be_searched_renamed_exported_and_deleted(
         self, talk: Page, server: Server, conversation: Conversation
     ) -> None:
         make_turn(conversation)
@@ -454,7 +456,7 @@ class TestHistory:
         expect(talk.get_by_role("link", name="Dinner", exact=True)).to_be_visible()
         expect(talk.locator(".conversation")).to_have_count(1)
 
-    def test_a_long_conversation_is_read_in_pages(self, talk: Page, server: Server, conversation: Conversation) -> None:
+    def test_a_long_conversation_has_pages(self, talk: Page, server: Server, conversation: Conversation) -> None:
         for number in range(TURNS_PER_PAGE + 3):
             make_turn(conversation, transcript=f"Question {number}")
         talk.goto(f"{server.url}/talk/{conversation.pk}/")
@@ -471,7 +473,7 @@ class TestHistory:
 
 class TestAccess:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_a_conversation_has_no_barrier_that_axe_knows(
+    def test_a_conversation_has_no_accessibility_problem(
         self, talk: Page, server: Server, conversation: Conversation, scheme: str
     ) -> None:
         make_turn(conversation, heard_ms=200, first_word_ms=400, first_audio_ms=600)
@@ -484,10 +486,10 @@ class TestAccess:
         results = Axe().run(talk)
         assert results.violations_count == 0, results.generate_report()
 
-    def test_stop_and_the_state_are_in_sight_on_a_low_screen(
+    def test_stop_and_the_state_are_visible_on_a_low_screen(
         self, talk: Page, server: Server, conversation: Conversation
     ) -> None:
-        """A window of 1280 by 860 pixels at 200 %, or a telephone on its side."""
+        """A window of 1280 by 860 pixels at 200 %, or a phone in landscape."""
         make_turn(conversation, reply=LONG_REPLY * 4)
         talk.set_viewport_size({"width": 640, "height": 430})
         talk.goto(f"{server.url}/talk/{conversation.pk}/")
@@ -499,14 +501,14 @@ class TestAccess:
         talk.get_by_label("Type instead of speaking").focus()
         expect(talk.get_by_label("Type instead of speaking")).to_be_in_viewport(ratio=1)
 
-    def test_it_fits_at_a_width_of_320_pixels(self, talk: Page, server: Server, conversation: Conversation) -> None:
+    def test_it_fits_a_width_of_320_pixels(self, talk: Page, server: Server, conversation: Conversation) -> None:
         make_turn(conversation, transcript="word " * 40, reply="Llanfairpwllgwyngyllgogerychwyrndrobwllllantysilio")
         talk.set_viewport_size({"width": 320, "height": 640})
         for path in (f"/talk/{conversation.pk}/", "/talk/", "/history/"):
             talk.goto(server.url + path)
             assert talk.evaluate("document.documentElement.scrollWidth") <= 320
 
-    def test_without_javascript_it_lists_plays_and_explains(
+    def test_without_javascript_the_history_can_be_read_and_played(
         self, browser: Browser, server: Server, alice: User, conversation: Conversation
     ) -> None:
         make_turn(conversation)

@@ -1,4 +1,4 @@
-"""The page on which everybody can check a sound file: by choosing it, by dropping it, and without scripts."""
+"""The page that checks sound files: choosing a file, dropping a file, and use without JavaScript."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_dropped_file_is_checked(page: Page, server: Server) -> None:
     expect(page.get_by_text("dropped.mp3")).to_be_visible()
 
 
-def test_it_needs_no_script(browser: Browser, server: Server) -> None:
+def test_it_works_without_javascript(browser: Browser, server: Server) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{server.url}/verify")

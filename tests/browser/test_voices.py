@@ -1,4 +1,4 @@
-"""The My voices page: recording with all that can go wrong, quality before money, and the care of voices."""
+"""The My voices page: recording and its problems, quality checks before cloning, and the voice cards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.conftest import Server
     from tests.fakes.provider import FakeProvider
 
-pytestmark = pytest.mark.usefixtures("consent")  # Nothing is cloned without one.
+pytestmark = pytest.mark.usefixtures("consent")  # Cloning needs a consent.
 
 LONG_CLIP = Path(__file__).parent.parent / "data" / "speech" / "austen-0870.wav"
 LONG_CLIP_SECONDS = clip(LONG_CLIP.name).seconds
@@ -61,26 +61,26 @@ def open_voices(page: Page, server: Server, user: User) -> Page:
     return page
 
 
-class WeakLine(ThreadingTCPServer):
-    """Carries bytes to a server and back, and breaks some way into each request that begins with `breaks_at`."""
+class BreakingProxy(ThreadingTCPServer):
+    """A TCP proxy to a server. It breaks the connection within each request that begins with `breaks_at`."""
 
     daemon_threads = True
 
     def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), WeakLineConnection)
+        super().__init__(("127.0.0.1", 0), BreakingConnection)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.port = port
         self.breaks_at = b""
         self.breaks = 0
 
 
-class WeakLineConnection(BaseRequestHandler):
-    server: WeakLine
+class BreakingConnection(BaseRequestHandler):
+    server: BreakingProxy
 
     def handle(self) -> None:
         with socket.create_connection(("127.0.0.1", self.server.port)) as upstream:
             ends = {self.request: upstream, upstream: self.request}
-            left = -1  # Bytes until it breaks; less than none where it does not.
+            left = -1  # Bytes until the break, or negative if there will be none.
             while True:
                 for source in select.select(list(ends), [], [])[0]:
                     data = source.recv(65536)
@@ -94,12 +94,12 @@ class WeakLineConnection(BaseRequestHandler):
 
 
 @contextmanager
-def weak_line(server: Server) -> Iterator[WeakLine]:
-    with WeakLine(int(server.url.rpartition(":")[2])) as line:
-        thread = threading.Thread(target=line.serve_forever)
+def breaking_proxy(server: Server) -> Iterator[BreakingProxy]:
+    with BreakingProxy(int(server.url.rpartition(":")[2])) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever)
         thread.start()
-        yield line
-        line.shutdown()
+        yield proxy
+        proxy.shutdown()
         thread.join()
 
 
@@ -125,20 +125,22 @@ def length_of_takes(page: Page) -> float:
 
 
 class TestMicrophone:
-    def assert_told(self, page: Page, words: str) -> None:
+    def assert_explained(self, page: Page, words: str) -> None:
         page.get_by_role("button", name="Start recording").click()
         expect(page.locator("#microphone-problem")).to_contain_text(words)
         expect(page.get_by_role("status")).to_contain_text(words)
         expect(page.get_by_role("button", name="Start recording")).to_be_visible()
-        add_file(page)  # The way that is always left.
+        add_file(page)  # Files still work.
 
-    def test_a_microphone_that_is_denied_is_explained(self, browser: Browser, server: Server, alice: User) -> None:
+    def test_a_denied_microphone_is_explained(self, browser: Browser, server: Server, alice: User) -> None:
         with page_without(browser, FAKE_UI, instead="--deny-permission-prompts") as page:
-            self.assert_told(open_voices(page, server, alice), "Allow the microphone in your browser’s address bar")
+            self.assert_explained(
+                open_voices(page, server, alice), "Allow the microphone in your browser’s address bar"
+            )
 
     def test_a_missing_microphone_is_explained(self, browser: Browser, server: Server, alice: User) -> None:
         with page_without(browser, FAKE_DEVICE) as page:
-            self.assert_told(open_voices(page, server, alice), "No microphone found. Plug one in")
+            self.assert_explained(open_voices(page, server, alice), "No microphone found. Plug one in")
 
     def test_it_is_asked_for_only_after_a_click_and_without_processing(
         self, page: Page, server: Server, alice: User
@@ -151,7 +153,7 @@ class TestMicrophone:
         assert (wanted["echoCancellation"], wanted["noiseSuppression"], wanted["autoGainControl"]) == (False,) * 3
         stop(page)
 
-    def test_what_was_said_before_it_was_unplugged_is_kept(self, page: Page, server: Server, alice: User) -> None:
+    def test_a_recording_is_kept_if_the_microphone_is_unplugged(self, page: Page, server: Server, alice: User) -> None:
         page.add_init_script(NOTE_STREAMS)
         open_voices(page, server, alice)
         record(page, 3)
@@ -163,7 +165,7 @@ class TestMicrophone:
 
 
 class TestRecording:
-    def test_a_pause_is_left_out_and_the_take_is_measured(self, voices: Page, provider: FakeProvider) -> None:
+    def test_a_pause_is_not_recorded_and_the_take_is_checked(self, voices: Page, provider: FakeProvider) -> None:
         record(voices, 3)
         expect(voices.locator("#level-word")).to_have_text("Good")
         voices.get_by_role("button", name="Pause").click()
@@ -181,9 +183,7 @@ class TestRecording:
         assert not VoiceProfile.objects.exists()
         assert not provider.requests
 
-    def test_the_time_is_counted_where_the_level_can_not_be_measured(
-        self, page: Page, server: Server, alice: User
-    ) -> None:
+    def test_the_clock_works_without_a_level_meter(self, page: Page, server: Server, alice: User) -> None:
         page.add_init_script("Object.defineProperty(AudioContext.prototype, 'state', { get: () => 'suspended' });")
         open_voices(page, server, alice)
         record(page, 3)
@@ -192,11 +192,11 @@ class TestRecording:
         stop(page)
         expect(page.locator(".take .point")).to_have_count(5)
 
-    def test_it_ends_by_itself_at_the_limit(self, page: Page, server: Server, alice: User, settings: Settings) -> None:
+    def test_it_stops_at_the_limit(self, page: Page, server: Server, alice: User, settings: Settings) -> None:
         settings.MIN_SAMPLE_SECONDS, settings.MAX_SAMPLE_SECONDS = 1, 4
         open_voices(page, server, alice)
         page.get_by_role("button", name="Start recording").click()
-        expect(page.get_by_role("status")).to_contain_text("the longest sample there can be")
+        expect(page.get_by_role("status")).to_contain_text("the maximum length")
         expect(page.locator(".take .point")).to_have_count(5)
         assert 3 <= length_of_takes(page) <= 4
 
@@ -226,7 +226,7 @@ class TestRecording:
 
 
 class TestFiles:
-    def test_files_are_measured_and_become_a_voice(self, voices: Page, provider: FakeProvider) -> None:
+    def test_files_are_checked_and_become_a_voice(self, voices: Page, provider: FakeProvider) -> None:
         add_file(voices)
         expect(voices.locator("#total")).to_contain_text("0:14 in all")
         voices.get_by_label("Name of the voice").fill("From files")
@@ -237,7 +237,9 @@ class TestFiles:
         assert len(upload.files) == 2
         expect(voices.locator(".take")).to_have_count(0)
 
-    def test_files_chosen_before_the_scripts_came_are_taken(self, page: Page, server: Server, alice: User) -> None:
+    def test_files_chosen_before_the_scripts_are_loaded_are_added(
+        self, page: Page, server: Server, alice: User
+    ) -> None:
         be_signed_in(page, server.url, alice)
         held: list[Route] = []
         page.route("**/js/voices.js", lambda route: held.append(route))
@@ -257,7 +259,7 @@ class TestFiles:
         expect(voices.locator(".take")).to_contain_text("dropped.wav")
         expect(voices.locator(".take .point")).to_have_count(5)
 
-    def test_a_file_that_can_not_be_used_says_why_and_stands_in_the_way(
+    def test_an_unusable_file_is_explained_and_prevents_cloning(
         self, context: BrowserContext, server: Server, alice: User, tmp_path: Path
     ) -> None:
         text = tmp_path / "notes.txt"
@@ -275,24 +277,24 @@ class TestFiles:
 
 
 class TestNothingIsLost:
-    def test_a_connection_cut_in_the_middle_of_the_upload_loses_no_take(
+    def test_takes_survive_a_connection_cut_during_the_upload(
         self, context: BrowserContext, server: Server, alice: User, provider: FakeProvider
     ) -> None:
-        with weak_line(server) as line, faultless_page(context, expected="net::ERR_") as page:
-            sign_in(page, line.url, alice.username)
-            page.goto(f"{line.url}/voices/")
+        with breaking_proxy(server) as proxy, faultless_page(context, expected="net::ERR_") as page:
+            sign_in(page, proxy.url, alice.username)
+            page.goto(f"{proxy.url}/voices/")
             record(page, 5)
             stop(page)
             page.locator("#id_audio").set_input_files(LONG_CLIP)
             expect(page.locator(".take .point")).to_have_count(10)
             page.get_by_label("Name of the voice").fill("Held up")
-            line.breaks_at = b"POST /api/v1/voices HTTP"
+            proxy.breaks_at = b"POST /api/v1/voices HTTP"
             page.get_by_role("button", name="Clone my voice").click()
             expect(page.get_by_role("status")).to_contain_text("The connection was lost")
             expect(page.get_by_role("status")).to_contain_text("Your takes are kept here")
-            assert line.breaks
+            assert proxy.breaks
             assert not VoiceProfile.objects.exists()
-            line.breaks_at = b""
+            proxy.breaks_at = b""
 
             page.reload()
             expect(page.locator("#draft")).to_be_visible()
@@ -309,7 +311,7 @@ class TestNothingIsLost:
             expect(page.locator("#total")).to_have_text("No take yet.")
             expect(page.locator("#draft")).to_be_hidden()
 
-    def test_a_closed_tab_loses_no_take(self, voices: Page, context: BrowserContext, server: Server) -> None:
+    def test_takes_survive_a_closed_tab(self, voices: Page, context: BrowserContext, server: Server) -> None:
         record(voices, 2)
         stop(voices)
         expect(voices.locator(".take .point")).to_have_count(5)
@@ -331,9 +333,7 @@ class TestNothingIsLost:
         voices.wait_for_timeout(300)
         expect(voices.locator(".take")).to_have_count(0)
 
-    def test_a_take_that_was_not_measured_can_be_measured_later(
-        self, context: BrowserContext, server: Server, alice: User
-    ) -> None:
+    def test_a_take_can_be_checked_later(self, context: BrowserContext, server: Server, alice: User) -> None:
         with faultless_page(context, expected="net::ERR_") as page:
             open_voices(page, server, alice)
             context.set_offline(True)
@@ -343,7 +343,7 @@ class TestNothingIsLost:
             page.get_by_role("button", name="Check again").click()
             expect(page.locator(".take .point")).to_have_count(5)
 
-    def test_takes_that_arrived_are_kept_with_a_voice_that_failed(
+    def test_uploaded_takes_are_kept_with_a_voice_that_failed(
         self, context: BrowserContext, server: Server, alice: User, provider: FakeProvider
     ) -> None:
         provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))
@@ -359,7 +359,7 @@ class TestNothingIsLost:
         assert VoiceProfile.objects.get().status == "ready"
 
 
-def test_cloning_tells_its_stages(voices: Page, provider: FakeProvider) -> None:
+def test_cloning_shows_its_stages(voices: Page, provider: FakeProvider) -> None:
     provider.delay(VOICES_ADD, 3)
     add_file(voices)
     voices.get_by_label("Name of the voice").fill("Slow")
@@ -376,7 +376,7 @@ class TestCards:
     def with_a_voice(self, voice: VoiceProfile) -> None:
         """The page shows one voice, Jane."""
 
-    def test_a_voice_says_what_one_types(self, voices: Page, provider: FakeProvider) -> None:
+    def test_a_voice_speaks_a_typed_text(self, voices: Page, provider: FakeProvider) -> None:
         voices.get_by_label("Let it say something").fill("Nice to meet you.")
         voices.get_by_role("button", name="Hear it Jane").click()
         expect(voices.get_by_role("status")).to_have_text("Playing the preview.")
@@ -384,10 +384,10 @@ class TestCards:
         assert provider.last_request.json["text"] == "Nice to meet you."
 
     def test_a_recording_plays(self, voices: Page) -> None:
-        voices.get_by_text("What it was made from").click()
+        voices.get_by_text("Source recordings").click()
         assert voices.locator(".samples audio").evaluate(f"audio => (audio.play(), ({PLAYED})(audio))")
 
-    def test_a_voice_is_renamed_in_place(self, voices: Page, voice: VoiceProfile) -> None:
+    def test_a_voice_can_be_renamed_on_its_card(self, voices: Page, voice: VoiceProfile) -> None:
         voices.locator("summary", has_text="Rename Jane").click()
         voices.keyboard.press("Escape")
         expect(voices.locator("summary", has_text="Rename Jane")).to_be_focused()
@@ -410,10 +410,10 @@ class TestCards:
         expect(page.locator(".badge")).to_have_count(1)
         assert VoiceProfile.objects.get(is_default=True) == other
 
-    def test_settings_are_heard_before_they_are_saved(
+    def test_settings_can_be_heard_before_they_are_saved(
         self, voices: Page, voice: VoiceProfile, provider: FakeProvider
     ) -> None:
-        voices.get_by_text("How it speaks").click()
+        voices.get_by_text("Speech settings").click()
         voices.get_by_role("button", name="Hear the difference").click()
         expect(voices.get_by_role("status")).to_contain_text("Move a slider first")
         voices.get_by_label("Stability").fill("0.8")
@@ -427,11 +427,11 @@ class TestCards:
         assert voice.settings == {}
 
         voices.get_by_role("button", name="Save Jane").click()
-        expect(voices.get_by_role("status")).to_have_text("Jane now speaks like this.")
+        expect(voices.get_by_role("status")).to_have_text("Jane now speaks with the new settings.")
         voice.refresh_from_db()
         assert voice.settings == {"stability": 0.8}
 
-        voices.get_by_role("button", name="Back to the usual").click()
+        voices.get_by_role("button", name="Reset to defaults").click()
         expect(voices.locator(".slider-value").first).to_have_text("0.50")
         voices.get_by_label("Let it say something").fill("Still here")
         save = voices.get_by_role("button", name="Save Jane")
@@ -442,7 +442,7 @@ class TestCards:
         voice.refresh_from_db()
         assert voice.settings == {}
 
-    def test_a_voice_is_deleted_after_the_consequences_were_told(self, voices: Page, provider: FakeProvider) -> None:
+    def test_a_voice_is_deleted_after_a_page_with_the_consequences(self, voices: Page, provider: FakeProvider) -> None:
         voices.get_by_role("link", name="Delete Jane").click()
         expect(voices.get_by_role("main")).to_contain_text("deleted here and at ElevenLabs")
         expect(voices.get_by_role("main")).to_contain_text("The recording that it was made from (7 seconds) is deleted")
@@ -451,29 +451,29 @@ class TestCards:
         assert not provider.voices
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_the_page_in_full_use_has_no_barrier_that_axe_knows(self, voices: Page, scheme: str) -> None:
+    def test_the_page_has_no_accessibility_problem(self, voices: Page, scheme: str) -> None:
         voices.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal
-        for words in ("How it speaks", "What it was made from"):
+        for words in ("Speech settings", "Source recordings"):
             voices.get_by_text(words).click()
         add_file(voices)
         results = Axe().run(voices)
         assert results.violations_count == 0, results.generate_report()
 
 
-def test_without_javascript_one_can_listen_and_upload(
+def test_without_javascript_people_can_listen_and_upload(
     browser: Browser, server: Server, alice: User, voice: VoiceProfile
 ) -> None:
     context = browser.new_context(java_script_enabled=False)
     with faultless_page(context) as page:
         open_voices(page, server, alice)
         expect(page.get_by_role("button", name="Start recording")).to_be_hidden()
-        page.get_by_text("What it was made from").click()
+        page.get_by_text("Source recordings").click()
         expect(page.locator(".samples audio")).to_be_visible()
         page.get_by_label("Audio files of your voice").set_input_files([LONG_CLIP, LONG_CLIP])
         page.get_by_label("Name of the voice").fill("Plain")
         page.get_by_role("button", name="Clone my voice").click()
         expect(page.get_by_role("heading", name="Plain")).to_be_visible()
-        page.locator("summary", has_text="How it speaks: Plain").click()
+        page.locator("summary", has_text="Speech settings: Plain").click()
         page.get_by_label("Speed").first.fill("1.1")
         page.get_by_role("button", name="Save Plain").click()
         expect(page.get_by_text("“Plain” now speaks with the new settings.")).to_be_visible()

@@ -88,7 +88,7 @@ WITH_SECOND_FACTOR = {
     "recovery-codes": "/accounts/2fa/recovery-codes/",
     "recovery-codes-generate": "/accounts/2fa/recovery-codes/generate/",
 }
-# Addresses for programs and for browsers, and those that only send on to another page.
+# URLs for programs and browsers, and redirects.
 NOT_PAGES = {
     "healthz",
     "readyz",
@@ -96,7 +96,7 @@ NOT_PAGES = {
     "favicon.ico",
     "clone-voice",
     "full-interaction",
-    "accounts/2fa/authenticate",  # It belongs to a sign-in.
+    "accounts/2fa/authenticate",  # Part of the sign-in.
     "accounts/2fa/reauthenticate",
     "accounts/2fa/recovery-codes/download",
     "accounts/login/code/confirm",
@@ -107,7 +107,7 @@ NOT_PAGES = {
 
 
 def walk(page: Page, url: str, *, newcomer: User, regular: User) -> Iterator[str]:
-    """Open one page after the other and yield its name: signed out, with nothing yet, and with everything."""
+    """Open all pages and yield their names: signed out, as a newcomer without data, and as a regular user."""
     yield from _visit(page, url, SIGNED_OUT | FAILURES)
     yield from _visit_from_mail(page, url, newcomer)
     with override_settings(REGISTRATION="closed"):
@@ -138,17 +138,17 @@ def _visit(page: Page, url: str, pages: dict[str, str]) -> Iterator[str]:
 
 
 def _visit_from_mail(page: Page, url: str, user: User) -> Iterator[str]:
-    """The pages that links in mails lead to."""
+    """Open the pages of the links in mails."""
     address = EmailAddress.objects.create(user=user, email=user.email, primary=True)
     key = EmailConfirmationHMAC.create(address).key
     yield from _visit(page, url, {"confirm-address": f"/accounts/confirm-email/{key}/"})
     secret = f"{user_pk_to_url_str(user)}-{default_token_generator.make_token(user)}"
-    page.goto(f"{url}/accounts/password/reset/key/{secret}/")  # It hides the secret, which is for one use, at once.
+    page.goto(f"{url}/accounts/password/reset/key/{secret}/")  # Redirects to an address without the secret.
     yield "reset-password-link"
 
 
 def fill(owner: User) -> dict[str, str]:
-    """Give `owner` something of every kind, and return the pages that there are for it."""
+    """Create rows of every kind for `owner`, and return the pages that show them."""
     voice = make_voice(owner, "ready", name="Jane", is_default=True)
     long_name = "Jane, in the early morning, before the first cup of coffee"
     make_voice(owner, "", name=long_name, status="failed", error_code="provider_unreachable")
@@ -199,16 +199,20 @@ def fill(owner: User) -> dict[str, str]:
 
 
 def make_export(owner: User) -> None:
-    """Give `owner` an export that is ready."""
+    """Create a finished export."""
     tomorrow = timezone.now() + timedelta(days=1)
     file = ContentFile(b"PK", name="export.zip")
     Export.objects.create(owner=owner, state="ready", size=18_204_113, expires_at=tomorrow, file=file)
 
 
 def make_erasures() -> dict[str, object]:
-    """Return an erasure in each of its states; whose they are is of no account."""
+    """Create an erasure in each state. Return their ids by state."""
     now = timezone.now()
-    line = {"at": now.isoformat(timespec="seconds"), "what": "Voice made with ElevenLabs, there and here", "count": 1}
+    line = {
+        "at": now.isoformat(timespec="seconds"),
+        "what": "Voice made with ElevenLabs, deleted there and here",
+        "count": 1,
+    }
     receipt = [line, {**line, "what": "Turns, with their sound", "count": 128}]
     kept = [{"what": "Proof of consent", "until": "2031-03-02T00:00:00+00:00", "reference": "0"}]
     values: dict[str, dict[str, object]] = {

@@ -1,4 +1,4 @@
-"""The Python in `docs/api.md` does what it says."""
+"""The Python examples in `docs/api.md` work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_every_example_runs(server: Server, alice_token: str, provider: FakeProv
     script = "\n".join(PYTHON.findall((settings.BASE_DIR / "docs" / "api.md").read_text()))
     (tmp_path / "recording.mp3").write_bytes(to_wav(join([clip("austen-0870.wav"), clip("austen-0920.wav")])))
     (tmp_path / "question.mp3").write_bytes(QUESTION)
-    done = subprocess.run(  # noqa: S603 - our own
+    done = subprocess.run(  # noqa: S603 - all arguments are our own
         [sys.executable, "-c", script],
         cwd=tmp_path,
         env=os.environ | {"URL": server.url, "TOKEN": alice_token},

@@ -1,4 +1,4 @@
-"""The example in `examples/talk.py`, run as people run it."""
+"""Runs `examples/talk.py` as a program."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ def talk(server: Server, token: str, *arguments: object, folder: Path) -> subpro
     return subprocess.run(line, cwd=folder, capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - our own
 
 
-def test_it_saves_the_answer_and_tells_what_was_said(
+def test_it_saves_the_answer_and_prints_the_texts(
     server: Server, alice_token: str, provider: FakeProvider, voice: VoiceProfile, question: Path
 ) -> None:
     provider.behaviour.reply = "À bientôt, says the capital of France."
     done = talk(server, alice_token, question, folder=question.parent)
     assert done.returncode == 0, done.stderr.decode()
-    told = done.stderr.decode()
-    assert provider.behaviour.transcript in told
-    assert provider.behaviour.reply in told
-    assert f"--conversation {Conversation.objects.get().pk}" in told
+    output = done.stderr.decode()
+    assert provider.behaviour.transcript in output
+    assert provider.behaviour.reply in output
+    assert f"--conversation {Conversation.objects.get().pk}" in output
     answer = (question.parent / "answer.mp3").read_bytes()
     assert decode(answer, sample_rate=24_000, max_seconds=60).seconds > 1
     assert sorted(path.name for path in question.parent.iterdir()) == ["answer.mp3", "question.wav"]
 
 
-def test_the_answer_can_be_played_while_it_comes(
+def test_the_answer_can_be_played_while_it_arrives(
     server: Server, alice_token: str, provider: FakeProvider, voice: VoiceProfile, question: Path
 ) -> None:
     provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 4
@@ -70,7 +70,7 @@ def test_the_answer_can_be_played_while_it_comes(
     assert decode(mp3, sample_rate=24_000, max_seconds=60).seconds > 10
 
 
-def test_a_conversation_goes_on(
+def test_a_conversation_can_be_continued(
     server: Server, alice_token: str, conversation: Conversation, voice: VoiceProfile, question: Path
 ) -> None:
     arguments = ["--conversation", conversation.pk, "--voice", voice.name]
@@ -80,14 +80,14 @@ def test_a_conversation_goes_on(
 
 
 @pytest.mark.parametrize("token", ["vc_wrong", ""])
-def test_who_has_no_token_is_told(server: Server, question: Path, token: str) -> None:
+def test_a_missing_or_wrong_token_is_reported(server: Server, question: Path, token: str) -> None:
     done = talk(server, token, question, folder=question.parent)
     assert done.returncode != 0
     assert b"token" in done.stderr
     assert not (question.parent / "answer.mp3").exists()
 
 
-def test_who_has_no_such_voice_is_told(server: Server, alice_token: str, voice: VoiceProfile, question: Path) -> None:
+def test_an_unknown_voice_is_reported(server: Server, alice_token: str, voice: VoiceProfile, question: Path) -> None:
     done = talk(server, alice_token, question, "--voice", "Nobody", folder=question.parent)
     assert done.returncode != 0
     assert "Nobody" in done.stderr.decode()

@@ -1,7 +1,7 @@
-"""Starts the web server and the worker as often as a test kills them.
+"""Starts web servers and workers for tests that kill them.
 
-Each is a process of its own, forked from this one, which has the application imported: to import it takes seconds.
-On standard input come "web PORT" and "worker"; the process id of what was started is the answer.
+Each is a fork of this process, which has already imported the application, because the import takes seconds. This
+process reads lines "web PORT" or "worker" from standard input, and writes the process id of each fork.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib import import_module
 import django
 import uvicorn
 
-# What takes longest in a start. Nothing is begun before the fork: threads and processes of this one are not the fork's.
+# The modules that take longest to import. No threads or processes may start before a fork: it would not have them.
 MODULES = [
     "voiceclone.asgi",
     "voiceclone.urls",
@@ -25,7 +25,7 @@ MODULES = [
     "apps.speech.provenance.signing",
 ]
 
-# Who is killed waits for nobody to collect it.
+# Lets the system remove killed children at once, so that they do not stay as zombies.
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 django.setup()
 

@@ -1,4 +1,4 @@
-"""A TCP proxy between the application and a provider that cuts connections."""
+"""A TCP proxy between the application and a provider, which cuts connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PIECE_BYTES = 65_536
+CHUNK_BYTES = 65_536
 
 
 class Direction(Enum):
@@ -23,7 +23,7 @@ class Direction(Enum):
 
 @dataclass(frozen=True)
 class Cut:
-    """Every connection is cut when so many bytes have gone through in this direction since the cut was asked for."""
+    """Cuts every connection after `after_bytes` more bytes in `direction`."""
 
     direction: Direction
     after_bytes: int
@@ -31,14 +31,14 @@ class Cut:
 
 @dataclass
 class Link:
-    """One connection: how much went through since the cut that holds now was asked for."""
+    """One connection. `passed` counts the bytes since the current cut was requested."""
 
     cut: Cut | None = None
     passed: dict[Direction, int] = field(default_factory=dict)
 
 
 class CuttingProxy:
-    """Passes everything on, until it is told to cut. `passed` counts the bytes of all connections."""
+    """Forwards all bytes, except while it cuts. `passed` counts the bytes of all connections."""
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target).port
@@ -60,7 +60,7 @@ class CuttingProxy:
 
     @contextmanager
     def counting(self) -> Iterator[dict[Direction, int]]:
-        """Give what went through in the block, when it is over."""
+        """Yield a dictionary that has the bytes of the block by direction after the block has ended."""
         before, counts = dict(self.passed), dict.fromkeys(Direction, 0)
         yield counts
         counts.update({direction: self.passed[direction] - before[direction] for direction in Direction})
@@ -69,13 +69,13 @@ class CuttingProxy:
     def running(self) -> Iterator[CuttingProxy]:
         """Serve on a free port of 127.0.0.1 until the block ends."""
         started, loop = threading.Event(), asyncio.new_event_loop()
-        over = asyncio.Event()
+        stop = asyncio.Event()
 
         async def serve() -> None:
             server = await asyncio.start_server(self._handle, "127.0.0.1", 0)
             self._port = server.sockets[0].getsockname()[1]
             started.set()
-            await over.wait()
+            await stop.wait()
             server.close()
 
         def run() -> None:
@@ -88,7 +88,7 @@ class CuttingProxy:
         try:
             yield self
         finally:
-            loop.call_soon_threadsafe(over.set)
+            loop.call_soon_threadsafe(stop.set)
             thread.join()
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -109,7 +109,7 @@ class CuttingProxy:
         self, link: Link, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         with suppress(ConnectionError):
-            while data := await reader.read(PIECE_BYTES):
+            while data := await reader.read(CHUNK_BYTES):
                 allowed = self._allowed(link, direction, len(data))
                 writer.write(data[:allowed])
                 await writer.drain()
@@ -118,7 +118,7 @@ class CuttingProxy:
                     return
 
     def _allowed(self, link: Link, direction: Direction, size: int) -> int:
-        """Return how many of the next `size` bytes go through; if not all, the connection is to be cut behind them."""
+        """Return how many of the next `size` bytes may pass. If fewer than `size`, the caller cuts the connection."""
         if link.cut is not self._cut:
             link.cut, link.passed = self._cut, dict.fromkeys(Direction, 0)
         if link.cut is None or link.cut.direction is not direction:

@@ -1,4 +1,4 @@
-"""The application in processes of its own, on the test's database, which can be killed."""
+"""The application in separate processes, which tests can kill. It uses the database of the test."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from apps.voices.models import VoiceProfile
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 def wait_until(is_so: Callable[[], object], what: str) -> None:
-    """Wait for what happens in another process."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Wait for a condition that another process makes true. Fails after TIMEOUT_SECONDS."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not is_so():
-        assert time.monotonic() < deadline, f"it did not happen: {what}"
+        assert time.monotonic() < deadline, f"timeout: {what}"
         time.sleep(0.02)
 
 
@@ -45,7 +45,7 @@ def is_alive(pid: int) -> bool:
 
 
 def kill(pid: int) -> None:
-    """Kill a process, and return when it is gone."""
+    """Kill a process and wait until it has ended."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not is_alive(pid), "the end of a killed process")
@@ -53,7 +53,7 @@ def kill(pid: int) -> None:
 
 @dataclass
 class Site:
-    """A web server and a worker, each of which may run or not."""
+    """A web server and a worker. `web` and `worker` are their process ids, or 0 before their first start."""
 
     forks: subprocess.Popen[str]
     port: int
@@ -66,13 +66,13 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
     def start_web(self) -> None:
-        """Start the web server, unless it runs, and wait until it serves."""
+        """Start the web server unless it runs already, and wait until it responds."""
         if not (self.web and is_alive(self.web)):
             self.web = self._start(f"web {self.port}")
             wait_until(self._serves, "the start of the web server")
 
     def start_worker(self) -> None:
-        """Start the worker, which begins with what is left behind."""
+        """Start the worker, which first repairs interrupted work."""
         self.worker = self._start("worker")
 
     def kill_web(self) -> None:
@@ -92,13 +92,13 @@ class Site:
 
     def _serves(self) -> bool:
         with suppress(requests.ConnectionError):
-            return requests.get(f"{self.url}/healthz", timeout=PATIENCE_SECONDS).ok
+            return requests.get(f"{self.url}/healthz", timeout=TIMEOUT_SECONDS).ok
         return False
 
 
 @contextmanager
 def running_site(provider_url: str, log: IO[str]) -> Iterator[Site]:
-    """Give a site whose engines are at `provider_url`; all of its processes are gone afterwards."""
+    """Yield a site whose engines are at `provider_url`. All its processes are killed at the end."""
     command = [sys.executable, "-m", "tests.faults.forks"]
     with (
         socket.create_server(("127.0.0.1", 0)) as free,
@@ -126,7 +126,7 @@ def running_site(provider_url: str, log: IO[str]) -> Iterator[Site]:
 
 
 def _environment(provider_url: str) -> dict[str, str]:
-    """Return what the site reads its settings from; what is not here is hidden by `tests.settings`."""
+    """Return the environment of the site. `tests.settings` hides all variables that are not set here."""
     own = {
         "DJANGO_SETTINGS_MODULE": "voiceclone.settings",
         "SECRET_KEY": settings.SECRET_KEY,
@@ -150,13 +150,13 @@ def _database_url() -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
-def let_leases_run_out() -> None:
-    """Have the time pass after which what was begun counts as left behind."""
+def expire_leases() -> None:
+    """Let all leases expire, so that running work counts as interrupted."""
     past = timezone.now() - timedelta(seconds=1)
     Turn.objects.update(lease_until=past)
     VoiceProfile.objects.update(lease_until=past)
 
 
 def stored_files() -> list[Path]:
-    """Return all recordings that are kept."""
+    """Return all files in the media folder."""
     return [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]

@@ -1,4 +1,4 @@
-"""A whole sitting, with every kind of fault, and then a search for what must be in no log: keys, words, secrets."""
+"""Use the site with every kind of failure, then search the logs for keys, personal data and secrets."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ KEYS = {
     for name in ("OPENAI_API_KEY", "ELEVENLABS_API_KEY", "SECRET_KEY", "METRICS_TOKEN")
 }
 PRIVATE = "canaryword"
-"""A part of all that people type, say, upload and are called, and of what the model says."""
+"""Part of all names and of everything that people type, say and upload, and that the model says."""
 PASSWORD = f"{PRIVATE} is a long password"
 
 
 class Person:
-    """Somebody with a browser, who fills in forms, and then with a token."""
+    """A person who uses forms in a browser and an API token. `answers` has all responses."""
 
     def __init__(self, site: Site, name: str) -> None:
         self.site, self.name = site, name
@@ -72,7 +72,7 @@ class Person:
 @pytest.fixture
 def site(provider: FakeProvider, tmp_path: Path) -> Iterator[Site]:
     provider.behaviour.key = None
-    # As `make run` does: without it the pages do not know their files.
+    # Like `make run`: pages need the manifest of the static files.
     manage(os.environ | OPERATED, "collectstatic", "--no-input", "--verbosity", "0")
     with running_site(
         ["voiceclone.run", "--log-level", "info"],
@@ -99,18 +99,18 @@ def site(provider: FakeProvider, tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.mark.timeout(600)
-def test_after_a_whole_sitting_no_key_and_no_private_word_is_in_a_log_an_error_or_the_metrics(
+def test_logs_errors_and_metrics_contain_no_keys_and_no_personal_data(
     site: Site, provider: FakeProvider, tmp_path: Path
 ) -> None:
     person, stranger = Person(site, f"{PRIVATE}-jane"), Person(site, f"{PRIVATE}-joe")
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         webhook = f"http://127.0.0.1:{nobody.getsockname()[1]}/{PRIVATE}"
-    come_in(person, webhook)
+    sign_up_and_prepare(person, webhook)
     talk(person, provider)
     fail_in_every_way(person, provider)
-    be_a_stranger(stranger, person)
+    act_without_account(stranger, person)
     site.manage("reconcile")
-    leave(person)
+    export_and_delete(person)
     metrics = person.get("/metrics", headers={"Authorization": f"Bearer {KEYS['METRICS_TOKEN']}"})
     assert "voiceclone_provider_errors_total" in metrics.text
     logs = {"site": site.log.read_text(), "audit": (tmp_path / "audit.log").read_text(), "metrics": metrics.text}
@@ -128,12 +128,12 @@ def test_after_a_whole_sitting_no_key_and_no_private_word_is_in_a_log_an_error_o
 
 
 def mails(folder: Path) -> str:
-    """Return all mails that were sent, as they are read."""
+    """Return the decoded text of all mails that were sent."""
     files = [path.read_bytes() for path in (folder / "mail").glob("*")]
     return "".join(str(message_from_bytes(file, policy=default).get_content()) for file in files)
 
 
-def come_in(person: Person, webhook: str) -> None:
+def sign_up_and_prepare(person: Person, webhook: str) -> None:
     person.sign_up()
     for path in ("/accounts/logout/", "/accounts/login/"):
         person.fill_in(path, login=person.name, password=f"wrong {PASSWORD}")
@@ -142,7 +142,7 @@ def come_in(person: Person, webhook: str) -> None:
     person.fill_in("/accounts/profile/", username=f"{person.name}-again")
     person.fill_in("/voices/consent/", name=PRIVATE, attested="on")
     person.send("POST", "/api/v1/webhooks", json={"url": webhook})
-    # What a browser asks for that follows the link in the mail.
+    # The requests of a browser that follows the link in the mail.
     for link in re.findall(r"/accounts/confirm-email/\S+", mails(person.site.log.parent)):
         person.get(link)
         person.get(f"{link}x/")
@@ -154,7 +154,7 @@ def clone(person: Person) -> requests.Response:
 
 
 def talk(person: Person, provider: FakeProvider) -> None:
-    """Do all that can be done with a voice, and look at every page."""
+    """Use every function of a voice, and open every page."""
     provider.behaviour.transcript = f"Where is the {PRIVATE} buried?"
     provider.behaviour.reply = f"Beneath the {PRIVATE} palm. Dig there."
     voice_id = clone(person).json()["voice_id"]
@@ -179,11 +179,14 @@ def talk(person: Person, provider: FakeProvider) -> None:
 
 
 def fail_in_every_way(person: Person, provider: FakeProvider) -> None:
-    """Have each stage fail as services do, with bodies that repeat keys and words, and try it again."""
+    """Let each stage fail with responses that contain keys and private words, and retry it."""
     conversation = person.send("GET", "/api/v1/conversations").json()["results"][0]["id"]
-    said = f"It repeats {KEYS['OPENAI_API_KEY']} {KEYS['ELEVENLABS_API_KEY']} {PRIVATE}"
-    refused: dict[str, Any] = {"error": {"code": "repeats", "message": said}, "detail": {"code": said, "message": said}}
-    repeating: list[dict[str, Any]] = [{"status": 401, "body": refused}, {"status": 400, "body": said}]
+    message = f"It repeats {KEYS['OPENAI_API_KEY']} {KEYS['ELEVENLABS_API_KEY']} {PRIVATE}"
+    refused: dict[str, Any] = {
+        "error": {"code": "repeats", "message": message},
+        "detail": {"code": message, "message": message},
+    }
+    repeating: list[dict[str, Any]] = [{"status": 401, "body": refused}, {"status": 400, "body": message}]
     paths = [TRANSCRIPTIONS, CHAT, SPEECH, VOICES_ADD]
     faults = [Fault(path, 1, **failure) for path in paths for failure in repeating]
     faults += [Fault(paths[number % len(paths)], 1, **failure) for number, failure in enumerate(FAILURES)]
@@ -202,8 +205,8 @@ def fail_in_every_way(person: Person, provider: FakeProvider) -> None:
     person.send("POST", "/api/v1/conversations", data=f"{{{PRIVATE}", headers={"Content-Type": "application/json"})
 
 
-def be_a_stranger(stranger: Person, person: Person) -> None:
-    """Do what somebody without an account does, and guess."""
+def act_without_account(stranger: Person, person: Person) -> None:
+    """Use the functions for people without an account, and guess secrets."""
     stranger.fill_in("/report/", text=f"It is my {PRIVATE}.", contact=f"joe@{PRIVATE}.example.org", about=PRIVATE)
     stranger.fill_in("/verify", files={"file": (f"{PRIVATE}.wav", QUESTION)})
     stranger.fill_in("/accounts/password/reset/", email=f"{person.name}@{PRIVATE}.example.org")
@@ -213,15 +216,15 @@ def be_a_stranger(stranger: Person, person: Person) -> None:
     stranger.get("/accounts/invitation/x-y-z0123456789012345678901/")
 
 
-def leave(person: Person) -> None:
-    """Take all data along, and delete the account."""
+def export_and_delete(person: Person) -> None:
+    """Export all data, and delete the account."""
     person.send("POST", "/api/v1/exports")
 
-    def is_there() -> bool:
+    def is_ready() -> bool:
         export = person.send("GET", "/api/v1/exports").json()["results"][0]
         return bool(export["state"] == "ready")
 
-    wait_for(is_there)
+    wait_for(is_ready)
     for voice in person.send("GET", "/api/v1/voices").json()["results"]:
         person.send("DELETE", f"/api/v1/voices/{voice['id']}")
     person.fill_in("/accounts/reauthenticate/", password=PASSWORD)

@@ -1,7 +1,7 @@
-"""Connections to the providers that are cut after N bytes, for N spread over all that is sent and answered.
+"""Connections to the providers are cut after N bytes, for several N in each request and response.
 
-Whatever N is, the application succeeds or fails with a code that is documented, and afterwards the provider's voices
-and the database are the same set, and a retry gets through.
+For each N, the application succeeds or fails with a documented code. Afterwards, the provider and the database have
+the same voices, and a retry succeeds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.client import QUESTION, Api, error_of
 from tests.conftest import Server, remote_settings, serve
 from tests.factories import make_voice
 from tests.faults.proxy import CuttingProxy, Direction
-from tests.faults.site import let_leases_run_out, wait_until
+from tests.faults.site import expire_leases, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
 
 SHARES = [0, 0.3, 0.7]
-"""Of all that goes through while nothing is cut. The last byte of it is cut off as well."""
+"""Shares of the bytes of an uncut call, after which a connection is cut. Another cut is before the last byte."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ def api(
     alice_token: str,
     consent: Consent,
 ) -> Iterator[Api]:
-    """A program that acts for Alice; between the application and the providers are the proxies."""
+    """An API client for Alice. The application reaches the providers through the proxies."""
     with Api(server_behind_proxies.url, alice_token) as api:
         yield api
     wait_until(server_behind_proxies.is_idle, "the end of all requests")
 
 
 def cuts(proxy: CuttingProxy, direction: Direction, work: Any) -> list[int]:
-    """Return after how many bytes to cut, by how many go through while `work` is done with nothing cut."""
+    """Run `work` without a cut. Return the numbers of bytes after which to cut its next runs."""
     with proxy.counting() as counts:
         assert work().status_code in (200, 201, 204)
     total = counts[direction]
@@ -85,17 +85,17 @@ def cuts(proxy: CuttingProxy, direction: Direction, work: Any) -> list[int]:
 
 
 def assert_documented(response: requests.Response) -> None:
-    """Look that a request that failed says so with a code that tells that it can be tried again."""
+    """Check that a failed request has a code that allows a retry."""
     if not response.ok:
         assert response.status_code in (502, 503, 504)
         assert error_of(response)["code"] in RETRYABLE_CODES
 
 
-def put_right(provider: FakeProvider) -> None:
-    # To a breaker so many cuts are a service that is down, and it would end the series.
+def reconcile_all(provider: FakeProvider) -> None:
+    # So many cuts would open the breakers, which would end the series.
     for breakers in availability.breakers_in_use():
         breakers.close()
-    let_leases_run_out()
+    expire_leases()
     outcomes = [outcome for _repair, outcome in reconcile()]
     assert set(outcomes) <= {"done"}
     assert set(provider.voices) == set(VoiceProfile.objects.exclude(voice_id="").values_list("voice_id", flat=True))
@@ -111,7 +111,7 @@ def test_cloning(api: Api, proxies: Proxies, provider: FakeProvider, direction: 
         with proxies.elevenlabs.cutting(direction, size):
             response = api.clone_voice()
         assert_documented(response)
-        put_right(provider)
+        reconcile_all(provider)
         voice = VoiceProfile.objects.get()
         if voice.status == "failed":
             assert api.post(f"/api/v1/voices/{voice.pk}/retry").status_code == 200
@@ -129,7 +129,7 @@ def test_deleting(api: Api, alice: User, proxies: Proxies, provider: FakeProvide
         with proxies.elevenlabs.cutting(direction, size):
             response = delete()
         assert_documented(response)
-        put_right(provider)
+        reconcile_all(provider)
         assert not provider.voices
 
 
@@ -159,7 +159,7 @@ def test_answering(
     for size in cuts(proxy, direction, lambda: api.ask(conversation, text="Hello?")):
         with proxy.cutting(direction, size):
             turn = api.ask(conversation, text="Hello?").json()
-        put_right(provider)
+        reconcile_all(provider)
         if turn["status"] == "failed":
             assert (turn["error"]["stage"], turn["error"]["code"] in RETRYABLE_CODES) == (stage, True)
             turn = api.post(f"/api/v1/turns/{turn['id']}/retry").json()

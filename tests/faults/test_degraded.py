@@ -1,4 +1,4 @@
-"""The disk is full, the database is gone, the provider sends nonsense: told in words, and nothing paid for is lost."""
+"""A full disk, a missing database or an invalid response: people get a message, and nothing paid for is lost."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def out_of_order(*_args: object) -> object:
 
 @contextmanager
 def no_room_for(folder: str) -> Iterator[None]:
-    """Let nothing be written to a folder of recordings."""
+    """Prevent writing to a folder of recordings."""
     obstacle = Path(django_settings.MEDIA_ROOT) / folder
     shutil.rmtree(obstacle, ignore_errors=True)
     obstacle.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def no_room_for(folder: str) -> Iterator[None]:
 
 
 class TestFullDisk:
-    def test_nothing_new_is_begun_and_nothing_is_paid(
+    def test_new_work_is_refused_and_nothing_is_paid(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation, settings: Settings
     ) -> None:
         settings.MIN_FREE_BYTES = 10**18
@@ -69,18 +69,18 @@ class TestFullDisk:
     ) -> None:
         settings.MIN_FREE_BYTES = 10**18
         client.force_login(alice)
-        assert "can be read, listened to and downloaded" in client.get("/history/").content.decode()
+        assert "You can still read, play and download" in client.get("/history/").content.decode()
         response = client.get("/readyz")
         assert (response.status_code, response.json()["disk"]) == (503, False)
 
-    def test_a_question_that_can_not_be_kept_is_answered_all_the_same(
+    def test_a_question_that_cannot_be_stored_is_still_answered(
         self, alice_api: Api, conversation: Conversation
     ) -> None:
         with no_room_for("questions"):
             turn = alice_api.ask(conversation).json()
         assert (turn["status"], turn["has_question"], turn["has_answer"]) == ("spoken", False, True)
 
-    def test_an_answer_that_can_not_be_kept_is_heard_and_can_be_spoken_again_without_a_new_reply(
+    def test_an_answer_that_cannot_be_stored_is_played_and_can_be_spoken_again_without_a_new_reply(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation
     ) -> None:
         with no_room_for("answers"):
@@ -94,7 +94,7 @@ class TestFullDisk:
         assert alice_api.post(f"/api/v1/turns/{turn.pk}/retry").json()["has_answer"]
         assert len(provider.requests_to(CHAT)) == len(provider.requests_to(TRANSCRIPTIONS)) == 1
 
-    def test_half_a_file_does_not_stay(self, tmp_path: Path) -> None:
+    def test_an_incomplete_file_is_deleted(self, tmp_path: Path) -> None:
         class Broken:
             def chunks(self) -> Iterator[bytes]:
                 yield b"half"
@@ -114,7 +114,7 @@ class TestDatabase:
         page.force_login(alice)
         return page
 
-    def test_a_page_without_it_says_so_in_words(self, page: Client) -> None:
+    def test_a_page_without_it_explains_the_problem(self, page: Client) -> None:
         with connection.execute_wrapper(out_of_order):
             response = page.get("/history/", headers=BROWSER)
         assert response.status_code == 503
@@ -122,7 +122,7 @@ class TestDatabase:
         assert "still there" in response.content.decode()
 
     @pytest.mark.parametrize("path", ["/api/v1/voices", "/v1/models"])
-    def test_programs_get_the_code(self, page: Client, path: str) -> None:
+    def test_programs_get_an_error_code(self, page: Client, path: str) -> None:
         with connection.execute_wrapper(out_of_order):
             response = page.get(path)
         assert response.status_code == 503
@@ -140,7 +140,7 @@ class TestDatabase:
             release.join()
             other.close()
 
-    def test_a_turn_whose_row_can_not_be_written_is_heard_and_ends_in_words(
+    def test_a_turn_whose_row_cannot_be_written_is_played_and_ends_with_an_error(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation
     ) -> None:
         provider.behaviour.reply, provider.behaviour.audio_speed = "One sentence. " * 5, 2
@@ -163,28 +163,26 @@ def rename(old: str, new: str) -> None:
         cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
 
 
-class TestNonsense:
-    def test_an_answer_that_would_fill_the_memory_is_given_up(
+class TestInvalidResponses:
+    def test_a_huge_response_is_refused(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation
     ) -> None:
         provider.fail_next(TRANSCRIPTIONS, status=200, body={"text": HUGE})
         assert alice_api.ask(conversation).json()["error"]["code"] == "provider_answer_invalid"
         assert len(provider.requests) == 1
 
-    def test_sound_without_an_end_is_given_up(
-        self, alice_api: Api, provider: FakeProvider, conversation: Conversation
-    ) -> None:
+    def test_endless_audio_is_refused(self, alice_api: Api, provider: FakeProvider, conversation: Conversation) -> None:
         provider.fail_next(SPEECH, status=200, body=HUGE, headers={"content-type": "audio/pcm"})
         assert alice_api.ask(conversation, text="Hello?").json()["error"]["code"] == "provider_answer_invalid"
 
-    def test_more_text_than_anybody_says_is_no_transcript(
+    def test_an_implausibly_long_transcript_is_refused(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation
     ) -> None:
         provider.behaviour.transcript = "word " * 10_000
         assert alice_api.ask(conversation).json()["error"]["code"] == "provider_answer_invalid"
         assert not provider.requests_to(CHAT)
 
-    def test_a_reply_that_does_not_end_is_cut(
+    def test_an_endless_reply_is_cut(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation, settings: Settings
     ) -> None:
         settings.MAX_REPLY_TOKENS = 20
@@ -195,7 +193,7 @@ class TestNonsense:
         spoken = sum(len(request.json["text"]) for request in provider.requests_to(SPEECH))
         assert spoken <= 240
 
-    def test_a_turn_does_not_last_for_ever(
+    def test_a_turn_has_a_time_limit(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation, settings: Settings
     ) -> None:
         settings.TURN_SECONDS = 0.5
@@ -204,7 +202,7 @@ class TestNonsense:
         assert (error["stage"], error["code"], error["retryable"]) == ("hear", "provider_timeout", True)
         assert Turn.objects.get().question
 
-    def test_a_voice_that_says_nothing_is_told(
+    def test_a_response_without_audio_is_an_error(
         self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile
     ) -> None:
         provider.fail_next(SPEECH, status=200, headers={"content-type": "audio/pcm"})
@@ -221,7 +219,7 @@ STATES = (
 )
 
 
-def test_a_database_that_is_gone_for_a_while_ends_neither_the_site_nor_its_worker(tmp_path: Path) -> None:
+def test_the_site_and_its_worker_survive_a_missing_database(tmp_path: Path) -> None:
     with running_site(["voiceclone.run", "--log-level", "warning"], tmp_path) as site:
         with database_gone(tmp_path):
             wait_for(lambda: "background work goes on when it does" in site.log.read_text())
@@ -235,7 +233,7 @@ def test_a_database_that_is_gone_for_a_while_ends_neither_the_site_nor_its_worke
 
 @contextmanager
 def database_gone(folder: Path) -> Iterator[None]:
-    """Put the files of SQLite elsewhere, and what is no file into their place."""
+    """Move the files of SQLite away, and put a folder in their place."""
     away = folder / "away"
     away.mkdir()
     for path in folder.glob("db.sqlite3*"):

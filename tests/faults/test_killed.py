@@ -1,7 +1,7 @@
-"""Processes that are killed (SIGKILL) while they clone, talk, delete and put right, at named points.
+"""Processes are killed (SIGKILL) at named points while they clone, talk, delete or reconcile.
 
-What is asserted is what docs/reliability.md promises: afterwards the provider's voices and the database are the same
-set, nothing that was paid for is lost, and nothing hangs.
+The tests check the promises of docs/reliability.md: afterwards, the provider and the database have the same voices,
+nothing that was paid for is lost, and nothing hangs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.fakes.provider import (
     ClientLeftError,
     Moment,
 )
-from tests.faults.site import Site, let_leases_run_out, running_site, stored_files, wait_until
+from tests.faults.site import Site, expire_leases, running_site, stored_files, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from tests.fakes.provider import FakeProvider
 
-# One piece, and so one request for speech: the reply is stored before it is asked for.
+# One segment, so there is one request for speech, and the reply is stored before it.
 REPLY = "Paris lies on the Seine."
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where a process is killed: what the provider sees of it by then."""
+    """A point at which a process is killed, defined by a request that the provider sees."""
 
     name: str
     method: str
@@ -76,7 +76,7 @@ DELETING = [
     Point("voice deleted, no answer", "DELETE", VOICES, Moment.DONE),
     Point("voice deleted and answered", "DELETE", VOICES, Moment.ANSWERED),
 ]
-PUTTING_RIGHT = [
+RECONCILING = [
     Point("voices listed", "GET", VOICES_SEARCH, Moment.ANSWERED),
     Point("deletion repeated, no answer", "DELETE", VOICES, Moment.DONE),
     Point("voice made by a killed process found", "GET", VOICES_SEARCH, Moment.DONE),
@@ -94,7 +94,7 @@ def own_site(
 
 @pytest.fixture
 def site(transactional_db: None, remote_engines: FakeProvider, own_site: Site) -> Site:
-    """The application in processes of its own, whose web server runs."""
+    """The application in separate processes, with a running web server."""
     remote_engines.behaviour.reply = REPLY
     own_site.start_web()
     return own_site
@@ -108,7 +108,7 @@ def api(site: Site, alice: User, alice_token: str) -> Iterator[Api]:
 
 
 def kill_at(provider: FakeProvider, point: Point, kill: Callable[[], None]) -> None:
-    """Kill at `point`; a request that nobody waits for is dropped, where the provider has done nothing yet."""
+    """Kill at `point`. If the provider has done nothing by then, it drops the request of the killed process."""
 
     def ambush() -> None:
         kill()
@@ -119,7 +119,7 @@ def kill_at(provider: FakeProvider, point: Point, kill: Callable[[], None]) -> N
 
 
 def killed_while(site: Site, provider: FakeProvider, point: Point, work: Callable[[], object]) -> None:
-    """Do `work`, during which the web server is killed at `point`."""
+    """Run `work`, and kill the web server at `point` during it."""
     victim = site.web
     kill_at(provider, point, site.kill_web)
     with pytest.raises((requests.RequestException, ProtocolError)):
@@ -128,34 +128,34 @@ def killed_while(site: Site, provider: FakeProvider, point: Point, work: Callabl
 
 
 def restart(site: Site) -> None:
-    """Start all anew, a while later; return when the worker has put right what was left."""
-    let_leases_run_out()
+    """Let the leases expire, let a worker repair interrupted work, and start the web server again."""
+    expire_leases()
     site.start_worker()
-    wait_until(is_put_right, "that all is put right")
+    wait_until(is_repaired, "all interrupted work is repaired")
     site.kill_worker()
     site.start_web()
 
 
-def is_put_right() -> bool:
+def is_repaired() -> bool:
     under_way = [VoiceProfile.Status.PENDING, VoiceProfile.Status.DELETING]
     hangs = Turn.objects.filter(status__in=RUNNING).exists()
     return not hangs and not VoiceProfile.objects.filter(status__in=under_way).exists() and not list(planned())
 
 
-def assert_same_set(provider: FakeProvider) -> None:
-    """Look that every voice is here and at the provider."""
+def assert_same_voices(provider: FakeProvider) -> None:
+    """Check that the database and the provider have the same voices."""
     assert set(provider.voices) == set(VoiceProfile.objects.exclude(voice_id="").values_list("voice_id", flat=True))
 
 
 @pytest.mark.parametrize("point", CLONING, ids=str)
-def test_a_voice_is_there_once_after_a_kill_while_it_was_cloned(
+def test_a_voice_exists_once_after_a_kill_during_cloning(
     site: Site, api: Api, provider: FakeProvider, point: Point
 ) -> None:
     killed_while(site, provider, point, api.clone_voice)
     was_made = bool(provider.voices)
     assert was_made == (point.moment in (Moment.DONE, Moment.ANSWERED))
     restart(site)
-    assert_same_set(provider)
+    assert_same_voices(provider)
     voice = VoiceProfile.objects.get()
     assert voice.status == ("ready" if was_made else "failed")
     if not was_made:
@@ -166,15 +166,15 @@ def test_a_voice_is_there_once_after_a_kill_while_it_was_cloned(
 
 
 @pytest.mark.parametrize("point", TALKING, ids=str)
-def test_a_turn_goes_on_after_a_kill_and_no_paid_call_is_repeated(
+def test_a_turn_can_be_retried_after_a_kill_without_repeating_paid_calls(
     site: Site, api: Api, provider: FakeProvider, conversation: Conversation, point: Point
 ) -> None:
     killed_while(site, provider, point, lambda: api.events_of_turn(conversation))
     model_was_asked, voice_was_asked = provider.requests_to(CHAT), provider.requests_to(SPEECH)
     restart(site)
-    assert_same_set(provider)
+    assert_same_voices(provider)
     turn = Turn.objects.first()
-    if turn is None:  # It was killed before anything of it was stored, and so before anything was paid for.
+    if turn is None:  # It was killed before the turn was stored, and before any paid call.
         assert not model_was_asked
         return
     if turn.status == "failed":
@@ -188,19 +188,19 @@ def test_a_turn_goes_on_after_a_kill_and_no_paid_call_is_repeated(
 
 
 @pytest.mark.parametrize("point", DELETING, ids=str)
-def test_a_voice_is_gone_after_a_kill_while_it_was_deleted(
+def test_a_voice_is_deleted_after_a_kill_during_its_deletion(
     site: Site, api: Api, provider: FakeProvider, voice: VoiceProfile, point: Point
 ) -> None:
     killed_while(site, provider, point, lambda: api.delete(f"/api/v1/voices/{voice.pk}"))
     restart(site)
-    assert_same_set(provider)
+    assert_same_voices(provider)
     assert not provider.voices
     assert not VoiceProfile.objects.exists()
     assert not stored_files()
 
 
-@pytest.mark.parametrize("point", PUTTING_RIGHT, ids=str)
-def test_a_worker_goes_on_where_one_was_killed(
+@pytest.mark.parametrize("point", RECONCILING, ids=str)
+def test_a_worker_continues_the_work_of_a_killed_one(
     site: Site, alice: User, provider: FakeProvider, conversation: Conversation, point: Point
 ) -> None:
     half_deleted = make_voice(alice, provider.add_voice("Old"), status="deleting")
@@ -208,12 +208,12 @@ def test_a_worker_goes_on_where_one_was_killed(
     VoiceTag.objects.create(pk=half_made.pk, provider="elevenlabs")
     made = provider.add_voice(half_made.provider_name)
     hanging = Turn.objects.create(owner=alice, conversation=conversation, transcript="Hello?", status="heard")
-    let_leases_run_out()
+    expire_leases()
     kill_at(provider, point, site.kill_worker)
     site.start_worker()
     wait_until(lambda: site.worker in site.killed, "the point at which the worker is killed")
     restart(site)
-    assert_same_set(provider)
+    assert_same_voices(provider)
     assert not VoiceProfile.objects.filter(pk=half_deleted.pk).exists()
     half_made.refresh_from_db()
     assert (half_made.status, half_made.voice_id) == ("ready", made)

@@ -1,4 +1,4 @@
-"""What people and programs see while a service is down: no wait, no cost, and what still works."""
+"""While a service is down, requests are refused at once and without cost, and pages explain what still works."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MANY = 1000
 
 
 def switch_off(engine: str, stage: Stage) -> None:
-    """Make the service count as down, as failures in a row do."""
+    """Open the breaker of the service, as repeated failures do."""
     breaker = availability.breakers_of(engine)[stage]
     for _ in range(100):
         breaker._note_failure()
 
 
-def test_after_failures_in_a_row_a_turn_is_refused_before_anything_is_paid(
+def test_after_repeated_failures_a_turn_is_refused_before_any_paid_call(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.fail_next(SPEECH, status=500, headers={"retry-after": "0"}, times=MANY)
@@ -48,7 +48,7 @@ def test_after_failures_in_a_row_a_turn_is_refused_before_anything_is_paid(
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 429])
-def test_what_the_provider_refuses_never_switches_it_off(
+def test_refusals_of_the_provider_do_not_open_the_breaker(
     alice_api: Api, provider: FakeProvider, conversation: Conversation, status: int
 ) -> None:
     provider.fail_next(CHAT, status=status, headers={"retry-after": "0"}, times=MANY)
@@ -67,12 +67,12 @@ def test_a_stream_is_refused_as_json_before_it_begins(
     assert not provider.requests
 
 
-def test_a_typed_question_needs_no_ears(alice_api: Api, conversation: Conversation) -> None:
+def test_a_typed_question_needs_no_transcription(alice_api: Api, conversation: Conversation) -> None:
     switch_off("openai", "hear")
     assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
 
 
-def test_a_failed_turn_waits_for_the_service_that_it_lacks_and_for_no_other(
+def test_a_retry_needs_only_the_services_of_its_remaining_stages(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.fail_next(SPEECH, status=401)
@@ -85,7 +85,7 @@ def test_a_failed_turn_waits_for_the_service_that_it_lacks_and_for_no_other(
     assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").json()["status"] == "spoken"
 
 
-def test_every_other_door_is_shut_as_well(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+def test_all_other_endpoints_refuse_too(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
     switch_off("openai", "hear")
     switch_off("elevenlabs", "speak")
     switch_off("elevenlabs", "clone")
@@ -104,14 +104,14 @@ def test_every_other_door_is_shut_as_well(alice_api: Api, provider: FakeProvider
     assert VoiceProfile.objects.count() == 1
 
 
-def test_a_first_call_that_works_opens_the_doors_again(alice_api: Api, conversation: Conversation) -> None:
+def test_a_successful_call_closes_the_breaker(alice_api: Api, conversation: Conversation) -> None:
     switch_off("openai", "think")
     availability.breakers_of("openai")["think"]._open_until = 0
     assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
     assert availability.breakers_of("openai")["think"].state == "closed"
 
 
-def test_cloning_that_fails_again_and_again_switches_cloning_off_and_nothing_else(
+def test_repeated_failures_of_cloning_open_only_its_breaker(
     alice_api: Api, provider: FakeProvider, consent: Consent
 ) -> None:
     provider.fail_next(VOICES_ADD, status=500, times=MANY)
@@ -132,25 +132,27 @@ class TestPages:
             ("openai", "think", "Answers cannot be made"),
             ("elevenlabs", "speak", "Answers cannot be made"),
             ("openai", "hear", "Type your question"),
-            ("elevenlabs", "clone", "The voices that you have go on speaking"),
+            ("elevenlabs", "clone", "Your existing voices still work"),
         ],
     )
-    def test_they_say_what_is_down_and_what_still_works(
+    def test_they_explain_the_outage_and_what_still_works(
         self, page: Client, engine: str, stage: Stage, words: str
     ) -> None:
         switch_off(engine, stage)
         for path in ("/talk/", "/voices/", "/history/"):
             assert words in page.get(path).content.decode()
 
-    def test_they_say_nothing_where_all_works(self, page: Client) -> None:
+    def test_they_have_no_notice_without_an_outage(self, page: Client) -> None:
         assert "outage" not in page.get("/talk/").content.decode()
 
-    def test_they_say_it_to_nobody_else(self, client: Client, remote_engines: FakeProvider) -> None:
+    def test_people_who_are_not_signed_in_see_no_notice(self, client: Client, remote_engines: FakeProvider) -> None:
         switch_off("openai", "think")
         assert "outage" not in client.get("/accounts/login/").content.decode()
 
 
-def test_readiness_tells_of_it_but_the_process_stays_ready(client: Client, db: None, remote_engines: object) -> None:
+def test_readiness_reports_an_outage_but_the_process_stays_ready(
+    client: Client, db: None, remote_engines: object
+) -> None:
     switch_off("openai", "hear")
     response = client.get("/readyz")
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
@@ -160,7 +162,7 @@ def test_readiness_tells_of_it_but_the_process_stays_ready(client: Client, db: N
 class TestSecondEngine:
     @pytest.fixture
     def two_engines(self, transactional_db: None, remote_engines: FakeProvider, settings: Settings) -> Iterator[Server]:
-        """OpenAI first; behind it the embedded engines, whose weights are not there."""
+        """A server with OpenAI and, as its fallback, the embedded engines without their weights."""
         for name, value in remote_settings(remote_engines).items():
             setattr(settings, name, value)
         settings.SPEECH_TO_TEXT_FALLBACK = settings.LANGUAGE_MODEL_FALLBACK = "local"
@@ -168,17 +170,17 @@ class TestSecondEngine:
         with serve() as server:
             yield server
 
-    def test_it_is_asked_while_the_first_is_down(
+    def test_it_is_used_while_the_first_is_down(
         self, two_engines: Server, alice_token: str, conversation: Conversation, provider: FakeProvider
     ) -> None:
         switch_off("openai", "hear")
         with Api(two_engines.url, alice_token) as api:
             turn = api.ask(conversation).json()
-        assert turn["error"]["code"] == "models_missing"  # It was the embedded engine that was asked.
+        assert turn["error"]["code"] == "models_missing"  # The embedded engine was used.
         assert not provider.requests_to(TRANSCRIPTIONS)
         assert UsageRecord.objects.get().cost_micros == 0
 
-    def test_the_first_is_asked_while_it_works(
+    def test_the_first_is_used_while_it_works(
         self, two_engines: Server, alice_token: str, conversation: Conversation
     ) -> None:
         with Api(two_engines.url, alice_token) as api:

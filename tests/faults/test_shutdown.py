@@ -1,4 +1,4 @@
-"""What a running site does when it is told to end: real processes, real signals."""
+"""The shutdown of a running site, with real processes and signals."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ for turn in Turn.objects.all():
 """
 
 
-class Conversing:
-    """A turn that somebody listens to, in a thread of its own."""
+class ListeningClient:
+    """A client that reads the events of one turn in its own thread."""
 
     def __init__(self, site: Site, provider: FakeProvider) -> None:
         voice_id = provider.add_voice("Jane")
@@ -52,7 +52,7 @@ class Conversing:
                     self.events.append(event)
                     if event.name == "spoken":
                         self.has_sound.set()
-        except Exception as error:  # noqa: BLE001 - It is told to the test.
+        except Exception as error:  # noqa: BLE001 - the test checks it
             self.problem = error
 
     def begin(self) -> None:
@@ -72,12 +72,12 @@ SERVERS = [
 
 
 @pytest.mark.parametrize("module", SERVERS)
-def test_a_running_turn_is_spoken_to_its_end_while_new_work_is_refused(
+def test_a_running_turn_is_finished_while_new_work_is_refused(
     module: list[str], tmp_path: Path, provider: FakeProvider
 ) -> None:
     provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 4
     with running_site(module, tmp_path, SHUTDOWN_GRACE_SECONDS="60", **remote(provider)) as site:
-        turn = Conversing(site, provider)
+        turn = ListeningClient(site, provider)
         turn.begin()
         site.process.send_signal(signal.SIGTERM)
         wait_for(lambda: requests.get(f"{site.url}/readyz", timeout=5).status_code == 503)
@@ -94,12 +94,12 @@ def test_a_running_turn_is_spoken_to_its_end_while_new_work_is_refused(
 
 
 @pytest.mark.parametrize("module", SERVERS)
-def test_a_turn_that_lasts_longer_is_interrupted_stored_and_told_to_be_over(
+def test_a_longer_turn_is_interrupted_and_stored_and_its_stream_ends(
     module: list[str], tmp_path: Path, provider: FakeProvider
 ) -> None:
     provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY * 3, 0.5
     with running_site(module, tmp_path, SHUTDOWN_GRACE_SECONDS="1", **remote(provider)) as site:
-        turn = Conversing(site, provider)
+        turn = ListeningClient(site, provider)
         turn.begin()
         site.process.send_signal(signal.SIGTERM)
         turn.end()
@@ -111,13 +111,13 @@ def test_a_turn_that_lasts_longer_is_interrupted_stored_and_told_to_be_over(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_site_where_nothing_runs_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_idle_site_stops_at_once(tmp_path: Path, number: signal.Signals) -> None:
     with running_site(["voiceclone.run"], tmp_path, SHUTDOWN_GRACE_SECONDS="3600") as site:
         site.process.send_signal(number)
         assert site.process.wait(60) == 0
 
 
-def test_new_work_is_refused_before_anything_is_paid(
+def test_new_work_is_refused_before_any_paid_call(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     readiness.set_ending(ending=True)
@@ -128,7 +128,7 @@ def test_new_work_is_refused_before_anything_is_paid(
 
 
 @pytest.mark.django_db
-def test_the_process_is_not_ready_any_more(client: Client) -> None:
+def test_the_process_is_no_longer_ready(client: Client) -> None:
     readiness.set_ending(ending=True)
     response = client.get("/readyz")
     assert (response.status_code, response.json()["status"]) == (503, "ending")

@@ -1,4 +1,4 @@
-"""The site's addresses, and one more for each way in which a request can fail."""
+"""The URLs of the site, and one more for each way in which a request can fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Schemathesis sends as files: a recording that a voice can be cloned from."""
+"""The file that Schemathesis sends: a recording that a voice can be cloned from."""
 
 import schemathesis
 from hypothesis import strategies

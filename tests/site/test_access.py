@@ -1,4 +1,4 @@
-"""Who may reach which address: every address of the site for every kind of caller. One without an answer fails here."""
+"""Access control: every URL of the site for every kind of caller. A new URL without a rule fails here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
-# Pages that anybody may see, and that tell nothing of anybody.
+# Pages that anybody can see, without personal data.
 PUBLIC = {
     "",
     "healthz",
@@ -59,7 +59,7 @@ PUBLIC = {
     "accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
     "accounts/2fa/authenticate/",
 }
-# Pages for whoever is signed in; those with a row in the address are for its owner.
+# Pages for people who are signed in. If the URL contains a row, only its owner has access.
 PAGES = {
     "accounts/profile/",
     "accounts/tokens/",
@@ -102,15 +102,15 @@ PAGES = {
     "history/<uuid:conversation_pk>/delete",
     "history/<uuid:conversation_pk>/export.<str:extension>",
 }
-# Not there for whoever has no second factor, and whose export is not ready.
-NOT_THERE = {
+# A 404 for people without a second factor or without a finished export.
+MISSING = {
     "accounts/2fa/totp/deactivate/",
     "accounts/2fa/recovery-codes/",
     "accounts/2fa/recovery-codes/download/",
     "api/v1/exports/<uuid:export_pk>/download",
 }
 NO_TOKEN, ANY_SCOPE = "no token", "any scope"
-# What programs reach, with the scope that a token needs to change something there; to read, it is always "read".
+# URLs for programs, with the scope that a token needs for changes. Reading always needs "read".
 FOR_PROGRAMS = {
     "clone-voice": "voices",
     "full-interaction": "talk",
@@ -151,21 +151,21 @@ FOR_PROGRAMS = {
     "v1/models": NO_TOKEN,
     "v1/models/<str:model>": NO_TOKEN,
 }
-# Addresses with a rule of their own, and the tests of it.
+# URLs with their own rules, and the tests of those rules.
 ELSEWHERE = {
     "metrics": "tests/site/test_metrics.py",  # Its own token.
     "api/v1/verify": "tests/site/test_verify.py",  # Anybody may post.
-    # Whoever knows the address: the account is gone, or cannot be signed in to.
-    "accounts/erasures/<uuid:erasure_pk>/": "tests/accounts/test_erasures.py",
-    "accounts/erasures/<uuid:erasure_pk>/receipt.txt": "tests/accounts/test_erasures.py",
-    "accounts/erasures/<uuid:erasure_pk>/cancel/": "tests/accounts/test_erasures.py",
+    # Anybody who knows the secret URL: the account is deleted, or nobody can sign in to it.
+    "accounts/erasures/<uuid:erasure_pk>/": "tests/privacy/test_erasures.py",
+    "accounts/erasures/<uuid:erasure_pk>/receipt.txt": "tests/privacy/test_erasures.py",
+    "accounts/erasures/<uuid:erasure_pk>/cancel/": "tests/privacy/test_erasures.py",
 }
-ADMIN = "admin/"  # Staff alone, whatever follows.
-# Rows of Alice in an address. A conversation's `extension` and a `model` are nobody's.
+ADMIN = "admin/"  # Only for staff.
+# Rows in a URL, which have an owner. The `extension` of a conversation and a `model` have none.
 ROWS = re.compile(r"<\w+:\w+_pk>")
-# Parts of addresses that other packages match with a pattern of their own.
+# Parts of URLs that other packages match with their own patterns, and an example of each.
 PATTERNS = {
-    r"\^confirm-email/.*": "confirm-email/unknown/",  # It tells so with a 400.
+    r"\^confirm-email/.*": "confirm-email/unknown/",  # Answers with a 400.
     r"\^password/reset/key/.*": "password/reset/key/1-unknown/",
     r"\^\(\?P<app_label>.*": "accounts/",
     r"\(\?P<url>.*": "nowhere",
@@ -183,13 +183,13 @@ def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterat
 
 
 ROUTES = list(dict.fromkeys(routes(get_resolver().url_patterns)))
-OF_THE_ADMIN = [route for route in ROUTES if route.startswith(ADMIN)]
-OF_ROWS = [route for route in (*PAGES, *FOR_PROGRAMS) if ROWS.search(route)]
+ADMIN_ROUTES = [route for route in ROUTES if route.startswith(ADMIN)]
+ROW_ROUTES = [route for route in (*PAGES, *FOR_PROGRAMS) if ROWS.search(route)]
 
 
 @pytest.fixture
 def rows(conversation: Conversation, voice: VoiceProfile, alice_token: str) -> dict[str, object]:
-    """The rows of Alice that the parts of routes stand for."""
+    """Alice's rows, by the names of their parts in the routes."""
     return {
         "voice_pk": voice.pk,
         "sample_pk": voice.samples.get().pk,
@@ -205,7 +205,7 @@ def rows(conversation: Conversation, voice: VoiceProfile, alice_token: str) -> d
 
 
 def make_delivery(owner: User) -> dict[str, object]:
-    """Return a message to a webhook of `owner`, and that webhook."""
+    """Create a webhook of `owner` with a delivery. Return their ids."""
     webhook = Webhook.objects.create(owner=owner, url="https://example.org/")
     delivery = WebhookDelivery.objects.create(owner=owner, webhook=webhook, event="turn.done", body="{}")
     return {"webhook_pk": webhook.pk, "delivery_pk": delivery.pk}
@@ -238,13 +238,13 @@ def statuses(client: Client, path: str, headers: dict[str, str] | None = None) -
 
 
 def first_answer(client: Client, path: str, headers: dict[str, str] | None = None) -> int:
-    """Return the status for the first method that there is."""
-    answers = (tried(client, method, path, headers).status_code for method in METHODS)
+    """Return the status of the first method that is allowed."""
+    answers = (call_and_roll_back(client, method, path, headers).status_code for method in METHODS)
     return next(status for status in answers if status != 405)
 
 
-def tried(client: Client, method: str, path: str, headers: dict[str, str] | None = None) -> Page:
-    """Call, and take back what that changed: without a consent or a voice other addresses refuse."""
+def call_and_roll_back(client: Client, method: str, path: str, headers: dict[str, str] | None = None) -> Page:
+    """Call and roll back all changes: other URLs need the consent and the voice."""
     with transaction.atomic():
         page = call(client, method, path, headers)
         transaction.set_rollback(True)
@@ -257,7 +257,7 @@ def everything() -> list[object]:
 
 
 def is_refusal_of_programs(page: Page) -> bool:
-    """Whether it is a 401 that says how to come in, in the shape of errors."""
+    """Return whether it is a 401 in the error shape of the API, with the authentication scheme."""
     code = page.json()["error"]["code"] if page.status_code == 401 else ""
     return page.status_code == 401 and page["WWW-Authenticate"] == "Bearer" and code in {
         "not_authenticated",
@@ -270,21 +270,21 @@ def leads_to_sign_in(page: Page, path: str) -> bool:
     return page.status_code == 302 and page["Location"] == f"{reverse('account_login')}?next={path}"
 
 
-def test_every_address_has_an_answer() -> None:
+def test_every_url_has_a_rule() -> None:
     answered = [*PUBLIC, *PAGES, *FOR_PROGRAMS, *ELSEWHERE]
     assert len(set(answered)) == len(answered)
     assert {route for route in ROUTES if not route.startswith(ADMIN)} == set(answered)
     assert all((settings.BASE_DIR / tests).exists() for tests in ELSEWHERE.values())
-    assert len(OF_THE_ADMIN) > 50
-    assert len(OF_ROWS) > 20
+    assert len(ADMIN_ROUTES) > 50
+    assert len(ROW_ROUTES) > 20
 
 
 class TestAnonymous:
-    """Nobody is signed in: with no session and no token, or with one that no longer counts."""
+    """Callers without a session and a token, or with invalid ones."""
 
     @pytest.fixture(params=["nothing", "an expired token", "a revoked token", "deactivated"])
     def caller(self, request: pytest.FixtureRequest, alice: User, alice_token: str) -> tuple[Client, dict[str, str]]:
-        """A client and the headers that it sends."""
+        """Return a client and its headers."""
         match request.param:
             case "nothing":
                 return Client(), {}
@@ -296,7 +296,7 @@ class TestAnonymous:
         User.objects.update(is_active=request.param != "deactivated")
         return client, bearer(alice_token)
 
-    def test_programs_get_a_401_and_people_the_way_to_sign_in(
+    def test_programs_get_a_401_and_people_are_sent_to_sign_in(
         self, caller: tuple[Client, dict[str, str]], rows: dict[str, object]
     ) -> None:
         client, headers = caller
@@ -310,7 +310,7 @@ class TestAnonymous:
         assert not wrong
         assert everything() == before
 
-    def test_the_session_of_who_is_deactivated_opens_nothing(self, alice: User, rows: dict[str, object]) -> None:
+    def test_the_session_of_a_deactivated_user_opens_nothing(self, alice: User, rows: dict[str, object]) -> None:
         client = signed_in(alice)
         User.objects.update(is_active=False)
         refused = [call(client, "GET", path_of(route, rows)) for route in FOR_PROGRAMS]
@@ -325,18 +325,18 @@ class TestAnonymous:
 
     def test_the_admin_is_closed(self, caller: tuple[Client, dict[str, str]], rows: dict[str, object]) -> None:
         client, headers = caller
-        assert not [route for route in OF_THE_ADMIN if not is_closed(client, path_of(route, rows), headers)]
+        assert not [route for route in ADMIN_ROUTES if not is_closed(client, path_of(route, rows), headers)]
 
 
 def is_closed(client: Client, path: str, headers: dict[str, str] | None = None) -> bool:
-    """Whether an address of the admin leads to where staff sign in."""
+    """Return whether a URL of the admin refuses or redirects to a sign-in page."""
     pages = [call(client, method, path, headers) for method in ("GET", "POST")]
     signs_in = (reverse("account_login"), reverse("admin:login"), reverse("admin:index"))
     return all(page.status_code in {403, 404} or page.get("Location", "").startswith(signs_in) for page in pages)
 
 
 class TestOwner:
-    """Reaches all that is hers, and nothing of the admin."""
+    """Alice has access to all her rows, but not to the admin."""
 
     @pytest.fixture(autouse=True)
     def a_model(self, rows: dict[str, object], remote_engines: FakeProvider) -> None:
@@ -346,12 +346,12 @@ class TestOwner:
         client = signed_in(alice)
         answers = {route: first_answer(client, path_of(route, rows)) for route in (*PAGES, *FOR_PROGRAMS)}
         refused = {route for route, status in answers.items() if status in {401, 403, 404}}
-        assert refused == {route for route in NOT_THERE if answers[route] == 404}
+        assert refused == {route for route in MISSING if answers[route] == 404}
 
     def test_her_token_opens_it_for_programs(self, rows: dict[str, object], alice_token: str) -> None:
         answers = {route: first_answer(Client(), path_of(route, rows), bearer(alice_token)) for route in FOR_PROGRAMS}
         refused = {route: status for route, status in answers.items() if status in {401, 403, 404}}
-        assert refused.keys() <= NOT_THERE
+        assert refused.keys() <= MISSING
 
     def test_her_token_opens_no_page(self, rows: dict[str, object], alice_token: str) -> None:
         for route in PAGES:
@@ -360,14 +360,14 @@ class TestOwner:
 
     def test_the_admin_is_closed_to_her(self, alice: User, rows: dict[str, object], alice_token: str) -> None:
         client = signed_in(alice)
-        assert not [route for route in OF_THE_ADMIN if not is_closed(client, path_of(route, rows), bearer(alice_token))]
+        assert not [route for route in ADMIN_ROUTES if not is_closed(client, path_of(route, rows), bearer(alice_token))]
 
-    def test_who_is_signed_in_starts_at_talking(self, alice: User) -> None:
+    def test_the_home_page_redirects_her_to_the_talk_page(self, alice: User) -> None:
         assert signed_in(alice).get("/")["Location"] == reverse("conversations:talk")
 
 
 class TestOthers:
-    """What belongs to somebody else does not exist: neither for another person nor for staff, outside the admin."""
+    """Rows of another person do not exist for a user, and outside of the admin not for staff either."""
 
     @pytest.fixture(params=["bob", "staff"])
     def other(self, request: pytest.FixtureRequest) -> User:
@@ -375,12 +375,12 @@ class TestOthers:
         return user
 
     @pytest.mark.parametrize("door", ["session", "token"])
-    def test_it_is_a_404_that_changes_nothing(
+    def test_a_foreign_row_is_a_404_and_is_not_changed(
         self, other: User, rows: dict[str, object], provider: FakeProvider, door: str
     ) -> None:
         headers = bearer(create_api_token(owner=other, name="tests")) if door == "token" else None
         before, wrong = everything(), {}
-        for route in OF_ROWS:
+        for route in ROW_ROUTES:
             is_for_programs = route in FOR_PROGRAMS
             client = Client() if door == "token" and is_for_programs else signed_in(other)
             answers = statuses(client, path_of(route, rows), headers)
@@ -390,18 +390,18 @@ class TestOthers:
         assert everything() == before
         assert not provider.requests
 
-    def test_it_is_told_as_if_it_did_not_exist(self, other: User, rows: dict[str, object]) -> None:
+    def test_a_foreign_row_looks_like_a_missing_one(self, other: User, rows: dict[str, object]) -> None:
         headers = bearer(create_api_token(owner=other, name="tests"))
-        nobodys: dict[str, object] = {name: 2**31 if isinstance(row, int) else NOBODY for name, row in rows.items()}
-        for route in OF_ROWS:
+        missing: dict[str, object] = {name: 2**31 if isinstance(row, int) else NOBODY for name, row in rows.items()}
+        for route in ROW_ROUTES:
             for method in METHODS if route in FOR_PROGRAMS else []:
-                foreign, unknown = [call(Client(), method, path_of(route, these), headers) for these in (rows, nobodys)]
+                foreign, unknown = [call(Client(), method, path_of(route, these), headers) for these in (rows, missing)]
                 assert foreign.status_code == unknown.status_code, route
                 assert foreign.content == unknown.content, route
 
     def test_staff_have_the_admin(self, staff: User, rows: dict[str, object]) -> None:
         client = signed_in(staff)
-        for route in OF_THE_ADMIN:
+        for route in ADMIN_ROUTES:
             page = call(client, "GET", path_of(route, rows))
             assert page.status_code < 500, route
             assert reverse("account_login") not in page.get("Location", ""), route
@@ -409,10 +409,10 @@ class TestOthers:
 
 
 class TestScopes:
-    """A token without the scope that something needs is told so, and one with that scope alone comes in."""
+    """A request needs exactly one scope: without it a token is refused, and with it alone it is accepted."""
 
     @pytest.mark.parametrize("method", METHODS)
-    def test_it_needs_the_right_one_and_no_other(
+    def test_a_request_needs_its_scope_and_no_other(
         self, alice: User, rows: dict[str, object], remote_engines: FakeProvider, method: str
     ) -> None:
         rows["model"] = "gpt-transcribe"
@@ -426,7 +426,7 @@ class TestScopes:
             code = "token_not_allowed" if needed == NO_TOKEN else "insufficient_scope"
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, code), route
             if needed != NO_TOKEN:
-                assert tried(Client(), method, path, right[needed]).status_code not in {401, 403}, route
+                assert call_and_roll_back(Client(), method, path, right[needed]).status_code not in {401, 403}, route
 
     @staticmethod
     def token(owner: User, scopes: Collection[str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ HISTORY = [VoiceProfile, Consent, Conversation, Turn]
 
 @pytest.fixture
 def staff(client: Client, db: None) -> Client:
-    """A browser in which an administrator is signed in."""
+    """A client that is signed in as an administrator."""
     client.force_login(User.objects.create_superuser("root"))
     return client
 
@@ -88,16 +88,14 @@ def test_every_filter_can_be_used(staff: Client, rows: dict[type[Model], Model],
         (Turn, "Paris"),
     ],
 )
-def test_search_finds_the_row_and_only_what_fits(
+def test_search_finds_only_matching_rows(
     staff: Client, rows: dict[type[Model], Model], model: type[Model], words: str
 ) -> None:
     assert found(staff.get(url("changelist", model), {"q": words})) == [rows[model]]
     assert found(staff.get(url("changelist", model), {"q": "nothing like this"})) == []
 
 
-def test_the_number_of_turns_is_that_of_all_turns_whatever_is_searched(
-    staff: Client, conversation: Conversation
-) -> None:
+def test_a_search_does_not_change_the_number_of_turns(staff: Client, conversation: Conversation) -> None:
     make_turn(conversation, transcript="Where is the Seine?")
     make_turn(conversation, transcript="And the Spree?")
     for query in ({}, {"q": "seine"}):
@@ -118,14 +116,14 @@ def test_history_can_only_be_read(staff: Client, rows: dict[type[Model], Model],
 
 
 class TestTokens:
-    def test_none_can_be_made_or_read(self, staff: Client, alice_token: str) -> None:
+    def test_a_token_cannot_be_created_or_read(self, staff: Client, alice_token: str) -> None:
         assert staff.get(url("add", ApiToken)).status_code == 403
         token = ApiToken.objects.get()
         page = staff.get(url("change", ApiToken, token.pk)).content.decode()
         assert alice_token not in page
         assert token.digest not in page
 
-    def test_one_can_be_revoked(self, staff: Client, alice_token: str) -> None:
+    def test_a_token_can_be_revoked(self, staff: Client, alice_token: str) -> None:
         now = timezone.now()
         form = {"revoked_at_0": f"{now:%Y-%m-%d}", "revoked_at_1": f"{now:%H:%M:%S}", "owner": "7", "name": "other"}
         assert staff.post(url("change", ApiToken, ApiToken.objects.get().pk), form).status_code == 302
@@ -135,15 +133,13 @@ class TestTokens:
         assert staff.get("/api/v1/voices", headers=bearer(alice_token)).status_code == 401
 
 
-def test_an_account_with_voices_is_not_deleted_over_the_providers_head(
-    staff: Client, alice: User, voice: VoiceProfile
-) -> None:
+def test_an_account_with_voices_at_a_provider_is_not_deleted(staff: Client, alice: User, voice: VoiceProfile) -> None:
     staff.post(url("delete", User, alice.pk), {"post": "yes"})
     assert User.objects.filter(pk=alice.pk).exists()
     assert VoiceProfile.objects.exists()
 
 
-def test_what_people_said_and_named_is_escaped(staff: Client, alice: User) -> None:
+def test_texts_and_names_of_people_are_escaped(staff: Client, alice: User) -> None:
     voice = make_voice(alice, "voice", name="<script>alert(1)</script>")
     conversation = Conversation.objects.create(owner=alice, voice=voice, title="<script>alert(2)</script>")
     turn = make_turn(conversation, transcript="<script>alert(3)</script>", reply="<script>alert(4)</script>")
@@ -153,7 +149,7 @@ def test_what_people_said_and_named_is_escaped(staff: Client, alice: User) -> No
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(
+def test_the_number_of_queries_of_a_list_does_not_depend_on_its_rows(
     staff: Client, alice: User, django_assert_max_num_queries: Any, model: type[Model]
 ) -> None:
     for number in range(5):
@@ -164,5 +160,5 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(
         staff.get(url("changelist", model))
 
 
-def test_all_that_should_be_is_registered() -> None:
+def test_all_models_are_registered() -> None:
     assert set(MODELS) <= set(admin.site._registry)

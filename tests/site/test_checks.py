@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
 
-def test_the_defaults_have_nothing_to_warn_of() -> None:
+def test_the_defaults_cause_no_warning() -> None:
     assert run_checks() == []
 
 
 @pytest.mark.parametrize("name", ["OPENAI_STT_MODEL", "OPENAI_CHAT_MODEL", "ELEVENLABS_TTS_MODEL"])
-def test_a_model_with_an_announced_end_is_warned_of(settings: Settings, name: str) -> None:
+def test_a_model_with_an_announced_end_causes_a_warning(settings: Settings, name: str) -> None:
     model, end = next(iter(ANNOUNCED_ENDS.items()))
     setattr(settings, name, model)
     (warning,) = run_checks()
     assert warning.id == "speech.W001"
-    for said in (name, model, str(end)):
-        assert said in warning.msg
+    for text in (name, model, str(end)):
+        assert text in warning.msg
 
 
 class TestMarks:
-    def test_a_folder_that_can_be_made_will_do(self, settings: Settings, tmp_path: Path) -> None:
+    def test_a_folder_that_can_be_created_is_valid(self, settings: Settings, tmp_path: Path) -> None:
         settings.MARKS_DIR = tmp_path / "var" / "marks"
         assert not check_marks(None)
         assert not settings.MARKS_DIR.exists()
 
-    def test_a_folder_that_can_not_be_written_is_an_error(self, settings: Settings, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_written_is_an_error(self, settings: Settings, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         settings.MARKS_DIR = tmp_path / "file" / "marks"
         (error,) = check_marks(None)
@@ -43,7 +43,7 @@ class TestMarks:
         assert "cannot be written" in error.msg
         assert "MARKS_DIR" in str(error.hint)
 
-    def test_a_certificate_of_the_operator_has_to_fit_its_key(self, settings: Settings, tmp_path: Path) -> None:
+    def test_a_certificate_of_the_operator_must_match_its_key(self, settings: Settings, tmp_path: Path) -> None:
         own, other = make_identity(), make_identity()
         (tmp_path / "chain").write_bytes(own.chain)
         (tmp_path / "key").write_bytes(own.key)
@@ -53,7 +53,7 @@ class TestMarks:
         (error,) = check_marks(None)
         assert "must belong to the key" in error.msg
 
-    def test_a_former_certificate_has_to_be_one(self, settings: Settings, tmp_path: Path) -> None:
+    def test_an_invalid_former_certificate_is_an_error(self, settings: Settings, tmp_path: Path) -> None:
         settings.MARKS_DIR = tmp_path
         (tmp_path / "former.pem").write_bytes(make_identity().chain.replace(b"MII", b"###"))
         (error,) = check_marks(None)

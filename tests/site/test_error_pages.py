@@ -1,4 +1,4 @@
-"""What browsers show when something is not possible."""
+"""The error pages."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.conftest import PASSWORD
-from tests.voiceclone.test_body_limit import TOO_MUCH, pieces
-from voiceclone.server import READ_IN_VAIN
+from tests.voiceclone.test_body_limit import TOO_MUCH, chunks
+from voiceclone.server import DISCARD_FACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +40,8 @@ def assert_security_headers(headers: object) -> None:
         assert name in headers  # type: ignore[operator] # requests' and Django's headers share no type
 
 
-class Headings(HTMLParser):
-    """Counts the headings and the ways back."""
+class Tags(HTMLParser):
+    """Collects the tags and the links of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -57,26 +57,26 @@ class Headings(HTMLParser):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("way", "status"), FAILURES.items())
-def test_each_failure_has_a_page_of_the_site_with_a_way_back(failing: Client, way: str, status: int) -> None:
+def test_each_failure_has_a_page_with_a_link_to_the_home_page(failing: Client, way: str, status: int) -> None:
     response = failing.get(f"/fail/{way}/")
     assert response.status_code == status
     assert response["Content-Type"].startswith("text/html")
     assert_security_headers(response.headers)
-    page = Headings(response.content.decode())
+    page = Tags(response.content.decode())
     assert page.tags.count("h1") == 1
     assert "/" in page.links
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("way", "status"), [("request", 400), ("method", 405), ("size", 413), ("fault", 500)])
-def test_who_asks_for_json_gets_json_on_pages_too(failing: Client, way: str, status: int) -> None:
+def test_a_client_that_accepts_only_json_gets_json(failing: Client, way: str, status: int) -> None:
     response = failing.get(f"/fail/{way}/", headers={"Accept": "application/json"})
     assert response.status_code == status
     assert set(response.json()["error"]) == {"code", "message"}
 
 
 @pytest.mark.parametrize("name", ["400", "403_csrf", "405", "413", "429", "500"])
-def test_a_page_for_bad_times_needs_neither_request_nor_database(name: str, settings: Settings) -> None:
+def test_an_error_page_needs_neither_request_nor_database(name: str, settings: Settings) -> None:
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "voiceclone.static.StaticFilesStorage"}}
     assert "<h1>" in render_to_string(f"{name}.html")
 
@@ -84,7 +84,7 @@ def test_a_page_for_bad_times_needs_neither_request_nor_database(name: str, sett
 class TestTooLarge:
     @pytest.mark.parametrize("is_announced", [True, False], ids=["announced", "not announced"])
     def test_a_browser_gets_a_page_with_the_limit(self, server: Server, is_announced: bool) -> None:
-        body = bytes(TOO_MUCH) if is_announced else pieces(TOO_MUCH)
+        body = bytes(TOO_MUCH) if is_announced else chunks(TOO_MUCH)
         response = requests.post(f"{server.url}/voices/", data=body, headers=BROWSER, timeout=30)
         assert response.status_code == 413
         assert response.headers["Content-Type"].startswith("text/html")
@@ -93,7 +93,7 @@ class TestTooLarge:
 
     def test_a_program_on_another_origin_may_read_it(self, server: Server) -> None:
         headers = {"Origin": django_settings.CORS_ALLOWED_ORIGINS[0]}
-        response = requests.post(f"{server.url}/clone-voice", data=pieces(TOO_MUCH), headers=headers, timeout=30)
+        response = requests.post(f"{server.url}/clone-voice", data=chunks(TOO_MUCH), headers=headers, timeout=30)
         assert response.status_code == 413
         assert response.json()["error"]["code"] == "request_too_large"
         assert response.headers["Access-Control-Allow-Origin"] == headers["Origin"]
@@ -104,16 +104,16 @@ class TestTooLarge:
 
         def endless() -> Iterator[bytes]:
             nonlocal sent
-            for piece in pieces(4 * READ_IN_VAIN * TOO_MUCH):
-                sent += len(piece)
-                yield piece
+            for chunk in chunks(4 * DISCARD_FACTOR * TOO_MUCH):
+                sent += len(chunk)
+                yield chunk
 
         response = requests.post(f"{server.url}/voices/", data=endless(), headers=BROWSER, timeout=30)
         assert response.status_code == 413
-        assert sent < 2 * READ_IN_VAIN * TOO_MUCH
+        assert sent < 2 * DISCARD_FACTOR * TOO_MUCH
 
 
-def test_who_comes_to_the_address_of_a_form_is_told_to_go_back(client: Client, alice: User) -> None:
+def test_a_get_request_for_a_form_is_told_to_go_back(client: Client, alice: User) -> None:
     client.force_login(alice)
     response = client.get(reverse("privacy:start-export"), headers=BROWSER)
     assert (response.status_code, response["Allow"]) == (405, "POST")
@@ -121,7 +121,7 @@ def test_who_comes_to_the_address_of_a_form_is_told_to_go_back(client: Client, a
     assert_security_headers(response.headers)
 
 
-def test_many_wrong_passwords_are_told_to_wait(client: Client, alice: User, settings: Settings) -> None:
+def test_too_many_wrong_passwords_are_refused_for_a_while(client: Client, alice: User, settings: Settings) -> None:
     settings.ACCOUNT_RATE_LIMITS = {"login": "2/m/ip"}
 
     def sign_in() -> Page:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from tests.conftest import Server
 
 
-def test_it_answers_without_the_database(client: Client) -> None:
+def test_healthz_needs_no_database(client: Client) -> None:
     response = client.get("/healthz")
     assert response.status_code == 200
     assert response.json() == {"status": "ok"}
 
 
 @pytest.mark.django_db
-def test_it_is_ready_where_database_and_recordings_work(client: Client) -> None:
+def test_it_is_ready_if_database_and_storage_work(client: Client) -> None:
     response = client.get("/readyz")
     assert response.status_code == 200
     engines = dict.fromkeys(("clone", "hear", "think", "speak"), True)
@@ -32,7 +32,7 @@ def test_it_is_ready_where_database_and_recordings_work(client: Client) -> None:
 
 @pytest.mark.django_db
 def test_it_is_not_ready_without_a_database(client: Client) -> None:
-    with connection.execute_wrapper(out_of_order):
+    with connection.execute_wrapper(database_down):
         response = client.get("/readyz")
     assert response.status_code == 503
     assert response.json()["status"] == "not ready"
@@ -40,7 +40,7 @@ def test_it_is_not_ready_without_a_database(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_it_is_not_ready_where_no_recording_can_be_kept(client: Client, settings: Settings, tmp_path: Path) -> None:
+def test_it_is_not_ready_if_recordings_cannot_be_stored(client: Client, settings: Settings, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path / "file" / "media"
     (tmp_path / "file").touch(mode=0o444)
     response = client.get("/readyz")
@@ -48,8 +48,8 @@ def test_it_is_not_ready_where_no_recording_can_be_kept(client: Client, settings
 
 
 @pytest.mark.django_db
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="another database tells by itself that its disk is full")
-def test_it_is_not_ready_where_the_disk_of_the_database_is_full(
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="other databases report a full disk themselves")
+def test_it_is_not_ready_if_the_disk_of_the_database_is_full(
     client: Client, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MEDIA_ROOT, settings.MIN_FREE_BYTES = tmp_path, 0
@@ -59,9 +59,9 @@ def test_it_is_not_ready_where_the_disk_of_the_database_is_full(
     assert client.get("/readyz").json()["disk"] is False
 
 
-def out_of_order(*_args: object) -> object:
+def database_down(*_args: object) -> object:
     raise OperationalError
 
 
-def test_it_answers_on_the_server(server: Server) -> None:
+def test_healthz_works_on_the_server(server: Server) -> None:
     assert requests.get(f"{server.url}/healthz", timeout=10).json() == {"status": "ok"}

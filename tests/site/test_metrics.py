@@ -1,4 +1,4 @@
-"""What Prometheus reads, and who else may."""
+"""`/metrics`: its access control and its contents."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 @pytest.mark.django_db
 class TestAccess:
     @pytest.mark.parametrize("sent", ["", "wrong", "é"])
-    def test_nobody_reads_them_without_the_token(self, client: Client, token: str, sent: str) -> None:
+    def test_a_wrong_token_is_refused(self, client: Client, token: str, sent: str) -> None:
         response = client.get("/metrics", headers=bearer(sent) if sent else None)
         assert response.status_code == 401
         assert response["WWW-Authenticate"] == "Bearer"
 
-    def test_without_a_token_in_the_settings_no_token_opens_them(self, client: Client) -> None:
+    def test_an_empty_token_is_refused_if_the_setting_is_empty(self, client: Client) -> None:
         assert client.get("/metrics", headers=bearer("")).status_code == 401
 
-    def test_administrators_read_them_and_other_people_do_not(self, client: Client, alice: User) -> None:
+    def test_administrators_have_access_and_other_people_do_not(self, client: Client, alice: User) -> None:
         client.force_login(alice)
         assert client.get("/metrics").status_code == 401
         alice.is_staff = True
@@ -70,7 +70,7 @@ class TestAccess:
         assert client.get("/metrics").status_code == 200
 
 
-def test_turns_are_counted_with_their_times_and_without_a_word(
+def test_turns_are_counted_with_their_times_and_without_personal_data(
     alice_api: Api, conversation: Conversation, provider: FakeProvider, client: Client, token: str
 ) -> None:
     provider.behaviour.transcript = "Where is the treasure?"
@@ -98,7 +98,7 @@ def test_turns_are_counted_with_their_times_and_without_a_word(
         assert private not in text
 
 
-def test_a_retry_is_told_from_a_turn_and_what_it_does_not_repeat_is_not_counted_again(
+def test_a_retry_is_counted_apart_and_without_the_stages_that_it_skips(
     alice_api: Api, conversation: Conversation, provider: FakeProvider, client: Client, token: str
 ) -> None:
     before = scrape(client, token)
@@ -117,7 +117,7 @@ def test_a_retry_is_told_from_a_turn_and_what_it_does_not_repeat_is_not_counted_
 
 
 @pytest.mark.django_db
-def test_breakers_and_the_queue_are_told(
+def test_breakers_and_the_queue_are_reported(
     client: Client, token: str, remote_engines: FakeProvider, settings: Settings
 ) -> None:
     settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
@@ -133,10 +133,10 @@ def test_breakers_and_the_queue_are_told(
 
 
 @pytest.mark.django_db
-def test_they_are_told_without_the_database(client: Client, token: str) -> None:
-    def out_of_order(*_args: object) -> object:
+def test_other_metrics_are_reported_without_the_database(client: Client, token: str) -> None:
+    def database_down(*_args: object) -> object:
         raise OperationalError
 
-    with connection.execute_wrapper(out_of_order):
+    with connection.execute_wrapper(database_down):
         samples = scrape(client, token)
     assert ("voiceclone_task_queue_length", frozenset()) not in samples

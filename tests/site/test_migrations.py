@@ -5,5 +5,5 @@ from django.core.management import call_command
 
 
 @pytest.mark.django_db
-def test_the_models_have_no_change_without_a_migration() -> None:
+def test_no_migration_is_missing() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)

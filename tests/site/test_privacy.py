@@ -1,4 +1,4 @@
-"""The page on privacy says what the settings in force make true."""
+"""The privacy page describes the current settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
 
-def words(client: Client) -> str:
+def page_text(client: Client) -> str:
     page = client.get("/privacy/")
     assert page.status_code == 200
     return " ".join(page.content.decode().split())
@@ -24,55 +24,53 @@ def words(client: Client) -> str:
 
 @pytest.mark.django_db
 class TestRecipients:
-    def test_without_keys_nothing_leaves_the_machine(self, client: Client) -> None:
-        said = words(client)
-        assert "nothing leaves this machine" in said
+    def test_without_keys_no_service_is_named(self, client: Client) -> None:
+        said = page_text(client)
+        assert "do not leave this machine" in said
         assert "OpenAI" not in said
         assert "ElevenLabs" not in said
 
-    def test_the_services_that_are_switched_on_are_named_with_their_addresses(
-        self, client: Client, remote_engines: FakeProvider
-    ) -> None:
-        said = words(client)
-        assert "nothing leaves this machine" not in said
+    def test_services_in_use_are_named_with_their_hosts(self, client: Client, remote_engines: FakeProvider) -> None:
+        said = page_text(client)
+        assert "do not leave this machine" not in said
         assert "OpenAI" in said
         assert "ElevenLabs" in said
         assert "127.0.0.1" in said
 
-    def test_each_is_named_for_its_part_alone(self, client: Client, settings: Settings) -> None:
+    def test_a_service_is_named_only_for_its_own_stages(self, client: Client, settings: Settings) -> None:
         settings.LANGUAGE_MODEL, settings.OPENAI_BASE_URL = "openai", None
-        said = words(client)
+        said = page_text(client)
         assert "api.openai.com" in said
         assert "to write the next answer" in said
-        assert "the sound of your questions, to" not in said
-        assert "the recording of your consent, with" not in said
+        assert "the recordings of your questions, to" not in said
+        assert "the recording of your consent, which" not in said
 
-    def test_who_hears_consents_gets_the_name_in_them(
+    def test_the_service_that_transcribes_consents_gets_the_name_in_them(
         self, client: Client, remote_engines: FakeProvider, settings: Settings
     ) -> None:
-        assert "the recording of your consent, with the name that you say in it" in words(client)
+        assert "the recording of your consent, which contains your name" in page_text(client)
         settings.CONSENT = "attested"
-        assert "the recording of your consent, with" not in words(client)
+        assert "the recording of your consent, which" not in page_text(client)
 
-    def test_a_service_that_only_takes_over_is_named_too(self, client: Client, settings: Settings) -> None:
+    def test_a_fallback_service_is_named_too(self, client: Client, settings: Settings) -> None:
         settings.SPEECH_TO_TEXT_FALLBACK = "openai"
-        said = words(client)
-        assert "the sound of your questions, to" in said
-        assert "nothing leaves this machine" not in said
+        said = page_text(client)
+        assert "the recordings of your questions, to" in said
+        assert "do not leave this machine" not in said
 
-    def test_who_is_told_of_faults_is_named(self, client: Client, settings: Settings) -> None:
+    def test_the_service_for_error_reports_is_named(self, client: Client, settings: Settings) -> None:
         settings.SENTRY_DSN = "https://key@faults.example.org/1"
-        said = words(client)
+        said = page_text(client)
         assert "Sentry" in said
         assert "faults.example.org" in said
 
-    def test_voices_that_were_made_elsewhere_still_speak_there(
+    def test_a_service_that_speaks_with_older_voices_is_named(
         self, client: Client, alice: User, settings: Settings
     ) -> None:
         settings.ELEVENLABS_API_KEY = "key"
-        assert "ElevenLabs" not in words(client)
+        assert "ElevenLabs" not in page_text(client)
         make_voice(alice, "voice")
-        said = words(client)
+        said = page_text(client)
         assert "ElevenLabs" in said
         assert "to clone it" not in said
 
@@ -82,35 +80,37 @@ class TestSchedule:
     def test_it_follows_the_settings(self, client: Client, settings: Settings) -> None:
         settings.RETENTION_DAYS, settings.RETENTION_NOTICE_DAYS, settings.CONVERSATION_AUDIO_DAYS = 200, 14, 45
         settings.ERASURE_COOLING_OFF_DAYS = 3
-        said = words(client)
-        for text in ("it has not spoken for 200 days; we tell you 14 days before", "45 days, or", "For 3 days you can"):
+        said = page_text(client)
+        for text in (
+            "it has not spoken for 200 days; we tell you 14 days before",
+            "45 days, or",
+            "For 3 days, you can",
+        ):
             assert text in said
 
-    def test_what_is_kept_without_a_term_says_so(self, client: Client, settings: Settings) -> None:
+    def test_switched_off_periods_are_not_mentioned(self, client: Client, settings: Settings) -> None:
         settings.RETENTION_DAYS = settings.ERASURE_COOLING_OFF_DAYS = 0
-        said = words(client)
+        said = page_text(client)
         assert "has not spoken for" not in said
-        assert "days you can take it back" not in said
+        assert "to cancel the deletion" not in said
 
     def test_the_operator_is_named(self, client: Client, settings: Settings) -> None:
-        assert "has not said here who they are" in words(client)
+        assert "has not given a name or an address here" in page_text(client)
         settings.OPERATOR_NAME, settings.OPERATOR_EMAIL = "Example Ltd", "help@example.org"
-        said = words(client)
+        said = page_text(client)
         assert "run by Example Ltd" in said
         assert 'href="mailto:help@example.org"' in said
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/", "/accounts/login/", "/accounts/signup/", "/nothing", "/privacy/", "/report/"])
-def test_every_page_leads_there(client: Client, path: str) -> None:
+def test_every_page_links_to_privacy_and_reports(client: Client, path: str) -> None:
     page = client.get(path).content.decode()
     assert f'href="{reverse("privacy")}"' in page
     assert f'href="{reverse("report")}"' in page
 
 
-def test_the_page_on_which_one_signs_up_and_the_one_on_which_one_records_lead_there(
-    client: Client, alice: User
-) -> None:
+def test_pages_that_collect_data_have_a_second_link_to_privacy(client: Client, alice: User) -> None:
     assert client.get("/accounts/signup/").content.decode().count(reverse("privacy")) == 2
     client.force_login(alice)
     assert client.get(reverse("voices:consent")).content.decode().count(reverse("privacy")) == 2

@@ -1,4 +1,4 @@
-"""The description of the API: complete, valid, with examples, and a page that shows it."""
+"""The OpenAPI description is complete, valid and has examples, and a page shows it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from tests.client import Api
 
 FOR_PROGRAMS = ("api/", "v1/", "clone-voice", "full-interaction")
-A_PAGE = "api/docs/"
-ITSELF = "GET /api/schema/"
+DOCS_PAGE = "api/docs/"
+SCHEMA_OPERATION = "GET /api/schema/"
 
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    """The description as programs get it."""
+    """The description that programs receive."""
     return dict(json.loads(Client().get("/api/schema/", headers={"Accept": "application/json"}).content))
 
 
@@ -52,34 +52,34 @@ def operations(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def contents(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the media types of what an operation takes and answers, but for its errors."""
+    """Yield the media types of the request and the responses of an operation, without its errors."""
     yield from operation.get("requestBody", {}).get("content", {}).items()
     for status, response in operation["responses"].items():
         if status not in {"429", "default"}:
             yield from response.get("content", {}).items()
 
 
-def test_it_is_made_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_generated_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     validate_schema(schema)  # type: ignore[no-untyped-call]
     assert capsys.readouterr().err == ""
 
 
-def test_it_is_openapi_3_1_and_open_to_everybody(schema: dict[str, Any]) -> None:
+def test_it_is_openapi_3_1(schema: dict[str, Any]) -> None:
     assert schema["openapi"].startswith("3.1")
 
 
-def test_every_address_for_programs_is_in_it(schema: dict[str, Any]) -> None:
+def test_every_url_for_programs_is_in_it(schema: dict[str, Any]) -> None:
     paths = {path.strip("/").replace("{", "<").replace("}", ">") for path in schema["paths"]}
     expected = {
         "/".join(f"<{part.split(':')[-1]}" if part.startswith("<") else part for part in route.strip("/").split("/"))
         for route in routes(get_resolver().url_patterns)
-        if route.startswith(FOR_PROGRAMS) and route != A_PAGE
+        if route.startswith(FOR_PROGRAMS) and route != DOCS_PAGE
     }
     assert paths == expected
 
 
-def test_nothing_is_said_of_operations_that_do_not_exist(schema: dict[str, Any]) -> None:
+def test_no_description_is_registered_for_a_missing_operation(schema: dict[str, Any]) -> None:
     assert len(operations(schema)) == sum(len(methods) for methods in registered().values())
 
 
@@ -90,11 +90,11 @@ def test_every_operation_has_a_name_an_example_and_an_error(schema: dict[str, An
         assert "curl" in operation["x-codeSamples"][0]["source"], name
         assert "default" in operation["responses"], name
         for media_type, content in contents(operation):
-            if media_type == "application/json" and name != ITSELF:
+            if media_type == "application/json" and name != SCHEMA_OPERATION:
                 assert content.get("examples"), (name, media_type)
 
 
-def test_examples_are_as_they_say(schema: dict[str, Any]) -> None:
+def test_examples_match_their_schemas(schema: dict[str, Any]) -> None:
     checked = 0
     for operation in operations(schema).values():
         for media_type, content in contents(operation):
@@ -106,7 +106,7 @@ def test_examples_are_as_they_say(schema: dict[str, Any]) -> None:
     assert checked > len(registered())
 
 
-def test_it_tells_how_to_sign_in_and_that_streams_are_streams(schema: dict[str, Any]) -> None:
+def test_it_describes_authentication_and_media_types(schema: dict[str, Any]) -> None:
     assert schema["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     ask = operations(schema)["POST /api/v1/conversations/{conversation_pk}/turns"]
     assert {"token": []} in ask["security"]
@@ -131,12 +131,12 @@ def test_it_tells_how_to_sign_in_and_that_streams_are_streams(schema: dict[str, 
         "POST /v1/audio/transcriptions",
     ],
 )
-def test_what_costs_money_takes_an_idempotency_key(schema: dict[str, Any], name: str) -> None:
+def test_operations_that_cost_money_accept_an_idempotency_key(schema: dict[str, Any], name: str) -> None:
     parameters = operations(schema)[name]["parameters"]
     assert "Idempotency-Key" in {parameter["name"] for parameter in parameters}
 
 
-def test_a_voice_is_as_described(alice_api: Api, schema: dict[str, Any], voice: VoiceProfile) -> None:
+def test_a_voice_matches_its_description(alice_api: Api, schema: dict[str, Any], voice: VoiceProfile) -> None:
     operation = operations(schema)["GET /api/v1/voices"]
     described = operation["responses"]["200"]["content"]["application/json"]["schema"]
     body = alice_api.get("/api/v1/voices").json()

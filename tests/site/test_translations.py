@@ -1,4 +1,4 @@
-"""Every word for people can be translated: it stands where `makemessages` finds it."""
+"""All texts for people can be translated: `makemessages` finds them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NAMES = {"VoiceClone", r"\bms\b"}
 ATTRIBUTES = {"alt", "aria-description", "aria-label", "aria-roledescription", "content", "placeholder", "title"}
 CLASS_BLOCK = ["block", "main_class"]
 SILENT_META = {"viewport", "color-scheme", "theme-color", "csrf-token"}
-# Calls whose text people read, and which argument it is.
-TOLD = {"UserError": 1, "AudioError": 1, "ValidationError": 0, "error_body": 1}
-TOLD |= dict.fromkeys(["messages.success", "messages.error", "messages.info", "messages.warning"], 1)
+# Calls with a text for people, and the position of that argument.
+CALLS_WITH_TEXT = {"UserError": 1, "AudioError": 1, "ValidationError": 0, "error_body": 1}
+CALLS_WITH_TEXT |= dict.fromkeys(["messages.success", "messages.error", "messages.info", "messages.warning"], 1)
 LABELS = {"label", "help_text", "verbose_name", "verbose_name_plural", "empty_label"}
 WORD = re.compile(r"[^\W\d_]{2,}")
 
@@ -40,7 +40,7 @@ def name_of(path: Path) -> str:
 
 
 def without_tags(template: str) -> str:
-    """Return what is left of a template without its tags, variables and translated blocks."""
+    """Return a template without its tags, variables and translated blocks."""
     kept, until = [], ""
     for token in Lexer(template).tokenize():
         words = token.contents.split() or [""]
@@ -54,7 +54,7 @@ def without_tags(template: str) -> str:
 
 
 class Texts(HTMLParser):
-    """Collects what people read or hear on a page."""
+    """Collects the texts of a page, including those for screen readers."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def untranslated(template: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
-def test_a_page_has_no_word_outside_of_translate(path: Path) -> None:
+def test_a_page_has_no_untranslated_text(path: Path) -> None:
     assert untranslated(path.read_text()) == []
 
 
@@ -92,7 +92,7 @@ def test_a_page_has_no_word_outside_of_translate(path: Path) -> None:
         '{% if user %}<a href="/">Back</a>{% endif %}',
     ],
 )
-def test_such_a_word_would_be_found(template: str) -> None:
+def test_untranslated_texts_are_found(template: str) -> None:
     assert len(untranslated(template)) == 1
 
 
@@ -104,36 +104,36 @@ def test_such_a_word_would_be_found(template: str) -> None:
         "{% comment %}For programmers{% endcomment %}",
     ],
 )
-def test_what_needs_no_translation_is_not(template: str) -> None:
+def test_translated_texts_are_not_reported(template: str) -> None:
     assert untranslated(template) == []
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
-def test_scripts_take_their_words_from_the_page(path: Path) -> None:
+def test_scripts_take_their_texts_from_the_page(path: Path) -> None:
     shown = r"""(?:announce\(|(?:textContent|title|placeholder|ariaLabel|innerText) = )["'`]([^"'`]*)"""
     assert [text for text in re.findall(shown, path.read_text()) if WORD.search(text)] == []
 
 
-def told_texts(module: str) -> Iterator[ast.expr]:
-    """Yield the texts that a module shows to people."""
+def texts_for_people(module: str) -> Iterator[ast.expr]:
+    """Yield the expressions of all texts that a module shows to people."""
     for node in ast.walk(ast.parse(module)):
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
-        position = TOLD.get(name, TOLD.get(name.rpartition(".")[2]))
+        position = CALLS_WITH_TEXT.get(name, CALLS_WITH_TEXT.get(name.rpartition(".")[2]))
         if position is not None and position < len(node.args):
             yield node.args[position]
         yield from (keyword.value for keyword in node.keywords if keyword.arg in LABELS)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_tells_people_nothing_in_plain_strings(path: Path) -> None:
-    plain = [text for text in told_texts(path.read_text()) if isinstance(text, ast.Constant | ast.JoinedStr)]
+def test_a_module_has_no_untranslated_text(path: Path) -> None:
+    plain = [text for text in texts_for_people(path.read_text()) if isinstance(text, ast.Constant | ast.JoinedStr)]
     assert [ast.unparse(text) for text in plain] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_what_is_translated_is_a_literal(path: Path) -> None:
+def test_translated_texts_are_literals(path: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     translated = [call.args[0] for call in calls if ast.unparse(call.func) in {"_", "gettext", "gettext_lazy"}]
     assert [ast.unparse(text) for text in translated if not isinstance(text, ast.Constant)] == []

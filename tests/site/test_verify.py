@@ -1,4 +1,4 @@
-"""`/verify`: what everybody can learn of a file, without an account and without a script."""
+"""`/verify` and `/api/v1/verify`: everybody can check the origin of a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from apps.conversations.models import Turn
-from apps.site.verification import FILES_OF_AN_ADDRESS
+from apps.site.verification import FILES_PER_NETWORK
 from apps.speech import registry
 from apps.speech.audio.mp3 import to_mp3
 from apps.speech.audio.resampling import resample
@@ -49,11 +49,11 @@ def altered(data: bytes) -> bytes:
     return data[:-3000] + bytes([data[-3000] ^ 1]) + data[-2999:]
 
 
-class TestWhatThisSiteMakes:
-    """Each way in which sound leaves the site, through its real server."""
+class TestOwnFiles:
+    """Every kind of sound file from this site, through a real server."""
 
     @pytest.mark.parametrize("address", ["audio", "audio?as=mp3"])
-    def test_a_stored_answer_is_recognised_and_so_is_its_change(
+    def test_a_stored_answer_and_its_changed_copy_are_recognised(
         self, alice_api: Api, conversation: Conversation, address: str
     ) -> None:
         turn = alice_api.ask(conversation, text="Hello?").json()
@@ -68,14 +68,14 @@ class TestWhatThisSiteMakes:
         mp3 = alice_api.post(f"/api/v1/voices/{voice.pk}/preview", json={"text": "Good morning."}).content
         assert verdict_on(mp3)["verdict"] == "made_here"
 
-    def test_an_answer_that_was_streamed_is_known_by_its_tag(self, alice_api: Api, voice: VoiceProfile) -> None:
+    def test_a_streamed_answer_is_recognised_by_its_tag(self, alice_api: Api, voice: VoiceProfile) -> None:
         response = alice_api.full_interaction(voice.voice_id)
         finding = verdict_on(response.content)
         assert (finding["verdict"], finding["engine"]) == ("tagged", "elevenlabs")
         assert Turn.objects.get().pk.hex in response.content.decode("latin-1").replace("-", "")
 
     @pytest.mark.parametrize("audio_format", ["mp3", "wav", "flac", "opus"])
-    def test_speech_that_was_streamed_is_known_by_its_tag(
+    def test_streamed_speech_is_recognised_by_its_tag(
         self, alice_api: Api, voice: VoiceProfile, audio_format: str
     ) -> None:
         body = {"text": LONG_REPLY, "voice": "Jane", "format": audio_format}
@@ -83,7 +83,7 @@ class TestWhatThisSiteMakes:
         assert response.headers["X-AI-Generated"] == "true"
         assert verdict_on(response.content)["verdict"] == "tagged"
 
-    def test_bare_samples_have_only_the_header(self, alice_api: Api, voice: VoiceProfile) -> None:
+    def test_pcm_has_only_the_header(self, alice_api: Api, voice: VoiceProfile) -> None:
         body = {"text": "Hello.", "voice": "Jane", "format": "pcm"}
         assert alice_api.post("/api/v1/speech", json=body).headers["X-AI-Generated"] == "true"
 
@@ -97,11 +97,11 @@ class TestWhatThisSiteMakes:
 
 class TestApi:
     @pytest.mark.parametrize("name", ["voice.wav", "holiday.jpg", "../../etc/passwd", "a" * 300])
-    def test_the_name_counts_for_nothing(self, name: str) -> None:
+    def test_the_file_name_does_not_matter(self, name: str) -> None:
         mp3 = registry.marker().to_mp3(SPEECH, ORIGIN)
         assert verdict_on(mp3, name)["verdict"] == "made_here"
 
-    def test_another_installation_is_somebody_else(self) -> None:
+    def test_a_file_from_another_installation_is_signed_elsewhere(self) -> None:
         other = Marker(make_identity(), b"", frozenset())
         finding = verdict_on(other.to_flac(SPEECH, ORIGIN))
         assert (finding["verdict"], finding["signed_here"], finding["signed_by"]) == ("elsewhere", False, "VoiceClone")
@@ -112,34 +112,34 @@ class TestApi:
         assert "does not prove" in str(finding["message"])
 
     @pytest.mark.parametrize("data", [b"", b"text", bytes(3_000_000)])
-    def test_what_is_no_sound_is_refused(self, data: bytes) -> None:
+    def test_a_file_without_sound_is_refused(self, data: bytes) -> None:
         response = send("/api/v1/verify", data)
         assert response.status_code == 422
         assert error_of(response)["code"] == "file_unreadable"
 
-    def test_a_file_is_needed(self) -> None:
+    def test_a_file_is_required(self) -> None:
         response = Client().post("/api/v1/verify", {})
         assert response.status_code == 400
         assert error_of(response)["code"] == "invalid"
 
-    def test_other_origins_may_ask(self) -> None:
+    def test_other_origins_have_access(self) -> None:
         response = send("/api/v1/verify", to_mp3(SPEECH), origin="http://localhost:3000")
         assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
 
-    def test_an_address_may_send_only_so_many(self, settings: Settings) -> None:
+    def test_the_number_of_files_from_a_network_is_limited(self, settings: Settings) -> None:
         settings.LIMITS = True
         cache.clear()
-        for _number in range(FILES_OF_AN_ADDRESS.attempts):
-            FILES_OF_AN_ADDRESS.take("127.0.0.1/32")
+        for _number in range(FILES_PER_NETWORK.attempts):
+            FILES_PER_NETWORK.take("127.0.0.1/32")
         response = send("/api/v1/verify", to_mp3(SPEECH))
         cache.clear()
         assert response.status_code == 429
         assert error_of(response)["code"] == "too_many_files"
-        assert 0 < int(response["Retry-After"]) <= FILES_OF_AN_ADDRESS.seconds
+        assert 0 < int(response["Retry-After"]) <= FILES_PER_NETWORK.seconds
 
 
 class TestPage:
-    def test_it_tells_what_was_found(self) -> None:
+    def test_it_shows_the_verdict_and_the_facts(self) -> None:
         page = send("/verify", registry.marker().to_mp3(SPEECH, ORIGIN), "<b>answer.mp3").content.decode()
         assert "Made here, by AI" in page
         assert "March 2, 2026, 8:15 a.m. (UTC)" in page
@@ -147,7 +147,7 @@ class TestPage:
         assert "&lt;b&gt;answer.mp3" in page
         assert "<b>answer" not in page
 
-    def test_it_tells_each_verdict(self) -> None:
+    def test_it_shows_each_verdict(self) -> None:
         encoder = create_encoder(AudioFormat.OPUS, 24_000, ORIGIN)
         streamed = encoder.encode(SPEECH.pcm) + encoder.finish()
         foreign = Marker(make_identity(), b"", frozenset()).to_mp3(SPEECH, ORIGIN)
@@ -160,9 +160,9 @@ class TestPage:
         }
         for title, data in files.items():
             assert title in send("/verify", data).content.decode()
-        assert "no longer fits" in send("/verify", altered(foreign)).content.decode()
+        assert "no longer valid" in send("/verify", altered(foreign)).content.decode()
 
-    def test_what_is_no_sound_is_a_problem_of_the_form(self) -> None:
+    def test_a_file_without_sound_is_a_form_error(self) -> None:
         response = send("/verify", b"text")
         assert response.status_code == 422
         assert b"There is a problem" in response.content
@@ -179,5 +179,5 @@ class TestPage:
 
     @pytest.mark.django_db
     @pytest.mark.parametrize("path", ["/", "/accounts/login/", "/verify"])
-    def test_every_page_leads_to_it(self, client: Client, path: str) -> None:
+    def test_every_page_links_to_it(self, client: Client, path: str) -> None:
         assert b'href="/verify"' in client.get(path).content

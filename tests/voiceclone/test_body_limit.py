@@ -29,22 +29,24 @@ FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 
 @pytest.fixture
 def uploads(settings: Settings, tmp_path: Path) -> Path:
-    """The folder of temporary uploads; here every file goes there, however small."""
+    """The folder of temporary uploads. In these tests, Django writes files of any size to it."""
     settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 100
     return tmp_path
 
 
-def pieces(size: int) -> Iterator[bytes]:
-    """Yield a body whose length is not announced."""
+def chunks(size: int) -> Iterator[bytes]:
+    """Yield a body of `size` bytes, for a request without Content-Length."""
     for start in range(0, size, 1_000_000):
         yield bytes(min(1_000_000, size - start))
 
 
 class TestTooLarge:
     @pytest.mark.parametrize("is_announced", [True, False], ids=["announced", "not announced"])
-    def test_it_is_a_413_in_json_with_the_limit(self, alice_api: Api, uploads: Path, is_announced: bool) -> None:
-        body = bytes(TOO_MUCH) if is_announced else pieces(TOO_MUCH)
+    def test_the_response_is_a_413_in_json_with_the_limit(
+        self, alice_api: Api, uploads: Path, is_announced: bool
+    ) -> None:
+        body = bytes(TOO_MUCH) if is_announced else chunks(TOO_MUCH)
         response = alice_api.post("/clone-voice", data=body, headers=FORM)
         assert response.status_code == 413
         error = error_of(response)
@@ -57,22 +59,22 @@ class TestTooLarge:
         assert not VoiceProfile.objects.exists()
         assert not provider.requests
 
-    def test_the_server_goes_on(self, alice_api: Api) -> None:
-        alice_api.post("/clone-voice", data=pieces(TOO_MUCH), headers=FORM)
+    def test_the_server_still_works(self, alice_api: Api) -> None:
+        alice_api.post("/clone-voice", data=chunks(TOO_MUCH), headers=FORM)
         assert alice_api.get("/api/v1/voices").status_code == 200
 
-    def test_who_is_not_signed_in_is_refused_as_early(self, server: Server) -> None:
+    def test_it_is_refused_before_the_authentication(self, server: Server) -> None:
         with Api(server.url, "made-up") as api:
             assert api.post("/clone-voice", data=bytes(TOO_MUCH), headers=FORM).status_code == 413
 
 
-def test_exactly_the_limit_is_read(alice_api: Api) -> None:
+def test_a_body_of_exactly_the_limit_is_read(alice_api: Api) -> None:
     response = alice_api.post("/clone-voice", data=bytes(TOO_MUCH - 1), headers=FORM)
     assert response.status_code == 400
 
 
 class TestTemporaryUploads:
-    """None is left on disk, however the request ends."""
+    """No temporary file remains, however the request ends."""
 
     @pytest.mark.usefixtures("consent")
     def test_after_cloning(self, alice_api: Api, uploads: Path) -> None:
@@ -89,7 +91,7 @@ class TestTemporaryUploads:
         assert alice_api.events_of_turn(conversation)[-1].name == "done"
         wait_until(lambda: not list(uploads.iterdir()))
 
-    def test_after_a_client_that_leaves(
+    def test_after_a_client_disconnects(
         self, alice_api: Api, uploads: Path, provider: FakeProvider, conversation: Conversation
     ) -> None:
         provider.behaviour.hear_seconds = 60
@@ -104,30 +106,30 @@ class TestTemporaryUploads:
         assert settings.FILE_UPLOAD_TEMP_DIR in {None, tempfile.gettempdir()}
 
 
-class TestLies:
-    """Bodies that are not what their headers say, sent by hand: no client library would."""
+class TestMalformed:
+    """Bodies that contradict their headers. They are sent through a socket, because no client library sends them."""
 
     HEAD = b"POST /clone-voice HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
 
     def send(self, server: Server, request: bytes, *, and_leave: bool = True) -> bytes:
-        """Return all that is answered until the server closes the connection."""
+        """Return everything that the server sends until it closes the connection."""
         host, port = server.url.removeprefix("http://").split(":")
         answer = b""
         with socket.create_connection((host, int(port)), timeout=30) as connection:
             connection.sendall(request)
             if and_leave:
                 connection.shutdown(socket.SHUT_WR)
-            while piece := connection.recv(65_536):
-                answer += piece
+            while chunk := connection.recv(65_536):
+                answer += chunk
         return answer
 
-    def test_a_body_longer_than_announced_is_cut_there(self, server: Server, uploads: Path, alice_api: Api) -> None:
+    def test_a_body_longer_than_announced_is_cut(self, server: Server, uploads: Path, alice_api: Api) -> None:
         answer = self.send(server, self.HEAD + b"Content-Length: 10\r\n\r\n" + b"x" * 5_000)
         assert b" 500 " not in answer
         assert alice_api.get("/api/v1/voices").status_code == 200
 
     @pytest.mark.parametrize("length", [b"100", b"-1", b"1e9", b"99999999999999999999", b"1, 2"])
-    def test_a_body_shorter_than_announced_is_no_request(
+    def test_a_body_shorter_than_announced_is_ignored(
         self, server: Server, uploads: Path, alice_api: Api, length: bytes
     ) -> None:
         answer = self.send(server, self.HEAD + b"Content-Length: " + length + b"\r\n\r\n" + b"x" * 5)
@@ -139,7 +141,7 @@ class TestLies:
         twice = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nxxxxx\r\n0\r\n\r\n"
         assert b" 500 " not in self.send(server, self.HEAD + twice)
 
-    def test_chunks_of_one_byte_make_a_body(self, server: Server) -> None:
+    def test_chunks_of_one_byte_are_accepted(self, server: Server) -> None:
         body = b"1\r\nx\r\n" * 10_000 + b"0\r\n\r\n"
         head = self.HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
         answer = self.send(server, head + body, and_leave=False)
@@ -155,7 +157,7 @@ def test_thousands_of_small_parts_are_refused(alice_api: Api, uploads: Path, dis
     wait_until(lambda: not list(uploads.iterdir()))
 
 
-def test_who_sends_too_slowly_is_told_so_and_let_go() -> None:
+def test_a_slow_client_gets_a_408() -> None:
     limited = BodyLimit(OneThreadHandler(), max_bytes=1_000, max_seconds=0.1)
     head = {"type": "http", "method": "POST", "path": "/clone-voice", "headers": [], "query_string": b""}
     first: list[Message] = [{"type": "http.request", "body": b"x", "more_body": True}]
@@ -171,7 +173,7 @@ def test_who_sends_too_slowly_is_told_so_and_let_go() -> None:
     assert [message.get("status") for message in sent] == [408, None]
 
 
-def test_under_wsgi_too_much_is_refused_by_its_length(client: Client, alice_token: str, settings: Settings) -> None:
+def test_under_wsgi_a_large_content_length_is_refused(client: Client, alice_token: str, settings: Settings) -> None:
     settings.MAX_UPLOAD_BYTES = 1_000
     for size, status in ((1_001, 413), (1_000, 400)):
         response = client.post("/clone-voice", bytes(size), FORM["Content-Type"], headers=bearer(alice_token))

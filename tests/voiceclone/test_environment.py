@@ -1,4 +1,4 @@
-"""Values of the environment and of `.env`: strict ones stop the start with the variable's name and no secret."""
+"""Environment variables and `.env`: an invalid value stops the start with its name, and without secrets."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def manage_check(**variables: str) -> subprocess.CompletedProcess[str]:
 
 
 class TestStart:
-    def test_it_succeeds_with_a_secret_key_alone(self) -> None:
+    def test_a_secret_key_is_enough(self) -> None:
         result = manage_check(SECRET_KEY=SECRET * 4)
         assert result.returncode == 0, result.stderr
         assert "no issues" in result.stdout
 
-    def test_a_bad_value_stops_it_with_one_line_that_names_the_variable(self) -> None:
+    def test_an_invalid_value_stops_it_with_one_line_that_names_the_variable(self) -> None:
         result = manage_check(DATABASE_URL=f"mysql://user:{SECRET}@host/name")
         assert result.returncode == 1
         assert result.stderr.count("\n") == 1
@@ -97,7 +97,7 @@ class TestSettings:
             ("MODELS_DIR", "~no-such-user/models"),
         ],
     )
-    def test_a_bad_value_is_refused_with_its_name_and_what_it_may_be(
+    def test_an_invalid_value_is_refused_with_its_name_and_the_valid_values(
         self, monkeypatch: pytest.MonkeyPatch, name: str, value: str
     ) -> None:
         with pytest.raises(ImproperlyConfigured, match=rf"{name} must be \S+") as caught:
@@ -122,7 +122,7 @@ class TestSettings:
         values = load_settings(monkeypatch)
         assert {values[name] for name in ("SPEECH_TO_TEXT", "LANGUAGE_MODEL", "TEXT_TO_SPEECH")} == {"local"}
 
-    def test_a_key_switches_its_service_on_and_a_choice_off_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_key_switches_its_service_on_and_a_choice_overrides_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values = load_settings(monkeypatch, OPENAI_API_KEY=SECRET, ELEVENLABS_API_KEY=SECRET, LANGUAGE_MODEL="LOCAL")
         assert (values["SPEECH_TO_TEXT"], values["LANGUAGE_MODEL"]) == ("openai", "local")
         assert values["TEXT_TO_SPEECH"] == "elevenlabs"
@@ -142,22 +142,20 @@ class TestSettings:
             ("smtp://host", "none", "none"),
         ],
     )
-    def test_addresses_are_confirmed_first_where_mail_is_delivered(
+    def test_email_verification_is_mandatory_if_mail_is_delivered(
         self, monkeypatch: pytest.MonkeyPatch, email_url: str, choice: str, verification: str
     ) -> None:
         values = load_settings(monkeypatch, EMAIL_URL=email_url, EMAIL_VERIFICATION=choice)
         assert values["ACCOUNT_EMAIL_VERIFICATION"] == verification
         assert values["MAIL_IS_DELIVERED"] == email_url.startswith("smtp")
 
-    def test_tls_makes_cookies_secure_and_browsers_stay(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_tls_secures_cookies_and_switches_hsts_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values = load_settings(monkeypatch, SECURE_SSL_REDIRECT="on")
         assert values["SESSION_COOKIE_SECURE"]
         assert values["CSRF_COOKIE_SECURE"]
         assert values["SECURE_HSTS_SECONDS"] > 0
 
-    def test_sqlite_takes_its_lock_at_the_start_and_postgres_has_no_such_option(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_only_sqlite_has_a_transaction_mode(self, monkeypatch: pytest.MonkeyPatch) -> None:
         sqlite = load_settings(monkeypatch, DATABASE_URL="sqlite:////tmp/db.sqlite3")
         options = sqlite["DATABASES"]["default"]["OPTIONS"]
         assert options["transaction_mode"] == "IMMEDIATE"
@@ -165,8 +163,8 @@ class TestSettings:
         postgres = load_settings(monkeypatch, DATABASE_URL="postgres://user:password@host:5432/name")
         assert "transaction_mode" not in postgres["DATABASES"]["default"].get("OPTIONS", {})
 
-    def test_every_variable_is_explained(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What the settings read and what `.env.example` lists is the same."""
+    def test_every_variable_is_in_the_example_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The settings read exactly the variables that `.env.example` lists."""
         read: set[str] = set()
 
         class Recorder(dict[str, str]):
@@ -186,7 +184,7 @@ class TestSettings:
 class TestDotenv:
     @pytest.fixture(autouse=True)
     def process(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-        """The environment of the process, for the time of a test."""
+        """A process environment for one test."""
         variables = {"FROM_PROCESS": "process", "EMPTY": ""}
         monkeypatch.setattr(environ.Env, "ENVIRON", variables)
         return variables
@@ -200,7 +198,7 @@ class TestDotenv:
         assert env.text("NAME") == "value"
         assert env.text("OTHER") == "with # and spaces"
 
-    def test_the_process_counts_more(self, tmp_path: Path) -> None:
+    def test_the_process_environment_takes_precedence(self, tmp_path: Path) -> None:
         assert self.read(tmp_path, "FROM_PROCESS=file").text("FROM_PROCESS") == "process"
 
     def test_an_empty_value_counts_as_not_set(self, tmp_path: Path) -> None:
@@ -210,14 +208,12 @@ class TestDotenv:
     def test_it_may_be_missing(self, tmp_path: Path) -> None:
         assert Environment(tmp_path / ".env").text("FROM_PROCESS") == "process"
 
-    def test_a_dollar_is_a_dollar(self, tmp_path: Path) -> None:
+    def test_a_dollar_sign_is_not_expanded(self, tmp_path: Path) -> None:
         env = self.read(tmp_path, "NAME=$NAME\nPASSWORD=$FROM_PROCESS$1\n")
         assert (env.text("NAME"), env.text("PASSWORD")) == ("$NAME", "$FROM_PROCESS$1")
 
     @pytest.mark.parametrize("line", [f"KEY = {SECRET}", f" KEY={SECRET}", SECRET, f"set KEY={SECRET}"])
-    def test_a_line_that_can_not_be_read_stops_the_start(
-        self, tmp_path: Path, line: str, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_an_invalid_line_stops_the_start(self, tmp_path: Path, line: str, caplog: pytest.LogCaptureFixture) -> None:
         with pytest.raises(ImproperlyConfigured, match=r"Line 2 of \.env") as caught:
             self.read(tmp_path, f"NAME=value\n{line}\n")
         assert SECRET not in str(caught.value) + caplog.text

@@ -1,4 +1,4 @@
-"""What every answer says to browsers: what they may do with it, and who may read it."""
+"""Response headers: security headers, and access for other origins (CORS)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TestSecurity:
     @pytest.mark.parametrize(
         "path", ["/", "/healthz", "/accounts/login/", "/api/v1/voices", "/nothing", "/voices/", "/static/css/app.css"]
     )
-    def test_every_answer_has_the_headers(self, client: Client, path: str) -> None:
+    def test_every_response_has_the_security_headers(self, client: Client, path: str) -> None:
         headers = client.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
@@ -41,14 +41,14 @@ class TestSecurity:
             assert directive in policy
         assert "unsafe" not in policy
 
-    def test_sound_has_them(self, client: Client, alice_token: str, conversation: Conversation) -> None:
+    def test_audio_responses_have_them(self, client: Client, alice_token: str, conversation: Conversation) -> None:
         url = f"/api/v1/turns/{make_turn(conversation).pk}/audio"
         for wanted in ("", "bytes=0-1", "bytes=999999999-"):
             headers = client.get(url, headers=bearer(alice_token) | {"Range": wanted}).headers
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert "Content-Security-Policy" in headers
 
-    def test_a_stream_has_them(self, alice_api: Api, conversation: Conversation) -> None:
+    def test_streams_have_them(self, alice_api: Api, conversation: Conversation) -> None:
         headers = alice_api.ask(conversation, text="Hello?", headers={"Accept": "text/event-stream"}).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert "Content-Security-Policy" in headers
@@ -63,7 +63,7 @@ class TestSecurity:
 
 class TestCors:
     @pytest.mark.parametrize("origin", ALLOWED)
-    def test_pages_of_these_origins_may_read_the_answer_and_its_headers(
+    def test_allowed_origins_can_read_the_response_and_its_headers(
         self, alice_api: Api, voice: VoiceProfile, origin: str
     ) -> None:
         form = {"data": {"voice_id": voice.voice_id}, "files": {"audio_file": b"text"}}
@@ -84,7 +84,7 @@ class TestCors:
         return client.options(path, headers=headers)
 
     @pytest.mark.parametrize("path", ["/clone-voice", "/full-interaction", "/api/v1/voices"])
-    def test_browsers_may_ask_first(self, client: Client, path: str) -> None:
+    def test_preflight_requests_are_allowed(self, client: Client, path: str) -> None:
         response = self.preflight(client, path, ALLOWED[0])
         assert response.status_code == 200
         assert response["Access-Control-Allow-Origin"] == ALLOWED[0]
@@ -94,17 +94,17 @@ class TestCors:
     @pytest.mark.parametrize(
         "origin", ["https://evil.example", "http://localhost:3001", "https://localhost:3000", "null"]
     )
-    def test_no_other_origin_may(self, client: Client, alice_token: str, origin: str) -> None:
+    def test_other_origins_are_not_allowed(self, client: Client, alice_token: str, origin: str) -> None:
         assert "Access-Control-Allow-Origin" not in self.preflight(client, "/clone-voice", origin).headers
         headers = bearer(alice_token) | {"Origin": origin}
         assert "Access-Control-Allow-Origin" not in client.get("/api/v1/voices", headers=headers).headers
 
     @pytest.mark.django_db
     @pytest.mark.parametrize("path", ["/", "/accounts/login/", "/voices/", "/admin/login/"])
-    def test_pages_are_for_no_other_origin(self, client: Client, path: str) -> None:
+    def test_pages_allow_no_other_origin(self, client: Client, path: str) -> None:
         assert "Access-Control-Allow-Origin" not in client.get(path, headers={"Origin": ALLOWED[0]}).headers
 
-    def test_an_error_may_be_read_too(self, client: Client) -> None:
+    def test_errors_can_be_read_too(self, client: Client) -> None:
         response = client.get("/api/v1/voices", headers={"Origin": ALLOWED[0]})
         assert response.status_code == 401
         assert response["Access-Control-Allow-Origin"] == ALLOWED[0]
@@ -115,17 +115,17 @@ class TestTls:
     def redirect(self, settings: object) -> None:
         settings.SECURE_SSL_REDIRECT = True  # type: ignore[attr-defined]
 
-    def test_everyone_is_sent_to_https(self, client: Client) -> None:
+    def test_http_is_redirected_to_https(self, client: Client) -> None:
         response = client.get("/voices/")
         assert response["Location"] == "https://testserver/voices/"
         for name in ("Content-Security-Policy", "X-Frame-Options", "X-Content-Type-Options", "Permissions-Policy"):
             assert name in response.headers
 
-    def test_health_is_answered_without(self, client: Client) -> None:
+    def test_health_checks_are_not_redirected(self, client: Client) -> None:
         assert client.get("/healthz").status_code == 200
 
 
-def test_the_stream_is_a_stream_for_other_origins_too(alice_api: Api, conversation: Conversation) -> None:
+def test_allowed_origins_can_read_streams(alice_api: Api, conversation: Conversation) -> None:
     headers = {"Accept": "text/event-stream", "Origin": ALLOWED[0]}
     response = alice_api.post(turns_path(conversation), json={"text": "Hello?"}, headers=headers)
     assert response.headers["Access-Control-Allow-Origin"] == ALLOWED[0]

@@ -1,4 +1,4 @@
-"""One id for each request, in its answer and in every line that is logged for it."""
+"""Each request has an id, in its response and in all its log lines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Collected(logging.Handler):
-    """What reaches the log, with the ids that the filter of the console adds."""
+    """Collects log records, with the ids that the filter of the console adds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,14 +43,14 @@ def collected() -> Iterator[Collected]:
     logging.getLogger().removeHandler(handler)
 
 
-def test_an_answer_has_an_id_of_its_own(server: Server) -> None:
+def test_each_response_has_its_own_id(server: Server) -> None:
     ids = [requests.get(f"{server.url}/healthz", timeout=10).headers["X-Request-ID"] for _ in range(2)]
     assert len(set(ids)) == 2
     assert all(re.fullmatch(r"[0-9a-f]{16}", each) for each in ids)
 
 
 @pytest.mark.parametrize(
-    ("given", "is_kept"),
+    ("given", "is_accepted"),
     [
         ("f3b9c1d2-77aa-4e0b-9d1c-0123456789ab", True),
         ("short", False),
@@ -60,13 +60,13 @@ def test_an_answer_has_an_id_of_its_own(server: Server) -> None:
         ("Zeichen-äöü-Zeichen", False),
     ],
 )
-def test_a_well_formed_one_is_taken_over(server: Server, given: str, is_kept: bool) -> None:
+def test_a_well_formed_id_is_accepted(server: Server, given: str, is_accepted: bool) -> None:
     headers = {"X-Request-ID": given.encode()}
     response = requests.get(f"{server.url}/healthz", headers=headers, timeout=10)
-    assert (response.headers["X-Request-ID"] == given) is is_kept
+    assert (response.headers["X-Request-ID"] == given) is is_accepted
 
 
-def test_every_line_of_a_turn_has_the_ids_of_request_and_turn(
+def test_log_lines_of_a_turn_have_the_ids_of_request_and_turn(
     alice_api: Api, conversation: Conversation, provider: FakeProvider, collected: Collected
 ) -> None:
     provider.fail_next("/v1/text-to-speech", status=500, headers={"retry-after": "0"})
@@ -79,7 +79,7 @@ def test_every_line_of_a_turn_has_the_ids_of_request_and_turn(
         assert record.__dict__["turn_id"] == turn
 
 
-def test_a_file_that_outlives_its_view_keeps_the_id(
+def test_log_lines_of_a_streamed_file_have_the_request_id(
     alice_api: Api, conversation: Conversation, provider: FakeProvider, collected: Collected
 ) -> None:
     assert conversation.voice
@@ -91,7 +91,7 @@ def test_a_file_that_outlives_its_view_keeps_the_id(
     assert [record.__dict__["request_id"] for record in failures] == ["request-of-the-test"]
 
 
-def test_both_formats_show_them() -> None:
+def test_both_log_formats_show_the_ids() -> None:
     record = logging.LogRecord("voiceclone", logging.INFO, "", 0, "Something happened", None, None)
     tokens = request_id.set("a-request"), turn_id.set("a-turn")
     try:

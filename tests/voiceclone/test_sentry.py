@@ -1,4 +1,4 @@
-"""What Sentry is told of a fault, in a process of its own that tells it to a server on this machine."""
+"""Reports to Sentry, sent by a separate process to a local server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ sentry_sdk.flush(30)
 
 
 class Sink(ThreadingHTTPServer):
-    """Takes what is sent to Sentry."""
+    """Receives the reports to Sentry."""
 
     def __init__(self) -> None:
         self.received: list[str] = []
@@ -54,8 +54,8 @@ class Sink(ThreadingHTTPServer):
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                is_packed = self.headers.get("Content-Encoding") == "gzip"
-                received.append((gzip.decompress(body) if is_packed else body).decode())
+                is_gzip = self.headers.get("Content-Encoding") == "gzip"
+                received.append((gzip.decompress(body) if is_gzip else body).decode())
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(b"{}")
@@ -84,30 +84,30 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_learns_what_was_raised_and_where_and_no_word(sink: Sink) -> None:
+def test_a_report_has_the_error_but_no_personal_data(sink: Sink) -> None:
     address = f"http://public@127.0.0.1:{sink.server_port}/1"
     done = run(FAULT, SENTRY_DSN=address, ALLOWED_HOSTS="testserver")
     assert done.returncode == 0, done.stderr
-    told = "".join(sink.received)
-    assert "ValueError" in told
-    assert "It failed with %s" in told
-    assert "treasure" not in told
-    events = [json.loads(line) for line in told.splitlines() if line.startswith("{") and "exception" in line]
+    reports = "".join(sink.received)
+    assert "ValueError" in reports
+    assert "It failed with %s" in reports
+    assert "treasure" not in reports
+    events = [json.loads(line) for line in reports.splitlines() if line.startswith("{") and "exception" in line]
     assert events
 
 
-def test_without_its_package_the_start_stops_and_says_so() -> None:
+def test_a_missing_package_stops_the_start() -> None:
     code = "import sys; sys.modules['sentry_sdk'] = None; import django; django.setup()"
     done = run(code, SENTRY_DSN="https://public@sentry.example.org/1")
     assert done.returncode
     assert "SENTRY_DSN needs the package sentry-sdk" in done.stderr
 
 
-def test_an_address_that_makes_no_sense_stops_the_start() -> None:
+def test_an_invalid_dsn_stops_the_start() -> None:
     done = run("import django; django.setup()", SENTRY_DSN="sentry.example.org")
     assert "The environment variable SENTRY_DSN must be" in done.stderr
 
 
-def test_without_the_setting_it_is_not_even_imported() -> None:
+def test_without_the_setting_it_is_not_imported() -> None:
     done = run("import django; django.setup(); import sys; assert 'sentry_sdk' not in sys.modules")
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ from tests.fakes.provider import FakeProvider
 from tests.processes import remote, running_site
 
 
-def test_no_request_imports_anything(tmp_path: Path, provider: FakeProvider) -> None:
+def test_requests_import_no_modules(tmp_path: Path, provider: FakeProvider) -> None:
     server = ["uvicorn", "voiceclone.asgi:application"]
     with running_site(server, tmp_path, PYTHONPROFILEIMPORTTIME="1", **remote(provider)) as site:
         conversation, token = site.add_conversation(provider.add_voice("Jane"))
@@ -15,6 +15,6 @@ def test_no_request_imports_anything(tmp_path: Path, provider: FakeProvider) -> 
             assert api.get("/api/v1/voices").ok
             assert api.ask(conversation).json()["status"] == "spoken"
         log = site.log.read_text()
-    _start, _, since = log.partition("Application startup complete.")
-    assert since
-    assert [line for line in since.splitlines() if line.startswith("import time:")] == []
+    _startup, _, requests = log.partition("Application startup complete.")
+    assert requests
+    assert [line for line in requests.splitlines() if line.startswith("import time:")] == []

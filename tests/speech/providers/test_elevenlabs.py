@@ -74,7 +74,12 @@ TRANSIENT_FAILURES = [
 
 
 def config_for(provider: FakeProvider, **changes: Any) -> ElevenLabsConfig:
-    values: dict[str, Any] = {"api_key": "test-key", "base_url": provider.url, "model": "mouth-1", "max_concurrent": 10}
+    values: dict[str, Any] = {
+        "api_key": "test-key",
+        "base_url": provider.url,
+        "model": "mouth-1",
+        "max_concurrent": 10,
+    }
     return ElevenLabsConfig(**values | changes)
 
 

@@ -3,11 +3,12 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+TEST_PROCESSES ?= auto
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 REQUIREMENTS := constraints.txt requirements.txt requirements-local.txt
 
-.PHONY: run install test check check-js audit bench format lock models screenshots
+.PHONY: run install test test-quick check check-js audit bench format lock models screenshots
 
 run: install .env
 	@echo "› Updating the database"
@@ -23,7 +24,11 @@ install: .venv/installed
 
 test: .venv/installed-dev
 	@$(MAKE) --no-print-directory models || test -z "$(REQUIRE_MODELS)"
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_PROCESSES)
+
+# All tests but those that need a browser or the weights of models.
+test-quick: .venv/installed-dev
+	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not browser and not models"
 
 check: .venv/installed-dev check-js
 	$(BIN)/ruff format --check .

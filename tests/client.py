@@ -43,7 +43,7 @@ class Api:
     """A program that acts for a user. Addresses are paths on the server."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._url = url
+        self.url = url
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
 
@@ -54,7 +54,7 @@ class Api:
         self._session.close()
 
     def send(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self._session.request(method, self._url + path, **{"timeout": PATIENCE_SECONDS, **options})
+        return self._session.request(method, self.url + path, **{"timeout": PATIENCE_SECONDS, **options})
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return self.send("GET", path, **options)

@@ -1,4 +1,4 @@
-"""What this site does differently from allauth's defaults."""
+"""The changes of this site to allauth's defaults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth ships no types
-    """Who may sign up, how often passwords may be tried, and which browsers are known."""
+    """Restricts sign-ups, limits password attempts, and remembers known browsers."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         invited = settings.REGISTRATION == "invite" and invitations.carried(request) is not None
@@ -39,20 +39,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth shi
         with transaction.atomic():
             saved: User = super().save_user(request, user, form, commit)
             if settings.REGISTRATION == "invite":
-                _use_invitation_up(request, saved)
+                _accept_invitation(request, saved)
         return saved
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send a mail; where the mail server fails, say so, since what was asked for is done all the same."""
+        """Send a mail. If the mail server fails, show a message: the request itself is still carried out."""
         try:
             super().send_mail(template_prefix, email, context)
-        except OSError as error:  # SMTPException is one, and so are the network's.
+        except OSError as error:  # SMTPException and network errors are OSErrors.
             logger.error("A mail could not be sent", extra={"mail": template_prefix, "reason": type(error).__name__})
             text = _("The mail could not be sent. Try again later, or ask the operator of this site.")
             messages.error(self.request, text)
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Count an attempt by this site's limits; allauth's own would lock the owner of the account out too."""
+        """Count an attempt by this site's limits: allauth's own limits would lock out the owner of the account too."""
         login = credentials.get("username") or credentials.get("email") or ""
         self._attempt, wait = begin_attempt(request, login=login, address=self.get_client_ip(request))
         if wait:
@@ -79,7 +79,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth shi
         return response
 
 
-def _use_invitation_up(request: HttpRequest, user: User) -> None:
+def _accept_invitation(request: HttpRequest, user: User) -> None:
     invitation = invitations.carried(request)
     if invitation is None or not services.accept_invitation(invitation=invitation, user=user):
         raise ImmediateHttpResponse(_signup_closed(request))
@@ -97,7 +97,7 @@ def _too_many_attempts(request: HttpRequest, wait_seconds: int) -> HttpResponse:
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc] # allauth ships no types
-    """Encrypts what second factors are made of, and keeps short passwords from standing alone."""
+    """Encrypts the secrets of second factors, and keeps a second factor on while the password is short."""
 
     error_messages = {
         **DefaultMFAAdapter.error_messages,

@@ -19,7 +19,7 @@ admin.site.register(User, UserAdmin)
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
-    """Tokens can be revoked here, never made or read: their owner makes them."""
+    """Staff can revoke tokens here, but cannot create or read them: their owners create them."""
 
     list_display = ["name", "owner", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at"]
     list_filter = ["created_at", "last_used_at"]
@@ -34,7 +34,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
 
 @admin.register(Invitation)
 class InvitationAdmin(admin.ModelAdmin[Invitation]):
-    """Invitations are made and taken back here. The link is shown once, when it is made."""
+    """Staff create and delete invitations here. The link is shown once, after the invitation is created."""
 
     list_display = ["email", "invited_by", "created_at", "expires_at", "accepted_at", "accepted_by"]
     list_filter = ["created_at", "accepted_at"]
@@ -54,5 +54,5 @@ class InvitationAdmin(admin.ModelAdmin[Invitation]):
         link = request.build_absolute_uri(reverse("accounts:invitation", args=[secret]))
         if mail_invitation(email=obj.email, link=link):
             messages.info(request, _("The invitation is on its way to %(email)s.") % {"email": obj.email})
-        text = _("Only now, and for one sign-up within seven days, the link that %(email)s needs: %(link)s")
+        text = _("This link for %(email)s is shown only once. It works for one sign-up within seven days: %(link)s")
         messages.warning(request, text % {"email": obj.email, "link": link})

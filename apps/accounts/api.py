@@ -1,4 +1,4 @@
-"""The caller's API tokens, for programs."""
+"""The API of the caller's tokens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
 
 
 class TokenList(ListAPIView[ApiToken]):
-    """List the caller's tokens, or create one. Only who is signed in on the site creates tokens: no token does."""
+    """List the caller's tokens, or create one. A token cannot create tokens: that needs a session of the site."""
 
     serializer_class = TokenSerializer
 
@@ -40,7 +40,9 @@ class TokenList(ListAPIView[ApiToken]):
 
         def validate_expires_at(self, expires_at: Any) -> Any:
             if expires_at is not None and expires_at <= timezone.now():
-                raise serializers.ValidationError(_("This time is over. Choose a later one, or null for no end."))
+                raise serializers.ValidationError(
+                    _("This time has passed. Choose a later one, or null for a token that never expires.")
+                )
             return expires_at
 
     def get_queryset(self) -> ApiTokenQuerySet:
@@ -56,7 +58,7 @@ class TokenList(ListAPIView[ApiToken]):
 
 
 class TokenDetail(APIView):
-    """Read or revoke one token. A token reaches itself alone, whatever its scopes: who finds one can revoke it."""
+    """Read or revoke one token. A token reaches only itself, whatever its scopes: its finder can revoke it."""
 
     permission_classes = [IsAuthenticated]
 

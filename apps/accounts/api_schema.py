@@ -1,4 +1,4 @@
-"""The description of the tokens' API."""
+"""The OpenAPI description of the tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from apps.core.api_schema import (
     sends_json,
 )
 
-ONLY_OF_ITSELF = "A token reaches itself alone, whatever its scopes."
+ONLY_ITSELF = "A token reaches only itself, whatever its scopes."
 TOKEN = {
     "id": 3,
     "name": "My script",
@@ -40,11 +40,11 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "token"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        return {"type": "http", "scheme": "bearer", "description": "An API token of the person it acts for."}
+        return {"type": "http", "scheme": "bearer", "description": "An API token. It acts for its owner."}
 
 
 class NewToken(api.TokenSerializer):
-    """A token with its secret, which is shown this once."""
+    """A token with its secret, which is shown only once."""
 
     token = serializers.CharField()
 
@@ -57,14 +57,14 @@ OPERATIONS: Operations = {
         "GET": Operation(ACCOUNT, "List your tokens", **answers_list(api.TokenSerializer, TOKEN)),
         "POST": Operation(
             ACCOUNT,
-            "Make a token",
+            "Create a token",
             **answers_json(NewToken, {**TOKEN, "token": "vc_…"}),
             **sends_json({"name": "My script", "scopes": ["read", "talk"]}),
             status=201,
         ),
     },
     api.TokenDetail: {
-        "GET": Operation(ACCOUNT, "Read a token", **answers_json(api.TokenSerializer, TOKEN), needs=ONLY_OF_ITSELF),
-        "DELETE": Operation(ACCOUNT, "Revoke a token", **DELETED, needs=ONLY_OF_ITSELF),
+        "GET": Operation(ACCOUNT, "Read a token", **answers_json(api.TokenSerializer, TOKEN), needs=ONLY_ITSELF),
+        "DELETE": Operation(ACCOUNT, "Revoke a token", **DELETED, needs=ONLY_ITSELF),
     },
 }

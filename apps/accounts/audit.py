@@ -1,8 +1,8 @@
-"""The audit log: who came in, who was refused, who used which token, and which administrator read what people said.
+"""The audit log: sign-ins, refusals, uses of tokens, and administrators who read conversations.
 
-It is a log of its own ("voiceclone.audit") and no table: what an intruder might want to change leaves the site with the
-line, refusals in thousands cost no write to the database, and how long it is kept is said where logs are kept. A line
-has ids, codes and an address, never a name, a password or a word.
+It is a separate log ("voiceclone.audit") and not a table: an intruder cannot change a line that has left the site,
+thousands of refusals cost no write to the database, and the storage of logs decides how long lines are kept. A line
+has ids, codes and an address, never a name, a password or a word of a conversation.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ logger = logging.getLogger("voiceclone.audit")
 
 
 def note(event: str, *, request: HttpRequest | None = None, **details: object) -> None:
-    """Log `event` with `details`: `user` is the id of who did it."""
+    """Log `event` with `details`; `user` is the id of the acting user."""
     address = request.META.get("REMOTE_ADDR") if request is not None else None
     known = {name: value for name, value in {"address": address, **details}.items() if value is not None}
     logger.info(event, extra={"audit": event, **known})
 
 
 def listen() -> None:
-    """Note from now on what Django tells of sign-ins, whatever page or program they come through."""
+    """Log all sign-ins and sign-outs from now on, by the signals that Django sends for them."""
     user_logged_in.connect(_signed_in, dispatch_uid="audit")
     user_logged_out.connect(_signed_out, dispatch_uid="audit")
     user_login_failed.connect(_refused, dispatch_uid="audit")
@@ -39,4 +39,4 @@ def _signed_out(*, request: HttpRequest, user: Any, **_signal: Any) -> None:
 
 
 def _refused(*, request: HttpRequest | None = None, **_signal: Any) -> None:
-    note("sign_in_refused", request=request)  # What was typed stays out: it may be a password in the wrong field.
+    note("sign_in_refused", request=request)  # Without the typed name, which may be a password in the wrong field.

@@ -1,4 +1,4 @@
-"""How a program says who it acts for."""
+"""Authentication by API token, and proof of identity in a session."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ PROVEN_USER = "proven_user"
 
 
 def signed_in_user(request: HttpRequest | Request) -> User:
-    """Return who is signed in, in views that nobody else reaches."""
+    """Return the signed-in user, in views that require one."""
     assert isinstance(request.user, User)  # noqa: S101 - LoginRequiredMiddleware and IsAuthenticated see to it
     return request.user
 
 
 def remember_proof(request: HttpRequest, user: User) -> None:
-    """Remember in this browser's session that its user has just proven to be `user`, who may not sign in any more."""
+    """Remember in the session that its user has proven to be `user`, who can no longer sign in."""
     request.session.cycle_key()
     request.session[PROVEN_USER] = user.pk
 
 
 def has_proven(request: HttpRequest, user: User | None) -> bool:
-    """Return whether the user of this browser has proven to be `user`."""
+    """Whether the user of this browser has proven to be `user`."""
     return user is not None and request.session.get(PROVEN_USER) == user.pk
 
 

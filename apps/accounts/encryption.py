@@ -1,4 +1,4 @@
-"""Keeps secrets that must be read again, such as those of authenticator apps, unreadable in a copy of the database."""
+"""Encrypts secrets that must be readable later, such as those of authenticator apps, for the database."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ logger = logging.getLogger(__name__)
 
 
 def encrypt(text: str) -> str:
-    """Return `text` as only this SECRET_KEY can read it."""
+    """Return `text`, encrypted with a key that is derived from SECRET_KEY."""
     return _fernet().encrypt(text.encode()).decode()
 
 
 def decrypt(encrypted: str) -> str:
-    """Return what was encrypted; or, where SECRET_KEY is another now, a random secret that no code fits."""
+    """Return the decrypted text, or a random secret that matches no code if SECRET_KEY has changed."""
     try:
         return _fernet().decrypt(encrypted.encode()).decode()
     except InvalidToken:
-        logger.error("A second factor was stored under another SECRET_KEY and has to be set up anew")
+        logger.error("A second factor was encrypted with another SECRET_KEY and has to be set up again")
         return base64.b32encode(secrets.token_bytes(20)).decode()
 
 

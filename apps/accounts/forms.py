@@ -15,7 +15,7 @@ from apps.accounts.models import ApiToken, Scope, User
 
 
 class SignupForm(AllauthSignupForm):  # type: ignore[misc] # allauth ships no types
-    """Sign-up; by invitation, with the address that was invited and no other."""
+    """The sign-up form. An invitation fixes the email address."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -29,7 +29,7 @@ class ProfileForm(forms.ModelForm[User]):
     class Meta:
         model = User
         fields = ["username"]
-        help_texts = {"username": _("You sign in with it, or with your email address.")}
+        help_texts = {"username": _("You sign in with this name or with your email address.")}
 
     def clean_username(self) -> str:
         username: str = self.cleaned_data["username"]
@@ -42,14 +42,14 @@ class TokenForm(forms.ModelForm[ApiToken]):
     """A new API token."""
 
     scopes = forms.MultipleChoiceField(
-        label=_("What it may do"),
+        label=_("Permissions"),
         choices=Scope.choices,
         initial=[Scope.READ, Scope.TALK],
         widget=forms.CheckboxSelectMultiple,
     )
     days = forms.TypedChoiceField(
-        label=_("Works for"),
-        choices=[(7, _("7 days")), (30, _("30 days")), (90, _("90 days")), (365, _("one year")), (0, _("no end"))],
+        label=_("Expires after"),
+        choices=[(7, _("7 days")), (30, _("30 days")), (90, _("90 days")), (365, _("one year")), (0, _("never"))],
         initial=90,
         coerce=int,
     )
@@ -57,7 +57,7 @@ class TokenForm(forms.ModelForm[ApiToken]):
     class Meta:
         model = ApiToken
         fields = ["name", "scopes"]
-        help_texts = {"name": _("What you will use it for, so that you know it again.")}
+        help_texts = {"name": _("What you will use it for, so that you recognise it later.")}
 
     def expires_at(self) -> datetime | None:
         """Return when the token is to expire, or None for never."""

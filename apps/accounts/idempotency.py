@@ -1,6 +1,7 @@
-"""Sends a request that costs money once, however often it arrives: `Idempotency-Key`.
+"""Carries out a request that costs money once, however often it arrives: `Idempotency-Key`.
 
-Source: draft-ietf-httpapi-idempotency-key-header-07. A request is carried out by whoever stores its key first.
+Source: draft-ietf-httpapi-idempotency-key-header-07. Of several copies, the one that stores the key first is carried
+out.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ KEY_PARAMETER = OpenApiParameter(
     "hours, it is not carried out again, and the first answer comes back.",
 )
 KEPT_FOR = timedelta(hours=24)
-# Longer than any request runs: whoever held a key for so long was killed.
+# Longer than any request runs: a process that has held a key for longer was killed.
 LONGEST_REQUEST = timedelta(minutes=10)
 RETRY_SECONDS = 2
-# Sixteen minutes of speech as WAV: more than the longest text takes.
+# Sixteen minutes of speech as WAV, which is longer than the longest text.
 MAX_KEPT_BYTES = 48_000_000
 KEPT_HEADERS = ("Content-Type", "Cache-Control", "X-AI-Generated", "X-Content-Type-Options")
 
@@ -53,14 +54,14 @@ Answer = TypeVar("Answer", bound=HttpResponseBase)
 Handler = Callable[Concatenate[View, Request, Params], Answer]
 
 NoteMade = Callable[[object], None]
-"""Takes the primary key of the row that a request is about to make."""
+"""Takes the primary key of the row that a request is about to create."""
 
 
 class Repeatable(Protocol):
     """A view with a method that is `idempotent_by_row`."""
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
-        """Answer from the row that the first request with the same key made; `row.made` is its primary key."""
+        """Answer from the row that the first request with the same key created; `row.made` is its primary key."""
         ...
 
 
@@ -68,9 +69,9 @@ RepeatableView = TypeVar("RepeatableView", bound=Repeatable)
 
 
 def idempotent(handler: Handler[View, Params, Answer]) -> Handler[View, Params, HttpResponseBase]:
-    """Let the method of an API view be called again with the same key: the first answer is sent again.
+    """Answer repetitions of a request with the same key as the first time. `handler` is a method of an API view.
 
-    Successes are kept. An error frees the key, so that the same request can be tried again.
+    Successful answers are stored. An error frees the key, so that the request can be tried again.
     """
 
     @wraps(handler)
@@ -91,10 +92,10 @@ def idempotent(handler: Handler[View, Params, Answer]) -> Handler[View, Params, 
 def idempotent_by_row(
     handler: Callable[Concatenate[RepeatableView, Request, NoteMade, Params], Answer],
 ) -> Handler[RepeatableView, Params, HttpResponseBase]:
-    """Like `idempotent`, for a method that makes a row of its own: a repeat is answered from that row.
+    """Like `idempotent`, for a method that creates a row: repetitions are answered from that row.
 
-    The method gets a NoteMade after the request. Once it has called that, even an error keeps the key, and the view's
-    `repeat(request, row)` answers; it marks its answer with `replayed` where it does nothing else.
+    The method gets a NoteMade after the request. After it has called that, an error no longer frees the key, and the
+    view's `repeat(request, row)` answers repetitions; it marks its answer with `replayed` if it did no work.
     """
 
     @wraps(handler)
@@ -114,7 +115,7 @@ def idempotent_by_row(
 
 
 def _claimed(request: Request) -> tuple[IdempotencyKey | None, bool]:
-    """Return the row of the request's key, None without one, and whether the request is to be carried out."""
+    """Return the row of the request's key, or None without a key, and whether to carry out the request."""
     key = request.headers.get(HEADER)
     if key is None:
         return None, True
@@ -136,13 +137,13 @@ def _note_made(row: IdempotencyKey, pk: object) -> None:
 
 
 def key_in_use() -> UserError:
-    """Return what to raise for a request whose first copy still runs."""
+    """Return the error for a request whose first copy is still running (409)."""
     text = _("The first request with this Idempotency-Key still runs. Send it again in a moment for its answer.")
     return UserError("idempotency_key_in_use", text, status=409, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 def fingerprint_of(request: Request) -> str:
-    """Return what tells requests apart: where they go and what they say, but neither boundaries nor file names."""
+    """Return a hash of method, address and content, without multipart boundaries and file names."""
     data = request.data
     parts: list[Any] = [request.method, request.get_full_path()]
     if isinstance(data, QueryDict):
@@ -163,7 +164,7 @@ def _content_of(value: object) -> str:
 
 
 def claim(*, owner: User, key: str, fingerprint: str) -> tuple[IdempotencyKey, bool]:
-    """Return the row of `key` and whether the caller is to carry the request out, or else answer with what is kept.
+    """Return the row of `key`, and whether the caller carries out the request or answers from the row.
 
     Raises UserError: idempotency_key_invalid, idempotency_key_reused, idempotency_key_in_use.
     """
@@ -174,7 +175,7 @@ def claim(*, owner: User, key: str, fingerprint: str) -> tuple[IdempotencyKey, b
         row, is_new = IdempotencyKey.objects.get_or_create(
             owner=owner, key=key, defaults={"fingerprint": fingerprint, "claimed_at": timezone.now()}
         )
-    except IntegrityError:  # It was there, and was freed before it could be read.
+    except IntegrityError:  # Another request has freed it between the two queries.
         raise key_in_use() from None
     if is_new:
         return row, True
@@ -195,7 +196,7 @@ def _take_over(row: IdempotencyKey) -> bool:
 
 
 def forget_old_keys() -> None:
-    """Delete what was kept for a day, with the answers in it."""
+    """Delete keys that are older than a day, with the answers stored in them."""
     IdempotencyKey.objects.filter(claimed_at__lt=timezone.now() - KEPT_FOR).delete()
 
 
@@ -207,13 +208,13 @@ def _kept_answer(row: IdempotencyKey) -> HttpResponseBase:
 
 
 def replayed(response: Answer) -> Answer:
-    """Mark an answer that was given before: nothing was done for it this time."""
+    """Mark an answer as a repetition, for which no work was done."""
     response[REPLAYED] = "true"
     return response
 
 
 def _keeping(row: IdempotencyKey, response: HttpResponseBase) -> HttpResponseBase:
-    """Have the answer kept when it is known whole; an error frees the key."""
+    """Store the answer as soon as it is complete; an error frees the key."""
     if response.status_code >= 400:
         _free(row)
     elif isinstance(response, StreamingHttpResponse):

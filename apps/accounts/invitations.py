@@ -1,4 +1,4 @@
-"""How an invitation travels from its link to the account that is made with it: in the session."""
+"""Carries an invitation in the session, from its link to the sign-up."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def carry(request: HttpRequest, invitation: Invitation) -> None:
 
 
 def carried(request: HttpRequest) -> Invitation | None:
-    """Return the invitation that this browser came with, if somebody can still sign up with it."""
+    """Return the invitation in the session of this browser, if it is still usable."""
     pk: int | None = request.session.get(SESSION_KEY)
     return Invitation.objects.usable().filter(pk=pk).first() if pk else None

@@ -1,4 +1,4 @@
-"""Who you are, who may become somebody, and how a program proves that it acts for you."""
+"""Users, API tokens, invitations and idempotency keys."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from apps.core.owned import OwnedQuerySet
 __all__ = ["ApiToken", "ApiTokenQuerySet", "IdempotencyKey", "Invitation", "Scope", "Session", "User", "all_scopes"]
 
 SECRET_BYTES = 32
-# NIST SP 800-63B-4, 3.1.1.2: the least that is safe without a second factor.
+# The minimum without a second factor (NIST SP 800-63B-4, 3.1.1.2).
 SAFE_PASSWORD_CHARACTERS = 15
 
 
 class User(AbstractUser):
-    """A person with an account. Our own model from the first migration, since it cannot be exchanged later."""
+    """A person with an account. Django cannot replace its own user model later, so this one is used from the start."""
 
     has_short_password = models.BooleanField(
         _("short password"),
@@ -37,31 +37,31 @@ class User(AbstractUser):
 
 
 class Scope(models.TextChoices):
-    """What a token may be used for. `apps.accounts.permissions` tells what each opens."""
+    """The scopes of tokens. `apps.accounts.permissions` says what each scope allows."""
 
     READ = "read", _("Read voices, conversations and recordings")
     TALK = "talk", _("Talk: conversations, speech to text, text to speech")
-    VOICES = "voices", _("Make, change and delete voices")
-    WEBHOOKS = "webhooks", _("Make, change and delete webhooks")
+    VOICES = "voices", _("Create, change and delete voices")
+    WEBHOOKS = "webhooks", _("Create, change and delete webhooks")
 
 
 def all_scopes() -> list[str]:
-    """Return every scope, as tokens have them that were made without a choice."""
+    """Return every scope: the default of a new token."""
     return list(Scope.values)
 
 
 class ApiTokenQuerySet(OwnedQuerySet["ApiToken"]):
     def not_revoked(self) -> Self:
-        """Return the tokens that their owner has not given up, expired ones too."""
+        """Return the tokens that are not revoked, including expired ones."""
         return self.filter(revoked_at=None)
 
     def with_secret(self, secret: str) -> Self:
-        """Return the one token that `secret` is, in whatever state, or none."""
+        """Return the token with this secret, in any state, or none."""
         return self.filter(digest=digest_of(secret))
 
 
 class ApiToken(models.Model):
-    """A key for programs. Only its hash is stored, so that a copy of the database opens nothing."""
+    """A key for programs. Only its hash is stored, so that a copy of the database grants no access."""
 
     owner = models.ForeignKey(User, models.CASCADE, related_name="api_tokens", verbose_name=_("owner"))
     name = models.CharField(_("name"), max_length=60)
@@ -87,7 +87,7 @@ class ApiToken(models.Model):
 
     @property
     def refusal(self) -> str:
-        """Return why the token opens nothing any more, for the log; empty where it does."""
+        """Return why the token is refused, for the log; empty if it is valid."""
         if self.revoked_at is not None:
             return "revoked"
         if self.is_expired:
@@ -96,18 +96,18 @@ class ApiToken(models.Model):
 
     @staticmethod
     def new_secret() -> str:
-        """Return a random token, with a prefix by which scanners of leaked secrets can tell what it is."""
+        """Return a random token. Its prefix lets scanners for leaked secrets recognise it."""
         return f"vc_{secrets.token_urlsafe(SECRET_BYTES)}"
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def usable(self) -> Self:
-        """Return the invitations that somebody can still sign up with."""
+        """Return the invitations that are neither accepted nor expired."""
         return self.filter(accepted_at=None, expires_at__gt=timezone.now())
 
 
 class Invitation(models.Model):
-    """Lets one person sign up, once, where registration is by invitation. Only the hash of its secret is stored."""
+    """Lets one person sign up once if registration is by invitation. Only the hash of its secret is stored."""
 
     email = models.EmailField(_("email address"))
     digest = models.CharField(_("SHA-256 of the secret"), max_length=64, unique=True, editable=False)
@@ -148,10 +148,11 @@ class Invitation(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A request that was sent with an `Idempotency-Key`, and how it was answered; kept for a day.
+    """A request that was sent with an `Idempotency-Key`, and its answer; kept for a day.
 
-    `status` is None while it runs. `made` is the id of what it makes, where a repeat is answered from that; else the
-    answer itself is kept, as `status`, `headers` and `body`, which is None where it was too large.
+    `status` is None while the request runs. `made` is the id of the row that the request creates, if repetitions are
+    answered from that row. Otherwise the answer is stored as `status`, `headers` and `body`, which is None if it was
+    too large.
     """
 
     owner = models.ForeignKey(User, models.CASCADE, related_name="+", verbose_name=_("owner"))

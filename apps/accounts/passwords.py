@@ -1,4 +1,4 @@
-"""How long a password has to be."""
+"""The minimum length of passwords."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CHARACTERS_WITH_SECOND_FACTOR = 8
 
 
 class LengthValidator:
-    """Asks for 15 characters, or for 8 of those who sign in with a second factor."""
+    """Requires 15 characters, or 8 from users who sign in with a second factor."""
 
     def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
-        """Raise ValidationError where the password is too short for `user`."""
+        """Raise ValidationError if the password is too short for `user`."""
         has_second_factor = user is not None and user.pk is not None and is_mfa_enabled(user)
         minimum = CHARACTERS_WITH_SECOND_FACTOR if has_second_factor else SAFE_PASSWORD_CHARACTERS
         if len(password) < minimum:

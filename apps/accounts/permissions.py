@@ -1,4 +1,4 @@
-"""What a token may be used for."""
+"""Access to API views, by session or by the scopes of a token."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from apps.accounts import audit
 from apps.accounts.models import ApiToken, Scope
 
 if TYPE_CHECKING:
-    from rest_framework.views import APIView  # It imports this module itself: the settings name it.
+    from rest_framework.views import APIView  # It imports this module, which the settings name.
 
 
 class InsufficientScope(APIException):
-    """The token was made without the scope that this needs (RFC 6750, 3.1)."""
+    """The token lacks the scope that the request needs (RFC 6750, 3.1)."""
 
     status_code = status.HTTP_403_FORBIDDEN
     default_code = "insufficient_scope"
 
     def __init__(self, scope: str) -> None:
-        text = _("This token was made without the scope “%(scope)s”. Create one that has it.")
+        text = _("This token lacks the scope “%(scope)s”. Create one that has it.")
         super().__init__(text % {"scope": scope})
         self.auth_header = f'Bearer error="insufficient_scope", scope="{scope}"'
 
@@ -40,16 +40,16 @@ class TokenNotAllowed(APIException):
 
 
 class HasScope(IsAuthenticated):
-    """Lets in who is signed in, and tokens as far as their scopes reach.
+    """Admits signed-in users, and tokens within their scopes.
 
-    Reading needs the scope "read". What changes something needs the scope that the view names as its `token_scope`;
-    a view that names none cannot be changed with any token.
+    Reading needs the scope "read". Other methods need the scope that the view names as its `token_scope`; without one,
+    the view refuses them to every token.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not super().has_permission(request, view):
             return False
-        # A method that the view does not have is answered with 405, to everyone alike.
+        # The view answers methods that it lacks with 405, to sessions and tokens alike.
         if isinstance(request.auth, ApiToken) and request.method in view.allowed_methods:
             _require(request.auth, _needed_scope(request, view))
         return True

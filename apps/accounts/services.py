@@ -1,4 +1,4 @@
-"""What can be done with an account."""
+"""Actions on accounts: API tokens and invitations."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def create_api_token(
 ) -> str:
     """Store a new token for `owner` and return its secret, which cannot be shown again.
 
-    Without `scopes` it has all of them, without `expires_at` it works until it is revoked.
-    Raises UserError where the owner has MAX_TOKENS already.
+    Without `scopes` the token has all of them; without `expires_at` it is valid until it is revoked.
+    Raises UserError if the owner already has MAX_TOKENS.
     """
     if ApiToken.objects.for_user(owner).not_revoked().count() >= MAX_TOKENS:
-        text = _("You have %(count)d tokens, and that is the most. Revoke one that you no longer need.")
+        text = _("You have %(count)d tokens, which is the maximum. Revoke one that you no longer need.")
         raise UserError("too_many_tokens", text % {"count": MAX_TOKENS}, status=409)
     secret = ApiToken.new_secret()
     token = ApiToken.objects.create(
@@ -47,7 +47,7 @@ def create_api_token(
 
 
 def find_api_token(*, secret: str) -> ApiToken | None:
-    """Return the usable token that `secret` is, with its owner, and note that it was used. One query, no more."""
+    """Return the valid token with this secret and its owner, and record its use. Takes one query, rarely a second."""
     token = ApiToken.objects.with_secret(secret).select_related("owner").first()
     refusal = token.refusal if token else "unknown"
     if token is None or refusal:
@@ -58,7 +58,7 @@ def find_api_token(*, secret: str) -> ApiToken | None:
 
 
 def _note_use(token: ApiToken) -> None:
-    """Write the time of use at most once a minute: not every request should have to wait for a write."""
+    """Store the time of use at most once a minute, so that few requests wait for a write."""
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at > LAST_USE_PRECISION:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
@@ -67,7 +67,7 @@ def _note_use(token: ApiToken) -> None:
 
 
 def revoke_api_token(*, token: ApiToken) -> None:
-    """Let the token open nothing any more, from the next request on."""
+    """Revoke the token, from the next request on."""
     if ApiToken.objects.filter(pk=token.pk).not_revoked().update(revoked_at=timezone.now()):
         audit.note("token_revoked", token=token.pk, user=token.owner_id)
 
@@ -86,18 +86,18 @@ def invite(*, email: str, invited_by: User | None = None) -> str:
 
 
 def mail_invitation(*, email: str, link: str) -> bool:
-    """Send the link of an invitation; False where this site has no mail server, or that refuses the mail."""
+    """Send the link of an invitation; return False if this site has no mail server or the server refuses the mail."""
     if not settings.MAIL_IS_DELIVERED:
         return False
     return mail(to=email, subject=_("You are invited"), template="accounts/email/invitation.txt", link=link)
 
 
 def find_invitation(*, secret: str) -> Invitation | None:
-    """Return the invitation that `secret` is, if somebody can still sign up with it."""
+    """Return the invitation with this secret, if it is still usable."""
     return Invitation.objects.usable().filter(digest=digest_of(secret)).first()
 
 
 def accept_invitation(*, invitation: Invitation, user: User) -> bool:
-    """Use the invitation up for `user`; False where somebody else was faster or it has expired."""
+    """Use the invitation for `user`; return False if it was used already or has expired."""
     accepted = Invitation.objects.usable().filter(pk=invitation.pk)
     return bool(accepted.update(accepted_at=timezone.now(), accepted_by=user))

@@ -1,9 +1,9 @@
-"""How often passwords may be tried, so that guessing is hopeless and the owner of an account feels nothing of it.
+"""Limits on password attempts: they stop guessing, and do not lock out the owner of an account.
 
-A browser in which somebody has signed in once carries a signed cookie for that account (OWASP's "device cookie"). Its
-attempts are counted by themselves, so that whatever strangers do to the account, its owner gets in. Attempts from all
-other browsers are counted by address and account, by address, and by account, against guessing from many addresses.
-Who is stopped by the last on a new device still gets in by resetting the password.
+A browser in which somebody has signed in to an account carries a signed cookie for it (OWASP's "device cookie"). Its
+attempts are counted separately, so that strangers cannot lock out the owner. Attempts from all other browsers are
+counted by address and account, by address, and, against guessing from many addresses, by account. An owner who is
+stopped by the last limit on a new device can still reset the password.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ ACCOUNT = Limit("account", 100, 3600)
 
 
 class Attempt:
-    """One try of a password. It counts from the beginning, so that many at once are not let through together."""
+    """One password attempt. It is counted before the password is checked, so that parallel attempts count too."""
 
     def __init__(self, request: HttpRequest, login: str, address: str) -> None:
         account = _account_named(login)
         browser = _known_browser(request, account) if account else None
-        # Counted by the account and not by what was typed: it can be named by user name and by address.
+        # Count by account and not by the typed login: an account has a user name and an address.
         name = f"user {account.pk}" if account else f"login {login.casefold()}"
         if browser:
             self._counters = [(KNOWN_BROWSER, browser)]
@@ -43,12 +43,12 @@ class Attempt:
             self._counters = [(ADDRESS_AND_ACCOUNT, f"{network} {name}"), (ADDRESS, network), (ACCOUNT, name)]
 
     def count(self) -> int:
-        """Count the attempt and return how many seconds to wait instead of making it; 0: go on."""
+        """Count the attempt. Return 0 if it may be made, else the seconds to wait."""
         for number, (limit, subject) in enumerate(self._counters):
             wait = limit.take(subject)
             if wait:
                 audit.note("sign_in_stopped", limit=limit.name)
-                # An attempt that is stopped for its address must not use up what others may try.
+                # A stopped attempt must not count towards the other limits, which other people share.
                 self._counters = self._counters[:number]
                 self.forget()
                 return wait
@@ -61,7 +61,7 @@ class Attempt:
 
 
 def begin_attempt(request: HttpRequest, *, login: str, address: str) -> tuple[Attempt | None, int]:
-    """Count an attempt to sign in as `login`; return it, and the seconds to wait where it must not be made."""
+    """Count an attempt to sign in as `login`. Return it, and the seconds to wait if it must not be made, else 0."""
     if not settings.LIMITS:
         return None, 0
     attempt = Attempt(request, login, address)
@@ -69,7 +69,7 @@ def begin_attempt(request: HttpRequest, *, login: str, address: str) -> tuple[At
 
 
 def remember_browser(request: HttpRequest, response: HttpResponse, user: User) -> None:
-    """Let this browser sign in as `user` again, whatever strangers try from elsewhere."""
+    """Count the attempts of this browser to sign in as `user` separately from those of strangers."""
     response.set_signed_cookie(
         _cookie_name(user),
         _known_browser(request, user) or secrets.token_urlsafe(16),

@@ -1,4 +1,4 @@
-"""The pages on which people manage their account, beside those of allauth."""
+"""The account pages that allauth does not provide."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from apps.accounts import invitations, services
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.forms import ProfileForm, TokenForm
 from apps.accounts.models import ApiToken
-from apps.core.pages import told_on_page
+from apps.core.pages import report_refusals_to
 
 
 @require_http_methods(["GET", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
-    """Who the person is on this site."""
+    """Show the profile, and change the user name."""
     user = signed_in_user(request)
     form = ProfileForm(request.POST or None, instance=user)
     if form.is_valid():
@@ -31,19 +31,19 @@ def profile(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Your profile is saved."))
         return redirect("accounts:profile")
     if form.errors:
-        user.refresh_from_db()  # The form has changed it, and the page shows it.
+        user.refresh_from_db()  # The form has changed the object that the page shows.
     return render(request, "accounts/profile.html", {"form": form}, status=422 if form.errors else 200)
 
 
 @method_decorator(never_cache, "dispatch")
 class TokenList(View):
-    """The person's API tokens, and the way to a new one."""
+    """List the person's API tokens, and create one."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(request, TokenForm())
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Create a token and show its secret on the answer itself: stored for a redirect, it could be read there."""
+        """Create a token and show its secret in the response: a redirect would have to store it."""
         form = TokenForm(request.POST)
         secret = self._create(request, form) if form.is_valid() else ""
         if secret:
@@ -52,7 +52,7 @@ class TokenList(View):
 
     @staticmethod
     def _create(request: HttpRequest, form: TokenForm) -> str:
-        with told_on_page(lambda message: form.add_error(None, message)):
+        with report_refusals_to(lambda message: form.add_error(None, message)):
             return services.create_api_token(
                 owner=signed_in_user(request),
                 name=form.cleaned_data["name"],
@@ -69,7 +69,7 @@ class TokenList(View):
 
 @require_http_methods(["GET", "POST"])
 def revoke_token(request: HttpRequest, token_pk: int) -> HttpResponse:
-    """Ask first, then revoke."""
+    """Ask for confirmation, then revoke."""
     token = get_object_or_404(ApiToken.objects.for_user(request.user).not_revoked(), pk=token_pk)
     if request.method != "POST":
         return render(request, "accounts/revoke_token.html", {"token": token})
@@ -82,7 +82,7 @@ def revoke_token(request: HttpRequest, token_pk: int) -> HttpResponse:
 @require_safe
 @never_cache
 def invitation(request: HttpRequest, secret: str) -> HttpResponse:
-    """Where the link of an invitation leads: on to sign up, with the secret no longer in the address."""
+    """Redirect from the link of an invitation to the sign-up, whose address does not contain the secret."""
     found = services.find_invitation(secret=secret)
     if found is not None:
         invitations.carry(request, found)

@@ -16,13 +16,13 @@ admin.site.unregister(DBTaskResult)
 
 @admin.register(DBTaskResult)
 class BackgroundTaskAdmin(DBTaskResultAdmin):
-    """Background work. What failed for good stays, until somebody has looked at it and runs it again."""
+    """Background tasks. A failed task stays until somebody has looked at it and runs it again."""
 
     actions = ["run_again"]
 
     @admin.action(description=gettext_lazy("Run failed tasks again"))
     def run_again(self, request: HttpRequest, tasks: QuerySet[DBTaskResult[..., Any]]) -> None:
-        count = queue.run_again(tasks)
+        count = queue.requeue_failed(tasks)
         messages.info(
             request, ngettext("%(count)d task runs again.", "%(count)d tasks run again.", count) % {"count": count}
         )

@@ -13,13 +13,13 @@ from apps.webhooks.services import delete_old_deliveries
 logger = logging.getLogger(__name__)
 
 STEPS: tuple[Callable[[], object], ...] = (
-    queue.run_abandoned_again,
+    queue.requeue_abandoned,
     queue.delete_old_tasks,
     delete_old_deliveries,
     forget_old_keys,
     exports.restart_abandoned,
     exports.delete_expired,
-    erasures.try_those_due,
+    erasures.enqueue_due_tries,
     retention.apply_daily,
 )
 

@@ -13,13 +13,13 @@ from django_tasks_db.models import DBTaskResult
 
 logger = logging.getLogger(__name__)
 
-# No task takes longer: what still runs after that has lost its worker.
-LEASE = timedelta(minutes=10)
-MAX_STARTS = 5
-# So long after it could have begun, no task waits for a worker that is there.
+# No task takes longer: a task that still runs after that has lost its worker.
+TASK_LEASE = timedelta(minutes=10)
+MAX_TASK_STARTS = 5
+# A running worker begins every task earlier than this.
 BEHIND_AFTER = timedelta(minutes=5)
-KEPT_TASKS = timedelta(days=14)
-# How a task ends whose worker was stopped a second time.
+TASK_RETENTION = timedelta(days=14)
+# The end of a task if its worker gets a second signal to stop.
 _STOPPED = Q(status=TaskResultStatus.FAILED, exception_class_path="builtins.SystemExit")
 
 
@@ -29,33 +29,33 @@ def waiting_tasks() -> QuerySet[DBTaskResult[..., Any]]:
 
 
 def is_behind() -> bool:
-    """Whether tasks wait for so long that no worker can be there."""
+    """Whether tasks have waited for so long that no worker can be running."""
     long_ago = timezone.now() - BEHIND_AFTER
     due = Q(run_after__isnull=True) | Q(run_after__lt=long_ago)
     return waiting_tasks().filter(due, enqueued_at__lt=long_ago).exists()
 
 
-def run_abandoned_again() -> int:
-    """Queue what a worker began and did not end, and return how much that was.
+def requeue_abandoned() -> int:
+    """Queue the tasks again that a worker began and did not finish; return their number.
 
-    What has taken its worker down MAX_STARTS times is given up, and stays in the admin as failed.
+    A task that was begun MAX_TASK_STARTS times is given up, and stays in the admin as failed.
     """
-    lost = Q(status=TaskResultStatus.RUNNING, started_at__lt=timezone.now() - LEASE)
+    lost = Q(status=TaskResultStatus.RUNNING, started_at__lt=timezone.now() - TASK_LEASE)
     count = 0
     for task in DBTaskResult.objects.filter(lost | _STOPPED):
         begun = DBTaskResult.objects.filter(pk=task.pk, status=task.status, started_at=task.started_at)
-        if len(task.worker_ids) < MAX_STARTS:
+        if len(task.worker_ids) < MAX_TASK_STARTS:
             count += _queue(begun)
         elif task.status == TaskResultStatus.RUNNING:
             given_up = {"status": TaskResultStatus.FAILED, "finished_at": timezone.now()}
-            begun.update(**given_up, traceback=f"It was begun {MAX_STARTS} times and never ended.")
+            begun.update(**given_up, traceback=f"The task was begun {MAX_TASK_STARTS} times and never finished.")
     if count:
-        logger.warning("Background work was left behind and is done again", extra={"tasks": count})
+        logger.warning("Abandoned background tasks are queued again", extra={"tasks": count})
     return count
 
 
-def run_again(tasks: QuerySet[DBTaskResult[..., Any]]) -> int:
-    """Queue those of `tasks` that failed, with all their starts anew, and return how many they are."""
+def requeue_failed(tasks: QuerySet[DBTaskResult[..., Any]]) -> int:
+    """Queue the failed ones of `tasks` again, with their starts reset; return their number."""
     return _queue(tasks.filter(status=TaskResultStatus.FAILED), worker_ids=[])
 
 
@@ -65,5 +65,5 @@ def _queue(tasks: QuerySet[DBTaskResult[..., Any]], **values: Any) -> int:
 
 
 def delete_old_tasks() -> None:
-    """Delete tasks that succeeded long ago. Failed tasks stay until somebody has looked at them."""
-    DBTaskResult.objects.successful().filter(finished_at__lt=timezone.now() - KEPT_TASKS).delete()
+    """Delete successful tasks after TASK_RETENTION. Failed tasks stay until somebody has looked at them."""
+    DBTaskResult.objects.successful().filter(finished_at__lt=timezone.now() - TASK_RETENTION).delete()

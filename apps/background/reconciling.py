@@ -1,7 +1,7 @@
-"""Puts right what killed processes left behind.
+"""Repairs what killed processes left behind.
 
-Each app registers the repairs that it can find (`core.repairs`). A repair is carried out under a condition that only
-one of several reconcilers meets and that a working process does not meet: any number may run at once, at any moment.
+Each app registers the repairs that it can find (`core.repairs`). The condition of a repair can be met by only one of
+several reconcilers, and never while a process is working: so any number of reconcilers can run at any time.
 """
 
 from __future__ import annotations

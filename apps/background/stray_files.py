@@ -19,38 +19,38 @@ from apps.core.repairs import Repair
 
 logger = logging.getLogger(__name__)
 
-# The row follows its file within a minute, even where the database is locked again and again.
+# A row is stored within a minute after its file, even if the database is locked repeatedly.
 SAFE_AGE = timedelta(days=1)
-# Every file of a row is named by us, and so; what else lies in MEDIA_ROOT is not touched.
+# The form of the file names that this application chooses. Other files in MEDIA_ROOT are not touched.
 OWN_NAME = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,5}")
 
 
 def repairs() -> Iterator[Repair]:
     """Yield the deletion of each stray file.
 
-    Where more files are stray than belong to rows, this is rather another database than theirs: all of them stay.
+    If more files are stray than belong to rows, this is probably the wrong database, and all files stay.
     """
     old = list(_old_files(Path(settings.MEDIA_ROOT)))
-    kept = _kept_names()  # Read after the folder: who stores a file stores its row soon after.
+    kept = _kept_names()  # Read after the folder, because a row is stored after its file.
     stray = [path for path in old if path.name not in kept]
     if len(stray) > len(kept):
         logger.error("Nothing is deleted: most files have no row here", extra={"stray": len(stray), "kept": len(kept)})
         return
     for path in stray:
         name = path.relative_to(settings.MEDIA_ROOT)
-        yield Repair(f"File {name}", "delete it, since nothing here has it", partial(_delete, path))
+        yield Repair(f"File {name}", "delete it, since no row points to it", partial(_delete, path))
 
 
 def _old_files(folder: Path) -> Iterator[Path]:
-    newest = time.time() - SAFE_AGE.total_seconds()
+    newest_allowed = time.time() - SAFE_AGE.total_seconds()
     for path in folder.rglob("*"):
         with suppress(FileNotFoundError):  # It was deleted just now.
-            if OWN_NAME.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < newest:
+            if OWN_NAME.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < newest_allowed:
                 yield path
 
 
 def _kept_names() -> set[str]:
-    """Return the last parts of the names of all files that rows point to. They are random, and so unique."""
+    """Return the names of all files that rows point to, without folders. They are random and therefore unique."""
     columns = [(model, field) for model in apps.get_models() for field in _file_fields(model)]
     names = (model._base_manager.exclude(**{field: ""}).values_list(field, flat=True) for model, field in columns)
     return {Path(name).name for column in names for name in column.iterator() if name}

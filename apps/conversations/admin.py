@@ -21,15 +21,15 @@ from apps.core.read_only_admin import ReadOnlyAdmin
 
 
 class HistoryAdmin(ReadOnlyAdmin):
-    """What was said is history: it can be read here, never made or changed."""
+    """Conversations and turns can be read here, but not created or changed. Opening one is audited."""
 
     date_hierarchy = "created_at"
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         row: Any = super().get_object(request, object_id, from_field)
         if row is not None:
-            what = f"{self.opts.model_name} {row.pk}"
-            audit.note("private_read", request=request, user=request.user.pk, owner=row.owner_id, row=what)
+            audited_row = f"{self.opts.model_name} {row.pk}"
+            audit.note("private_read", request=request, user=request.user.pk, owner=row.owner_id, row=audited_row)
         return row
 
 
@@ -82,7 +82,7 @@ class TurnAdmin(HistoryAdmin):
 
 @admin.register(AbuseReport)
 class AbuseReportAdmin(ReadOnlyAdmin):
-    """What people report. The voice that it is about is suspended here, at once."""
+    """Reports of abuse, with an action that suspends the voice at once."""
 
     list_display = ["reference", "created_at", "about", "voice", "turn", "handled_at"]
     list_filter = ["created_at", "handled_at"]
@@ -97,15 +97,15 @@ class AbuseReportAdmin(ReadOnlyAdmin):
         by = signed_in_user(request)
         suspended = [suspend_reported(report, by=by) for report in reports.select_related("voice")]
         if all(suspended):
-            messages.success(request, gettext("Silenced. The voices cannot speak any more."))
+            messages.success(request, gettext("Suspended. The voices cannot speak any more."))
         else:
-            text = gettext("Not every report leads to a voice. Find it among the voices, and suspend it there.")
+            text = gettext("Not every report names a known voice. Find it in the list of voices, and suspend it there.")
             messages.warning(request, text)
 
-    @admin.action(description=_("Note as handled"), permissions=["suspend"])
+    @admin.action(description=_("Mark as handled"), permissions=["suspend"])
     def note_handled(self, request: HttpRequest, reports: QuerySet[AbuseReport]) -> None:
         reports.filter(handled_at=None).update(handled_at=timezone.now())
-        messages.success(request, gettext("Noted."))
+        messages.success(request, gettext("Marked as handled."))
 
     def has_suspend_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("voices.change_voiceprofile")
@@ -124,7 +124,7 @@ class AbuseReportAdmin(ReadOnlyAdmin):
         return [file, *super().get_urls()]
 
     def file(self, request: HttpRequest, report_pk: UUID) -> HttpResponse:
-        """The file as it came; no browser is let open it."""
+        """Return the file unchanged, as a download that no browser opens."""
         report = get_object_or_404(self.get_queryset(request), pk=report_pk)
         if not self.has_view_permission(request, report) or not report.file:
             raise Http404

@@ -1,4 +1,4 @@
-"""The caller's conversations, for programs and for the pages' scripts."""
+"""The API of the caller's conversations, for programs and for the pages' scripts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rest_framework.views import APIView
 from apps.accounts.authentication import signed_in_user
 from apps.conversations import services
 from apps.conversations.languages import Language
+from apps.conversations.lookups import own_conversation
 from apps.conversations.models import Conversation, Turn
-from apps.conversations.owned import own_conversation
 from apps.conversations.turns_api import TurnSerializer
 from apps.core.api import StrictSerializer
 from apps.voices.models import VoiceProfile
@@ -35,7 +35,7 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
 
 @extend_schema_field(OpenApiTypes.UUID)
 class OwnVoiceField(serializers.PrimaryKeyRelatedField[VoiceProfile]):
-    """The id of a voice of the caller; any other one does not exist."""
+    """The id of one of the caller's voices; any other id counts as unknown."""
 
     default_error_messages = {"does_not_exist": gettext_lazy("You have no such voice.")}
 
@@ -44,7 +44,7 @@ class OwnVoiceField(serializers.PrimaryKeyRelatedField[VoiceProfile]):
 
 
 class ConversationChoices(StrictSerializer):
-    """What is chosen when a conversation begins, and can be changed later; an empty language or model is any."""
+    """The settings of a conversation, which can be changed later; an empty language or model means the default."""
 
     title = serializers.CharField(max_length=120, required=False, allow_blank=True)
     persona = serializers.CharField(max_length=2000, required=False, allow_blank=True)

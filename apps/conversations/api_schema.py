@@ -1,4 +1,4 @@
-"""The description of the conversations' API, of single stages and of OpenAI's format."""
+"""Describes the API of conversations, of single stages and of OpenAI's format, for OpenAPI."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_seri
 from rest_framework import serializers
 
 from apps.conversations import api, full_interaction_api, openai_api, single_stages_api, turns_api
-from apps.core.api_examples import (
-    A_CONVERSATION,
-    A_TIME,
-    A_TURN,
-    A_VOICE,
-)
+from apps.core.api_examples import A_CONVERSATION, A_TIME, A_TURN, A_VOICE
 from apps.core.api_schema import (
     AI_GENERATED,
     DELETED,
@@ -99,13 +94,13 @@ STREAM = OpenApiResponse(
 SPOKEN = dict.fromkeys(CONTENT_TYPES.values(), SOUND)
 STORED_SOUND = {"audio/flac": SOUND, "audio/mpeg": SOUND}
 AS_MP3 = OpenApiParameter("as", enum=["mp3"], description="As an MP3 to download.")
-SEARCH = OpenApiParameter("search", description="Words that all have to occur in the title or in what was said.")
-FULL = {
-    "X-Transcript": "What was heard.",
-    "X-Response-Text": "What is answered.",
+SEARCH = OpenApiParameter("search", description="Words that must all occur in the title or in the turns.")
+FULL_INTERACTION_HEADERS = {
+    "X-Transcript": "The transcript of the question.",
+    "X-Response-Text": "The text of the answer.",
     "X-Text-Encoding": "`plain`, or `percent-utf8` for percent-encoded UTF-8.",
-    "X-Conversation-Id": "Send it as `conversation_id` to go on.",
-    "X-Turn-Id": "The turn, to hear again or to retry.",
+    "X-Conversation-Id": "Send it as `conversation_id` to continue the conversation.",
+    "X-Turn-Id": "The id of the turn, to play it again or to retry it.",
     "X-AI-Generated": AI_GENERATED,
 }
 TURN_ANSWERS: dict[str, Any] = {
@@ -119,11 +114,11 @@ OPERATIONS: Operations = {
         "POST": Operation(
             TALK,
             "Ask aloud, and hear the answer",
-            answers={"audio/mpeg": OpenApiResponse(OpenApiTypes.BINARY, description="The answer, as it is spoken.")},
+            answers={"audio/mpeg": OpenApiResponse(OpenApiTypes.BINARY, description="The answer, streamed.")},
             **sends_form(voice_id="fPqL2mVx8RzT", audio_file="@question.mp3"),
             parameters=tuple(
                 OpenApiParameter(name, location=OpenApiParameter.HEADER, response=True, description=text)
-                for name, text in FULL.items()
+                for name, text in FULL_INTERACTION_HEADERS.items()
             ),
         ),
     },
@@ -172,7 +167,7 @@ OPERATIONS: Operations = {
     },
     turns_api.TurnRetry: {
         "POST": Operation(
-            TALK, "Go on from the stage that failed", **TURN_ANSWERS, description="No stage is paid for twice."
+            TALK, "Retry from the stage that failed", **TURN_ANSWERS, description="No stage is paid for twice."
         ),
     },
     turns_api.TurnStop: {
@@ -208,7 +203,7 @@ OPERATIONS: Operations = {
             answers=SPOKEN,
             **sends_json({"text": "Good morning.", "voice": "Jane", "format": "mp3"}),
             parameters=(SYNTHETIC,),
-            description="`voice` is the id or the name of one of your voices. The file comes while it is being spoken.",
+            description="`voice` is the id or the name of one of your voices. The file is streamed.",
         ),
     },
     openai_api.OpenAISpeech: {
@@ -218,7 +213,7 @@ OPERATIONS: Operations = {
             answers=SPOKEN,
             **sends_json({"model": "tts-1", "input": "Good morning.", "voice": "Jane", "response_format": "mp3"}),
             parameters=(SYNTHETIC,),
-            description="`voice` is the id or the name of one of your voices; any `model` will do.",
+            description="`voice` is the id or the name of one of your voices; any `model` is accepted.",
         ),
     },
     openai_api.OpenAITranscriptions: {
@@ -232,13 +227,13 @@ OPERATIONS: Operations = {
                 JSON: {"text": "What is the capital of France?", "usage": {"type": "duration", "seconds": 3}}
             },
             **sends_form(file="@question.mp3", model="whisper-1"),
-            description="`response_format` is json, text, or, where the engine tells times, verbose_json, srt or vtt.",
+            description="`response_format` is json, text, or, if the engine returns times, verbose_json, srt or vtt.",
         ),
     },
     openai_api.ModelList: {
         "GET": Operation(
             OPENAI,
-            "List what hears and speaks here",
+            "List the speech models",
             **answers_json(OpenAIModels, {"object": "list", "data": [MODEL]}),
             operation_id="v1_models_list",
         ),

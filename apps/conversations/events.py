@@ -18,14 +18,14 @@ from apps.conversations.turn import run_turn
 from apps.conversations.turn_events import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting
 from apps.speech.registry import current_engines
 
-KEEP_ALIVE = b": the turn goes on\n\n"  # a comment: proxies close connections on which nothing comes for long
+KEEP_ALIVE = b": the turn goes on\n\n"  # a comment: proxies close idle connections
 
 
 def stream_response(prepared: PreparedTurn) -> StreamingHttpResponse:
     """Answer with the events of a turn as they happen."""
     response = StreamingHttpResponse(_lines(prepared), content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
-    response["X-Accel-Buffering"] = "no"  # nginx would collect the events otherwise
+    response["X-Accel-Buffering"] = "no"  # Otherwise nginx buffers the events.
     response["X-AI-Generated"] = "true"
     return response
 

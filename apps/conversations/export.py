@@ -1,4 +1,4 @@
-"""A conversation as a file to keep: as text to read, and as JSON for programs."""
+"""Exports a conversation as text for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AI_NOTE = gettext_lazy("The answers were written by a language model and spoken 
 
 
 def conversation_as_text(conversation: Conversation, turns: Sequence[Turn]) -> str:
-    """Return what was said, a paragraph for each question and each answer, under a heading with what it is."""
+    """Return a heading with title, time, voice and note, then a paragraph for each question and each answer."""
     voice = conversation.voice.name if conversation.voice else _("voice deleted")
     started = date_format(timezone.localtime(conversation.created_at), "DATETIME_FORMAT")
     heading = [str(conversation), f"{started} · {voice}", str(AI_NOTE)]
@@ -33,7 +33,7 @@ def _paragraphs(turn: Turn) -> list[str]:
 
 
 def conversation_as_json(conversation: Conversation, turns: Sequence[Turn]) -> str:
-    """Return all that is kept of the conversation but for its sound, whose lengths are given."""
+    """Return all stored data of the conversation except its sound, of which it has the lengths."""
     data = {
         "id": str(conversation.pk),
         "title": conversation.title,
@@ -65,7 +65,7 @@ def _turn_data(turn: Turn) -> dict[str, Any]:
 
 
 def export_name(conversation: Conversation, extension: str) -> str:
-    """Return a name for the file that every system takes."""
+    """Return a file name that is valid on every system."""
     title = slugify(conversation.title)[:60].strip("-") or "conversation"
     return f"{title}-{conversation.created_at:%Y-%m-%d}.{extension}"
 

@@ -1,4 +1,4 @@
-"""`POST /full-interaction`: the plain door to a turn, for programs that send a recording and play an MP3."""
+"""`POST /full-interaction`: a turn for simple programs, which send a recording and play an MP3."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import NoteMade, idempotent_by_row, replayed
 from apps.accounts.models import IdempotencyKey
 from apps.conversations import services
+from apps.conversations.lookups import own_conversation, turn_of_key
 from apps.conversations.models import TURN_MESSAGES, TURN_STOPPED, Conversation, Turn
-from apps.conversations.mp3 import BrokenAnswerError, mp3_of_turn
-from apps.conversations.owned import made_turn, own_conversation
+from apps.conversations.mp3_stream import BrokenAnswerError, mp3_of_turn
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.started_stream import StartedStream, start_stream
 from apps.core.api import AudioRenderer, StrictSerializer
@@ -40,7 +40,7 @@ class FullInteraction(LimitedView):
         voice_id = serializers.CharField(max_length=100)
         audio_file = serializers.FileField(allow_empty_file=True)
         conversation_id = serializers.UUIDField(required=False)
-        # Accepted because callers send it; the owner is whoever the token or session says.
+        # Accepted because callers send it, but ignored: the token or the session identifies the owner.
         user_id = serializers.CharField(required=False, allow_blank=True)
 
     @idempotent_by_row
@@ -50,12 +50,12 @@ class FullInteraction(LimitedView):
         note_made(prepared.turn.pk)
         try:
             mp3 = start_stream(request, mp3_of_turn(prepared))
-        except BrokenAnswerError:  # Only where the whole file was awaited; a stream has already begun.
+        except BrokenAnswerError:  # Raised here only under WSGI, where the whole file is awaited.
             mp3 = b""
         return _answer(prepared.turn, mp3)
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
-        turn = made_turn(request, row)
+        turn = turn_of_key(request, row)
         return replayed(_answer(turn, services.answer_mp3(turn=turn)))
 
     def _prepare(self, request: Request) -> PreparedTurn:
@@ -73,7 +73,7 @@ class FullInteraction(LimitedView):
 
 def _answer(turn: Turn, mp3: StartedStream | bytes) -> HttpResponseBase:
     response = _mp3_with_texts(turn, mp3) if mp3 else _failure(turn)
-    # With these the caller can ask for a retry, or go on with the conversation.
+    # The caller needs these to retry the turn or to continue the conversation.
     response["X-Conversation-Id"] = str(turn.conversation_id)
     response["X-Turn-Id"] = str(turn.pk)
     return response
@@ -101,7 +101,7 @@ def _failure(turn: Turn) -> HttpResponseBase:
 
 
 def header_text(text: str, *, plain: bool) -> str:
-    """Return `text` as a header can carry it, cut at a word where it would be longer than HEADER_TEXT_BYTES."""
+    """Return `text` encoded for a header, cut at a word if it would be longer than HEADER_TEXT_BYTES."""
     encode = str if plain else quote
     if len(encode(text)) <= HEADER_TEXT_BYTES:
         return encode(text)

@@ -7,9 +7,9 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Language(models.TextChoices):
-    """What cloned voices speak, by its ISO 639-1 code.
+    """The languages that cloned voices speak, by their ISO 639-1 codes.
 
-    Source: the languages of ElevenLabs' Flash v2.5, but for Filipino, which ISO 639-1 has no code for.
+    Source: the languages of ElevenLabs' Flash v2.5, except Filipino, which has no ISO 639-1 code.
     """
 
     ARABIC = "ar", _("Arabic")

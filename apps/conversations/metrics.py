@@ -1,4 +1,4 @@
-"""Metrics of turns, updated when each attempt is over. No label holds the words or names of people."""
+"""Metrics of turns, updated when each attempt is over. No label contains personal data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECONDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 5, 8, 13, 30, 60, 12
 
 TURNS = Counter(
     "voiceclone_turns_total",
-    "Turns by how they ended, by the error where one failed, and by whether it was the first try or a retry.",
+    "Turns by their end, by the code of their error, and by whether it was the first attempt or a retry.",
     ["end", "code", "attempt"],
 )
 STAGE_SECONDS = Histogram(
@@ -26,8 +26,8 @@ STAGE_SECONDS = Histogram(
 )
 
 
-def begin(turn: Turn) -> Callable[[], None]:
-    """Return a function that counts the attempt that begins now; call it when the attempt is over.
+def attempt_counter(turn: Turn) -> Callable[[], None]:
+    """Return a function that counts the attempt that begins now. Call it when the attempt is over.
 
     A retry does not count the times of earlier stages again.
     """

@@ -23,11 +23,11 @@ NOTHING_HEARD = "nothing_heard"
 INTERNAL_ERROR = "internal_error"
 TURN_STOPPED = "turn_stopped"
 TURN_MESSAGES = {
-    NOTHING_HEARD: _("Nothing was said in this recording. Speak a little louder or nearer, and try again."),
+    NOTHING_HEARD: _("No speech was found in this recording. Speak louder or closer to the microphone, and try again."),
     TURN_STOPPED: _("This turn was stopped before anything was spoken."),
     STORAGE_UNAVAILABLE: STORAGE_MESSAGE,
     SERVER_STOPPED: SERVER_STOPPED_MESSAGE,
-    INTERNAL_ERROR: _("Something went wrong on this site. What was said so far is kept. Try again."),
+    INTERNAL_ERROR: _("Something went wrong on this site. The conversation so far is kept. Try again."),
 }
 
 
@@ -40,14 +40,14 @@ def answer_path(turn: Turn, _filename: str) -> str:
 
 
 def answer_mp3_path(turn: Turn, _filename: str) -> str:
-    """Name the copy after the answer: a turn that is spoken again gets another answer."""
+    """Return a path next to the answer's: a turn that is spoken again gets another answer."""
     return f"{str(turn.answer.name).removesuffix('.flac')}.mp3"
 
 
 class Conversation(models.Model):
-    """Turns that belong together. The persona tells the model whom to be.
+    """Turns that belong together. The persona tells the language model which role to play.
 
-    Without a language each question's own is found out and answered in; without a model it is the site's.
+    An empty `language` means that each question is answered in its own; an empty `model` means the site's default.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -145,12 +145,12 @@ class Turn(Leased):
 
     @property
     def remembered_reply(self) -> str:
-        """The reply as the model is told later; of an interrupted one, the part that the person heard."""
+        """The reply as the language model sees it in later turns; of an interrupted one, the part that was heard."""
         return self.spoken_text if self.status == self.Status.INTERRUPTED else self.reply
 
     @property
     def timings(self) -> dict[str, int | None]:
-        """Milliseconds since the turn began, each None if the turn did not come so far."""
+        """Milliseconds since the turn began; None for an event that has not happened."""
         return {
             "heard_ms": self.heard_ms,
             "first_word_ms": self.first_word_ms,
@@ -164,7 +164,7 @@ class Turn(Leased):
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt may succeed where this one failed."""
+        """Whether another attempt may succeed."""
         return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR, STORAGE_UNAVAILABLE, SERVER_STOPPED}
 
     @property
@@ -184,14 +184,14 @@ RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
 
 
 def report_path(_report: AbuseReport, _filename: str) -> str:
-    """Return a name that has nothing of the client's, and an extension that no program opens."""
+    """Return a random path with an extension that no program opens; the client's file name is not used."""
     return f"reports/{uuid.uuid4().hex}.bin"
 
 
 class AbuseReport(models.Model):
-    """What somebody, signed in or not, tells the operator about a voice or a recording.
+    """A message to the operator about a voice or a recording, from anybody, signed in or not.
 
-    `turn` and `voice` are what the words of the report lead to, if anything; the reporter does not learn that.
+    `turn` and `voice` have an id that the report contains, if any; the reporter does not learn whether they exist.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -1,6 +1,6 @@
-"""`/v1`: the wire format of OpenAI, so that its clients can hear and speak here, in the caller's own voices.
+"""`/v1`: OpenAI's wire format, so that its clients can transcribe, and can speak in the caller's own voices.
 
-Source: developers.openai.com/api/reference, and the `openai` package, which the tests drive against it.
+Source: developers.openai.com/api/reference, and the `openai` package, which the tests use as the client.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ WITH_TIMES = ("verbose_json", "srt", "vtt")
 TRANSCRIPT_FORMATS = ("json", "text", *WITH_TIMES)
 
 
-class WhateverIsAccepted(BaseContentNegotiation):
-    """Ignores `Accept`: OpenAI's clients expect the format that the body asks for, whatever they say they accept."""
+class IgnoreAcceptHeader(BaseContentNegotiation):
+    """Ignores `Accept`: OpenAI's clients expect the format that the body names, whatever the header says."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         content_type = request.content_type or ""
@@ -55,7 +55,7 @@ class WhateverIsAccepted(BaseContentNegotiation):
 class OpenAIView(APIView):
     """The base of all views here: errors have OpenAI's format."""
 
-    content_negotiation_class = WhateverIsAccepted
+    content_negotiation_class = IgnoreAcceptHeader
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return handle_openai_exception
@@ -76,7 +76,7 @@ def _unsupported_format(wanted: str, possible: Any) -> UserError:
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "object", "properties": {"id": {"type": "string"}}}]})
 class VoiceField(serializers.Field[str, Any, str, Any]):
-    """A voice by its id or its name; newer clients say it as `{"id": …}`."""
+    """A voice by its id or its name; newer clients send `{"id": …}`."""
 
     def to_internal_value(self, data: Any) -> str:
         name = data.get("id") if isinstance(data, dict) else data
@@ -89,7 +89,7 @@ class VoiceField(serializers.Field[str, Any, str, Any]):
 
 
 class OpenAISpeech(LimitedView, OpenAIView):
-    """`client.audio.speech.create(…)`. Any `model` will do: a voice speaks with the engine that made it."""
+    """`client.audio.speech.create(…)`. Any `model` is accepted: a voice speaks with the engine that created it."""
 
     token_scope = "talk"
     parser_classes = [JSONParser]
@@ -128,7 +128,7 @@ class OpenAISpeech(LimitedView, OpenAIView):
 
 
 class OpenAITranscriptions(LimitedView, OpenAIView):
-    """`client.audio.transcriptions.create(…)`. Any `model` will do: the site has one that hears."""
+    """`client.audio.transcriptions.create(…)`. Any `model` is accepted: the site has one speech-to-text engine."""
 
     token_scope = "talk"
     parser_classes = [MultiPartParser]
@@ -143,7 +143,7 @@ class OpenAITranscriptions(LimitedView, OpenAIView):
         stream = serializers.BooleanField(default=False)
 
         def to_internal_value(self, data: Any) -> Any:
-            """Refuse a field that is empty, as OpenAI does; in a form it would count as missing."""
+            """Reject an empty field, as OpenAI does; otherwise an empty field of a form would count as missing."""
             fields = self.fields.items()
             empty = [
                 name for name, field in fields if data.get(name) == "" and not getattr(field, "allow_blank", False)
@@ -153,8 +153,8 @@ class OpenAITranscriptions(LimitedView, OpenAIView):
             return super().to_internal_value(data)
 
         def validate_temperature(self, value: float) -> float:
-            if math.isnan(value):  # It passes both limits, since every comparison with it is false.
-                raise serializers.ValidationError(_("This is no number."))
+            if math.isnan(value):  # NaN passes both limits, because every comparison with it is false.
+                raise serializers.ValidationError(_("This is not a number."))
             return value
 
         def validate_response_format(self, name: str) -> str:
@@ -233,7 +233,7 @@ def _events(transcript: Transcript) -> str:
 
 
 class ModelList(OpenAIView):
-    """`client.models.list()`: the models that hear and speak here."""
+    """`client.models.list()`: the speech-to-text and text-to-speech models."""
 
     def get(self, _request: Request) -> Response:
         models = [_model(name, owner) for name, owner in single_stages.models().items()]

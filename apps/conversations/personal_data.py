@@ -1,4 +1,4 @@
-"""What is kept of what people said, and when it goes."""
+"""Exports, erases and retains the personal data in conversations, turns and reports of abuse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from apps.conversations.models import RUNNING, AbuseReport, Conversation, Turn
-from apps.conversations.reports import KEPT_FOR, delete_report
+from apps.conversations.reports import REPORT_RETENTION, delete_report
 from apps.core.owned import OwnedQuerySet
 from apps.core.personal_data import (
     IN_USE,
@@ -31,22 +31,22 @@ from apps.core.personal_data import (
     erase_rows,
 )
 
-# Longer than any turn runs.
-LONGEST_TURN = timedelta(minutes=10)
-SOUND = ("question", "answer", "answer_mp3")
+# No turn runs for longer than this.
+MAX_TURN_DURATION = timedelta(minutes=10)
+SOUND_FIELDS = ("question", "answer", "answer_mp3")
 
 
 class ConversationsData(PersonalData):
-    """Conversations with their turns and sound, and the reports of people who are not asked who they are."""
+    """Conversations with their turns and sound, and reports of abuse, which may come from people without an account."""
 
     def tables(self, owner: AbstractUser) -> list[Table]:
         return [
             Table("conversations", _("Conversations: titles and settings"), Conversation.objects.for_user(owner)),
             Table(
                 "turns",
-                _("Turns: what you asked and what AI answered, in writing and in sound"),
+                _("Turns: your questions and the answers by AI, as text and as sound"),
                 Turn.objects.for_user(owner),
-                files=SOUND,
+                files=SOUND_FIELDS,
             ),
         ]
 
@@ -54,37 +54,37 @@ class ConversationsData(PersonalData):
         _running(owner).update(stop_requested=True)
 
     def erase(self, owner: AbstractUser) -> Iterator[Erased | Retained]:
-        """Delete all of it, when no turn runs any more: one that still ran would store its sound again."""
-        if _running(owner).filter(created_at__gt=timezone.now() - LONGEST_TURN).exists():
+        """Delete all of it once no turn is running: a running turn would store its sound again."""
+        if _running(owner).filter(created_at__gt=timezone.now() - MAX_TURN_DURATION).exists():
             _running(owner).update(stop_requested=True)
             raise NotYetError(IN_USE)
-        yield from erase_rows(_("Turns, with their sound"), Turn.objects.for_user(owner), files=SOUND)
+        yield from erase_rows(_("Turns, with their sound"), Turn.objects.for_user(owner), files=SOUND_FIELDS)
         yield from erase_rows(_("Conversations"), Conversation.objects.for_user(owner))
         for folder in ("questions", "answers"):
             delete_folder(f"{folder}/{owner.pk}")
-        _forget_address(owner)
+        _remove_addresses(owner)
 
     def schedule(self) -> list[Kept]:
         return [
             Kept(
-                gettext_lazy("What you said and what was answered, in writing"),
-                gettext_lazy("so that you can look back and go on"),
+                gettext_lazy("Your questions and the answers, as text"),
+                gettext_lazy("so that you can read and continue your conversations"),
                 gettext_lazy("until you delete the conversation"),
             ),
             Kept(
-                gettext_lazy("The sound of your questions and of the answers"),
-                gettext_lazy("to be heard again"),
-                _until_silent(),
+                gettext_lazy("Your questions and the answers, as sound"),
+                gettext_lazy("so that you can play them again"),
+                _sound_retention(),
             ),
             Kept(
-                gettext_lazy("Reports of abuse, with the address of those who leave one"),
-                gettext_lazy("to follow them up"),
-                _("%(days)d days") % {"days": KEPT_FOR.days},
+                gettext_lazy("Reports of abuse, with the email address of the sender, if given"),
+                gettext_lazy("so that the operator can act on them"),
+                _("%(days)d days") % {"days": REPORT_RETENTION.days},
             ),
         ]
 
     def due(self, now: datetime) -> list[Due]:
-        old = AbuseReport.objects.filter(created_at__lt=now - KEPT_FOR)
+        old = AbuseReport.objects.filter(created_at__lt=now - REPORT_RETENTION)
         reports = [
             Due(
                 what=_("report of abuse"),
@@ -101,15 +101,15 @@ def _running(owner: AbstractUser) -> OwnedQuerySet[Turn]:
     return Turn.objects.for_user(owner).filter(status__in=RUNNING)
 
 
-def _forget_address(owner: AbstractUser) -> None:
-    """Take the owner's addresses out of reports of theirs, which name nobody else."""
-    theirs = Q(contact__iexact=owner.email) if owner.email else Q(pk=None)
+def _remove_addresses(owner: AbstractUser) -> None:
+    """Remove the owner's email addresses from reports of abuse, which have no owner."""
+    by_owner = Q(contact__iexact=owner.email) if owner.email else Q(pk=None)
     for address in EmailAddress.objects.filter(user=owner).values_list("email", flat=True):
-        theirs |= Q(contact__iexact=address)
-    AbuseReport.objects.filter(theirs).update(contact="")
+        by_owner |= Q(contact__iexact=address)
+    AbuseReport.objects.filter(by_owner).update(contact="")
 
 
-def _until_silent() -> str:
+def _sound_retention() -> str:
     days = settings.CONVERSATION_AUDIO_DAYS
     if not days:
         return _("until you delete the conversation")
@@ -142,4 +142,4 @@ def _delete_sound(turns: list[Turn]) -> None:
     for turn in turns:
         for file in turn.recordings:
             file.storage.delete(str(file.name))
-        Turn.objects.filter(pk=turn.pk).update(**dict.fromkeys(SOUND, ""))
+        Turn.objects.filter(pk=turn.pk).update(**dict.fromkeys(SOUND_FIELDS, ""))

@@ -1,4 +1,4 @@
-"""Turns whose process was killed."""
+"""Ends turns whose process was killed."""
 
 from __future__ import annotations
 
@@ -11,36 +11,39 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.conversations.models import RUNNING, Turn
-from apps.core.leases import LEASE, SERVER_STOPPED, has_run_out
+from apps.core.leases import ROW_LEASE, SERVER_STOPPED, has_expired
 from apps.core.repairs import Repair
 from apps.usage import metering
 from apps.usage.models import UsageRecord
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import WebhookEvent
 
-STAGES = {
+STAGE_DURING = {
     Turn.Status.RECEIVED: Turn.Stage.HEAR,
     Turn.Status.HEARD: Turn.Stage.THINK,
     Turn.Status.ANSWERED: Turn.Stage.SPEAK,
 }
-"""In which stage a turn of each status was killed."""
+"""The stage that runs while a turn has this status."""
 
 
 def is_abandoned() -> Q:
-    """Return the condition of turns that nobody runs any more, though they are not over."""
-    return Q(status__in=RUNNING) & has_run_out()
+    """Return the condition for turns that are unfinished although no process runs them."""
+    return Q(status__in=RUNNING) & has_expired()
 
 
 def repairs() -> Iterator[Repair]:
     for turn in Turn.objects.filter(is_abandoned()):
         status, stage = _end_of(turn)
-        action = f"failed to {stage}, to be tried again" if status == Turn.Status.FAILED else status
+        action = f"failed in the stage {stage}, ready for a retry" if status == Turn.Status.FAILED else status
         yield Repair(f"Turn {turn.pk}", f"end it as {action}", partial(end_abandoned, turn=turn))
 
 
 @transaction.atomic
 def end_abandoned(*, turn: Turn) -> bool:
-    """End a turn that nobody runs any more. What its stages brought is kept; a retry goes on behind that."""
+    """End a turn that no process runs any more. Return False if the turn is not abandoned.
+
+    The results of its stages are kept, and a retry continues after them.
+    """
     status, stage = _end_of(turn)
     code = SERVER_STOPPED if status == Turn.Status.FAILED else ""
     abandoned = Turn.objects.filter(is_abandoned(), pk=turn.pk, status=turn.status)
@@ -55,23 +58,23 @@ def end_abandoned(*, turn: Turn) -> bool:
 def _end_of(turn: Turn) -> tuple[Turn.Status, str]:
     if turn.stop_requested:
         return Turn.Status.INTERRUPTED, ""
-    return Turn.Status.FAILED, STAGES[Turn.Status(turn.status)]
+    return Turn.Status.FAILED, STAGE_DURING[Turn.Status(turn.status)]
 
 
 def _settle(turn: Turn) -> None:
-    """Record what the turn had used by what is stored of it, in place of what it had reserved."""
-    # What failed before began this time with the stage that failed.
-    began_with = turn.failed_stage or Turn.Stage.HEAR
-    heard_seconds = (turn.question_seconds or 0.0) if began_with == Turn.Stage.HEAR else 0.0
+    """Settle the turn's reservation with the usage that its stored results show."""
+    # A turn that failed before was a retry, which began with the stage that failed.
+    first_stage = turn.failed_stage or Turn.Stage.HEAR
+    heard_seconds = (turn.question_seconds or 0.0) if first_stage == Turn.Stage.HEAR else 0.0
     used = metering.Used(reference=turn.pk)
     used.hear(heard_seconds, engine=settings.SPEECH_TO_TEXT)
     if turn.reply:
-        if began_with != Turn.Stage.SPEAK:
+        if first_stage != Turn.Stage.SPEAK:
             used.write(len(turn.reply), engine=settings.LANGUAGE_MODEL)
         used.speak(len(turn.reply), engine=settings.TEXT_TO_SPEECH)
     reservation = metering.Reservation(
         turn.owner_id,
-        (turn.lease_until - LEASE).astimezone(UTC).date(),
+        (turn.lease_until - ROW_LEASE).astimezone(UTC).date(),
         heard_ms=round(heard_seconds * 1000),
         spoken_characters=metering.longest_reply(),
         is_counted=settings.LIMITS,

@@ -18,31 +18,31 @@ from django.views import View
 
 from apps.conversations.reports import MAX_FILE_BYTES, report_abuse
 from apps.core.errors import UserError
-from apps.core.pages import as_refused
+from apps.core.pages import with_error_status
 
 MEGABYTE = 1_000_000
 
 
 class ReportForm(forms.Form):
-    """What anybody may tell the operator."""
+    """A report of abuse, which anybody may send."""
 
     text = forms.CharField(
         label=gettext_lazy("What happened?"),
         max_length=4000,
         widget=forms.Textarea(attrs={"rows": 6}),
-        help_text=gettext_lazy("Whose voice it is, what was made of it, and how you know."),
+        help_text=gettext_lazy("Say whose voice it is, what it is used for, and how you know."),
     )
     about = forms.CharField(
         label=gettext_lazy("Where is it?"),
         max_length=500,
         required=False,
-        help_text=gettext_lazy("An address on the web, or the number of the turn, if you know it."),
+        help_text=gettext_lazy("A web address, or the id of the turn, if you know it."),
     )
     file = forms.FileField(
         label=gettext_lazy("The recording"),
         required=False,
         allow_empty_file=False,
-        help_text=gettext_lazy("At most 20 MB. Send it as you found it: what was changed can hardly be traced."),
+        help_text=gettext_lazy("At most 20 MB. Send the original file: a modified one is hard to trace."),
     )
     contact = forms.EmailField(
         label=gettext_lazy("Your email address"),
@@ -73,8 +73,8 @@ class Report(View):
             report = report_abuse(address=get_adapter().get_client_ip(request), **form.cleaned_data)
         except UserError as error:
             form.add_error(None, error.message)
-            return as_refused(self._page(request, form), error)
-        text = _("Thank you. The operator has your report, under the number %(reference)s.")
+            return with_error_status(self._page(request, form), error)
+        text = _("Thank you. The operator has received your report. Its number is %(reference)s.")
         messages.success(request, text % {"reference": report.reference})
         return redirect("report")
 

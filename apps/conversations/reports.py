@@ -1,4 +1,4 @@
-"""Reports of abuse: from anybody, to the operator."""
+"""Stores reports of abuse, notifies the operator, and suspends the voices that they are about."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from apps.voices.services import suspend_voice
 
 logger = logging.getLogger(__name__)
 
-KEPT_FOR = timedelta(days=365)
+REPORT_RETENTION = timedelta(days=365)
 MAX_FILE_BYTES = 20_000_000
-BY_ADDRESS = Limit("report", 5, 3600)
-BY_ALL = Limit("all reports", 200, 24 * 3600)
-AN_ID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+NETWORK_LIMIT = Limit("report", 5, 3600)
+TOTAL_LIMIT = Limit("all reports", 200, 24 * 3600)
+ID_PATTERN = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 def report_abuse(
     *, address: str, text: str, about: str = "", contact: str = "", file: File[bytes] | None = None
 ) -> AbuseReport:
-    """Store what somebody at `address`, an IP address that is not kept, reports, and have the operator told.
+    """Store a report and notify the operator. `address` is the sender's IP address, which is not stored.
 
-    Raises UserError (429) where too much comes from there, or from everywhere.
+    Raises UserError (429) if too many reports come from the network of `address`, or from everywhere.
     """
-    _count(address)
-    turn, voice = _found(f"{about} {text}")
+    _require_within_limits(address)
+    turn, voice = _subject_of(f"{about} {text}")
     with transaction.atomic():
         report = AbuseReport.objects.create(
             about=about, text=text, contact=contact, file=file or "", turn=turn, voice=voice
@@ -49,25 +49,25 @@ def report_abuse(
     return report
 
 
-def _count(address: str) -> None:
+def _require_within_limits(address: str) -> None:
     if not settings.LIMITS:
         return
-    wait = BY_ADDRESS.take(network_of(address)) or BY_ALL.take("")
+    wait = NETWORK_LIMIT.take(network_of(address)) or TOTAL_LIMIT.take("")
     if wait:
         text = _("Too many reports have come from here. Try again later, or write to the operator of this site.")
         raise UserError("too_many_reports", text, status=429, headers={"Retry-After": str(wait)})
 
 
-def _found(words: str) -> tuple[Turn | None, VoiceProfile | None]:
-    """Return the turn and the voice that an id in `words` leads to."""
-    ids = [UUID(each) for each in AN_ID.findall(words)]
+def _subject_of(words: str) -> tuple[Turn | None, VoiceProfile | None]:
+    """Return the turn and the voice that have an id in `words`."""
+    ids = [UUID(each) for each in ID_PATTERN.findall(words)]
     turn = Turn.objects.filter(pk__in=ids).select_related("voice").first()
     voice = turn.voice if turn else VoiceProfile.objects.filter(pk__in=ids).first()
     return turn, voice
 
 
 def suspend_reported(report: AbuseReport, *, by: User) -> bool:
-    """Suspend the voice that the report is about; False where it leads to none."""
+    """Suspend the voice that the report is about. Return False if no voice is known."""
     if report.voice is None:
         return False
     suspend_voice(voice=report.voice, note=_("Report %(reference)s.") % {"reference": report.reference}, by=by)
@@ -83,7 +83,7 @@ def delete_report(report: AbuseReport) -> None:
 
 @task()
 def mail_report(report_pk: str) -> None:
-    """Tell the operator."""
+    """Mail the report to the operator."""
     report = AbuseReport.objects.filter(pk=report_pk).first()
     if report is not None:
         subject = _("Report of abuse %(reference)s") % {"reference": report.reference}

@@ -1,4 +1,4 @@
-"""The actions on conversations and turns, for all front doors."""
+"""Actions on conversations and turns, shared by the pages and the APIs."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import run_turn
 from apps.core.errors import UserError
 from apps.core.leases import new_lease
-from apps.speech import registry
+from apps.speech import availability, registry
 from apps.speech.audio.decoding import decode
 from apps.speech.audio.levels import is_silent
-from apps.speech.base import Recording, Stage
+from apps.speech.base import LOCAL, Recording, Stage
 from apps.usage import metering
 from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
 from apps.voices.services import require_ready
 
 MAX_TEXT_CHARACTERS = 2000
-# The stages before the voice that a turn of each status still needs.
+# The stages before speaking that a turn of each status still needs.
 _STAGES_FROM: dict[Turn.Status, tuple[Stage, ...]] = {
     Turn.Status.RECEIVED: ("hear", "think"),
     Turn.Status.HEARD: ("think",),
@@ -39,38 +39,38 @@ _STAGES_FROM: dict[Turn.Status, tuple[Stage, ...]] = {
 
 
 def start_conversation(*, owner: User, voice: VoiceProfile, **choices: str) -> Conversation:
-    """Begin a conversation in which `voice`, one of the owner's, answers; `choices` are `change_conversation`'s."""
+    """Create a conversation in which `voice`, one of the owner's, answers; `choices` as in `change_conversation`."""
     return Conversation.objects.create(owner=owner, voice=voice, **choices)
 
 
 def chat_models() -> list[str]:
-    """Return the names of the language models to choose from, the site's own first."""
-    if settings.LANGUAGE_MODEL == registry.LOCAL:
+    """Return the names of the language models to choose from, the site's default first."""
+    if settings.LANGUAGE_MODEL == LOCAL:
         return [Path(settings.LOCAL_CHAT_MODEL).name]  # The operator may name a file by its path.
     return list(dict.fromkeys([settings.OPENAI_CHAT_MODEL, *settings.OPENAI_CHAT_MODELS]))
 
 
 def search_conversations(*, owner: User, words: str) -> QuerySet[Conversation]:
-    """Return the owner's conversations in whose title or turns all of `words` occur."""
+    """Return the owner's conversations that contain all of `words` in their title or turns."""
     conversations = Conversation.objects.for_user(owner).select_related("voice")
     for word in words.split():
-        said = Turn.objects.for_user(owner).filter(_says(word))
+        said = Turn.objects.for_user(owner).filter(_contains(word))
         conversations = conversations.filter(Q(title__icontains=word) | Q(pk__in=said.values("conversation")))
     return conversations
 
 
 def with_excerpts(conversations: QuerySet[Conversation], *, words: str) -> QuerySet[Conversation]:
-    """Annotate what is to be shown of each: question and reply of the latest turn in which all of `words` occur."""
+    """Annotate each with the question and the reply of its latest turn that contains all of `words`."""
     turns = Turn.objects.filter(conversation=OuterRef("pk"))
     for word in words.split():
-        turns = turns.filter(_says(word))
+        turns = turns.filter(_contains(word))
     latest = turns.order_by("-created_at")[:1]
     return conversations.annotate(
         excerpt_question=Subquery(latest.values("transcript")), excerpt_reply=Subquery(latest.values("reply"))
     )
 
 
-def _says(word: str) -> Q:
+def _contains(word: str) -> Q:
     return Q(transcript__icontains=word) | Q(reply__icontains=word)
 
 
@@ -84,7 +84,7 @@ def change_conversation(*, conversation: Conversation, **changes: Any) -> None:
 def delete_conversation(*, conversation: Conversation) -> None:
     """Delete the conversation with its turns and all their recordings."""
     turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
-    # The rows are deleted last: after an interruption, the deletion can be repeated from them.
+    # Delete the rows last, so that an interrupted deletion can be repeated.
     _delete_files([file for turn in turns for file in turn.recordings])
     conversation.delete()
 
@@ -95,7 +95,7 @@ def _delete_files(files: Iterable[FieldFile]) -> None:
 
 
 def read_question(*, owner: User, data: bytes) -> Recording:
-    """Decode a question in any accepted format. Raises UserError (422) where it is silent, and AudioError."""
+    """Decode a question in any accepted format. Raises UserError (422) if it is silent, and AudioError."""
     recording = registry.decode(
         data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, asker=owner.pk
     )
@@ -109,8 +109,8 @@ def new_turn(
 ) -> PreparedTurn:
     """Prepare a turn for a typed question, or a spoken one; `run_turn` stores and answers it.
 
-    A conversation that is not stored yet is stored now. Raises UserError where the owner has reached a limit, and
-    ProviderError where an engine that it needs is down.
+    A conversation that is not stored yet is stored now. Raises UserError if the owner has reached a limit, and
+    ProviderError if an engine that the turn needs is down.
     """
     status = Turn.Status.HEARD if text else Turn.Status.RECEIVED
     _require_engines(voice, status)
@@ -125,17 +125,17 @@ def new_turn(
 def _require_engines(voice: VoiceProfile, status: Turn.Status) -> None:
     """Refuse a turn whose engines are down, before any stage is paid for. Raises ProviderError."""
     for stage in _STAGES_FROM[status]:
-        registry.require_working(stage)
-    registry.require_working("speak", provider=voice.provider)
+        availability.require_working(stage)
+    availability.require_working("speak", provider=voice.provider)
 
 
 def _reserve(owner_id: int, *, heard_seconds: float) -> Reservation:
-    """Reserve what a turn may use; of its answer, only the greatest length is known."""
+    """Reserve the most that a turn can use; only the maximum length of its answer is known."""
     return metering.reserve(owner_id=owner_id, heard_seconds=heard_seconds, characters=metering.longest_reply())
 
 
 def voice_of(*, conversation: Conversation) -> VoiceProfile:
-    """Return the voice that answers in `conversation`, if it can speak."""
+    """Return the voice that answers in `conversation`. Raises UserError if it was deleted or cannot speak."""
     if conversation.voice is None:
         text = _("The voice of this conversation was deleted. Choose another one for it.")
         raise UserError("voice_not_found", text, status=409)
@@ -144,7 +144,10 @@ def voice_of(*, conversation: Conversation) -> VoiceProfile:
 
 
 def prepare_retry(*, turn: Turn) -> PreparedTurn:
-    """Prepare another attempt at a failed turn; `run_turn` then goes on from the stage that failed."""
+    """Prepare another attempt at a failed turn; `run_turn` then resumes at the stage that failed.
+
+    Raises UserError (409) if the turn has not failed or its conversation has no voice, and as `new_turn` does.
+    """
     if turn.status in RUNNING and end_abandoned(turn=turn):
         turn.refresh_from_db()
     if turn.voice is None or not turn.voice.can_speak:
@@ -158,7 +161,7 @@ def prepare_retry(*, turn: Turn) -> PreparedTurn:
     if not claimed:
         metering.release(reservation)
         raise UserError("turn_not_failed", _("Only a turn that failed can be tried again."), status=409)
-    # With the rows that `run_turn` reads: it cannot wait for the database on the event loop.
+    # Load the rows that `run_turn` reads now: it cannot wait for the database on the event loop.
     claimed_turn = Turn.objects.select_related("voice__consent", "conversation").get(pk=turn.pk)
     return PreparedTurn(claimed_turn, reservation)
 
@@ -170,10 +173,10 @@ def _status_before_failure(turn: Turn) -> Turn.Status:
 
 
 def stop_turn(*, turn: Turn, heard_seconds: float | None = None) -> None:
-    """Ask for the end of a running turn: it is interrupted within two seconds, in any process.
+    """Request the end of a running turn. Its process, whichever it is, interrupts it within two seconds.
 
-    An answer is made faster than it is heard: one that is over is interrupted all the same where no more than
-    `heard_seconds` of it were heard.
+    An answer is synthesized faster than it is heard: a turn that is already spoken becomes interrupted, too, if
+    `heard_seconds` is less than the length of its answer.
     """
     Turn.objects.filter(pk=turn.pk, status__in=RUNNING).update(stop_requested=True)
     if heard_seconds is not None and heard_seconds < (turn.answer_seconds or 0):
@@ -184,7 +187,7 @@ def stop_turn(*, turn: Turn, heard_seconds: float | None = None) -> None:
 
 
 def _heard_text(turn: Turn, heard_seconds: float) -> str:
-    """Return the part of the reply that is spoken in its first `heard_seconds`, to the word."""
+    """Return the part of the reply that is spoken in the first `heard_seconds`, cut at a word."""
     share = heard_seconds / (turn.answer_seconds or 1)
     return turn.reply[: round(share * len(turn.reply))].rpartition(" ")[0]
 
@@ -201,13 +204,13 @@ def answer(prepared: PreparedTurn) -> Turn:
 
 
 def answer_mp3(*, turn: Turn) -> bytes:
-    """Return the stored answer of a turn as MP3, b"" where the turn failed or nothing was spoken."""
+    """Return the stored answer of a turn as MP3, or b"" if the turn failed or nothing was spoken."""
     if turn.status == Turn.Status.FAILED or not turn.answer:
         return b""
     return answer_as_mp3(turn=turn)
 
 
 def decode_turn_audio(file: FieldFile) -> Recording:
-    """Return a stored question or answer, decoded."""
+    """Decode a stored question or answer."""
     with file.open("rb") as opened:
         return decode(opened.read(), sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)

@@ -1,4 +1,4 @@
-"""One stage of a turn on its own: sound to text, and text to sound."""
+"""Runs a single stage of a turn: speech to text, or text to speech."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
 from apps.conversations.pipeline.sentences import SpeechChunker
 from apps.conversations.pipeline.synthesis import synthesize_ahead
 from apps.core.errors import UserError
-from apps.speech import registry
+from apps.speech import availability, registry
 from apps.speech.audio.levels import is_silent
-from apps.speech.base import ProviderError, TextToSpeech, Transcript, VoiceSettings
+from apps.speech.base import LOCAL, ProviderError, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.provenance.encoders import AudioFormat, create_encoder
 from apps.speech.provenance.marks import Origin
 from apps.usage import metering
@@ -33,9 +33,10 @@ LOCAL_SPEECH_MODEL = "kokoro"
 
 
 def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool = False) -> tuple[Transcript, float]:
-    """Return the transcript of a recording, "" where nobody speaks, and the seconds that the recording takes.
+    """Return the transcript of a recording, empty if nobody speaks, and the length of the recording in seconds.
 
-    `with_times` requires segments, which not every engine has. Raises UserError, AudioError and ProviderError.
+    `with_times` requires segments with times, which not every engine returns. Raises UserError, AudioError and
+    ProviderError.
     """
     if with_times:
         registry.call(_require_times)
@@ -45,7 +46,7 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
     if is_silent(recording):
         return Transcript(""), recording.seconds
 
-    registry.require_working("hear")
+    availability.require_working("hear")
     kind = UsageRecord.Kind.TRANSCRIPTION
     with metering.metered(owner_id=owner.pk, kind=kind, heard_seconds=recording.seconds) as used:
 
@@ -60,14 +61,14 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
 
 
 async def _require_times(engines: registry.Engines) -> None:
-    if not engines.speech_to_text.tells_times:
-        text = _("The speech to text of this site does not tell when something is said. Ask for json or text.")
+    if not engines.speech_to_text.supports_timestamps:
+        text = _("The speech-to-text engine of this site returns no times. Ask for json or text.")
         raise UserError("unsupported_format", text)
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A text to speak, in segments that are spoken one after the other, with the voice and the format of the file."""
+    """A text to speak, cut into segments, with the voice and the format of the file."""
 
     segments: list[str]
     voice: VoiceProfile
@@ -76,7 +77,7 @@ class Speech:
 
 
 def segments_to_speak(text: str) -> list[str]:
-    """Cut `text` into segments as a reply is cut in a conversation. Raises UserError (422) where there are none."""
+    """Cut `text` into segments as a reply is cut in a conversation. Raises UserError (422) if there are none."""
     chunker = SpeechChunker()
     segments = [*chunker.feed(text), *chunker.finish()]
     if not segments:
@@ -86,12 +87,12 @@ def segments_to_speak(text: str) -> list[str]:
 
 def reserve(speech: Speech) -> metering.Reservation:
     """Reserve the usage of `speech`. Raises UserError at a limit, and ProviderError if the voice's engine is down."""
-    registry.require_working("speak", provider=speech.voice.provider)
+    availability.require_working("speak", provider=speech.voice.provider)
     return metering.reserve(owner_id=speech.voice.owner_id, characters=sum(map(len, speech.segments)))
 
 
 async def speak(speech: Speech, reservation: metering.Reservation) -> AsyncGenerator[bytes, None]:
-    """Yield the file while it is being spoken, then settle its usage."""
+    """Yield the file while it is being synthesized, then settle its usage."""
     used = metering.Used(reference=speech.voice.pk)
     try:
         async with registry.current_engines() as engines:
@@ -106,7 +107,7 @@ async def speak(speech: Speech, reservation: metering.Reservation) -> AsyncGener
 async def _file(speech: Speech, engine: TextToSpeech, used: metering.Used) -> AsyncGenerator[bytes, None]:
     async def segments() -> AsyncGenerator[str, None]:
         for number, segment in enumerate(speech.segments):
-            # The voice was checked just before the first segment, and may have been silenced since.
+            # The voice was checked just before the first segment, and may have been suspended since.
             if number and not await VoiceProfile.objects.that_speak().filter(pk=speech.voice.pk).aexists():
                 raise ProviderError("provider_voice_missing", stage="speak", retryable=False)
             yield segment
@@ -131,10 +132,10 @@ async def _file(speech: Speech, engine: TextToSpeech, used: metering.Used) -> As
 
 
 def models() -> dict[str, str]:
-    """Return the names of the models that hear and speak here, each with its provider."""
+    """Return the names of the speech-to-text and text-to-speech models, each with its provider."""
     hearing, speaking = settings.OPENAI_STT_MODEL, settings.ELEVENLABS_TTS_MODEL
-    if settings.SPEECH_TO_TEXT == registry.LOCAL:
+    if settings.SPEECH_TO_TEXT == LOCAL:
         hearing = Path(settings.LOCAL_STT_MODEL).name  # The operator may name a folder by its path.
-    if settings.TEXT_TO_SPEECH == registry.LOCAL:
+    if settings.TEXT_TO_SPEECH == LOCAL:
         speaking = LOCAL_SPEECH_MODEL
     return {hearing: settings.SPEECH_TO_TEXT, speaking: settings.TEXT_TO_SPEECH}

@@ -1,4 +1,4 @@
-"""One stage of a turn on its own, for programs: `/api/v1/transcriptions` and `/api/v1/speech`."""
+"""The API of single stages of a turn: `/api/v1/transcriptions` and `/api/v1/speech`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LANGUAGE_CODE = r"^[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})?$"
 
 
 class Transcriptions(LimitedView):
-    """Speech to text alone: nothing is stored."""
+    """Speech to text only; nothing is stored."""
 
     token_scope = "talk"
     parser_classes = [MultiPartParser]
@@ -52,7 +52,7 @@ class Transcriptions(LimitedView):
 
 
 class Speech(LimitedView):
-    """Text to speech alone: nothing is stored. The file comes while it is being spoken."""
+    """Text to speech only; nothing is stored. The file is streamed while it is synthesized."""
 
     token_scope = "talk"
     parser_classes = [JSONParser, FormParser, MultiPartParser]
@@ -81,7 +81,7 @@ class Speech(LimitedView):
 def speech_response(
     request: Request, *, voice: VoiceProfile, text: str, audio_format: AudioFormat, changes: SettingChanges
 ) -> HttpResponseBase:
-    """Answer with `text` spoken by `voice`, as it comes; `changes` to the voice's settings hold this once."""
+    """Stream `text` spoken by `voice`. `changes` to the voice's settings apply to this response only."""
     settings = VoiceSettings(**changed_settings(voice=voice, settings=changes))
     speech = single_stages.Speech(single_stages.segments_to_speak(text), voice, settings, audio_format)
     reservation = single_stages.reserve(speech)
@@ -92,7 +92,7 @@ def speech_response(
         response = HttpResponse(file, content_type=content_type)
     else:
         response = StreamingHttpResponse(file, content_type=content_type)
-        response["X-Accel-Buffering"] = "no"  # nginx would collect the sound otherwise
+        response["X-Accel-Buffering"] = "no"  # Otherwise nginx buffers the sound.
     note_use(voice=voice)
     response["X-AI-Generated"] = "true"
     response["Cache-Control"] = "no-store"

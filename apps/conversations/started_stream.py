@@ -1,4 +1,4 @@
-"""A file that is sent while it is still being made."""
+"""Sends a file while it is still being generated."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from apps.core.logs import detached_context
 
 
 class StartedStream:
-    """A file that is still being made, in a task of its own, and whose first bytes are there."""
+    """A file whose first bytes are available while a task of its own generates the rest."""
 
     def __init__(self, data: AsyncGenerator[bytes, None]) -> None:
-        # In a context of its own: that of the view may end earlier, and the threads for the database end with it.
-        self._ahead = detached_context().run(Prefetch, _with_own_connection(data))
-        self._rest = aiter(self._ahead)
+        # In a context of its own: the view's context may end earlier, and its database threads with it.
+        self._prefetch = detached_context().run(Prefetch, _with_own_connection(data))
+        self._rest = aiter(self._prefetch)
         self._first = b""
 
     @classmethod
@@ -31,7 +31,7 @@ class StartedStream:
         try:
             stream._first = await anext(stream._rest, b"")
         except BaseException:
-            await stream._ahead.stop()
+            await stream._prefetch.stop()
             raise
         return stream
 
@@ -45,15 +45,15 @@ class StartedStream:
             async for data in self._rest:
                 yield data
         finally:
-            await self._ahead.stop()
+            await self._prefetch.stop()
 
     def close(self) -> None:
-        """Stop making the file because nobody will read it; from any thread."""
-        self._ahead.cancel()
+        """Stop generating the file, because nobody will read it; from any thread."""
+        self._prefetch.cancel()
 
 
 def start_stream(request: Request, data: AsyncGenerator[bytes, None]) -> StartedStream | bytes:
-    """Return the file that `data` yields when its first bytes are there, from the thread of a view.
+    """Wait, in the thread of a view, for the first bytes of `data`, and return the stream.
 
     Under WSGI, which has no event loop that outlives the view, return the whole file when it is finished.
     """
@@ -67,7 +67,7 @@ async def _whole(data: AsyncGenerator[bytes, None]) -> bytes:
 
 
 async def _with_own_connection(data: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Yield `data`, with a thread for the database whose connection is closed at the end."""
+    """Yield `data`, with a database thread of its own, whose connections are closed at the end."""
     async with ThreadSensitiveContext():
         try:
             async with aclosing(data):

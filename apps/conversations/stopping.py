@@ -1,4 +1,4 @@
-"""Interrupts running turns: those that are to stop, and all of them when the process ends."""
+"""Interrupts running turns: those that must stop, and all of them when the process ends."""
 
 from __future__ import annotations
 
@@ -19,66 +19,64 @@ from apps.voices.models import VoiceProfile
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1
-
-Work = asyncio.Task[None]
+POLL_SECONDS = 1
 
 
-class _Watch:
-    """Polls the rows of all turns that run on an event loop, in one query, for as long as there are any.
+class _StopPoller:
+    """Polls the rows of all turns that run on an event loop, in one query, while there are any.
 
-    The request to stop a turn, or to silence its voice, may have been handled by another process.
+    Another process may have handled the request to stop a turn or to suspend its voice.
     """
 
     def __init__(self) -> None:
-        self.works: dict[UUID, Work] = {}
-        self._task: Work | None = None
+        self.tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._task: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         if self._task is None:
-            # In a context of its own: it outlives the request that began it.
-            self._task = asyncio.get_running_loop().create_task(self._look_again_and_again(), context=Context())
+            # In a context of its own: the task outlives the request that started it.
+            self._task = asyncio.get_running_loop().create_task(self._poll(), context=Context())
 
-    async def _look_again_and_again(self) -> None:
+    async def _poll(self) -> None:
         try:
-            while self.works:
-                await asyncio.sleep(LOOK_SECONDS)
-                for turn in await asyncio.to_thread(_wanted_to_stop, list(self.works)):
-                    if turn in self.works:
-                        self.works[turn].cancel()
+            while self.tasks:
+                await asyncio.sleep(POLL_SECONDS)
+                for turn in await asyncio.to_thread(_turns_to_stop, list(self.tasks)):
+                    if turn in self.tasks:
+                        self.tasks[turn].cancel()
         finally:
-            self._task = None  # A reference would keep the loop, and so this watch, alive forever.
+            self._task = None  # A reference would keep the event loop, and so this poller, alive forever.
 
 
-_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, _StopPoller] = WeakKeyDictionary()
 
 
 @contextmanager
-def stoppable(turn: Turn, work: Work) -> Iterator[None]:
-    """Cancel `work`, a task of the running loop, if `turn` is to stop while the block runs."""
-    watch = _watches.setdefault(asyncio.get_running_loop(), _Watch())
-    watch.works[turn.pk] = work
-    watch.begin()
+def stoppable(turn: Turn, task: asyncio.Task[None]) -> Iterator[None]:
+    """Cancel `task`, a task of the running loop, if `turn` must stop while the block runs."""
+    poller = _pollers.setdefault(asyncio.get_running_loop(), _StopPoller())
+    poller.tasks[turn.pk] = task
+    poller.start()
     try:
         yield
     finally:
-        del watch.works[turn.pk]
+        del poller.tasks[turn.pk]
 
 
 def interrupt_all() -> None:
-    """End all turns of this process, as closing them would, but with a last event for their listeners."""
-    for loop, watch in list(_watches.items()):
-        for work in list(watch.works.values()):
-            loop.call_soon_threadsafe(work.cancel)
+    """Interrupt all turns of this process. Unlike closing their generators, this sends their listeners a last event."""
+    for loop, poller in list(_pollers.items()):
+        for task in list(poller.tasks.values()):
+            loop.call_soon_threadsafe(task.cancel)
 
 
-def _wanted_to_stop(turns: Collection[UUID]) -> list[UUID]:
-    """Return those of `turns` that are to stop: by request, or because their voice may no longer speak."""
+def _turns_to_stop(turns: Collection[UUID]) -> list[UUID]:
+    """Return those of `turns` that must stop: by request, or because their voice may no longer speak."""
     voice_ended = Q(voice__suspended_at__isnull=False) | Q(voice__status=VoiceProfile.Status.DELETING)
     try:
         rows = Turn.objects.filter(Q(stop_requested=True) | voice_ended, pk__in=turns)
         return list(rows.values_list("pk", flat=True))
-    except DatabaseFailure:  # The next poll looks again.
+    except DatabaseFailure:  # The next poll tries again.
         logger.warning("The turns to stop could not be read", exc_info=True)
         return []
     finally:

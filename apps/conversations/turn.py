@@ -1,4 +1,4 @@
-"""One turn: hear the question, think of a reply, speak it while it is still being written. Knows nothing of HTTP."""
+"""Runs a turn: hear the question, think of a reply, speak it while it is still being written. Independent of HTTP."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from asgiref.sync import sync_to_async
 from apps.conversations import metrics
 from apps.conversations.models import Turn
 from apps.conversations.pipeline.cancellation import run_to_end
-from apps.conversations.pipeline.end import end_turn, fail_when_lost, note_in_conversation
+from apps.conversations.pipeline.end import end_turn, fail_when_lost, update_conversation
 from apps.conversations.pipeline.failures import failure_of
 from apps.conversations.pipeline.speaking import Segments
-from apps.conversations.pipeline.stages import Tell, hear_question, repeat_reply, speak_reply, think_of_reply
+from apps.conversations.pipeline.stages import Emit, hear_question, repeat_reply, speak_reply, think_of_reply
 from apps.conversations.pipeline.state import PreparedTurn, TurnProgress
 from apps.conversations.pipeline.store import store_answer, store_failure
 from apps.conversations.pipeline.thinking import earlier_turns
@@ -28,16 +28,16 @@ WAITING_SECONDS = 10
 
 
 async def run_turn(prepared: PreparedTurn, engines: Engines) -> AsyncGenerator[TurnEvent, None]:
-    """Run the stages that the turn still lacks and yield what happens; the last event is Failed or Done.
+    """Run the stages that the turn still lacks and yield its events; the last one is Failed or Done.
 
-    A new turn runs whole. One that failed goes on from the stage that failed, so that nothing is paid for twice. Each
-    stage's result is stored when the stage is over. Closing the generator, or `stop_requested` in the row, interrupts
-    the turn: calls to the providers end, and what was said by then is kept.
+    A new turn runs all stages. A failed one resumes at the stage that failed, so that nothing is paid for twice. Each
+    stage's result is stored when the stage ends. Closing the generator, or `stop_requested` in the row, interrupts the
+    turn: calls to the providers end, and the answer so far is kept.
     """
     turn = prepared.turn
     progress = TurnProgress(turn)
     events: asyncio.Queue[TurnEvent | None] = asyncio.Queue()
-    count = metrics.begin(turn)
+    count_attempt = metrics.attempt_counter(turn)
     work = asyncio.create_task(_work(progress, engines, prepared.recording, events))
     lease = asyncio.create_task(fail_when_lost(progress, work))
     try:
@@ -48,9 +48,9 @@ async def run_turn(prepared: PreparedTurn, engines: Engines) -> AsyncGenerator[T
         tasks = (lease, work)
         for task in tasks:
             task.cancel()
-        # A client that leaves at the last event may leave in the middle of this.
+        # A client that disconnects at the last event cancels this task, but the clean-up must finish.
         await run_to_end(end_turn(progress, prepared.reservation, *tasks))
-        count()
+        count_attempt()
     if progress.is_lost:
         yield Failed(progress.stage, turn.error_code, turn.error_message, turn.retryable)
     elif turn.status == Turn.Status.INTERRUPTED:
@@ -68,21 +68,21 @@ async def _next_event(events: asyncio.Queue[TurnEvent | None]) -> TurnEvent | No
 async def _work(
     progress: TurnProgress, engines: Engines, recording: Recording | None, events: asyncio.Queue[TurnEvent | None]
 ) -> None:
-    """Run the turn to its end or failure. None is put behind the last event."""
+    """Run the turn to its end or failure. None follows the last event in the queue."""
     turn_id.set(str(progress.turn.pk))
-    tell = events.put_nowait
+    emit = events.put_nowait
     try:
-        failure = await failure_of(_run_stages(progress, engines, recording, tell), progress)
+        failure = await failure_of(_run_stages(progress, engines, recording, emit), progress)
         if failure is not None:
             await store_failure(progress, failure)
-            tell(failure)
+            emit(failure)
     finally:
-        tell(None)
+        emit(None)
 
 
-async def _run_stages(progress: TurnProgress, engines: Engines, recording: Recording | None, tell: Tell) -> None:
+async def _run_stages(progress: TurnProgress, engines: Engines, recording: Recording | None, emit: Emit) -> None:
     turn = progress.turn
-    # A spoken question is sent before anything else takes the processor; hearing it takes longer than this pause.
+    # Send a spoken question before other work takes the processor; its transcription takes longer than this pause.
     pause = 0 if turn.transcript else HEAD_START_SECONDS
     if turn._state.adding:
         progress.writer.create_soon(recording, pause=pause)
@@ -90,27 +90,27 @@ async def _run_stages(progress: TurnProgress, engines: Engines, recording: Recor
     try:
         if not turn.transcript:
             await hear_question(progress, engines, recording)
-        tell(Heard(turn.transcript, turn.language))
-        await _think_and_speak(progress, engines, earlier, tell)
+        emit(Heard(turn.transcript, turn.language))
+        await _think_and_speak(progress, engines, earlier, emit)
         await store_answer(progress)
-        await sync_to_async(note_in_conversation)(progress)
-        tell(Done(turn.reply, turn.timings))
+        await sync_to_async(update_conversation)(progress)
+        emit(Done(turn.reply, turn.timings))
     finally:
         earlier.cancel()
 
 
 async def _think_and_speak(
-    progress: TurnProgress, engines: Engines, earlier: asyncio.Task[list[Turn]], tell: Tell
+    progress: TurnProgress, engines: Engines, earlier: asyncio.Task[list[Turn]], emit: Emit
 ) -> None:
     segments: Segments = asyncio.Queue()
-    speaking = asyncio.create_task(speak_reply(progress, engines, segments, tell))
+    speaking = asyncio.create_task(speak_reply(progress, engines, segments, emit))
     try:
         progress.stage = Turn.Stage.THINK
         if progress.turn.status == Turn.Status.ANSWERED:
-            repeat_reply(progress.turn.reply, segments, tell)
+            repeat_reply(progress.turn.reply, segments, emit)
         else:
-            await think_of_reply(progress, engines, await earlier, segments, tell)
-        # An error in speaking is raised only here: it must not cost the rest of a reply that is paid for.
+            await think_of_reply(progress, engines, await earlier, segments, emit)
+        # Raise an error in speaking only now: the rest of the reply is paid for and must not be lost.
         progress.stage = Turn.Stage.SPEAK
         await speaking
     finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The question is understood."""
+    """The question is transcribed."""
 
     text: str
     language: str
@@ -15,7 +15,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The reply goes on with `delta`."""
+    """`delta` is the next part of the reply."""
 
     delta: str
 
@@ -42,7 +42,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The turn is over: all is said and stored, or someone stopped it."""
+    """The turn is over: its answer is complete and stored, or it was stopped."""
 
     reply: str
     timings: dict[str, int | None]
@@ -50,7 +50,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nothing has happened for a while; the turn goes on."""
+    """Nothing has happened for a while; the turn is still running."""
 
 
 TurnEvent = Heard | Said | Spoken | Failed | Done | Waiting

@@ -1,4 +1,4 @@
-"""The caller's turns: asking, retrying, stopping, and their sound."""
+"""The API of the caller's turns: asking, retrying, stopping, and their sound."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from apps.accounts.idempotency import NoteMade, idempotent_by_row, replayed
 from apps.accounts.models import IdempotencyKey
 from apps.conversations import services
 from apps.conversations.events import stored_response, stream_response
+from apps.conversations.lookups import own_conversation, own_turn, turn_of_key
 from apps.conversations.marking import answer_as_mp3
 from apps.conversations.models import Turn
-from apps.conversations.owned import made_turn, own_conversation, own_turn
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer
 from apps.core.audio_response import audio_response, stored_audio_response
@@ -100,7 +100,7 @@ class TurnList(LimitedView):
         return _answer(request, prepared, status.HTTP_201_CREATED)
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
-        return replayed(_stored_answer(request, made_turn(request, row), status.HTTP_201_CREATED))
+        return replayed(_stored_answer(request, turn_of_key(request, row), status.HTTP_201_CREATED))
 
 
 class TurnDetail(APIView):
@@ -111,7 +111,7 @@ class TurnDetail(APIView):
 
 
 class TurnRetry(LimitedView):
-    """Take a failed turn up again where it failed."""
+    """Retry a failed turn from the stage that failed."""
 
     token_scope = "talk"
     renderer_classes = [JSONRenderer, EventStreamRenderer]
@@ -123,11 +123,11 @@ class TurnRetry(LimitedView):
         return _answer(request, prepared, status.HTTP_200_OK)
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
-        return replayed(_stored_answer(request, made_turn(request, row), status.HTTP_200_OK))
+        return replayed(_stored_answer(request, turn_of_key(request, row), status.HTTP_200_OK))
 
 
 class TurnStop(APIView):
-    """End a running turn; what was said by then is kept."""
+    """Stop a running turn; the answer so far is kept."""
 
     token_scope = "talk"
 
@@ -143,7 +143,7 @@ class TurnStop(APIView):
 
 
 class TurnAnswerAudio(APIView):
-    """The stored answer as FLAC; as MP3 where `audio/mpeg` is asked for, by `Accept` or by `?as=mp3`."""
+    """The stored answer as FLAC, or as MP3 for `Accept: audio/mpeg` or `?as=mp3`."""
 
     renderer_classes = [JSONRenderer, AudioRenderer]
 
@@ -157,7 +157,7 @@ class TurnAnswerAudio(APIView):
 
 
 class TurnQuestionAudio(APIView):
-    """The stored question as FLAC; as MP3 where `audio/mpeg` is asked for, by `Accept` or by `?as=mp3`."""
+    """The stored question as FLAC, or as MP3 for `Accept: audio/mpeg` or `?as=mp3`."""
 
     renderer_classes = [JSONRenderer, AudioRenderer]
 
@@ -172,12 +172,12 @@ class TurnQuestionAudio(APIView):
 
 
 def _stored_sound(request: Request, file: FieldFile, *, to_mp3: Callable[[], bytes], mp3_name: str) -> HttpResponse:
-    """Answer with a recording of a turn in the format that is asked for; raise UserError where it is not there."""
+    """Answer with a recording of a turn in the requested format. Raises UserError (404) if there is none."""
     if not file:
         raise UserError("audio_not_found", _("This turn has no such recording."), status=404)
     as_download = "as" in request.query_params
     if as_download and request.query_params["as"] != "mp3":
-        raise serializers.ValidationError({"as": [_("This is mp3, or is left out.")]})
+        raise serializers.ValidationError({"as": [_("The only possible value is mp3.")]})
     try:
         if as_download or "audio/mpeg" in request.headers.get("Accept", ""):
             return audio_response(request, to_mp3(), "audio/mpeg", mp3_name if as_download else "")
@@ -185,7 +185,7 @@ def _stored_sound(request: Request, file: FieldFile, *, to_mp3: Callable[[], byt
             return audio_response(request, _playable(file), "audio/flac")
         return stored_audio_response(request, file, "audio/flac")
     except FileNotFoundError:
-        raise UserError("audio_not_found", _("This recording is no longer kept."), status=404) from None
+        raise UserError("audio_not_found", _("This recording is no longer stored."), status=404) from None
 
 
 def _playable(file: FieldFile) -> bytes:
@@ -194,19 +194,19 @@ def _playable(file: FieldFile) -> bytes:
         return without_id3(opened.read())
 
 
-def _answer(request: Request, prepared: PreparedTurn, ok: int) -> HttpResponseBase:
-    """Stream the turn where an event stream is asked for, else answer when it is over."""
+def _answer(request: Request, prepared: PreparedTurn, status_code: int) -> HttpResponseBase:
+    """Stream the turn if the client accepts an event stream, else answer when the turn is over."""
     if request.accepted_media_type == EVENT_STREAM:
         return stream_response(prepared)
-    return _as_json(services.answer(prepared), ok)
+    return _as_json(services.answer(prepared), status_code)
 
 
-def _stored_answer(request: Request, turn: Turn, ok: int) -> HttpResponseBase:
+def _stored_answer(request: Request, turn: Turn, status_code: int) -> HttpResponseBase:
     """Answer as `_answer` did, from the stored turn."""
     if request.accepted_media_type == EVENT_STREAM:
         return stored_response(turn)
-    return _as_json(turn, ok)
+    return _as_json(turn, status_code)
 
 
-def _as_json(turn: Turn, ok: int) -> Response:
-    return Response(TurnSerializer(turn).data, status=ok, headers={"X-AI-Generated": "true"})
+def _as_json(turn: Turn, status_code: int) -> Response:
+    return Response(TurnSerializer(turn).data, status=status_code, headers={"X-AI-Generated": "true"})

@@ -1,4 +1,4 @@
-"""The pages on which people talk and look back."""
+"""The pages of conversations: talk, history, export."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header, url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -21,13 +21,15 @@ from apps.conversations import services
 from apps.conversations.export import EXPORTS, export_name
 from apps.conversations.forms import TitleForm
 from apps.conversations.languages import Language
+from apps.conversations.lookups import own_conversation
 from apps.conversations.models import Conversation, Turn
-from apps.speech import registry
+from apps.speech.base import LOCAL
 from apps.voices.models import VoiceProfile
 
 CONVERSATIONS_PER_PAGE = 20
 TURNS_PER_PAGE = 40
-NO_ID = UUID(int=0)  # In the addresses of a conversation that is yet to begin; the page's scripts exchange it.
+# In the addresses of a conversation that is not stored yet; the page's scripts replace it.
+PLACEHOLDER_ID = UUID(int=0)
 
 
 def talk(request: HttpRequest) -> HttpResponse:
@@ -36,8 +38,8 @@ def talk(request: HttpRequest) -> HttpResponse:
 
 
 def detail(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
-    """An earlier conversation, which can go on. `?before=` a turn shows what was said before it, to look back."""
-    conversation = _own_conversation(request, conversation_pk)
+    """An earlier conversation, which can be continued. `?before=` with the id of a turn shows the turns before it."""
+    conversation = own_conversation(request, conversation_pk)
     return render(request, "conversations/talk.html", _talk_context(request, conversation))
 
 
@@ -47,9 +49,9 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
         "voices": voices,
         "selected_voice": _selected_voice(request, conversation, voices),
         "conversation": conversation,
-        "conversation_id": conversation.pk if conversation else NO_ID,
+        "conversation_id": conversation.pk if conversation else PLACEHOLDER_ID,
         "languages": Language.choices,
-        "speaks_english_only": settings.TEXT_TO_SPEECH == registry.LOCAL,
+        "speaks_english_only": settings.TEXT_TO_SPEECH == LOCAL,
         "chat_models": services.chat_models(),
         "max_question_seconds": settings.MAX_QUESTION_SECONDS,
         **(_turns_context(request, conversation) if conversation else {}),
@@ -57,7 +59,7 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
 
 
 def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
-    """Return the latest turns, or the last ones before that which the address names, oldest first."""
+    """Return the latest turns, or the latest ones before the turn that `?before=` names, oldest first."""
     turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
     before = _named_turn(request, conversation)
     if before is not None:
@@ -75,14 +77,14 @@ def _named_turn(request: HttpRequest, conversation: Conversation) -> Turn | None
     turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
     try:
         return turns.filter(pk=request.GET.get("before", "")).first()
-    except ValidationError:  # It is no UUID.
+    except ValidationError:  # This is not a UUID.
         return None
 
 
 def _selected_voice(
     request: HttpRequest, conversation: Conversation | None, voices: list[VoiceProfile]
 ) -> VoiceProfile | None:
-    """Return the voice to begin with: the conversation's, the one that a link names, the default, any."""
+    """Return the voice to select: the conversation's, the one that a link names, the default, or any."""
     if conversation is not None:
         return conversation.voice if conversation.voice in voices else None
     named = [voice for voice in voices if str(voice.pk) == request.GET.get("voice")]
@@ -102,7 +104,7 @@ def history(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def rename(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
-    conversation = _own_conversation(request, conversation_pk)
+    conversation = own_conversation(request, conversation_pk)
     form = TitleForm(request.POST, instance=conversation)
     if form.is_valid():
         services.change_conversation(conversation=conversation, title=form.cleaned_data["title"])
@@ -113,7 +115,7 @@ def rename(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
 
 
 def _back(request: HttpRequest) -> HttpResponse:
-    """Go back to where the form was, which names itself in `next`."""
+    """Redirect to the page of the form, which is in `next`, or to the history."""
     address = request.POST.get("next", "")
     if url_has_allowed_host_and_scheme(address, allowed_hosts=None):
         return redirect(address)
@@ -122,8 +124,8 @@ def _back(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def delete(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
-    """Ask first, then delete."""
-    conversation = _own_conversation(request, conversation_pk)
+    """Ask for confirmation, then delete."""
+    conversation = own_conversation(request, conversation_pk)
     if request.method != "POST":
         return render(request, "conversations/delete.html", {"conversation": conversation})
     services.delete_conversation(conversation=conversation)
@@ -134,7 +136,7 @@ def delete(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
 @require_safe
 def export(request: HttpRequest, conversation_pk: UUID, extension: str) -> HttpResponse:
     """The conversation as a file."""
-    conversation = _own_conversation(request, conversation_pk)
+    conversation = own_conversation(request, conversation_pk)
     if extension not in EXPORTS:
         raise Http404
     content_type, write = EXPORTS[extension]
@@ -143,9 +145,3 @@ def export(request: HttpRequest, conversation_pk: UUID, extension: str) -> HttpR
     name = export_name(conversation, extension)
     response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=name)
     return response
-
-
-def _own_conversation(request: HttpRequest, conversation_pk: UUID) -> Conversation:
-    return get_object_or_404(
-        Conversation.objects.for_user(request.user).select_related("voice__consent"), pk=conversation_pk
-    )

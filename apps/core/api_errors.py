@@ -1,4 +1,4 @@
-"""The one shape of errors in the API, and how exceptions become it."""
+"""The error format of the API, and the conversion of exceptions into it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ JSON_CONTENT_TYPE = "application/json"
 
 
 def error_body(code: str, message: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the one shape of every error: `{"error": {"code", "message", "fields"?}}`."""
+    """Return the body of every error: `{"error": {"code", "message", "fields"?}}`."""
     error: dict[str, Any] = {"code": code, "message": message}
     if fields:
         error["fields"] = fields
@@ -53,7 +53,7 @@ def error_body(code: str, message: str, fields: dict[str, Any] | None = None) ->
 
 
 def openai_error_body(error: dict[str, Any], status: int) -> dict[str, Any]:
-    """Return `error`, what stands in `error_body`, as OpenAI's clients read it; their exceptions go by the status."""
+    """Return `error`, the content of `error_body`, in OpenAI's format. Clients choose an exception by `status`."""
     param = next(iter(error.get("fields", {})), None)
     message = f"{param}: {_first_text(error['fields'][param])}" if param else error["message"]
     code = OPENAI_CODES.get(error["code"], error["code"])
@@ -63,14 +63,14 @@ def openai_error_body(error: dict[str, Any], status: int) -> dict[str, Any]:
 
 
 def _first_text(texts: Any) -> str:
-    """Return the first of the texts about a field, which are nested where the field is."""
+    """Return the first text about a field. The texts are nested if the field is."""
     while isinstance(texts, dict | list):
         texts = next(iter(texts.values() if isinstance(texts, dict) else texts), "")
     return str(texts)
 
 
 def known_error(error: Exception) -> UserError | None:
-    """Return `error` as something to tell the person, or None where it is a fault of our own."""
+    """Return `error` with a message for the person, or None if it is a fault of this application."""
     if isinstance(error, UserError):
         return error
     if isinstance(error, AudioBusyError):
@@ -97,7 +97,7 @@ def error_status(code: str) -> int:
 
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn whatever a view raised into the one error shape; DRF calls this."""
+    """Turn the exception of a view into the error format. Django REST framework calls this (EXCEPTION_HANDLER)."""
     known = known_error(error)
     if known is not None:
         body = error_body(known.code, known.message)
@@ -112,7 +112,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
 
 def _body_of_framework_error(error: Exception, view: APIView) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError) and isinstance(error.detail, dict):
-        return error_body("invalid", _("Some fields need another value."), error.detail)
+        return error_body("invalid", _("Some fields are invalid."), error.detail)
     if isinstance(error, Http404):
         return error_body("not_found", _("There is nothing here, or it is not yours."))
     if isinstance(error, PermissionDenied):
@@ -120,7 +120,7 @@ def _body_of_framework_error(error: Exception, view: APIView) -> dict[str, Any]:
     assert isinstance(error, exceptions.APIException)  # noqa: S101 - DRF answers no other kind of error
     if isinstance(error, exceptions.UnsupportedMediaType):
         accepted = " / ".join(parser.media_type for parser in view.parser_classes)
-        text = _("The body of this request is of another type than what is read here. Send %(accepted)s.")
+        text = _("This content type is not supported here. Send %(accepted)s.")
         return error_body(error.default_code, text % {"accepted": accepted})
     codes = error.get_codes()
     return error_body(codes if isinstance(codes, str) else "invalid", _text_of(error))

@@ -18,12 +18,14 @@ JSON, FORM, EVENTS, TEXT = "application/json", "multipart/form-data", "text/even
 ACCOUNT = "Account"
 PATH_PARAMETER = re.compile(r"\{(\w+?)(?:_pk)?\}")
 INPUTS = {"POST": ("CreateInput", "Input"), "PATCH": ("ChangeInput",)}
-# No null character, and something that is not cut off as space: to Python more is space than to patterns (ECMA-262).
+# No null character, and at least one character that Python does not strip. Python strips more than ECMA-262's `\s`.
 NOT_BLANK = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85][^\x00]*$"
 
-SOUND = OpenApiResponse(OpenApiTypes.BINARY, description="A sound file.")
-RANGE = OpenApiParameter("Range", location=OpenApiParameter.HEADER, description="A part of it, such as `bytes=0-999`.")
-AI_GENERATED = "`true`: the voice is made by a machine."
+SOUND = OpenApiResponse(OpenApiTypes.BINARY, description="An audio file.")
+RANGE = OpenApiParameter(
+    "Range", location=OpenApiParameter.HEADER, description="The part to return, such as `bytes=0-999`."
+)
+AI_GENERATED = "`true`: the voice is synthetic."
 SYNTHETIC = OpenApiParameter(
     "X-AI-Generated", location=OpenApiParameter.HEADER, response=True, description=AI_GENERATED
 )
@@ -32,7 +34,7 @@ DELETED: dict[str, Any] = {"status": 204}
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation. `answers` are serializers, or what else is answered, by media type; none is an empty answer."""
+    """One operation. `answers` maps media types to serializers or descriptions; without any, the answer is empty."""
 
     tag: str
     summary: str
@@ -50,7 +52,7 @@ class Operation:
         return RANGE in self.parameters
 
     def status_of(self, media_type: str) -> int:
-        """Return the status of an answer: a stream begins before anything is created."""
+        """Return the status of an answer. A stream answers 200, because it begins before anything is created."""
         return 200 if media_type == EVENTS else self.status
 
 
@@ -87,7 +89,7 @@ def registered() -> Operations:
 
 
 class OperationSchema(AutoSchema):
-    """Describes a view: its input is its nested `Input`, `CreateInput` or `ChangeInput`, the rest its Operation."""
+    """Describes a view by its Operation. Its nested `Input`, `CreateInput` or `ChangeInput` is the request body."""
 
     @property
     def operation(self) -> Operation:
@@ -98,7 +100,7 @@ class OperationSchema(AutoSchema):
 
     def get_description(self) -> str:  # type: ignore[override] # as drf-spectacular does
         scope = "read" if self.method == "GET" else getattr(self.view, "token_scope", None)
-        needs = f"A token needs the scope `{scope}`." if scope else "Not with a token: only for who is signed in."
+        needs = f"A token needs the scope `{scope}`." if scope else "Not available with a token: sign in on the site."
         if not self.view.get_authenticators():
             needs = "Open to everybody."
         return " ".join(filter(None, [self.operation.description, self.operation.needs or needs]))
@@ -113,7 +115,7 @@ class OperationSchema(AutoSchema):
         return next((getattr(self.view, name) for name in names if hasattr(self.view, name)), None)
 
     def map_parsers(self) -> list[str]:
-        """Describe only what there is an example of: Django REST framework takes forms where JSON is asked for."""
+        """Return the media types that have an example: the views also parse forms, which are not documented."""
         return list(self.operation.request_examples) or super().map_parsers()
 
     def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:  # noqa: FBT001, FBT002 - drf-spectacular calls it so
@@ -134,7 +136,7 @@ class OperationSchema(AutoSchema):
         return {(operation.status_of(media_type), media_type): answer for media_type, answer in answers} | partial
 
     def get_serializer_name(self, serializer: Any, direction: str) -> str:
-        """Name what is nested in a view after both: `SpeechInput`."""
+        """Name a serializer that is nested in a view after both: `SpeechInput`."""
         return type(serializer).__qualname__.replace(".", "")
 
     def get_operation_id(self) -> str:

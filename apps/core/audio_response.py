@@ -1,4 +1,4 @@
-"""Recordings as HTTP answers, whole or in parts."""
+"""Audio as HTTP answers, whole or in parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 
 def audio_response(request: HttpRequest, data: bytes, content_type: str, filename: str = "") -> HttpResponse:
-    """Answer with `data`, or with the part of it that a single `Range` header asks for. A name makes it a download."""
+    """Answer with `data`, or with the part that a single `Range` header asks for. A file name makes it a download."""
     response = _ranged_response(request, BytesIO(data), len(data), content_type)
     if filename:
         response["Content-Disposition"] = f'attachment; filename="{filename}"'
@@ -19,7 +19,7 @@ def audio_response(request: HttpRequest, data: bytes, content_type: str, filenam
 
 
 def stored_audio_response(request: HttpRequest, stored: FieldFile, content_type: str) -> HttpResponse:
-    """Answer with a stored file as it is, like `audio_response`; only the part that is asked for is read.
+    """Answer with a stored file, like `audio_response`. Only the requested part is read.
 
     Raises FileNotFoundError.
     """
@@ -28,7 +28,7 @@ def stored_audio_response(request: HttpRequest, stored: FieldFile, content_type:
 
 
 def _ranged_response(request: HttpRequest, file: IO[bytes], size: int, content_type: str) -> HttpResponse:
-    """Answer with all `size` bytes of `file`, or a part. Browsers seek, and Safari plays, only where ranges work."""
+    """Answer with all `size` bytes of `file`, or a part. Browsers need ranges to seek, and Safari to play."""
     span = _requested_span(request.headers.get("Range", ""), size)
     if span == (0, 0):
         response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
@@ -46,7 +46,7 @@ def _ranged_response(request: HttpRequest, file: IO[bytes], size: int, content_t
 
 
 def _requested_span(header: str, size: int) -> tuple[int, int] | None:
-    """Return (start, end) of a single byte range, (0, 0) where it lies outside, or None where there is none to obey."""
+    """Return (start, end) of a single byte range, (0, 0) if it is out of bounds, or None without a valid one."""
     match = re.fullmatch(r"bytes=(\d{0,15})-(\d{0,15})", header.strip())
     if not match or match.group(0) == "bytes=-":
         return None

@@ -6,5 +6,5 @@ import hashlib
 
 
 def digest_of(secret: str) -> str:
-    """Return what is stored of a secret. A plain hash is enough: nobody can guess 256 random bits."""
+    """Return the SHA-256 of a secret as hexadecimal text. A plain hash is enough for 256 random bits."""
     return hashlib.sha256(secret.encode()).hexdigest()

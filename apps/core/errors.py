@@ -1,4 +1,4 @@
-"""What the application says when it refuses something. Raised by services, turned into words by pages and API alike."""
+"""Errors with a message for the person. Services raise them; pages and API show the message."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 class UserError(Exception):
-    """A request that cannot be done as asked. `code` is stable; `message` says what happened and what to do.
+    """A request that is refused. `code` is stable; `message` says what happened and what to do.
 
-    `headers` go with the answer of the API.
+    `status` and `headers` are those of the HTTP answer.
     """
 
     def __init__(self, code: str, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
@@ -34,13 +34,13 @@ class UserError(Exception):
 
 
 def storage_unavailable() -> UserError:
-    """Return the refusal for where nothing can be stored."""
+    """Return the error for a full disk or a database that does not answer (503)."""
     headers = {"Retry-After": str(STORAGE_RETRY_SECONDS)}
     return UserError(STORAGE_UNAVAILABLE, str(STORAGE_MESSAGE), status=503, headers=headers)
 
 
 def is_storage_failure(error: BaseException | None) -> bool:
-    """Whether `error` is that of a database that is locked or gone, or of a disk that is full or read-only."""
+    """Whether `error` comes from a locked or missing database, or from a full or read-only disk."""
     if isinstance(error, OSError):
         return error.errno in _FULL_DISK
     return isinstance(error, OperationalError | InterfaceError)

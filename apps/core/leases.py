@@ -1,7 +1,7 @@
-"""Leases: how it shows that a process was killed in the middle of its work.
+"""Leases: they show that a process was killed in the middle of its work.
 
-A row that a process works on tells until when it is that process's own. The process extends that while it works; what
-has run out was left behind, and `reconciling` ends it.
+A process owns the row that it works on until `lease_until`, and extends this lease while it works. An expired lease
+means that the process was killed; the `reconciling` module of the app then ends the work.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from django.utils.translation import gettext_lazy as _
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=90)
+ROW_LEASE = timedelta(seconds=90)
 RENEW_SECONDS = 20
 
 SERVER_STOPPED = "server_stopped"
-"""The error code of what a killed process left. It can be tried again."""
-SERVER_STOPPED_MESSAGE = _("This site stopped in the middle of it. What was done so far is kept. Try again.")
+"""The error code of work that a killed process did not finish. It can be tried again."""
+SERVER_STOPPED_MESSAGE = _("This site stopped before this was finished. Everything done so far is kept. Try again.")
 
 
 def new_lease() -> datetime:
-    """Return until when what begins now belongs to who begins it."""
-    return timezone.now() + LEASE
+    """Return the end of a lease that begins now."""
+    return timezone.now() + ROW_LEASE
 
 
 class Leased(models.Model):
@@ -40,13 +40,13 @@ class Leased(models.Model):
         abstract = True
 
 
-def has_run_out() -> models.Q:
-    """Return the condition under which nobody works on a row any more."""
+def has_expired() -> models.Q:
+    """Return the condition that the lease of a row has expired."""
     return models.Q(lease_until__lt=timezone.now())
 
 
 async def keep(row: Leased) -> None:
-    """Extend the row's lease until cancelled; return when it is not ours any more."""
+    """Extend the row's lease until cancelled; return when another process has taken the row."""
     while True:
         await asyncio.sleep(RENEW_SECONDS)
         if not await _renew(row):
@@ -58,7 +58,7 @@ async def _renew(row: Leased) -> bool:
     try:
         ours = type(row)._default_manager.filter(pk=row.pk, lease_until=row.lease_until)
         is_ours = bool(await ours.aupdate(lease_until=until))
-    except DatabaseError:  # The lease outlives a few of these.
+    except DatabaseError:  # A lease survives several failed extensions.
         logger.warning("A lease was not extended", extra={"row": str(row.pk)})
         return True
     row.lease_until = until

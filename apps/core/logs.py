@@ -1,4 +1,4 @@
-"""What must not reach the logs, and what every line of them has."""
+"""Log filters: they remove private data from lines and add the ids of request and turn."""
 
 import logging
 import re
@@ -6,20 +6,20 @@ from contextvars import Context, ContextVar
 
 SECRET_LINK = re.compile(r"(/accounts/(?:password/reset/key|confirm-email|invitation|erasures)/)[^/\s]+")
 
-# Which request and which turn this is; tasks and threads that are begun for one inherit them.
+# The request and the turn that the current code runs for. Tasks and threads inherit them.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 turn_id: ContextVar[str] = ContextVar("turn_id", default="")
 
 
 def detached_context() -> Context:
-    """Return a context for what outlives its request: only the id of that goes along."""
+    """Return a context for work that outlives its request. It has only the request's id."""
     context = Context()
     context.run(request_id.set, request_id.get())
     return context
 
 
 class WithoutQuery(logging.Filter):
-    """Cuts the query off the addresses that the web server logs: a search for private words is private too."""
+    """Removes the query from the addresses that the web server logs: a search can hold private words."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple) and len(record.args) == 5:
@@ -29,7 +29,7 @@ class WithoutQuery(logging.Filter):
 
 
 class WithoutSecretLinks(logging.Filter):
-    """Takes out what makes an address a key: of links in mails, which reset passwords, confirm and invite."""
+    """Removes the secret part of links that are sent by mail, such as those that reset passwords."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -38,7 +38,7 @@ class WithoutSecretLinks(logging.Filter):
 
 
 class WithIds(logging.Filter):
-    """Puts the ids of the request and of the turn on every line, where there are any."""
+    """Adds the ids of the request and of the turn to every line, if there are any."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         ids = {"request_id": request_id.get(), "turn_id": turn_id.get()}

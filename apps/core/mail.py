@@ -19,7 +19,7 @@ def mail(*, to: str, subject: str, template: str, **context: Any) -> bool:
     text = render_to_string(template, context)
     try:
         send_mail(settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + subject, text, None, [to])
-    except OSError as error:  # SMTPException is one, and so are the network's.
+    except OSError as error:  # SMTPException and network errors are OSErrors.
         logger.warning("A mail could not be sent", extra={"mail": template, "reason": type(error).__name__})
         return False
     return True

@@ -14,5 +14,5 @@ class OwnedQuerySet(models.QuerySet[Row]):
     """Rows that belong to a user; every query for a request goes through `for_user`."""
 
     def for_user(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Return what `user` owns: nothing at all where nobody is signed in."""
+        """Return the rows that `user` owns; none for an anonymous user."""
         return self.filter(owner_id=user.pk) if user.is_authenticated else self.none()

@@ -1,4 +1,4 @@
-"""Refusals on HTML pages."""
+"""Errors on HTML pages."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from apps.speech.base import AudioError, ProviderError
 
 
 @contextmanager
-def told_on_page(tell: Callable[[str], object]) -> Iterator[None]:
-    """Call `tell` with the message of what is refused or fails inside, and go on behind the block."""
+def report_refusals_to(report: Callable[[str], object]) -> Iterator[None]:
+    """Call `report` with the message of an error that is raised in the block, and continue after the block."""
     try:
         yield
     except REFUSALS as error:
-        tell(error.message)
+        report(error.message)
 
 
-def as_refused(page: HttpResponse, error: UserError | AudioError | ProviderError) -> HttpResponse:
-    """Return a page that tells `error`, with the status and the headers that the API would answer."""
+def with_error_status(page: HttpResponse, error: UserError | AudioError | ProviderError) -> HttpResponse:
+    """Return `page`, which shows `error`, with the status and the headers that the API would answer."""
     refusal = known_error(error)
-    assert refusal is not None  # noqa: S101 - It is one for each of these types.
+    assert refusal is not None  # noqa: S101 - these types are all known
     page.status_code = refusal.status
     for name, value in refusal.headers.items():
         page[name] = value

@@ -19,14 +19,14 @@ from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 from django_tasks_db.models import DBTaskResult
 
-ROWS_AT_ONCE = 500
-# The code of what is over in a moment.
+ROWS_PER_QUERY = 500
+# The code of a NotYetError that is resolved in a moment.
 IN_USE = "still_in_use"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one person for an export. `files` are the fields with files, `without` those that are secrets of ours."""
+    """Rows of one person for an export. `files` are the fields with files; the fields `without` are left out."""
 
     name: str
     about: str | Promise
@@ -37,7 +37,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """A line of the receipt: so many of these are gone."""
+    """A line of the receipt: `count` items of one kind were deleted."""
 
     what: str
     count: int
@@ -45,7 +45,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Retained:
-    """A line of the receipt: this has to be kept until a day, as a row `reference` that names nobody any more."""
+    """A line of the receipt: the row `reference` has to be kept until a day. It no longer names the person."""
 
     what: str
     until: datetime
@@ -54,7 +54,7 @@ class Retained:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A line of the public schedule: what is kept, what for, and how long."""
+    """A line of the public retention schedule: the data, the purpose and the term."""
 
     what: str | Promise
     why: str | Promise
@@ -63,7 +63,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """Something whose term is over, or nearly: `act` announces that to its owner, or deletes it."""
+    """Data whose term is over or ends soon. `act` announces the deletion to the owner, or deletes the data."""
 
     what: str
     since: datetime
@@ -74,7 +74,7 @@ class Due:
 
 
 class NotYetError(Exception):
-    """Something cannot be deleted now; a later try gets on. `code` says what is in the way."""
+    """Something cannot be deleted now, but a later try can succeed. `code` names the obstacle."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -82,31 +82,31 @@ class NotYetError(Exception):
 
 
 class PersonalData:
-    """What an app keeps of people: here nothing. Each app says of its own what is other than that."""
+    """The personal data of one app. This base has none; each app overrides the methods that concern it."""
 
     def tables(self, _owner: AbstractUser) -> list[Table]:
-        """Return all that is kept of the owner."""
+        """Return all data of the owner."""
         return []
 
     def suspend(self, owner: AbstractUser) -> None:
-        """Let nothing of the owner be used from now on; nothing is deleted."""
+        """Block the use of the owner's data from now on, without deleting it."""
 
     def resume(self, owner: AbstractUser) -> None:
-        """Take `suspend` back."""
+        """Undo `suspend`."""
 
     def erase(self, _owner: AbstractUser) -> Iterator[Erased | Retained]:
-        """Delete all that is kept of the owner, and yield what is gone as it goes, and what has to be kept.
+        """Delete all data of the owner. Yield each kind as soon as it is deleted, and each row that has to be kept.
 
-        It can be called again after it was broken off. Raises NotYetError behind what could be deleted.
+        Can be called again after an interruption. Raises NotYetError after it has deleted everything else.
         """
         yield from ()
 
     def schedule(self) -> list[Kept]:
-        """Return what is kept of anybody and how long, by the settings in force."""
+        """Return the kinds of data that the app keeps and their terms, by the current settings."""
         return []
 
     def due(self, _now: datetime) -> list[Due]:
-        """Return whose term is over at `now`, or so near that its owner is to be told."""
+        """Return the data whose term is over at `now`, or whose owner has to be told of its end."""
         return []
 
 
@@ -119,12 +119,12 @@ def register(data: PersonalData) -> None:
 
 
 def all_personal_data() -> list[PersonalData]:
-    """Return what the apps keep, in the order of INSTALLED_APPS: each app comes before those that it builds upon."""
+    """Return the registered data in the order of INSTALLED_APPS: each app comes before those that it builds upon."""
     return list(_registered)
 
 
 def erase_rows(what: str, rows: QuerySet[Any], *, files: Iterable[str] = ()) -> Iterator[Erased]:
-    """Delete `rows`, the files that their fields `files` hold, and what the admin's log calls them."""
+    """Delete `rows`, the files in their fields `files`, and their entries in the admin's log."""
     count = rows.count()
     if count:
         for row in rows.iterator():
@@ -144,13 +144,13 @@ def _delete_files(row: Model, names: Iterable[str]) -> None:
 def _forget_in_admin_log(rows: QuerySet[Any]) -> None:
     content_type = ContentType.objects.get_for_model(rows.model)
     pks = [str(pk) for pk in rows.values_list("pk", flat=True)]
-    for start in range(0, len(pks), ROWS_AT_ONCE):
-        some = pks[start : start + ROWS_AT_ONCE]
-        LogEntry.objects.filter(content_type=content_type, object_id__in=some).delete()
+    for start in range(0, len(pks), ROWS_PER_QUERY):
+        batch = pks[start : start + ROWS_PER_QUERY]
+        LogEntry.objects.filter(content_type=content_type, object_id__in=batch).delete()
 
 
 def delete_folder(path: str) -> None:
-    """Delete a folder of the storage, with files to which no row leads any more."""
+    """Delete a folder of the storage, including files that no row points to."""
     if not default_storage.exists(path):
         return
     _folders, files = default_storage.listdir(path)

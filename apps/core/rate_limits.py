@@ -1,4 +1,4 @@
-"""Counts attempts of whoever is not signed in yet."""
+"""Rate limits for visitors who are not signed in."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from apps.core.digests import digest_of
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `attempts` in the `seconds` that begin with the first."""
+    """At most `attempts` per subject in the `seconds` that begin with the first attempt."""
 
     name: str
     attempts: int
     seconds: int
 
     def take(self, subject: str) -> int:
-        """Count an attempt and return how many seconds to wait before the next, 0 where it may be made at once."""
+        """Count an attempt. Return 0 if it is allowed, else the seconds to wait."""
         now = int(time.time())
         end: int = cache.get_or_set(self._end_key(subject), now + self.seconds, self.seconds) or now
         counter = self._counter_key(subject, end)
@@ -41,6 +41,6 @@ class Limit:
 
 
 def network_of(address: str) -> str:
-    """Return whom an address stands for: of IPv6, everyone has a whole /64."""
+    """Return the network that stands for one visitor: an IPv4 address, or the /64 of an IPv6 address."""
     version = ipaddress.ip_address(address).version
     return str(ipaddress.ip_network(f"{address}/{32 if version == 4 else 64}", strict=False))

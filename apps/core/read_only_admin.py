@@ -1,4 +1,4 @@
-"""What can be inspected in the admin, and nothing else."""
+"""Admin pages for rows that staff do not write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
-    """Rows that are made, changed and deleted elsewhere; an action may still ask for that."""
+    """Rows that staff can only read. An action can still trigger a change."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -22,7 +22,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 
 class WrittenBySiteAdmin(admin.ModelAdmin[Any]):
-    """Rows that the site writes. Nobody adds or changes them by hand, but they may be deleted."""
+    """Rows that the site writes. Staff can delete them, but cannot add or change them."""
 
     list_select_related = ["owner"]
     search_fields = ["owner__username", "owner__email"]

@@ -1,4 +1,4 @@
-"""Whether this process can take on work: it is not about to end, and there is room for what people say."""
+"""Whether this process can accept work: it is not shutting down, and the disk has room for recordings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _is_ending = False
 
 
 def set_ending(*, ending: bool) -> None:
-    """Note that this process has been told to end, or, for tests, that it has not."""
+    """Set whether this process is shutting down. Tests reset it."""
     global _is_ending
     _is_ending = ending
 
@@ -30,7 +30,7 @@ def is_ending() -> bool:
 
 
 def require_ready() -> None:
-    """Raise UserError (503) where new work would be broken off or could not be kept, before any of it is paid for."""
+    """Raise UserError (503) if new work would be interrupted or could not be stored, before any of it is paid for."""
     if _is_ending:
         message = _("This site is being restarted. Try again in a moment.")
         headers = {"Retry-After": str(SHUTDOWN_RETRY_SECONDS)}
@@ -40,7 +40,7 @@ def require_ready() -> None:
 
 
 def has_room() -> bool:
-    """Whether enough of the disk is free where recordings are kept, and where SQLite's database is."""
+    """Whether the disks of the recordings and of SQLite's database have MIN_FREE_BYTES free."""
     folders = [_media_folder(), *_database_folders()]
     least = max(settings.MIN_FREE_BYTES, 1)
     return all(folder is not None and shutil.disk_usage(folder).free >= least for folder in folders)
@@ -52,17 +52,17 @@ def can_keep_recordings() -> bool:
 
 
 def _media_folder() -> Path | None:
-    """Return MEDIA_ROOT or, as it is made with the first recording, what exists of the way to it."""
+    """Return MEDIA_ROOT or, before the first recording creates it, its nearest parent that exists."""
     folder = Path(settings.MEDIA_ROOT)
     return next((each for each in (folder, *folder.parents) if each.exists()), None)
 
 
 def _database_folders() -> list[Path]:
-    """Return the folder of SQLite's file, where there is one: another database has to tell by itself."""
+    """Return the folder of SQLite's file. Another database has to report a full disk itself."""
     if connection.vendor != "sqlite":
         return []
     folder = Path(str(connection.settings_dict["NAME"])).absolute().parent
-    return [folder] if folder.is_dir() else []  # In memory there is none.
+    return [folder] if folder.is_dir() else []  # A database in memory has none.
 
 
 def database_answers() -> bool:

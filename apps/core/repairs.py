@@ -1,4 +1,4 @@
-"""The contract for apps whose killed processes leave something behind: how it is found and put right."""
+"""The contract for apps whose killed processes leave unfinished work: how to find and repair it."""
 
 from __future__ import annotations
 

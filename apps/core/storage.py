@@ -1,4 +1,4 @@
-"""Where recordings are kept."""
+"""The storage of recordings."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from django.core.files.storage import FileSystemStorage
 
 
 class WholeFileStorage(FileSystemStorage):
-    """Files on disk, which are there whole or not at all: on a full disk, half a file would only take room."""
+    """Stores a file whole or not at all: half a file would take room on a full disk."""
 
     def _save(self, name: str, content: File[bytes]) -> str:
         try:
-            saved: str = super()._save(name, content)  # type: ignore[misc] # The stubs leave it out.
+            saved: str = super()._save(name, content)  # type: ignore[misc] # missing in the stubs
             return saved
         except OSError:
             self.delete(name)

@@ -12,7 +12,7 @@ from apps.privacy.models import Erasure, Export
 
 @admin.register(Export)
 class ExportAdmin(ReadOnlyAdmin):
-    """Exports are seen here, and never opened: they are their owner's."""
+    """Staff can see exports here, but cannot open them."""
 
     list_display = ["id", "owner", "state", "parts_done", "parts", "size", "starts", "created_at", "expires_at"]
     list_filter = ["state", "created_at"]
@@ -23,7 +23,7 @@ class ExportAdmin(ReadOnlyAdmin):
 
 @admin.register(Erasure)
 class ErasureAdmin(ReadOnlyAdmin):
-    """Accounts that are being deleted, and the receipts of those that are. What is not done goes on by itself."""
+    """Accounts that are being deleted, and the receipts of deleted ones. Unfinished erasures continue by themselves."""
 
     list_display = ["id", "user", "state", "requested_at", "due_at", "tries", "error_code", "next_try_at", "done_at"]
     list_filter = ["state", "requested_at"]
@@ -31,10 +31,10 @@ class ErasureAdmin(ReadOnlyAdmin):
     search_fields = ["id", "user__username", "user__email"]
     actions = ["run_again"]
 
-    @admin.action(description=gettext_lazy("Run again now, where the deletion has begun"), permissions=["run"])
+    @admin.action(description=gettext_lazy("Run again now, if the deletion has begun"), permissions=["run"])
     def run_again(self, request: HttpRequest, rows: QuerySet[Erasure]) -> None:
-        count = erasures.run_again(rows)
-        text = ngettext("%(count)d erasure goes on now.", "%(count)d erasures go on now.", count)
+        count = erasures.retry_now(rows)
+        text = ngettext("%(count)d erasure runs again now.", "%(count)d erasures run again now.", count)
         messages.info(request, text % {"count": count})
 
     def has_run_permission(self, request: HttpRequest) -> bool:

@@ -1,4 +1,4 @@
-"""Everything of the caller as one file, for programs and for the page that waits for it."""
+"""The API of the caller's exports, for programs and for the page that shows the progress."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from apps.privacy import exports
 from apps.privacy.models import Export
 
 ZIP = "application/zip"
-PIECE_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 
 
 class ZipRenderer(JSONRenderer):
-    """Lets a client ask for the file; what is refused is answered as JSON."""
+    """Lets a client ask for the ZIP file. Errors are answered as JSON."""
 
     media_type = ZIP
     format = "zip"
 
 
 class ExportSerializer(serializers.ModelSerializer[Export]):
-    """An export as the API shows it; `exports/{id}/download` is its file, once it is ready."""
+    """An export as the API shows it. When it is ready, `exports/{id}/download` is its file."""
 
     class Meta:
         model = Export
@@ -41,7 +41,7 @@ class ExportSerializer(serializers.ModelSerializer[Export]):
 
 
 class ExportList(ListAPIView[Export]):
-    """List the caller's export, or have one made: of each person there is one at a time."""
+    """List the caller's export, or start one. Each person has at most one."""
 
     token_scope = "read"
     serializer_class = ExportSerializer
@@ -55,7 +55,7 @@ class ExportList(ListAPIView[Export]):
 
 
 class ExportDetail(APIView):
-    """See how far an export has come, or delete it."""
+    """Read the progress of an export, or delete it."""
 
     token_scope = "read"
 
@@ -68,7 +68,7 @@ class ExportDetail(APIView):
 
 
 class ExportDownload(APIView):
-    """The file itself, for a day."""
+    """Download the file, for a day."""
 
     renderer_classes = [JSONRenderer, ZipRenderer]
 
@@ -80,19 +80,19 @@ class ExportDownload(APIView):
             file = export.file.open("rb")
         except FileNotFoundError:
             raise Http404 from None
-        response = StreamingHttpResponse(_pieces(file), content_type=ZIP)
+        response = StreamingHttpResponse(_chunks(file), content_type=ZIP)
         response["Content-Length"] = str(export.size)
         response["Content-Disposition"] = f'attachment; filename="voiceclone-{export.created_at:%Y-%m-%d}.zip"'
         response["Cache-Control"] = "private, no-store"
-        response["X-AI-Generated"] = "true"  # The answers in it are.
+        response["X-AI-Generated"] = "true"  # The spoken answers in it are.
         return response
 
 
-async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
-    """Yield the file piece by piece: it may be larger than the memory."""
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
+    """Yield the file in chunks: it may be larger than the memory."""
     try:
-        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
-            yield piece
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
     finally:
         await asyncio.to_thread(file.close)
 

@@ -1,4 +1,4 @@
-"""The description of the exports' API."""
+"""The OpenAPI description of the exports."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ EXPORT = {
 OPERATIONS: Operations = {
     api.ExportList: {
         "GET": Operation(
-            ACCOUNT, "See the export of your data, if there is one", **answers_list(api.ExportSerializer, EXPORT)
+            ACCOUNT, "List the export of your data, if there is one", **answers_list(api.ExportSerializer, EXPORT)
         ),
         "POST": Operation(
             ACCOUNT,
-            "Have everything of yours put into one file",
+            "Export all your data into one file",
             **answers_json(api.ExportSerializer, {**EXPORT, "state": "waiting", "size": 0, "expires_at": None}),
             status=201,
-            description="It takes the place of an earlier one. While one is being made, `409 export_under_way`.",
+            description="It replaces an earlier export. While one is being made, the answer is `409 export_under_way`.",
         ),
     },
     api.ExportDetail: {
-        "GET": Operation(ACCOUNT, "See how far an export has come", **answers_json(api.ExportSerializer, EXPORT)),
+        "GET": Operation(ACCOUNT, "Read the progress of an export", **answers_json(api.ExportSerializer, EXPORT)),
         "DELETE": Operation(ACCOUNT, "Delete an export", **DELETED),
     },
     api.ExportDownload: {

@@ -1,4 +1,4 @@
-"""Deletes an account with all that belongs to it, here and at providers, however often that has to be tried."""
+"""Deletes an account with all its data, here and at providers, and retries until everything is deleted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from apps.privacy.models import Erasure
 
 logger = logging.getLogger(__name__)
 
-RETRY_DELAYS = [
+ERASURE_RETRY_DELAYS = [
     timedelta(minutes=1),
     timedelta(minutes=5),
     timedelta(minutes=30),
@@ -29,13 +29,13 @@ RETRY_DELAYS = [
     timedelta(hours=6),
     timedelta(hours=12),
 ]
-IN_USE_DELAY = timedelta(seconds=20)
-# A try takes less; behind it, its worker was killed.
-LEASE = timedelta(minutes=15)
+IN_USE_RETRY_DELAY = timedelta(seconds=20)
+# A try takes less time: after the lease, its worker counts as killed.
+ERASURE_LEASE = timedelta(minutes=15)
 
 
 def request_erasure(*, user: User) -> Erasure:
-    """Let nobody use the account or its voices from now on, and have all of it deleted when the cooling off is over."""
+    """Block the account and its voices from now on, and delete everything after the cooling-off period."""
     due_at = timezone.now() + timedelta(days=settings.ERASURE_COOLING_OFF_DAYS)
     try:
         with transaction.atomic():
@@ -43,16 +43,16 @@ def request_erasure(*, user: User) -> Erasure:
             for data in all_personal_data():
                 data.suspend(user)
             if not settings.ERASURE_COOLING_OFF_DAYS:
-                try_now(erasure)
+                enqueue_try(erasure)
     except IntegrityError:
-        text = _("The deletion of this account is under way already.")
+        text = _("This account is already being deleted.")
         raise UserError("erasure_under_way", text, status=409) from None
-    logger.info("Erasure asked for", extra={"erasure": str(erasure.pk), "user": user.pk})
+    logger.info("Erasure requested", extra={"erasure": str(erasure.pk), "user": user.pk})
     return erasure
 
 
-def tell_of_request(*, erasure: Erasure, link: str) -> None:
-    """Mail the person what is going to happen and, as long as it can be, how to take it back."""
+def mail_confirmation(*, erasure: Erasure, link: str) -> None:
+    """Mail the person about the deletion and, during the cooling-off period, the way to cancel it."""
     user = erasure.user
     if user is not None:
         mail(
@@ -65,43 +65,45 @@ def tell_of_request(*, erasure: Erasure, link: str) -> None:
 
 
 def cancel_erasure(*, erasure: Erasure) -> None:
-    """Take the request back: everything is as it was. Raises UserError where the deletion has begun."""
+    """Cancel the erasure and unblock the account. Raises UserError if the deletion has begun."""
     with transaction.atomic():
         waiting = Erasure.objects.select_for_update().filter(pk=erasure.pk, state=Erasure.State.WAITING)
         row = waiting.filter(due_at__gt=timezone.now()).first()
         user = row.user if row else None
         if row is None or user is None:
-            raise UserError("erasure_begun", _("The deletion has begun, and cannot be taken back."), status=409)
+            raise UserError("erasure_begun", _("The deletion has begun and can no longer be cancelled."), status=409)
         row.delete()
         for data in all_personal_data():
             data.resume(user)
-    logger.info("Erasure taken back", extra={"user": user.pk})
+    logger.info("Erasure cancelled", extra={"user": user.pk})
 
 
-def try_now(erasure: Erasure) -> None:
-    """Have the next try made by the worker; where that is killed, another one follows when the lease is over."""
-    Erasure.objects.filter(pk=erasure.pk).update(next_try_at=timezone.now() + LEASE, state=Erasure.State.RUNNING)
+def enqueue_try(erasure: Erasure) -> None:
+    """Queue the next try. If its worker is killed, another try follows when the lease has expired."""
+    Erasure.objects.filter(pk=erasure.pk).update(
+        next_try_at=timezone.now() + ERASURE_LEASE, state=Erasure.State.RUNNING
+    )
     erase_account.enqueue(str(erasure.pk))
 
 
-def try_those_due() -> None:
-    """Have the worker go on with every erasure whose time it is."""
+def enqueue_due_tries() -> None:
+    """Queue a try of each erasure whose `next_try_at` is over."""
     for erasure in Erasure.objects.exclude(state=Erasure.State.DONE).filter(next_try_at__lte=timezone.now()):
         with transaction.atomic():
-            try_now(erasure)
+            enqueue_try(erasure)
 
 
-def run_again(erasures: QuerySet[Erasure]) -> int:
-    """Have those of `erasures` tried now that have begun, and return how many they are."""
+def retry_now(erasures: QuerySet[Erasure]) -> int:
+    """Queue a try of each of `erasures` that has begun; return their number."""
     begun = list(erasures.filter(state=Erasure.State.RUNNING))
     for erasure in begun:
-        try_now(erasure)
+        enqueue_try(erasure)
     return len(begun)
 
 
 @task()
 def erase_account(erasure_pk: str) -> None:
-    """Try to delete what there still is. What could not be deleted now is tried again, later and later."""
+    """Try to delete everything that is left. Failed deletions are retried with growing delays."""
     running = Erasure.objects.filter(pk=erasure_pk, state=Erasure.State.RUNNING)
     erasure = running.select_related("user").first()
     if erasure is None or erasure.user is None:
@@ -114,37 +116,37 @@ def erase_account(erasure_pk: str) -> None:
     erasure.error_code = problem
     erasure.next_try_at = _next_try(erasure)
     erasure.save(update_fields=["tries", "error_code", "next_try_at"])
-    logger.warning("Erasure goes on later", extra={"erasure": erasure_pk, "code": problem, "tries": erasure.tries})
+    logger.warning("Erasure continues later", extra={"erasure": erasure_pk, "code": problem, "tries": erasure.tries})
 
 
 def _next_try(erasure: Erasure) -> datetime:
-    delay = RETRY_DELAYS[min(erasure.tries, len(RETRY_DELAYS)) - 1]
-    return timezone.now() + (IN_USE_DELAY if erasure.error_code == IN_USE else delay)
+    delay = ERASURE_RETRY_DELAYS[min(erasure.tries, len(ERASURE_RETRY_DELAYS)) - 1]
+    return timezone.now() + (IN_USE_RETRY_DELAY if erasure.error_code == IN_USE else delay)
 
 
 def _erase(erasure: Erasure, user: User) -> str:
-    """Delete what can be deleted; return what is in the way of the rest, or "" when all is gone.
+    """Delete everything that can be deleted now; return the code of the first obstacle, or "" if everything is deleted.
 
-    The row of the user goes last, when nothing else is left: until then there is an address to send the receipt to.
+    The row of the user is deleted last, because the receipt is sent to its address.
     """
-    problems = [_erase_of(data, erasure, user) for data in all_personal_data()]
+    problems = [_erase_app_data(data, erasure, user) for data in all_personal_data()]
     problem = next(filter(None, problems), "")
     if not problem:
         _finish(erasure, user)
     return problem
 
 
-def _erase_of(data: PersonalData, erasure: Erasure, user: User) -> str:
+def _erase_app_data(data: PersonalData, erasure: Erasure, user: User) -> str:
     try:
         for erased in data.erase(user):
-            _note(erasure, erased)
+            _add_to_receipt(erasure, erased)
     except NotYetError as error:
         return error.code
     return ""
 
 
-def _note(erasure: Erasure, line: Erased | Retained) -> None:
-    """Write a line of the receipt as soon as it is true; another worker may be at it as well."""
+def _add_to_receipt(erasure: Erasure, line: Erased | Retained) -> None:
+    """Store a line of the receipt as soon as it is true. Another worker may be adding lines as well."""
     with transaction.atomic():
         written = Erasure.objects.select_for_update().get(pk=erasure.pk)
         erasure.receipt, erasure.kept = written.receipt, written.kept
@@ -161,7 +163,7 @@ def _line(what: str, count: int) -> dict[str, Any]:
 
 
 def _finish(erasure: Erasure, user: User) -> None:
-    """Mail the receipt, forget the address, and close the row."""
+    """Mail the receipt, delete the user, and close the row."""
     erasure.receipt.append(_line(_("Account, with its name and email addresses"), 1))
     erasure.state, erasure.error_code = Erasure.State.DONE, ""
     erasure.done_at, erasure.next_try_at = timezone.now(), None
@@ -172,11 +174,11 @@ def _finish(erasure: Erasure, user: User) -> None:
         user.delete()
         erasure.user = None
         erasure.save()
-    _empty_journal()
+    _truncate_journal()
 
 
-def _empty_journal() -> None:
-    """Take what was written before out of SQLite's journal, where it would stand until that is full."""
+def _truncate_journal() -> None:
+    """Remove deleted data from SQLite's journal, where it would stay until the journal is full."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,4 +1,4 @@
-"""Everything that is kept of a person as one ZIP file, made in the background and written straight to the disk."""
+"""Exports all data of a person as one ZIP file. It is built in the background and written straight to the disk."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from apps.privacy.models import Export, export_path
 
 logger = logging.getLogger(__name__)
 
-KEPT_FOR = timedelta(days=1)
-# Extended while the file is being made, at most this often; no part of it takes so long.
-LEASE = timedelta(minutes=5)
-NOTE_SECONDS = 1.0
-MAX_STARTS = 5
+EXPORT_LIFETIME = timedelta(days=1)
+# The worker extends it while it builds the file. No part of an export takes longer.
+EXPORT_LEASE = timedelta(minutes=5)
+PROGRESS_SECONDS = 1.0
+MAX_EXPORT_STARTS = 5
 ENCODER = DjangoJSONEncoder(ensure_ascii=False, indent=2)
 
 
-class _GoneError(Exception):
-    """Nobody waits for this export any more."""
+class _ExportGoneError(Exception):
+    """The export was deleted while its file was being built."""
 
 
 def start_export(*, owner: User) -> Export:
-    """Have everything of `owner` put together; the file takes the place of an earlier one.
+    """Start an export of all data of `owner`. It replaces an earlier one.
 
-    Raises UserError while one is being made.
+    Raises UserError while an export is being built.
     """
     earlier = Export.objects.for_user(owner).first()
     if earlier is not None and earlier.is_under_way:
@@ -55,59 +55,59 @@ def start_export(*, owner: User) -> Export:
         delete_export(export=earlier)
     try:
         with transaction.atomic():
-            export = Export.objects.create(owner=owner, lease_until=timezone.now() + LEASE)
+            export = Export.objects.create(owner=owner, lease_until=timezone.now() + EXPORT_LEASE)
             build_export.enqueue(str(export.pk))
     except IntegrityError:  # Another request was faster.
         raise _under_way() from None
-    logger.info("Export asked for", extra={"export": str(export.pk), "user": owner.pk})
+    logger.info("Export requested", extra={"export": str(export.pk), "user": owner.pk})
     return export
 
 
 def _under_way() -> UserError:
-    text = _("Your data is being put together already. Wait until that file is ready.")
+    text = _("Your data is already being exported. Wait until that file is ready.")
     return UserError("export_under_way", text, status=409)
 
 
 def delete_export(*, export: Export) -> None:
-    """Delete the file, and then the row that leads to it; a worker that still makes it stops."""
+    """Delete the file and then its row. A worker that is still building the file stops."""
     if export.file:
         export.file.storage.delete(str(export.file.name))
     export.delete()
 
 
 def delete_expired() -> None:
-    """Delete the files that were there for a day, and what failed as long ago."""
+    """Delete exports, finished or failed, after EXPORT_LIFETIME."""
     now = timezone.now()
-    over = Export.objects.filter(expires_at__lt=now)
-    failed = Export.objects.filter(state=Export.State.FAILED, created_at__lt=now - KEPT_FOR)
-    for export in (over | failed).iterator():
+    expired = Export.objects.filter(expires_at__lt=now)
+    failed = Export.objects.filter(state=Export.State.FAILED, created_at__lt=now - EXPORT_LIFETIME)
+    for export in (expired | failed).iterator():
         delete_export(export=export)
 
 
 def restart_abandoned() -> None:
-    """Begin those anew whose worker was killed; what kills every worker is given up."""
+    """Restart the exports whose worker was killed. Give up an export after MAX_EXPORT_STARTS."""
     now = timezone.now()
     under_way = [Export.State.WAITING, Export.State.RUNNING]
     lost = Export.objects.filter(state__in=under_way, lease_until__lt=now)
-    lost.filter(starts__gte=MAX_STARTS).update(state=Export.State.FAILED)
+    lost.filter(starts__gte=MAX_EXPORT_STARTS).update(state=Export.State.FAILED)
     for export in lost:
         with transaction.atomic():
             mine = Export.objects.filter(pk=export.pk, state__in=under_way, lease_until=export.lease_until)
-            if mine.update(state=Export.State.WAITING, lease_until=now + LEASE):
+            if mine.update(state=Export.State.WAITING, lease_until=now + EXPORT_LEASE):
                 build_export.enqueue(str(export.pk))
 
 
 @task()
 def build_export(export_pk: str) -> None:
-    """Make the file of an export that waits for it."""
+    """Build the file of a waiting export."""
     waiting = Export.objects.filter(pk=export_pk, state=Export.State.WAITING)
     claim = {"state": Export.State.RUNNING, "starts": F("starts") + 1, "parts_done": 0}
-    if not waiting.update(**claim, lease_until=timezone.now() + LEASE):
+    if not waiting.update(**claim, lease_until=timezone.now() + EXPORT_LEASE):
         return
     export = Export.objects.select_related("owner").get(pk=export_pk)
     try:
-        _make_file(export)
-    except _GoneError:
+        _build_file(export)
+    except _ExportGoneError:
         return
     except Exception:
         Export.objects.filter(pk=export_pk).update(state=Export.State.FAILED)
@@ -118,7 +118,7 @@ def build_export(export_pk: str) -> None:
     )
 
 
-def _make_file(export: Export) -> None:
+def _build_file(export: Export) -> None:
     tables = [table for data in all_personal_data() for table in data.tables(export.owner)]
     progress = _Progress(export, sum(1 + _file_count(table) for table in tables))
     with _file_of(export) as stream, ZipFile(stream, "w", ZIP_DEFLATED) as archive:
@@ -130,18 +130,18 @@ def _make_file(export: Export) -> None:
                 progress.step()
         archive.writestr(_info("README.txt"), _readme(export, tables))
     export.size = default_storage.size(str(export.file.name))
-    ready = {"state": Export.State.READY, "size": export.size, "expires_at": timezone.now() + KEPT_FOR}
+    ready = {"state": Export.State.READY, "size": export.size, "expires_at": timezone.now() + EXPORT_LIFETIME}
     if not Export.objects.filter(pk=export.pk, state=Export.State.RUNNING).update(**ready, parts_done=progress.parts):
         default_storage.delete(str(export.file.name))
-        raise _GoneError
+        raise _ExportGoneError
 
 
 @contextmanager
 def _file_of(export: Export) -> Iterator[IO[bytes]]:
-    """Open the export's file. The row knows it before it is there, so that none is left behind by a killed worker."""
+    """Open the export's file. Its name is stored first, so that a killed worker leaves no file without a row."""
     name = str(export.file.name) if export.file else export_path(export, "")
     if not Export.objects.filter(pk=export.pk).update(file=name):
-        raise _GoneError
+        raise _ExportGoneError
     export.file.name = name
     path = Path(default_storage.path(name))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,22 +155,22 @@ def _file_of(export: Export) -> Iterator[IO[bytes]]:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far the making has come. It is told at most once a second, and that extends the lease."""
+    """The progress of an export. It is stored at most once in PROGRESS_SECONDS, which also extends the lease."""
 
     export: Export
     parts: int
     done: int = 0
-    noted: float = 0.0
+    stored_at: float = 0.0
 
     def step(self) -> None:
         self.done += 1
-        if time.monotonic() - self.noted >= NOTE_SECONDS:
-            self.noted = time.monotonic()
+        if time.monotonic() - self.stored_at >= PROGRESS_SECONDS:
+            self.stored_at = time.monotonic()
             mine = Export.objects.filter(pk=self.export.pk, state=Export.State.RUNNING)
-            # More may have come since the parts were counted.
+            # Rows may have been added since the parts were counted.
             counts = {"parts_done": min(self.done, self.parts), "parts": self.parts}
-            if not mine.update(**counts, lease_until=timezone.now() + LEASE):
-                raise _GoneError
+            if not mine.update(**counts, lease_until=timezone.now() + EXPORT_LEASE):
+                raise _ExportGoneError
 
 
 def _file_count(table: Table) -> int:

@@ -1,4 +1,4 @@
-"""Exports and erasures: everything of a person as one file, and the deletion of an account."""
+"""Exports of a person's data, and erasures of accounts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def export_path(export: Export, _filename: str) -> str:
 
 
 class Export(models.Model):
-    """Everything of a person as one file, which they can download for a day. Each person has one at a time.
+    """All data of a person as one file, which they can download for a day. Each person has at most one.
 
-    A worker that makes it has it until `lease_until`, and extends that as it goes on: what is behind it was killed.
+    A worker that builds it owns it until `lease_until`, and extends this lease. An expired lease means that the worker
+    was killed.
     """
 
     class State(models.TextChoices):
@@ -56,10 +57,10 @@ class Export(models.Model):
 
 
 class Erasure(models.Model):
-    """The deletion of an account with all that belongs to it. This row stays, with nothing of the person in it.
+    """The deletion of an account with all its data. This row stays, without data of the person.
 
-    Until `due_at` it can be taken back. Then it is tried at `next_try_at`, again and again, until everything is gone.
-    `receipt` lists what was deleted and when, as `{"at", "what", "count"}`; `kept` what the law asks to keep, as
+    It can be cancelled until `due_at`. Then it is tried at each `next_try_at` until everything is deleted. `receipt`
+    lists the deletions as `{"at", "what", "count"}`; `kept` lists the rows that the law requires to keep, as
     `{"what", "until", "reference"}`.
     """
 

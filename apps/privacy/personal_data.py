@@ -1,4 +1,4 @@
-"""The export of a person's data is personal data itself."""
+"""Exports, which are personal data themselves."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PrivacyData(PersonalData):
     def schedule(self) -> list[Kept]:
         return [
             Kept(
-                gettext_lazy("An export of your data, where you asked for one"),
+                gettext_lazy("The export of your data, if you requested one"),
                 gettext_lazy("for you to download"),
                 gettext_lazy("one day"),
             ),

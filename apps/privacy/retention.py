@@ -1,4 +1,4 @@
-"""Deletes what nobody has used for the term that the settings name, and tells its owner before."""
+"""Deletes data that has not been used for the term in the settings, after announcing it to its owner."""
 
 from __future__ import annotations
 
@@ -13,46 +13,48 @@ from apps.core.personal_data import Due, NotYetError, all_personal_data
 
 logger = logging.getLogger(__name__)
 
-EVERY = timedelta(days=1)
+RETENTION_INTERVAL = timedelta(days=1)
 
 
-def due(*, days_ahead: int = 0) -> list[Due]:
-    """Return what is to be announced or deleted now, or will be by then where nothing is used before."""
+def find_due(*, days_ahead: int = 0) -> list[Due]:
+    """Return the data to announce or delete now, or in `days_ahead` days if it is not used until then."""
     now = timezone.now() + timedelta(days=days_ahead)
-    return [each for data in all_personal_data() for each in data.due(now)]
+    return [due for data in all_personal_data() for due in data.due(now)]
 
 
-def apply(each: Due) -> str:
-    """Announce or delete; return "" or what was in the way, in which case the next day tries again."""
+def apply(due: Due) -> str:
+    """Announce or delete; return "" or the code of the obstacle. The task of the next day tries again."""
     try:
-        each.act()
+        due.act()
     except NotYetError as error:
-        logger.warning("Something stays beyond its term", extra={"rows": each.rows, "code": error.code})
+        logger.warning("Data is kept beyond its term", extra={"rows": due.rows, "code": error.code})
         return error.code
     logger.info(
-        "Announced before its term ends" if each.is_announcement else "Deleted after its term",
-        extra={"rows": each.rows, "user": each.owner_id},
+        "Announced before its term ends" if due.is_announcement else "Deleted after its term",
+        extra={"rows": due.rows, "user": due.owner_id},
     )
     return ""
 
 
-def in_words(each: Due, *, is_done: bool) -> str:
-    """Say it to the operator, by numbers and without a name."""
-    act = "announce" if each.is_announcement else "delete"
+def describe(due: Due, *, is_done: bool) -> str:
+    """Return a line for the operator, with ids and without names."""
+    act = "announce" if due.is_announcement else "delete"
     verb = f"{act}d" if is_done else f"would {act}"
-    whose = f" of user {each.owner_id}" if each.owner_id else ""
-    return f"{verb}: {each.what}{whose}, since {each.since:%Y-%m-%d}: {', '.join(each.rows)}"
+    whose = f" of user {due.owner_id}" if due.owner_id else ""
+    return f"{verb}: {due.what}{whose}, since {due.since:%Y-%m-%d}: {', '.join(due.rows)}"
 
 
 @task()
 def apply_retention() -> None:
-    """Do all that is due."""
-    for each in due():
-        apply(each)
+    """Apply everything that is due."""
+    for due in find_due():
+        apply(due)
 
 
 def apply_daily() -> None:
-    """Have it done, unless it was in the last day."""
-    lately = DBTaskResult.objects.filter(task_path=apply_retention.module_path, enqueued_at__gt=timezone.now() - EVERY)
-    if not lately.exists():
+    """Queue the task, unless it was queued in the last day."""
+    recent = DBTaskResult.objects.filter(
+        task_path=apply_retention.module_path, enqueued_at__gt=timezone.now() - RETENTION_INTERVAL
+    )
+    if not recent.exists():
         apply_retention.enqueue()

@@ -1,4 +1,4 @@
-"""The pages on which people take their data along, and leave."""
+"""The pages for exporting data and for deleting an account."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.accounts.authentication import forget_proof, has_proven, remember_proof, signed_in_user
 from apps.accounts.models import User
-from apps.core.pages import told_on_page
+from apps.core.pages import report_refusals_to
 from apps.core.personal_data import all_personal_data
 from apps.privacy import erasures, exports
 from apps.privacy.models import Erasure, Export
@@ -26,7 +26,7 @@ from apps.privacy.models import Erasure, Export
 
 @require_safe
 def data_page(request: HttpRequest) -> HttpResponse:
-    """What is kept of the person, and the ways to have it all, or to have it all deleted."""
+    """Show the export of the person's data, and the way to delete the account."""
     user = signed_in_user(request)
     context = {"kept": _counts(user), "export": Export.objects.for_user(user).first()}
     return render(request, "privacy/data.html", context)
@@ -40,7 +40,7 @@ def _counts(user: User) -> list[tuple[str, int]]:
 
 @require_POST
 def start_export(request: HttpRequest) -> HttpResponse:
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         exports.start_export(owner=signed_in_user(request))
     return redirect("privacy:data")
 
@@ -48,7 +48,7 @@ def start_export(request: HttpRequest) -> HttpResponse:
 @require_POST
 def delete_export(request: HttpRequest) -> HttpResponse:
     export = Export.objects.for_user(request.user).first()
-    if export is not None:  # It may have gone by itself since the page was read.
+    if export is not None:  # It may have expired since the page was loaded.
         exports.delete_export(export=export)
     messages.success(request, _("The file is deleted."))
     return redirect("privacy:data")
@@ -58,15 +58,15 @@ def delete_export(request: HttpRequest) -> HttpResponse:
 @reauthentication_required  # type: ignore[untyped-decorator] # allauth ships no types
 @never_cache
 def delete_account(request: HttpRequest) -> HttpResponse:
-    """Ask first, then delete all of it when the cooling off is over; who asks has just proved who they are."""
+    """Ask for confirmation, then request the erasure. The person has just entered the password again."""
     user = signed_in_user(request)
     if request.method != "POST":
         context = {"kept": _counts(user), "cooling_off_days": settings.ERASURE_COOLING_OFF_DAYS}
         return render(request, "privacy/delete_account.html", context)
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         erasure = erasures.request_erasure(user=user)
         link = request.build_absolute_uri(reverse("privacy:erasure", args=[erasure.pk]))
-        erasures.tell_of_request(erasure=erasure, link=link)
+        erasures.mail_confirmation(erasure=erasure, link=link)
         logout(request)
         remember_proof(request, user)
         return redirect("privacy:erasure", erasure.pk)
@@ -77,7 +77,7 @@ def delete_account(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def erasure_page(request: HttpRequest, erasure_pk: UUID) -> HttpResponse:
-    """How far an erasure has come, for who knows its address. Nothing on it tells whose it is."""
+    """Show the progress of an erasure to anybody who knows the address. The page does not identify the person."""
     erasure = get_object_or_404(Erasure, pk=erasure_pk)
     context = {"erasure": erasure, "can_cancel": _can_cancel(request, erasure)}
     return render(request, "privacy/erasure.html", context)
@@ -86,10 +86,10 @@ def erasure_page(request: HttpRequest, erasure_pk: UUID) -> HttpResponse:
 @login_not_required
 @require_safe
 @never_cache
-def receipt(_request: HttpRequest, erasure_pk: UUID) -> HttpResponse:
-    """The receipt as a text to keep."""
+def receipt(request: HttpRequest, erasure_pk: UUID) -> HttpResponse:
+    """Download the receipt as a text file."""
     erasure = get_object_or_404(Erasure, pk=erasure_pk)
-    response = render(_request, "privacy/receipt.txt", {"erasure": erasure}, "text/plain; charset=utf-8")
+    response = render(request, "privacy/receipt.txt", {"erasure": erasure}, "text/plain; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="receipt-{erasure.pk.hex[:8]}.txt"'
     return response
 
@@ -97,14 +97,14 @@ def receipt(_request: HttpRequest, erasure_pk: UUID) -> HttpResponse:
 @login_not_required
 @require_POST
 def cancel_erasure(request: HttpRequest, erasure_pk: UUID) -> HttpResponse:
-    """Take the request back; only a browser whose user has proven to own the account can."""
+    """Cancel the erasure, if the user of this browser has proven to own the account."""
     erasure = get_object_or_404(Erasure, pk=erasure_pk)
     if not _can_cancel(request, erasure):
         return redirect("account_login")
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         erasures.cancel_erasure(erasure=erasure)
         forget_proof(request)
-        messages.success(request, _("Your account is kept, and all that belongs to it. Sign in to go on."))
+        messages.success(request, _("Your account and all its data are kept. Sign in to continue."))
         return redirect("account_login")
     return redirect("privacy:erasure", erasure.pk)
 

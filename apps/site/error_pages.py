@@ -14,7 +14,7 @@ from django.views import defaults
 
 from apps.core.api_errors import OPENAI_PATHS, error_body, openai_error_body
 from apps.core.errors import is_storage_failure, storage_unavailable
-from apps.core.pages import as_refused
+from apps.core.pages import with_error_status
 
 RETRY_AFTER_MINUTES = 5  # The longest period of django-allauth's rate limits.
 
@@ -48,7 +48,7 @@ def _storage_unavailable(request: HttpRequest) -> HttpResponse:
     else:
         # Rendered without the request: its context processors need the database.
         response = HttpResponse(render_to_string("503.html"))
-    return as_refused(response, refusal)
+    return with_error_status(response, refusal)
 
 
 def request_too_large(request: HttpRequest) -> HttpResponse:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.background.queue import is_behind
 from apps.core import readiness
-from apps.speech import registry
+from apps.speech import availability
 from apps.speech.base import Stage
 
 
@@ -32,7 +32,7 @@ def readyz(_request: HttpRequest) -> HttpResponse:
         "disk": readiness.has_room(),
     }
     worker = needed["database"] and not is_behind()
-    engines = {stage: registry.is_working(stage) for stage in get_args(Stage)}
+    engines = {stage: availability.is_working(stage) for stage in get_args(Stage)}
     if readiness.is_ending():
         status = "ending"
     elif not all(needed.values()):

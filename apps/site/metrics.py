@@ -18,7 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from apps.background.queue import waiting_tasks
 from apps.core import readiness
 from apps.site.error_pages import error_for_programs
-from apps.speech import registry
+from apps.speech import availability
 from apps.speech.providers.breakers import State
 
 # Set if several processes serve: each writes its counters to files there, and each can return the totals.
@@ -64,7 +64,7 @@ class _StateCollector:
         breaker = GaugeMetricFamily(
             f"{PREFIX}breaker_state", "1 for the current state of the breaker.", labels=["engine", "stage", "state"]
         )
-        for (engine, stage), each in registry.breakers().items():
+        for (engine, stage), each in availability.breakers().items():
             for state in State:
                 breaker.add_metric([engine, stage, state], int(each.state == state))
         yield breaker

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from apps.core import readiness
-from apps.speech import registry
+from apps.speech import availability
 
 
 def outages(request: HttpRequest) -> dict[str, Any]:
@@ -24,12 +24,12 @@ class Outages:
 
     @property
     def cannot_talk(self) -> bool:
-        return not (registry.is_working("think") and registry.is_working("speak"))
+        return not (availability.is_working("think") and availability.is_working("speak"))
 
     @property
     def cannot_hear(self) -> bool:
-        return not registry.is_working("hear")
+        return not availability.is_working("hear")
 
     @property
     def cannot_clone(self) -> bool:
-        return not registry.is_working("clone")
+        return not availability.is_working("clone")

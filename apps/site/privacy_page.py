@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core.personal_data import all_personal_data
-from apps.speech import registry
+from apps.speech import availability
 from apps.voices.models import VoiceProfile
 
 
@@ -29,7 +29,7 @@ class Recipient:
 
 def recipients() -> list[Recipient]:
     """Return the services that are in use; none if all engines are embedded."""
-    hears, thinks = registry.engines_of("hear"), registry.engines_of("think")
+    hears, thinks = availability.engines_of("hear"), availability.engines_of("think")
     spoken_consent = hears if settings.CONSENT == "spoken" else []
     of_openai = [
         (hears, _("the recordings of your questions, to transcribe them")),

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from apps.core.errors import UserError
 from apps.core.rate_limits import Limit, network_of
 from apps.speech import registry
-from apps.speech.provenance.inspection import Finding, UnreadableError, Verdict, inspect_apart
+from apps.speech.provenance.inspection import Finding, UnreadableError, Verdict, inspect_in_subprocess
 from apps.voices.models import VoiceProfile
 
 FILES_PER_NETWORK = Limit("verify", 60, 3600)
@@ -56,7 +56,7 @@ def verify(*, upload: UploadedFile[Any], address: str) -> Answer:
         with tempfile.TemporaryFile() as file:  # It has no name, and is deleted at the end of the block.
             for chunk in upload.chunks():
                 file.write(chunk)
-            finding = inspect_apart(file, roots=marker.roots, serial_numbers=marker.serial_numbers)
+            finding = inspect_in_subprocess(file, roots=marker.roots, serial_numbers=marker.serial_numbers)
     except UnreadableError:
         text = _("This file is not a readable sound file. Choose a FLAC, MP3, WAV, M4A, Ogg or WebM file.")
         raise UserError("file_unreadable", text, status=422) from None

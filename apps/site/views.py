@@ -14,10 +14,10 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from apps.core.errors import UserError
-from apps.core.pages import as_refused
+from apps.core.pages import with_error_status
 from apps.site.forms import VerifyForm
 from apps.site.verification import Answer, verify
-from apps.speech import registry
+from apps.speech import availability
 
 
 @login_not_required
@@ -30,7 +30,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _services() -> list[str]:
     """Return the names or hosts of the services that receive recordings or texts."""
-    engines = {engine for stage in ("hear", "think", "speak") for engine in registry.engines_of(stage)}
+    engines = {engine for stage in ("hear", "think", "speak") for engine in availability.engines_of(stage)}
     addresses = {"OpenAI": settings.OPENAI_BASE_URL, "ElevenLabs": settings.ELEVENLABS_BASE_URL}
     names = [urlsplit(address or "").hostname or name for name, address in addresses.items() if name.lower() in engines]
     return list(dict.fromkeys(names))
@@ -64,7 +64,7 @@ class VerifyPage(View):
             answer = verify(upload=upload, address=get_adapter().get_client_ip(request))
         except UserError as error:
             form.add_error("file", error.message)
-            return as_refused(self._page(request, form), error)
+            return with_error_status(self._page(request, form), error)
         return self._page(request, VerifyForm(), answer, upload.name)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What every speech engine offers: four small Protocols, their value types, and the two errors that leave this package.
+"""The interface of the speech engines: four small Protocols, their value types, and the errors of this package.
 
 Audio between the stages is mono 16-bit little-endian PCM. Nothing here knows of Django settings, requests or models.
 """
@@ -17,6 +17,8 @@ from django.utils.translation import gettext_noop
 Stage = Literal["clone", "hear", "think", "speak"]
 Role = Literal["system", "user", "assistant"]
 
+LOCAL = "local"  # The embedded engines, as the settings and the rows of voices name them.
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
@@ -32,7 +34,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptSegment:
-    """A part of what was heard, and when in the recording it is said, in seconds."""
+    """A part of a transcript. `start` and `end` are seconds from the start of the recording."""
 
     start: float
     end: float
@@ -41,9 +43,10 @@ class TranscriptSegment:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was heard. `text` is stripped and may be empty; `language` is an ISO 639-1 code, "" where it is unknown.
+    """The result of speech to text. `text` is stripped and may be empty.
 
-    `segments` are the same text in parts with their times, in order; none where the engine does not tell times.
+    `language` is an ISO 639-1 code, "" if it is unknown. `segments` contain the same text in order, with times; they
+    are empty if the engine returns no times.
     """
 
     text: str
@@ -61,9 +64,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class VoiceSettings:
-    """How a voice speaks. None leaves the engine's own default; an engine ignores what it does not have.
+    """How a voice speaks. None means the engine's own default. An engine ignores settings that it does not support.
 
-    `stability`, `similarity` and `style` lie in 0–1, `speed` in 0.7–1.2 (1 is the speaker's own pace).
+    `stability`, `similarity` and `style` are from 0 to 1, `speed` is from 0.7 to 1.2 (1 is the speaker's own pace).
     """
 
     stability: float | None = None
@@ -74,7 +77,7 @@ class VoiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProviderVoice:
-    """A voice as the provider lists it. One that `needs_verification` does not speak before its speaker is verified."""
+    """A voice in the provider's list. With `needs_verification`, it cannot speak until its speaker is verified."""
 
     voice_id: str
     name: str
@@ -84,84 +87,86 @@ class ProviderVoice:
 class SpeechToText(Protocol):
     @property
     def name(self) -> str:
-        """The engine, as the settings call it; of several, the one that was asked last."""
+        """The engine's name in the settings. With a fallback: the name of the engine that was called last."""
         ...
 
     @property
-    def tells_times(self) -> bool:
-        """Whether transcripts have segments with their times."""
+    def supports_timestamps(self) -> bool:
+        """Whether transcripts contain segments with times."""
         ...
 
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
-        """Return what is said in `recording`; `language` (ISO 639-1, or "" to let the engine find out) is a hint."""
+        """Return the transcript of `recording`. Raises ProviderError.
+
+        `language` is a hint: an ISO 639-1 code, or "" to let the engine detect it.
+        """
         ...
 
 
 class LanguageModel(Protocol):
     @property
     def name(self) -> str:
-        """The engine, as the settings call it; of several, the one that was asked last."""
+        """The engine's name in the settings. With a fallback: the name of the engine that was called last."""
         ...
 
     def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
-        """Yield the reply to `messages` as text deltas while it is being written."""
+        """Yield the reply to `messages` as text deltas while the model writes it. Raises ProviderError."""
         ...
 
 
 class TextToSpeech(Protocol):
     @property
     def sample_rate(self) -> int:
-        """Hertz of the PCM that `speak` yields."""
+        """Sample rate in hertz of the PCM that `speak` yields."""
         ...
 
     def speak(
         self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str
     ) -> AsyncGenerator[bytes, None]:
-        """Yield `text` spoken as mono s16le PCM, in chunks of whole samples, as they arrive.
+        """Yield the speech of `text` as mono s16le PCM, in chunks of whole samples, as they arrive.
 
-        `previous_text` is what the same voice said just before, so that the melody goes on.
+        `previous_text` is the text that the same voice said just before, for a continuous intonation. Raises
+        ProviderError.
         """
         ...
 
 
 class VoiceCloner(Protocol):
     async def create(self, name: str, samples: Sequence[Recording]) -> str:
-        """Make a voice that sounds like the speaker of `samples`; return its `voice_id`."""
+        """Create a voice that sounds like the speaker of `samples`; return its `voice_id`. Raises ProviderError."""
         ...
 
     async def delete(self, voice_id: str) -> None:
-        """Delete the voice at the provider. A voice that is not there counts as deleted."""
+        """Delete the voice at the provider. A voice that does not exist counts as deleted. Raises ProviderError."""
         ...
 
     async def list(self) -> list[ProviderVoice]:
-        """Return the cloned voices that exist at the provider."""
+        """Return the cloned voices that exist at the provider. Raises ProviderError."""
         ...
 
 
 PROVIDER_MESSAGES: dict[str, Promise] = {
-    "provider_key_invalid": _("The speech service refused its key. The operator of this site has to correct it."),
+    "provider_key_invalid": _("The speech service rejected its key. The operator of this site has to correct it."),
     "provider_quota_exhausted": _("The speech service has no credit left. The operator of this site has to add some."),
     "provider_plan_insufficient": _("The speech service's plan does not include this. The operator has to change it."),
     "provider_busy": _("The speech service is busy. Try again in a moment."),
     "provider_unreachable": _("The speech service cannot be reached. Try again in a few minutes."),
     "provider_unavailable": _(
-        "The speech service does not work at the moment, so nothing was sent to it. It is tried again soon; try later."
+        "The speech service is down at the moment, so nothing was sent to it. Try again in a few minutes."
     ),
     "provider_timeout": _("The speech service took too long to answer. Try again."),
     "provider_failed": _("The speech service failed. Try again in a few minutes."),
-    "provider_incomplete": _("The speech service stopped before it was finished. Try again."),
-    "provider_answer_invalid": _("The speech service gave an answer that makes no sense. Try again in a few minutes."),
+    "provider_incomplete": _("The speech service stopped in the middle of its answer. Try again."),
+    "provider_answer_invalid": _("The speech service sent an invalid answer. Try again in a few minutes."),
     "provider_refused": _("The speech service refused the request. Try another recording or another wording."),
     "provider_audio_refused": _(
         "The speech service could not use this recording. Record it again, or use another file."
     ),
     "provider_voice_limit": _(
-        "No more voices fit in the speech service's plan. Delete a voice that you no longer use."
+        "The speech service's plan allows no more voices. Delete a voice that you no longer use."
     ),
     "provider_voice_missing": _("The speech service no longer has this voice. Clone it again."),
-    "provider_voice_unverified": _(
-        "The speech service wants the speaker of this voice verified and does not let it speak."
-    ),
+    "provider_voice_unverified": _("The speech service does not let this voice speak until its speaker is verified."),
     "provider_model_missing": _("The configured model does not exist. The operator of this site has to correct it."),
     "provider_not_configured": _("This voice belongs to a speech service that is switched off on this site."),
     "models_missing": _("The embedded engines are not installed. The operator has to run: manage.py fetch_models"),
@@ -169,11 +174,11 @@ PROVIDER_MESSAGES: dict[str, Promise] = {
 
 
 class ProviderError(Exception):
-    """An engine failed. The only error an engine raises; it never carries a key or a user's words.
+    """An engine failed. The only error that an engine raises. It never contains a key or a user's words.
 
-    `code` is stable and a key of PROVIDER_MESSAGES; `retryable` says whether the same call may succeed later.
-    `retry_after` is the provider's own wish in seconds, where it gave one. `is_outage` says that the provider itself
-    does not work: it was not reached, broke off, took too long or answered with a 5xx.
+    `code` is stable and a key of PROVIDER_MESSAGES. `retryable`: the same call may succeed later. `retry_after` is the
+    pause in seconds that the provider asked for, if any. `is_outage`: the provider itself is down, because it was
+    unreachable, closed the connection, took too long or answered with a 5xx.
     """
 
     def __init__(
@@ -191,11 +196,19 @@ class ProviderError(Exception):
         return str(PROVIDER_MESSAGES[self.code])
 
 
-class AudioError(Exception):
-    """A recording that cannot be used. `code` is stable; `message` says what was found and what to do instead.
+def mark_for_translation(text: str) -> str:
+    """Return `text`. Import it as `_`, so that makemessages finds the text; `AudioError.message` translates it.
 
-    It is put into words only where it is read: what refuses a recording knows nobody's language. `text` is marked for
-    translation, and `values` belong into it.
+    Django's gettext_noop needs settings, which the decoder process does not have.
+    """
+    return text
+
+
+class AudioError(Exception):
+    """A recording that cannot be used. `code` is stable; `message` names the problem and what to do about it.
+
+    `text` is a template marked for translation and `values` fill it. `message` translates when it is read, because the
+    decoder does not know the user's language.
     """
 
     def __init__(self, code: str, text: str, values: Mapping[str, str | float] | None = None) -> None:
@@ -211,7 +224,7 @@ class AudioError(Exception):
 
 
 class AudioBusyError(AudioError):
-    """No recording can be read right now; after `retry_after` seconds it is worth another try."""
+    """All decoders are busy. Another try makes sense after `retry_after` seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("audio_busy", gettext_noop("Many recordings are being read right now. Try again in a moment."))

@@ -1,4 +1,4 @@
-"""What is counted of the engines. No label holds anything that people said or are called."""
+"""Metrics of the engines. No label contains words or names of users."""
 
 from prometheus_client import Counter, Gauge
 

@@ -1,4 +1,4 @@
-"""What the caller used, for programs."""
+"""The API of the caller's usage."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from apps.usage.models import UsageRecord
 DAYS = 30
 LIMIT_PARAMETERS = [
     OpenApiParameter("RateLimit-Policy", location=OpenApiParameter.HEADER, response=True, description="Your limits."),
-    OpenApiParameter("RateLimit", location=OpenApiParameter.HEADER, response=True, description="What is left of them."),
+    OpenApiParameter(
+        "RateLimit", location=OpenApiParameter.HEADER, response=True, description="The rest of each limit."
+    ),
 ]
 
 
 class LimitedView(APIView):
-    """A view whose POST counts towards the caller's limits: what it answers tells what is left of them."""
+    """A view whose POST counts towards the caller's limits. The headers of its answer hold the remaining limits."""
 
     post_parameters = LIMIT_PARAMETERS
 
@@ -40,7 +42,7 @@ class LimitedView(APIView):
 
 
 class UsageFields(serializers.Serializer[Any]):
-    """What was used. Tokens are estimated from characters, and the cost from the site's list of prices."""
+    """Usage of the engines. Tokens are estimated from characters, and the cost from the site's prices."""
 
     heard_seconds = serializers.FloatField()
     spoken_characters = serializers.IntegerField()
@@ -61,7 +63,7 @@ class UsageRecordSerializer(UsageFields):
 
 
 class UsageSummary(APIView):
-    """What the caller used in the last 30 days (UTC), day by day, and what is left of today's limits."""
+    """The caller's usage in the last 30 days (UTC), day by day, and the rest of today's limits."""
 
     class Output(serializers.Serializer[Any]):
         class LimitSerializer(serializers.Serializer[Any]):
@@ -90,7 +92,7 @@ class UsageSummary(APIView):
 
 
 class UsageRecordList(ListAPIView[UsageRecord]):
-    """List what each request used; `?reference=` finds those of one turn or voice."""
+    """List the usage of each request; `?reference=` selects the requests of one turn or voice."""
 
     serializer_class = UsageRecordSerializer
 

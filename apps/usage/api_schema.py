@@ -1,4 +1,4 @@
-"""The description of the usage API."""
+"""The OpenAPI description of usage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from apps.core.api_schema import (
 )
 from apps.usage import api
 
-REFERENCE = OpenApiParameter("reference", OpenApiTypes.UUID, description="Of one turn or voice only.")
+REFERENCE = OpenApiParameter("reference", OpenApiTypes.UUID, description="Only records of this turn or voice.")
 USED = {
     "heard_seconds": 2.4,
     "spoken_characters": 31,
@@ -32,7 +32,7 @@ OPERATIONS: Operations = {
     api.UsageSummary: {
         "GET": Operation(
             ACCOUNT,
-            "Read what you used, and what is left",
+            "Read your usage and your remaining limits",
             **answers_json(
                 api.UsageSummary.Output,
                 {
@@ -48,7 +48,7 @@ OPERATIONS: Operations = {
     api.UsageRecordList: {
         "GET": Operation(
             ACCOUNT,
-            "List what each request used",
+            "List the usage of each request",
             **answers_list(
                 api.UsageRecordSerializer, {**USED, "kind": "turn", "reference": A_TURN, "created_at": A_TIME}
             ),

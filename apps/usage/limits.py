@@ -1,4 +1,4 @@
-"""The daily limits of a person: their state, as headers, and the refusal at a limit. A day is one of UTC."""
+"""The daily limits of a person: their state, the headers that hold it, and the error at a limit. Days are in UTC."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 BUSY_RETRY_SECONDS = 5
 DAY_SECONDS = 24 * 3600
 
-_AT_MIDNIGHT = gettext_lazy("You can go on in %(wait)s, at midnight UTC.")
-_REFUSALS = {
-    "requests": gettext_lazy("You have made the %(limit)d requests that one person may make in a day."),
-    "seconds": gettext_lazy("You have spoken the %(limit)d seconds that one person is listened to in a day."),
-    "characters": gettext_lazy("You have heard the %(limit)d characters that are spoken to one person in a day."),
+_RESET = gettext_lazy("It resets in %(wait)s, at midnight UTC.")
+_REACHED = {
+    "requests": gettext_lazy("You have reached today’s limit of %(limit)d requests."),
+    "seconds": gettext_lazy("You have reached today’s limit of %(limit)d seconds of speech."),
+    "characters": gettext_lazy("You have reached today’s limit of %(limit)d spoken characters."),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """A limit of a day and what of it is used."""
+    """A daily limit and how much of it is used."""
 
     name: str
     limit: int
@@ -42,7 +42,7 @@ class Allowance:
 
 
 def allowances(day: UsageDay) -> list[Allowance]:
-    """Return the limits of a day that are set, with what is used of them, or reserved by what runs."""
+    """Return the limits that are set. The reservations of running requests count as used."""
     if not settings.LIMITS:
         return []
     heard_ms = day.heard_ms + day.reserved_heard_ms
@@ -56,7 +56,7 @@ def allowances(day: UsageDay) -> list[Allowance]:
 
 
 def limit_headers(day: UsageDay, *, now: datetime) -> dict[str, str]:
-    """Return the headers of draft-ietf-httpapi-ratelimit-headers-10 for what is used of a day's limits."""
+    """Return the headers for a day's limits; none without limits. Source: draft-ietf-httpapi-ratelimit-headers-10."""
     limits = allowances(day)
     if not limits:
         return {}
@@ -71,28 +71,29 @@ def day_of(now: datetime) -> date:
 
 
 def midnight_after(now: datetime) -> datetime:
-    """Return when the day of UTC that `now` lies in is over."""
+    """Return the end of the UTC day of `now`."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return today + timedelta(days=1)
 
 
-def refusal(today: UsageDay, now: datetime) -> UserError:
+def limit_error(today: UsageDay, now: datetime) -> UserError:
+    """Return the error (429) that names the reached limit: a daily one, or that of parallel requests."""
     headers = limit_headers(today, now=now)
     reached = next((limit for limit in allowances(today) if not limit.left), None)
     if reached is None:
-        busy = _("You have %(limit)d requests running, and that is the most at once. Wait until one of them is over.")
+        busy = _("You have %(limit)d requests running, which is the maximum at once. Wait until one of them ends.")
         message = busy % {"limit": settings.LIMIT_CONCURRENT_REQUESTS}
         retry_after = BUSY_RETRY_SECONDS
     else:
         midnight = midnight_after(now)
         wait = timeuntil(midnight, now).replace("\xa0", " ")
-        message = f"{_REFUSALS[reached.name]} {_AT_MIDNIGHT}" % {"limit": reached.limit, "wait": wait}
+        message = f"{_REACHED[reached.name]} {_RESET}" % {"limit": reached.limit, "wait": wait}
         retry_after = math.ceil((midnight - now).total_seconds())
     return UserError(LIMIT_REACHED, message, status=429, headers={**headers, "Retry-After": str(retry_after)})
 
 
 def days_of(*, owner_id: int, count: int) -> list[UsageDay]:
-    """Return the owner's latest `count` days, oldest first and today last, with empty ones where nothing was used."""
+    """Return the owner's latest `count` days, oldest first, today last; days without usage are rows of zeros."""
     today = day_of(timezone.now())
     days = [today - timedelta(days=ago) for ago in reversed(range(count))]
     stored = {row.day: row for row in UsageDay.objects.filter(owner_id=owner_id, day__gte=days[0])}

@@ -1,7 +1,7 @@
-"""What people use of the engines, and how much of it they may.
+"""Measures and limits how much each person uses the engines.
 
-A request reserves what it may use before any engine works, in one statement, so that many at once do not get past a
-limit together. When it is over, `settle` puts what it really used in place of that.
+A request reserves its maximum usage before any engine works, in one statement, so that parallel requests cannot pass a
+limit together. At its end, `settle` replaces the reservation with the real usage.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from apps.core.readiness import require_ready
-from apps.speech.registry import LOCAL
-from apps.usage.limits import day_of, refusal
+from apps.speech.base import LOCAL
+from apps.usage.limits import day_of, limit_error
 from apps.usage.models import UsageDay, UsageRecord
 
-CHARACTERS_PER_TOKEN = 4  # What the engines count is not told by all of them.
+CHARACTERS_PER_TOKEN = 4  # An estimate, because not all engines report their tokens.
 NO_LIMIT = 2**62
-# Longer than any request runs: what still counts as running after that, lost its process.
-LONGEST_REQUEST = timedelta(minutes=10)
+# Longer than any request runs: an older reservation belongs to a killed process.
+RESERVATION_LIFETIME = timedelta(minutes=10)
 
-# One statement, so that it is exact however many run at once. Whoever is below a limit may go on, and reserves.
+# One statement, so that it is exact for parallel requests. It reserves only below all limits.
 _RESERVE = """
 INSERT INTO usage_usageday AS today (
     owner_id, day, requests, running, last_request_at, reserved_heard_ms, reserved_characters,
@@ -52,7 +52,7 @@ WHERE today.requests < %(max_requests)s
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a request may use: it counts until the request is settled."""
+    """The maximum usage of a request. It counts towards the limits until the request is settled."""
 
     owner_id: int
     day: date
@@ -62,13 +62,13 @@ class Reservation:
 
     @classmethod
     def of_nothing(cls, owner_id: int) -> Self:
-        """Return what stands in for a reservation where nothing is limited."""
+        """Return an empty reservation, for use without limits."""
         return cls(owner_id, day_of(timezone.now()))
 
 
 @dataclass(slots=True)
 class Used:
-    """What a request uses, added up while it runs. `reference` is the turn or voice that it is for."""
+    """The usage of a request, added up while it runs. `reference` is its turn or voice; `cost` is in US dollars."""
 
     reference: UUID | None = None
     heard_ms: int = 0
@@ -101,7 +101,7 @@ class Used:
 
 
 def unpriced() -> list[str]:
-    """Return for what of the remote engines' work no price is set: estimates leave it out."""
+    """Return the names of the prices that remote engines need and that are not set: estimates leave them out."""
     engines = {
         "heard_minute": settings.SPEECH_TO_TEXT,
         "million_tokens_read": settings.LANGUAGE_MODEL,
@@ -112,14 +112,15 @@ def unpriced() -> list[str]:
 
 
 def longest_reply() -> int:
-    """Return how many characters a reply can have, as far as that is known before it is written."""
+    """Return an estimate of the maximum length of a reply, in characters."""
     return settings.MAX_REPLY_TOKENS * CHARACTERS_PER_TOKEN
 
 
 def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -> Reservation:
-    """Count a request and what it may use; raise UserError (429, `limit_reached`) where a limit is reached.
+    """Count a request and its maximum usage. Raise UserError (429, `limit_reached`) at a limit.
 
-    All work of the engines begins here, so here it is refused (503) while this process ends or nothing can be stored.
+    All work of the engines begins here, so this also refuses it (503) while this process shuts down or cannot store
+    anything.
     """
     require_ready()
     if not settings.LIMITS:
@@ -138,8 +139,8 @@ def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -
         "max_characters": settings.LIMIT_SPOKEN_CHARACTERS_PER_DAY or NO_LIMIT,
         "max_running": settings.LIMIT_CONCURRENT_REQUESTS or NO_LIMIT,
     }
-    if not _is_reserved(values) and not (_forget_lost(owner_id, day, now) and _is_reserved(values)):
-        raise refusal(UsageDay.objects.get(owner_id=owner_id, day=day), now)
+    if not _is_reserved(values) and not (_release_lost(owner_id, day, now) and _is_reserved(values)):
+        raise limit_error(UsageDay.objects.get(owner_id=owner_id, day=day), now)
     return Reservation(owner_id, day, heard_ms, characters, is_counted=True)
 
 
@@ -149,14 +150,16 @@ def _is_reserved(values: dict[str, Any]) -> bool:
         return bool(cursor.rowcount)
 
 
-def _forget_lost(owner_id: int, day: date, now: datetime) -> bool:
-    """Give back what was reserved by requests whose processes were killed, which never settle."""
-    lost = UsageDay.objects.filter(owner_id=owner_id, day=day, running__gt=0, last_request_at__lt=now - LONGEST_REQUEST)
+def _release_lost(owner_id: int, day: date, now: datetime) -> bool:
+    """Release the reservations of killed processes, which never settle; return whether there were any."""
+    lost = UsageDay.objects.filter(
+        owner_id=owner_id, day=day, running__gt=0, last_request_at__lt=now - RESERVATION_LIFETIME
+    )
     return bool(lost.update(running=0, reserved_heard_ms=0, reserved_characters=0))
 
 
 def settle(reservation: Reservation, *, kind: UsageRecord.Kind, used: Used) -> None:
-    """Record what a request used, in place of what it had reserved."""
+    """Record the usage of a request, in place of its reservation."""
     counts = {
         "tokens_read": used.tokens_read,
         "tokens_written": used.tokens_written,
@@ -181,16 +184,16 @@ def settle(reservation: Reservation, *, kind: UsageRecord.Kind, used: Used) -> N
 
 
 def release(reservation: Reservation) -> None:
-    """Take a reservation back whose request was not made after all."""
+    """Undo the reservation of a request that was not made."""
     if reservation.is_counted:
         _add(reservation, requests=-1)
 
 
 def _add(reservation: Reservation, **changes: int) -> None:
-    """Add `changes` to the sums of the day on which the request was counted; it no longer runs."""
+    """Add `changes` to the sums of the day on which the request was counted, and end the reservation."""
     expressions: dict[str, Combinable] = {name: F(name) + change for name, change in changes.items()}
     if reservation.is_counted:
-        # Not below nothing: it may have been taken for lost.
+        # Not below zero: _release_lost may have released it already.
         expressions["running"] = Greatest(F("running") - 1, 0)
         expressions["reserved_heard_ms"] = Greatest(F("reserved_heard_ms") - reservation.heard_ms, 0)
         expressions["reserved_characters"] = Greatest(F("reserved_characters") - reservation.spoken_characters, 0)
@@ -207,9 +210,9 @@ def metered(
     heard_seconds: float = 0.0,
     characters: int = 0,
 ) -> Iterator[Used]:
-    """Reserve before the block and settle behind it, however it ends; the block adds to what it is given.
+    """Reserve before the block and settle after it, even if it fails. The block adds its usage to the yielded object.
 
-    Raises UserError where a limit is reached: no engine may be called before.
+    Raises UserError at a limit, before the block calls any engine.
     """
     reservation = reserve(owner_id=owner_id, heard_seconds=heard_seconds, characters=characters)
     used = Used()

@@ -1,4 +1,4 @@
-"""What people use of the engines: each request, and its sums by day."""
+"""Usage of the engines, by request and by day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from apps.core.owned import OwnedQuerySet
 
 
 class UsageCounts(models.Model):
-    """What was used of the engines. Tokens are estimated from characters; the cost is in millionths of a US dollar."""
+    """Usage of the engines. Tokens are estimated from characters; the cost is in millionths of a US dollar."""
 
     heard_ms = models.BigIntegerField(_("heard (ms)"), default=0)
     spoken_characters = models.BigIntegerField(_("characters spoken"), default=0)
@@ -34,7 +34,7 @@ class UsageCounts(models.Model):
 
 
 class UsageRecord(UsageCounts):
-    """What one request used, written once when it is over and never changed."""
+    """The usage of one request. It is stored once, at the end of the request, and never changed."""
 
     class Kind(models.TextChoices):
         TURN = "turn", _("turn")
@@ -60,7 +60,7 @@ class UsageRecord(UsageCounts):
 
 
 class UsageDay(UsageCounts):
-    """What a user used in a day of UTC: the sums of the records, and beside them what running requests may use."""
+    """The usage of a user on a UTC day: the sums of the records, and the reservations of running requests."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
     day = models.DateField(_("day"))

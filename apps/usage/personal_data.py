@@ -28,7 +28,7 @@ class UsageData(PersonalData):
     def schedule(self) -> list[Kept]:
         return [
             Kept(
-                gettext_lazy("How much you used: numbers, no content"),
+                gettext_lazy("Your usage: numbers, no content"),
                 gettext_lazy("for limits and cost"),
                 gettext_lazy("as long as you have an account"),
             ),

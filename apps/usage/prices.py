@@ -1,4 +1,4 @@
-"""What remote models cost by the lists of their makers, in US dollars. docs/deployment.md says whence and when."""
+"""The list prices of remote models, in US dollars. docs/deployment.md names their sources and dates."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ THOUSAND_CHARACTERS_SPOKEN = {
     "eleven_multilingual_v2": 0.10,
     "eleven_v3": 0.10,
 }
-UNKNOWN = (None, None)
+UNKNOWN_PRICES = (None, None)
 
 
 def listed_prices(*, hearing: str, chat: Collection[str], speaking: str) -> dict[str, float | None]:
-    """Return the prices of these models: None where no list has one, or where the `chat` models differ in it."""
-    of_tokens = {MILLION_TOKENS_READ_AND_WRITTEN.get(model, UNKNOWN) for model in chat}
-    read, written = of_tokens.pop() if len(of_tokens) == 1 else UNKNOWN
+    """Return the list prices of these models. A price is None if it is unknown or differs between the `chat` models."""
+    token_prices = {MILLION_TOKENS_READ_AND_WRITTEN.get(model, UNKNOWN_PRICES) for model in chat}
+    read, written = token_prices.pop() if len(token_prices) == 1 else UNKNOWN_PRICES
     return {
         "heard_minute": HEARD_MINUTE.get(hearing),
         "million_tokens_read": read,

@@ -1,4 +1,4 @@
-"""The page that shows people what they used."""
+"""The page of a person's usage."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from apps.usage import limits, metering
 from apps.usage.models import UsageDay
 
 DAYS = 30
-# The chart in units of its own; the page scales it.
+# Sizes in units of the chart; the page scales it.
 CHART_HEIGHT = 160
 BAR_STEP = 20
 BAR_WIDTH = 14
-LEAST_HEIGHT = 2  # so that a little is not nothing
+MIN_BAR_HEIGHT = 2  # A small value stays visible.
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What the chart can show of each day."""
+    """A value of each day that the chart can show."""
 
     name: str
     label: Promise
@@ -61,7 +61,7 @@ LIMIT_LABELS = {measure.name: measure.label for measure in MEASURES}
 
 @require_safe
 def usage_page(request: HttpRequest) -> HttpResponse:
-    """The last 30 days as a chart and as a table, and what is left of today's limits."""
+    """Show the last 30 days as a chart and as a table, and the use of today's limits."""
     days = limits.days_of(owner_id=signed_in_user(request).pk, count=DAYS)
     today = days[-1]
     measure = next((known for known in MEASURES if known.name == request.GET.get("show")), MEASURES[0])
@@ -90,7 +90,7 @@ def _bars(days: list[UsageDay], measure: Measure) -> list[Bar]:
     highest = max(values)
     bars = []
     for number, (day, value) in enumerate(zip(days, values, strict=True)):
-        height = max(round(value / highest * CHART_HEIGHT), LEAST_HEIGHT) if value else 0
+        height = max(round(value / highest * CHART_HEIGHT), MIN_BAR_HEIGHT) if value else 0
         x = number * BAR_STEP + (BAR_STEP - BAR_WIDTH) // 2
         bars.append(Bar(day, value, x, CHART_HEIGHT - height, height))
     return bars

@@ -32,10 +32,10 @@ class VoiceSampleInline(admin.StackedInline[VoiceSample, VoiceProfile]):
 
 
 class SuspensionForm(ActionForm):
-    """What the owner of a voice is told when it is suspended."""
+    """The note that the owner of a suspended voice reads."""
 
     note = forms.CharField(
-        label=gettext_lazy("Told to the owner:"),
+        label=gettext_lazy("Note to the owner:"),
         max_length=NOTE_CHARACTERS,
         required=False,
     )
@@ -43,7 +43,7 @@ class SuspensionForm(ActionForm):
 
 @admin.register(VoiceProfile)
 class VoiceProfileAdmin(ReadOnlyAdmin):
-    """Voices are inspected and suspended here. Only their owner makes, changes or deletes one: the provider follows."""
+    """Lists and suspends voices. Only the owner creates, changes or deletes one, because the provider has to follow."""
 
     list_display = [
         "name",
@@ -67,17 +67,18 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
         css = {"all": ["css/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VoiceProfile]:
-        # Not by `list_select_related`, which does nothing where the manager itself has selected something.
+        # `list_select_related` has no effect, because the manager already calls `select_related`.
         return super().get_queryset(request).select_related("owner")
 
-    @admin.action(description=gettext_lazy("Suspend at once"), permissions=["suspend"])
+    @admin.action(description=gettext_lazy("Suspend immediately"), permissions=["suspend"])
     def suspend(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:
         note = request.POST.get("note", "")[:NOTE_CHARACTERS]
-        for voice in voices:  # Not in the admin's own log, which would remember the name of a voice that is gone.
+        # Not written to the admin log, which would keep the name of a voice after its deletion.
+        for voice in voices:
             services.suspend_voice(voice=voice, note=note, by=signed_in_user(request))
-        self.message_user(request, _("Suspended. The voices cannot speak any more."))
+        self.message_user(request, _("Suspended. The voices can no longer speak."))
 
-    @admin.action(description=gettext_lazy("Let speak again"), permissions=["suspend"])
+    @admin.action(description=gettext_lazy("End the suspension"), permissions=["suspend"])
     def end_suspension(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:
         for voice in voices:
             services.end_suspension(voice=voice, by=signed_in_user(request))
@@ -89,7 +90,7 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
 
 @admin.register(Consent)
 class ConsentAdmin(ReadOnlyAdmin):
-    """Consents are inspected here. Nobody makes, changes or deletes one but the person whose it is."""
+    """Lists consents. Only the owner gives, withdraws or erases one."""
 
     list_display = ["given_at", "owner", "method", "language", "word_error", "valid_until", "withdrawn_at"]
     list_filter = ["method", "given_at", "withdrawn_at"]
@@ -99,6 +100,6 @@ class ConsentAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, str] | None = None) -> HttpResponse:
         if settings.CONSENT == ATTESTED:
-            text = _("This site takes consents without a recording (CONSENT=attested): nothing shows who gave them.")
+            text = _("This site accepts consents without a recording (CONSENT=attested): nothing proves who gave them.")
             messages.warning(request, text)
         return super().changelist_view(request, extra_context)

@@ -1,4 +1,4 @@
-"""The voices of the caller, for programs."""
+"""The caller's voices, for API clients."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
@@ -32,7 +33,7 @@ from apps.voices.speech_settings import SIMILARITY, SPEED, STABILITY, STYLE, Spe
 
 
 class SampleSerializer(serializers.ModelSerializer[VoiceSample]):
-    """A recording that a voice was cloned from; `voices/{id}/samples/{id}/audio` is its sound. Levels are in dBFS."""
+    """A recording that a voice was cloned from. `voices/{id}/samples/{id}/audio` is its audio. Levels are in dBFS."""
 
     class Meta:
         model = VoiceSample
@@ -45,7 +46,9 @@ class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
     adjustable = serializers.SerializerMethodField()
     samples = SampleSerializer(many=True)
     error = serializers.SerializerMethodField()
-    silenced_at = serializers.DateTimeField(source="suspended_at", label="Silenced", allow_null=True, required=False)
+    silenced_at = serializers.DateTimeField(
+        source="suspended_at", label=gettext_lazy("Silenced"), allow_null=True, required=False
+    )
 
     class Meta:
         model = VoiceProfile
@@ -67,7 +70,7 @@ class VoiceSerializer(serializers.ModelSerializer[VoiceProfile]):
         ]
 
     def get_adjustable(self, voice: VoiceProfile) -> list[str]:
-        """Return the settings that change anything with this voice; its engine ignores others."""
+        """Return the names of the settings that affect this voice; its engine ignores the others."""
         return [setting.name for setting in settings_of(voice.provider)]
 
     def get_error(self, voice: VoiceProfile) -> dict[str, str] | None:
@@ -81,7 +84,7 @@ def _field_of(setting: SpeechSetting) -> serializers.FloatField:
 
 
 class SettingsSerializer(StrictSerializer):
-    """How a voice speaks; null takes a setting back to the engine's default."""
+    """The speech settings of a voice; null resets a setting to the engine's default."""
 
     stability = _field_of(STABILITY)
     similarity = _field_of(SIMILARITY)
@@ -145,7 +148,7 @@ class VoiceDetail(APIView):
 
 
 class VoiceRetry(LimitedView):
-    """Try again to clone a voice that failed, from the recordings that were kept."""
+    """Clone a failed voice again, from its stored recordings."""
 
     token_scope = "voices"
 
@@ -222,7 +225,7 @@ class SampleChecks(APIView):
 
 
 class CloneVoice(LimitedView):
-    """`POST /clone-voice`: the plain door to cloning, for programs that only know a name and a file."""
+    """`POST /clone-voice`: a simple endpoint for clients that send a name and recordings."""
 
     token_scope = "voices"
     parser_classes = [MultiPartParser]
@@ -232,7 +235,7 @@ class CloneVoice(LimitedView):
         audio_file = serializers.ListField(
             child=serializers.FileField(allow_empty_file=True), min_length=1, max_length=100
         )
-        # Accepted because callers send it; the owner is whoever the token or session says.
+        # Accepted because clients send it, and ignored: the owner is the authenticated user.
         user_id = serializers.CharField(required=False, allow_blank=True)
 
     @idempotent_by_row
@@ -258,7 +261,7 @@ def _cloned(request: Request, note_made: NoteMade, name: str, uploads: list[Uplo
 
 
 def _cloned_before(request: Request, row: IdempotencyKey, answer: Callable[[VoiceProfile], Response]) -> Response:
-    """Answer with the voice that the first request with the same key made. One that failed is cloned again."""
+    """Answer with the voice of the first request with this key; clone a failed voice again."""
     voice = get_object_or_404(VoiceProfile.objects.for_user(request.user), pk=row.made)
     match voice.status:
         case VoiceProfile.Status.PENDING:

@@ -1,17 +1,11 @@
-"""The description of the voices' and consents' API."""
+"""The OpenAPI descriptions of the endpoints for voices and consents."""
 
 from __future__ import annotations
 
 from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
-from apps.core.api_examples import (
-    A_CHALLENGE,
-    A_CONSENT,
-    A_SAMPLE,
-    A_TIME,
-    A_VOICE,
-)
+from apps.core.api_examples import A_CHALLENGE, A_CONSENT, A_SAMPLE, A_TIME, A_VOICE
 from apps.core.api_schema import (
     DELETED,
     FORM,
@@ -98,13 +92,13 @@ OPERATIONS: Operations = {
     api.CloneVoice: {
         "POST": Operation(
             VOICES,
-            "Clone a voice: the plain door",
+            "Clone a voice (simple form)",
             **answers_json(
                 ClonedVoice, {"success": True, "voice_id": VOICE["voice_id"], "message": "The voice “Jane” is ready."}
             ),
             **sends_form(voice_name="Jane", audio_file="@recording.mp3"),
             status=201,
-            description="`audio_file` may come several times. `user_id` is accepted and counts for nothing.",
+            description="`audio_file` may be repeated. `user_id` is accepted and ignored.",
         ),
     },
     api.VoiceList: {
@@ -115,7 +109,7 @@ OPERATIONS: Operations = {
             **answers_json(api.VoiceSerializer, VOICE),
             **sends_form(name="Jane", audio="@recording.mp3"),
             status=201,
-            description="`audio` may come several times.",
+            description="`audio` may be repeated.",
         ),
     },
     api.VoiceDetail: {
@@ -126,7 +120,7 @@ OPERATIONS: Operations = {
             **answers_json(api.VoiceSerializer, VOICE),
             **sends_json({"name": "Jane", "settings": {"speed": 1.1}}),
         ),
-        "DELETE": Operation(VOICES, "Delete a voice, at its provider too", **DELETED),
+        "DELETE": Operation(VOICES, "Delete a voice, also at its provider", **DELETED),
     },
     api.VoicePreview: {
         "POST": Operation(
@@ -140,14 +134,14 @@ OPERATIONS: Operations = {
     api.VoiceRetry: {
         "POST": Operation(
             VOICES,
-            "Clone a voice again that failed",
+            "Clone a failed voice again",
             **answers_json(api.VoiceSerializer, VOICE),
-            description="From the recordings that were kept.",
+            description="Uses the stored recordings.",
         ),
     },
     api.VoiceSampleAudio: {
         "GET": Operation(
-            VOICES, "Hear what a voice was cloned from", answers={"audio/flac": SOUND}, parameters=(RANGE,)
+            VOICES, "Hear a recording that a voice was cloned from", answers={"audio/flac": SOUND}, parameters=(RANGE,)
         ),
     },
     consent_api.ConsentList: {
@@ -158,8 +152,8 @@ OPERATIONS: Operations = {
             **answers_json(consent_api.ConsentSerializer, CONSENT),
             request_examples={FORM: {"challenge": A_CHALLENGE, "audio": "@statement.mp3"}, JSON: {"attested": True}},
             status=201,
-            description="`audio` is the statement of the `challenge`, read aloud. Where the site takes that, "
-            "`attested` alone is enough. Cloning needs a consent: without one it answers 403, `consent_required`.",
+            description="`audio` is the statement of the `challenge`, read aloud. `attested` alone is enough if "
+            "the site allows it. Cloning without a consent answers 403, `consent_required`.",
         ),
     },
     consent_api.ChallengeList: {
@@ -169,15 +163,15 @@ OPERATIONS: Operations = {
             **answers_json(consent_api.ChallengeSerializer, CHALLENGE),
             **sends_json({"name": "Jane Doe"}),
             status=201,
-            description="It is valid for ten minutes and one recording, and takes the place of an earlier one.",
+            description="A statement is valid for ten minutes and for one recording. It replaces an earlier one.",
         ),
     },
     consent_api.ConsentWithdrawal: {
         "POST": Operation(
             VOICES,
-            "Take your consent back",
+            "Withdraw your consent",
             **answers_json(consent_api.ConsentSerializer, {**CONSENT, "withdrawn_at": A_TIME, "is_valid": False}),
-            description="From that moment none of your voices speaks. They are deleted, at their provider too.",
+            description="Your voices can no longer speak. They are deleted, also at their provider.",
         ),
     },
     consent_api.ConsentAudio: {

@@ -1,4 +1,4 @@
-"""Whose voice may be cloned: giving, proving, renewing and withdrawing consent. A consent belongs to a person."""
+"""Consent to the cloning of a voice: giving, verifying, renewing and withdrawing it. It belongs to a person."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ ATTESTED = "attested"
 
 
 def new_challenge(*, owner: User, language: str = "en", name: str = "") -> ConsentChallenge:
-    """Return a new statement for `owner`, called `name`, to read aloud. It takes the place of all earlier ones."""
+    """Return a new statement for `owner`, called `name`, to read aloud. It replaces all earlier ones."""
     now = timezone.now()
     code_words = statements.new_code_words(language)
     statement = statements.spoken_statement(
-        name=name or name_of(owner),
+        name=name or display_name(owner),
         day=timezone.localdate(now),
         language=language,
         code_words=code_words,
@@ -62,34 +62,34 @@ def new_challenge(*, owner: User, language: str = "en", name: str = "") -> Conse
         )
 
 
-def challenge_to_read(*, owner: User, name: str, earlier: UUID | None) -> ConsentChallenge:
-    """Return the challenge `earlier`, as long as a recording of it is taken, or else a new one."""
-    taken = ConsentChallenge.objects.for_user(owner).filter(used_at=None, expires_at__gt=timezone.now())
-    challenge = taken.filter(pk=earlier).first() if earlier else None
+def challenge_to_read(*, owner: User, name: str, earlier_pk: UUID | None) -> ConsentChallenge:
+    """Return the challenge `earlier_pk` while it still accepts a recording, otherwise a new one."""
+    open_challenges = ConsentChallenge.objects.for_user(owner).filter(used_at=None, expires_at__gt=timezone.now())
+    challenge = open_challenges.filter(pk=earlier_pk).first() if earlier_pk else None
     return challenge or new_challenge(owner=owner, name=name)
 
 
-def name_of(owner: User) -> str:
-    """Return what the account calls its owner."""
+def display_name(owner: User) -> str:
+    """Return the full name in the account, or else the username."""
     return owner.get_full_name() or owner.username
 
 
 def give_consent(*, owner: User, challenge_pk: UUID, data: bytes) -> Consent:
-    """Store the consent that the recording `data` is, if the statement of that challenge is read in it.
+    """Store a consent, if the recording `data` is the statement of the challenge, read aloud.
 
-    The challenge is used up by the first recording that could be heard, good or bad. Voices of the same speaker whose
-    consent has expired speak again. Raises UserError, AudioError and ProviderError.
+    The first recording that can be transcribed uses up the challenge, even if it is refused. The owner's voices of the
+    same speaker get the new consent. Raises UserError, AudioError and ProviderError.
     """
     challenge = _open_challenge(owner, challenge_pk)
-    recording = _read_clip(owner, data)
+    recording = _decode_clip(owner, data)
     seconds = recording.seconds
     kind = UsageRecord.Kind.TRANSCRIPTION
     with metering.metered(owner_id=owner.pk, kind=kind, heard_seconds=seconds) as used, _claimed(challenge):
         used.hear(seconds, engine=settings.SPEECH_TO_TEXT)
-        transcript = registry.call(lambda engines: _hear(engines, recording, challenge.language))
-    word_error = _judge(challenge, transcript)
+        transcript = registry.call(lambda engines: _transcribe(engines, recording, challenge.language))
+    word_error = _verify_statement(challenge, transcript)
     flac = to_flac(recording)
-    consent = _record(
+    consent = _store_consent(
         owner,
         method=Consent.Method.SPOKEN,
         statement=challenge.statement,
@@ -107,11 +107,11 @@ def give_consent(*, owner: User, challenge_pk: UUID, data: bytes) -> Consent:
 
 
 def attest(*, owner: User, language: str = "en", name: str = "") -> Consent:
-    """Store that `owner` consents without a recording, where the operator of this site has chosen that."""
+    """Store a consent of `owner` without a recording. Raises UserError (403) unless the setting CONSENT allows it."""
     if settings.CONSENT != ATTESTED:
-        text = _("On this site consent is spoken. Ask for a statement, read it aloud and send the recording.")
+        text = _("This site requires a spoken consent. Request a statement, read it aloud and send the recording.")
         raise UserError("attestation_not_allowed", text, status=403)
-    statement = statements.attested_statement(name=name or name_of(owner), language=language)
+    statement = statements.attested_statement(name=name or display_name(owner), language=language)
     consent = record_attestation(
         owner=owner, statement=statement, language=language, purpose=statements.WORDINGS[language].purpose
     )
@@ -120,8 +120,8 @@ def attest(*, owner: User, language: str = "en", name: str = "") -> Consent:
 
 
 def record_attestation(*, owner: User, statement: str, language: str, purpose: str) -> Consent:
-    """Store a consent that nobody spoke. Only the setting, or a command of the operator's, is a reason to call this."""
-    return _record(
+    """Store a consent without a recording. Call this only if CONSENT is `attested`, or from an operator's command."""
+    return _store_consent(
         owner,
         method=Consent.Method.ATTESTED,
         statement=statement,
@@ -132,7 +132,7 @@ def record_attestation(*, owner: User, statement: str, language: str, purpose: s
 
 
 def valid_consent(*, owner: User) -> Consent | None:
-    """Return the latest consent of `owner` that a voice may be cloned with, or None."""
+    """Return the latest consent of `owner` that allows the cloning of a voice, or None."""
     consents = Consent.objects.for_user(owner).valid()
     if settings.CONSENT != ATTESTED:
         consents = consents.filter(method=Consent.Method.SPOKEN)
@@ -140,30 +140,30 @@ def valid_consent(*, owner: User) -> Consent | None:
 
 
 def require_consent(*, owner: User) -> Consent:
-    """Return the consent to clone a voice of `owner` with. Raises UserError (403, `consent_required`)."""
+    """Return the consent for cloning a voice of `owner`. Raises UserError (403, `consent_required`)."""
     consent = valid_consent(owner=owner)
     if consent is None:
-        text = _("First the speaker has to consent. Give your consent at %(page)s, or through %(api)s.")
+        text = _("Cloning a voice needs the consent of its speaker. Give your consent at %(page)s, or through %(api)s.")
         raise _consent_required(text)
     return consent
 
 
 def require_valid(*, consent: Consent) -> None:
-    """Raise UserError (403, `consent_required`) unless a voice may speak with `consent`."""
+    """Raise UserError (403, `consent_required`) unless `consent` is valid."""
     if not consent.is_valid:
         text = _(
-            "The consent to this voice is not valid any more. When its speaker renews it at %(page)s, or through "
-            "%(api)s, the voice speaks again."
+            "The consent to this voice is no longer valid. Once its speaker renews it at %(page)s, or through "
+            "%(api)s, the voice can speak again."
         )
         raise _consent_required(text)
 
 
 def renew_voices(*, consent: Consent) -> None:
-    """Let the voices of the owner that `consent` is of the same speaker as speak with it."""
-    assert consent.owner is not None  # noqa: S101 - It has just been given.
+    """Give `consent` to all voices of its owner whose samples are of its speaker."""
+    assert consent.owner is not None  # noqa: S101 - A new consent has an owner.
     voices = VoiceProfile.objects.for_user(consent.owner).exclude(status=VoiceProfile.Status.DELETING)
     for voice in voices.exclude(consent=consent).prefetch_related("samples"):
-        recordings = [speakers.stored_recording(sample.file, sample.seconds) for sample in voice.samples.all()]
+        recordings = [speakers.speaker_recording(sample.file, sample.seconds) for sample in voice.samples.all()]
         if speakers.is_same_speaker(consent, recordings):
             VoiceProfile.objects.filter(pk=voice.pk).update(consent=consent)
 
@@ -171,24 +171,24 @@ def renew_voices(*, consent: Consent) -> None:
 def _open_challenge(owner: User, challenge_pk: UUID) -> ConsentChallenge:
     challenge = ConsentChallenge.objects.for_user(owner).filter(pk=challenge_pk).first()
     if challenge is None:
-        text = _("There is no such statement. Take a new one, and read it aloud.")
+        text = _("This statement does not exist. Read a new one aloud.")
         raise UserError("challenge_not_found", text, status=404)
     if challenge.used_at is not None:
         raise _already_used()
     if challenge.expires_at <= timezone.now():
-        text = _("This statement was valid for ten minutes, and they are over. Take a new one, and read it aloud.")
+        text = _("This statement has expired: it was valid for ten minutes. Read a new one aloud.")
         raise UserError("challenge_expired", text, status=410)
     return challenge
 
 
 def _already_used() -> UserError:
-    text = _("A recording of this statement was sent before. Take a new one, and read it aloud.")
+    text = _("This statement was already used for a recording. Read a new one aloud.")
     return UserError("challenge_used", text, status=409)
 
 
 @contextmanager
 def _claimed(challenge: ConsentChallenge) -> Iterator[None]:
-    """Use the challenge up, which only one of several at once can; a service that fails gives it back."""
+    """Mark the challenge as used, unless a concurrent request did; a failure of the provider reverts that."""
     row = ConsentChallenge.objects.filter(pk=challenge.pk)
     if not row.filter(used_at=None).update(used_at=timezone.now()):
         raise _already_used()
@@ -199,7 +199,7 @@ def _claimed(challenge: ConsentChallenge) -> Iterator[None]:
         raise
 
 
-def _read_clip(owner: User, data: bytes) -> Recording:
+def _decode_clip(owner: User, data: bytes) -> Recording:
     recording = registry.decode(data, sample_rate=CLIP_SAMPLE_RATE, max_seconds=MAX_CLIP_SECONDS, asker=owner.pk)
     if is_silent(recording):
         text = _("This recording is silent. Check the microphone, and read the statement again.")
@@ -207,35 +207,35 @@ def _read_clip(owner: User, data: bytes) -> Recording:
     return recording
 
 
-async def _hear(engines: registry.Engines, recording: Recording, language: str) -> Transcript:
+async def _transcribe(engines: registry.Engines, recording: Recording, language: str) -> Transcript:
     return await engines.speech_to_text.transcribe(recording, language=language)
 
 
-def _judge(challenge: ConsentChallenge, transcript: Transcript) -> float:
-    """Return the word error of the statement; raise UserError where it or the code words were not said."""
+def _verify_statement(challenge: ConsentChallenge, transcript: Transcript) -> float:
+    """Return the word error rate of the statement. Raises UserError if it or a code word is missing."""
     word_error = statements.word_error(challenge.statement, transcript.text)
     if word_error > MAX_WORD_ERROR:
         text = _(
-            "The statement was not heard in this recording: %(share)d %% of its words were different. Take a new "
-            "one, and read all of it aloud, clearly and in a quiet room."
+            "This recording does not match the statement: %(share)d %% of the words are different. Read a new "
+            "statement aloud from beginning to end, clearly and in a quiet room."
         )
         raise UserError("consent_statement_not_heard", text % {"share": round(100 * word_error)}, status=422)
     missing = statements.missing_words(challenge.code_words, transcript.text)
     if missing:
         text = _(
-            "These code words were not heard: %(words)s. Take a new statement, and say its four code words slowly, "
-            "one after the other."
+            "This recording lacks these code words: %(words)s. Read a new statement aloud, and say its four code "
+            "words slowly, one after the other."
         )
         raise UserError("consent_code_words_not_heard", text % {"words": ", ".join(missing)}, status=422)
     return word_error
 
 
-def _record(owner: User, **facts: Any) -> Consent:
+def _store_consent(owner: User, **values: Any) -> Consent:
     now = timezone.now()
     valid_until = now + timedelta(days=settings.CONSENT_VALID_DAYS)
     retain_until = valid_until + timedelta(days=settings.CONSENT_KEPT_DAYS)
     consent = Consent.objects.create(
-        owner=owner, given_at=now, valid_until=valid_until, retain_until=retain_until, **facts
+        owner=owner, given_at=now, valid_until=valid_until, retain_until=retain_until, **values
     )
     logger.info("A consent was given", extra={"consent": str(consent.pk), "user": owner.pk, "method": consent.method})
     return consent
@@ -247,9 +247,9 @@ def _consent_required(text: str) -> UserError:
 
 
 def withdraw_consent(*, consent: Consent) -> Consent:
-    """Take the person's consent back, at once: their voices are silent from now on, and get deleted everywhere.
+    """Withdraw the person's consents at once: their voices can no longer speak, and are deleted.
 
-    Deleting them, at their provider too, is queued and tried until it is done. What was withdrawn stays so.
+    The deletion, here and at the provider, is queued and retried until it succeeds. A withdrawal cannot be undone.
     """
     with transaction.atomic():
         withdrawn = Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now())

@@ -1,4 +1,4 @@
-"""The caller's consents, for programs and for the page's script."""
+"""The caller's consents, for API clients and for the page's script."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from apps.voices.statements import WORDINGS
 
 
 class ConsentSerializer(serializers.ModelSerializer[Consent]):
-    """A consent as the API shows it; `consents/{id}/audio` is its recording, where it is a spoken one."""
+    """A consent as the API shows it. `consents/{id}/audio` is the recording of a spoken consent."""
 
     is_valid = serializers.BooleanField(read_only=True)  # type: ignore[assignment] # DRF has a method of this name
 
@@ -53,7 +53,7 @@ class ConsentSerializer(serializers.ModelSerializer[Consent]):
 
 
 class ChallengeSerializer(serializers.ModelSerializer[ConsentChallenge]):
-    """A statement to read aloud. `POST consents` takes its id, with the recording, until `expires_at`, once."""
+    """A statement to read aloud. `POST consents` accepts its id and a recording once, until `expires_at`."""
 
     code_words = serializers.ListField(child=serializers.CharField())
 
@@ -62,8 +62,8 @@ class ChallengeSerializer(serializers.ModelSerializer[ConsentChallenge]):
         fields = ["id", "statement", "code_words", "language", "expires_at"]
 
 
-class WhoConsents(StrictSerializer):
-    """In which language, and under which name; without one it is the account's."""
+class StatementInput(StrictSerializer):
+    """The language of the statement and the name of the speaker, by default the account's."""
 
     language = serializers.ChoiceField(
         choices=[(code, wording.title) for code, wording in WORDINGS.items()], default="en"
@@ -76,22 +76,22 @@ class LatestConsentsFirst(NewestFirstPagination):
 
 
 class ConsentList(LimitedView, ListAPIView[Consent]):
-    """List the caller's consents, or give one: `challenge` and `audio`, or `attested` where the site takes that."""
+    """List the caller's consents, or give one: `challenge` and `audio`, or `attested` if the site allows it."""
 
     token_scope = "voices"
     serializer_class = ConsentSerializer
     pagination_class = LatestConsentsFirst
     parser_classes = [MultiPartParser, JSONParser]
 
-    class CreateInput(WhoConsents):
+    class CreateInput(StatementInput):
         challenge = serializers.UUIDField(required=False)
         audio = serializers.FileField(allow_empty_file=True, required=False)
         attested = serializers.BooleanField(default=False)
 
         def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-            lacking = [name for name in ("challenge", "audio") if name not in values]
-            if lacking and not values["attested"]:
-                raise serializers.ValidationError({name: [_("This is needed to consent.")] for name in lacking})
+            missing = [name for name in ("challenge", "audio") if name not in values]
+            if missing and not values["attested"]:
+                raise serializers.ValidationError({name: [_("This is required for a consent.")] for name in missing})
             return values
 
     def get_queryset(self) -> ConsentQuerySet:
@@ -101,25 +101,27 @@ class ConsentList(LimitedView, ListAPIView[Consent]):
     def post(self, request: Request) -> Response:
         values = self.CreateInput(data=request.data)
         values.is_valid(raise_exception=True)
-        consent = _give(request, **values.validated_data)
+        consent = _give_consent(request, **values.validated_data)
         return Response(ConsentSerializer(consent).data, status=status.HTTP_201_CREATED)
 
 
-def _give(request: Request, *, attested: bool, challenge: UUID | None = None, audio: Any = None, **who: str) -> Consent:
+def _give_consent(
+    request: Request, *, attested: bool, challenge: UUID | None = None, audio: Any = None, **statement: str
+) -> Consent:
     owner = signed_in_user(request)
     if attested:
-        return services.attest(owner=owner, **who)
-    assert challenge is not None  # noqa: S101 - CreateInput sees to it.
+        return services.attest(owner=owner, **statement)
+    assert challenge is not None  # noqa: S101 - CreateInput.validate ensures it.
     return services.give_consent(owner=owner, challenge_pk=challenge, data=audio.read())
 
 
 class ChallengeList(APIView):
-    """Get a statement to read aloud; it takes the place of an earlier one."""
+    """Get a statement to read aloud. It replaces an earlier one."""
 
     token_scope = "voices"
     parser_classes = [JSONParser, MultiPartParser]
 
-    class Input(WhoConsents):
+    class Input(StatementInput):
         pass
 
     def post(self, request: Request) -> Response:
@@ -130,7 +132,7 @@ class ChallengeList(APIView):
 
 
 class ConsentWithdrawal(APIView):
-    """Take the consent back: all voices of the caller are silent at once, and get deleted."""
+    """Withdraw the consent: the caller's voices can no longer speak, and are deleted."""
 
     token_scope = "voices"
 

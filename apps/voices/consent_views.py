@@ -1,4 +1,4 @@
-"""The page on which people give, hear and withdraw their consent."""
+"""The page for giving, hearing and withdrawing a consent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from apps.accounts.authentication import signed_in_user
 from apps.core.errors import REFUSALS
-from apps.core.pages import as_refused
+from apps.core.pages import with_error_status
 from apps.voices import consent as services
 from apps.voices.forms import AttestationForm, NameForm, SpokenConsentForm
 from apps.voices.models import Consent, VoiceProfile
@@ -27,7 +27,7 @@ from apps.voices.statements import attested_statement
 
 @method_decorator(never_cache, "dispatch")
 class ConsentPage(View):
-    """The statement to read aloud, or to tick, and what was consented to before."""
+    """Shows the statement to read aloud or to confirm, and the earlier consents."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(request, self._form())
@@ -40,7 +40,7 @@ class ConsentPage(View):
             self._give(request, form)
         except REFUSALS as error:
             form.add_error("audio", error.message)
-            return as_refused(self._page(request, form), error)
+            return with_error_status(self._page(request, form), error)
         messages.success(request, _("Your consent is recorded. Now record your voice."))
         return redirect(reverse("voices:list") + "#new-voice")
 
@@ -78,25 +78,25 @@ class ConsentPage(View):
                 "statement": attested_statement(name=name, language="en"),
             }
         else:
-            # Who was refused for another reason than their recording can send the same one again.
+            # After a failure that is not the fault of the recording, the same recording can be sent again.
             challenge_pk = form.cleaned_data.get("challenge") if form.is_bound else None
             context |= {
                 "consent_step": "voices/statement.html",
-                "challenge": services.challenge_to_read(owner=owner, name=name, earlier=challenge_pk),
+                "challenge": services.challenge_to_read(owner=owner, name=name, earlier_pk=challenge_pk),
             }
         return render(request, "voices/consent.html", context, status=status)
 
 
 def _chosen_name(request: HttpRequest) -> str:
-    """Return the name that the statement is made for: the one in the address or the form, or else the account's."""
+    """Return the name for the statement: from the form or the address, otherwise the account's."""
     form = NameForm(request.POST or request.GET)
     chosen: str = form.cleaned_data["name"] if form.is_valid() else ""
-    return chosen or services.name_of(signed_in_user(request))
+    return chosen or services.display_name(signed_in_user(request))
 
 
 @require_POST
 def withdraw(request: HttpRequest, consent_pk: UUID) -> HttpResponse:
     consent = get_object_or_404(Consent.objects.for_user(request.user), pk=consent_pk)
     services.withdraw_consent(consent=consent)
-    messages.success(request, _("Your consent is withdrawn. Your voices no longer speak, and are being deleted."))
+    messages.success(request, _("Your consent is withdrawn. Your voices can no longer speak and are being deleted."))
     return redirect("voices:consent")

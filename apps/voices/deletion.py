@@ -1,4 +1,4 @@
-"""Deletes voices here and at their provider, however often that has to be tried."""
+"""Deletes voices here and at their provider, with retries."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ DELETION_RETRY_DELAYS = [
 def delete_voice(*, voice: VoiceProfile) -> None:
     """Delete the voice here and at its provider.
 
-    From the first moment it cannot speak any more. If the provider fails, it stays "being deleted" until a later
-    call gets through; ProviderError says so.
+    The voice cannot speak from the start of the deletion. If the provider fails, the status stays "being deleted"
+    until a later call succeeds. Raises ProviderError.
     """
     row = VoiceProfile.objects.filter(pk=voice.pk)
     row.update(status=VoiceProfile.Status.DELETING, is_default=False, lease_until=leases.new_lease())
-    # Read only now: its cloning may have ended since `voice` was read.
+    # Read it only now: cloning may have ended since `voice` was read.
     voice_id = row.values_list("voice_id", flat=True).first()
     if voice_id:
         try:
@@ -40,25 +40,24 @@ def delete_voice(*, voice: VoiceProfile) -> None:
         except ProviderError as error:
             row.update(error_code=error.code)
             raise
-    # The row goes last: whoever is killed on the way leaves it, and with it what is still to be deleted.
+    # Delete the row last: if the process is killed, the row still leads to everything that is left.
     for sample in voice.samples.all():
         sample.file.storage.delete(str(sample.file.name))
     row.filter(voice_id=voice_id or "").delete()
-    if row.exists():  # Its cloning has ended just now.
+    if row.exists():  # Cloning ended after `voice_id` was read, and stored an id.
         delete_voice(voice=voice)
 
 
 def discard_at_provider(provider: str, voice_id: str) -> None:
-    """Delete a voice at its provider; one that is not there counts as deleted."""
+    """Delete a voice at its provider; a missing voice counts as deleted."""
     registry.call(lambda engines: engines.voice_cloner(provider).delete(voice_id))
 
 
 @task()
 def finish_deletion(voice_pk: str, tries: int = 0) -> None:
-    """Delete a voice that may not speak any more, here and at its provider; plan another try where that fails.
+    """Delete a voice that is being deleted, here and at its provider; schedule another try if the provider fails.
 
-    It is tried until it succeeds, in the end every six hours. Until then the voice stays "being deleted", for all to
-    see.
+    Tries go on until one succeeds, in the end every six hours. Until then the voice is shown as "being deleted".
     """
     voice = VoiceProfile.objects.filter(pk=voice_pk, status=VoiceProfile.Status.DELETING).first()
     if voice is None:

@@ -28,27 +28,27 @@ class MultipleFileField(forms.FileField):
 
 
 class CloneForm(forms.Form):
-    """A voice from uploaded recordings, for browsers without JavaScript."""
+    """Clones a voice from uploaded recordings, in browsers without JavaScript."""
 
     name = forms.CharField(label=_("Name of the voice"), max_length=60)
     audio = MultipleFileField(label=_("Recordings"), allow_empty_file=True)
 
 
 class NameForm(forms.Form):
-    """The name under which somebody consents."""
+    """The name in a statement of consent."""
 
     name = forms.CharField(max_length=MAX_NAME_CHARACTERS, required=False)
 
 
 class SpokenConsentForm(NameForm):
-    """A statement that was read aloud, for browsers without JavaScript."""
+    """A recording of the statement, uploaded by browsers without JavaScript."""
 
     challenge = forms.UUIDField(widget=forms.HiddenInput)
     audio = forms.FileField(label=_("Recording of the statement"), allow_empty_file=True)
 
 
 class AttestationForm(NameForm):
-    """A statement that is ticked, where the site does without a recording."""
+    """A statement that the person confirms with a tick, on sites that require no recording."""
 
     attested = forms.BooleanField(label=_("I consent to this"))
 
@@ -60,7 +60,7 @@ class RenameForm(forms.ModelForm[VoiceProfile]):
 
 
 class SettingsForm(forms.Form):
-    """The sliders of a voice, for browsers without JavaScript. One at its engine's own value is cleaned to None."""
+    """The sliders of a voice, for browsers without JavaScript. A value equal to the engine's default becomes None."""
 
     def __init__(self, data: Any, *, voice: VoiceProfile) -> None:
         super().__init__(data)
@@ -69,5 +69,5 @@ class SettingsForm(forms.Form):
             self.fields[setting.name] = forms.FloatField(min_value=setting.minimum, max_value=setting.maximum)
 
     def clean(self) -> dict[str, float | None]:
-        own = {setting.name: setting.default for setting in self._settings}
-        return {name: None if value == own[name] else value for name, value in self.cleaned_data.items()}
+        defaults = {setting.name: setting.default for setting in self._settings}
+        return {name: None if value == defaults[name] else value for name, value in self.cleaned_data.items()}

@@ -1,4 +1,4 @@
-"""Whose voice it is, what it was cloned from and where it lives."""
+"""Cloned voices, the samples that they were cloned from, and the consents that allow it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from apps.speech.base import PROVIDER_MESSAGES, VoiceSettings
 from apps.voices.speech_settings import SpeechSetting, settings_of
 
 VOICE_MESSAGES = {**PROVIDER_MESSAGES, SERVER_STOPPED: SERVER_STOPPED_MESSAGE}
-TAG = re.compile(r"\[([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\]\Z")
+TAG_PATTERN = re.compile(r"\[([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\]\Z")
 
 
 def sample_path(sample: VoiceSample, _filename: str) -> str:
-    """Name the stored sample ourselves: nothing of the client's file name is kept."""
+    """Return a path that contains nothing of the client's file name."""
     return f"samples/{sample.owner_id}/{uuid.uuid4().hex}.flac"
 
 
@@ -32,20 +32,20 @@ def clip_path(consent: Consent, _filename: str) -> str:
 
 
 def tag_in(provider_name: str) -> uuid.UUID | None:
-    """Return the id of the row that a voice was made for, from its name at the provider; None in another's voice."""
-    match = TAG.search(provider_name)
+    """Return the row's id in the name of a voice at its provider, or None if the name has no id."""
+    match = TAG_PATTERN.search(provider_name)
     return uuid.UUID(match[1]) if match else None
 
 
 class VoiceQuerySet(OwnedQuerySet["VoiceProfile"]):
     def that_speak(self) -> Self:
-        """Return the voices that can speak now."""
+        """Return the voices that can speak now: the condition of `VoiceProfile.can_speak` as a query."""
         valid = {"consent__withdrawn_at": None, "consent__valid_until__gt": timezone.now()}
         return self.filter(status=VoiceProfile.Status.READY, suspended_at=None, **valid)
 
 
 class VoiceManager(models.Manager["VoiceProfile"]):
-    """Reads each voice together with its consent, which is looked at before every word."""
+    """Joins the consent, because `can_speak` needs it."""
 
     def get_queryset(self) -> models.QuerySet[VoiceProfile]:
         return super().get_queryset().select_related("consent")
@@ -87,7 +87,7 @@ class VoiceProfile(Leased):
     suspended_at = models.DateTimeField(_("suspended"), null=True, blank=True)
     suspended_by = models.CharField(_("suspended by"), max_length=10, choices=Suspension.choices, blank=True)
     suspension_note = models.CharField(_("what its owner is told"), max_length=300, blank=True)
-    # When its owner was told that it is going to be deleted, because it had not spoken for long.
+    # The time at which the owner was told that the idle voice will be deleted.
     idle_notice_at = models.DateTimeField(_("end announced"), null=True, blank=True)
 
     objects: ClassVar[VoiceQuerySet] = OwnedVoiceManager()  # type: ignore[assignment]
@@ -113,27 +113,29 @@ class VoiceProfile(Leased):
 
     @property
     def suspension_message(self) -> str:
-        """Why the voice is suspended and whom to ask, for its owner; "" where it is not."""
+        """The reason for the suspension and a contact, for the owner; "" if the voice is not suspended."""
         if self.suspended_at is None:
             return ""
         if self.suspended_by == self.Suspension.ERASURE:
             return gettext("This voice cannot speak: its account is being deleted.")
-        whom = settings.OPERATOR_EMAIL or gettext("the operator of this site")
-        text = gettext("The operator of this site has suspended this voice. Ask %(whom)s.") % {"whom": whom}
+        contact = settings.OPERATOR_EMAIL or gettext("the operator of this site")
+        text = gettext("The operator of this site has suspended this voice. Contact %(contact)s.") % {
+            "contact": contact
+        }
         return f"{text} {self.suspension_note}".strip()
 
     @property
-    def used_at(self) -> datetime:
-        """When it last spoke, or else was made."""
+    def last_activity_at(self) -> datetime:
+        """The time at which the voice last spoke, or else was created."""
         return self.last_used_at or self.created_at
 
     @property
-    def deleted_on(self) -> datetime | None:
-        """When the voice goes unless it speaks before, where its owner was told so."""
-        if not settings.RETENTION_DAYS or self.idle_notice_at is None or self.idle_notice_at < self.used_at:
+    def deletion_due_at(self) -> datetime | None:
+        """The time at which the idle voice is deleted unless it speaks before; None if its owner was not told."""
+        if not settings.RETENTION_DAYS or self.idle_notice_at is None or self.idle_notice_at < self.last_activity_at:
             return None
         after_notice = self.idle_notice_at + timedelta(days=settings.RETENTION_NOTICE_DAYS)
-        return max(self.used_at + timedelta(days=settings.RETENTION_DAYS), after_notice)
+        return max(self.last_activity_at + timedelta(days=settings.RETENTION_DAYS), after_notice)
 
     @property
     def speech_settings(self) -> VoiceSettings:
@@ -141,12 +143,12 @@ class VoiceProfile(Leased):
 
     @property
     def sliders(self) -> list[tuple[SpeechSetting, float]]:
-        """Each setting that changes anything with this voice, and its value now."""
+        """Each setting that affects this voice, with its current value."""
         return [(setting, self.settings.get(setting.name, setting.default)) for setting in settings_of(self.provider)]
 
     @property
     def provider_name(self) -> str:
-        """The name at the provider. The row's id in it tells whose a voice is, should its row have missed its birth."""
+        """The name at the provider, with the row's id, in case the row was never updated with the provider's id."""
         return f"{self.name} [{self.id}]"
 
     @property
@@ -159,10 +161,10 @@ class VoiceProfile(Leased):
 
 
 class VoiceTag(models.Model):
-    """An id that was sent to a provider in the name of a voice, written down before.
+    """The id of a voice, stored before it is sent to a provider as part of the voice's name.
 
-    It outlives its voice: so what is left at the provider without one is told from the voices of other installations
-    that share the account.
+    It outlives the voice: it distinguishes abandoned voices at the provider from the voices of other installations that
+    share the account.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -177,7 +179,7 @@ class VoiceTag(models.Model):
 
 
 class VoiceSample(models.Model):
-    """A recording that a voice was cloned from, kept as FLAC. Levels are in dBFS."""
+    """A recording that a voice was cloned from, stored as FLAC. Levels are in dBFS."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
     voice = models.ForeignKey(VoiceProfile, models.CASCADE, related_name="samples", verbose_name=_("voice"))
@@ -186,7 +188,7 @@ class VoiceSample(models.Model):
     rms_db = models.FloatField(_("loudness (dB RMS)"))
     peak_db = models.FloatField(_("peak (dB)"))
     sha256 = models.CharField(_("SHA-256 of the upload"), max_length=64)
-    # Of its least similar part to the clip of the consent, from -1 to 1; None where the consent has no clip.
+    # Cosine, from -1 to 1, between its least similar segment and the clip of the consent; None without a clip.
     speaker_similarity = models.FloatField(_("similarity to the consent's speaker"), null=True, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
@@ -201,7 +203,7 @@ class VoiceSample(models.Model):
 
 
 class ConsentChallenge(models.Model):
-    """A statement that somebody is to read aloud, once and soon. Nobody can have recorded its code words before."""
+    """A statement to read aloud once, before it expires. Random code words rule out an old recording."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
@@ -225,16 +227,16 @@ class ConsentChallenge(models.Model):
 
 
 class ImmutableError(TypeError):
-    """Somebody tries to change what was consented to."""
+    """Raised by an attempt to change a stored consent."""
 
 
 class ConsentQuerySet(OwnedQuerySet["Consent"]):
     def valid(self) -> ConsentQuerySet:
-        """Return the consents that voices can be made and speak with now."""
+        """Return the consents that currently allow voices to be cloned and to speak."""
         return self.filter(withdrawn_at=None, valid_until__gt=timezone.now())
 
     def update(self, **changes: Any) -> int:
-        """Withdraw, or take out what names the person. A trigger in the database sees to the same."""
+        """Withdraw or erase consents. Raises ImmutableError for other changes; a database trigger rejects them too."""
         for name, value in changes.items():
             if name != "withdrawn_at" and Consent.ERASED.get(name, ...) != value:
                 message = f"A consent cannot be changed: {name}"
@@ -243,11 +245,11 @@ class ConsentQuerySet(OwnedQuerySet["Consent"]):
 
 
 class Consent(models.Model):
-    """What a person allowed, when and how that is known: written once, and withdrawn at most once.
+    """A person's permission and its evidence: written once, and withdrawn at most once.
 
-    The minimal proof, which is kept until `retain_until` even where the person's account is erased, is every column
-    but those of ERASED: they name the person or hold their voice, and erasure empties them (`update(**ERASED)`). The
-    hash tells later whether a clip that somebody presents is the one that was judged here.
+    The columns in ERASED name the person or hold their voice; erasure empties them (`update(**ERASED)`). All other
+    columns are the minimal proof, which is kept until `retain_until` even if the account is erased. With the hash, a
+    clip that is presented later can be compared with the verified one.
     """
 
     class Method(models.TextChoices):

@@ -1,4 +1,4 @@
-"""What is kept of people's voices, and when it goes."""
+"""Personal data in voices, samples and consents: its export, suspension, erasure and retention."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from apps.voices.deletion import delete_voice
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile, VoiceQuerySet, VoiceSample
 from apps.voices.services import NOT_SUSPENDED
 
-# Longer than any cloning takes.
-LONGEST_CLONING = timedelta(minutes=10)
-# Somebody may ask why a statement was refused.
-KEPT_STATEMENT = timedelta(days=1)
+# No cloning takes longer.
+MAX_CLONING_TIME = timedelta(minutes=10)
+# After its expiry: people may ask why a statement was refused.
+CHALLENGE_RETENTION = timedelta(days=1)
 
 
 class VoicesData(PersonalData):
-    """Voices, the recordings that they were made from, and the consents that allowed it."""
+    """Voices, the recordings that they were cloned from, and the consents that allow it."""
 
     def tables(self, owner: AbstractUser) -> list[Table]:
         return [
-            Table("voices", _("Voices, and where each was made"), VoiceProfile.objects.for_user(owner)),
+            Table("voices", _("Voices and their providers"), VoiceProfile.objects.for_user(owner)),
             Table(
                 "voice-samples",
-                _("Recordings that voices were made from"),
+                _("Recordings that voices were cloned from"),
                 VoiceSample.objects.for_user(owner),
                 files=("file",),
             ),
@@ -59,7 +59,7 @@ class VoicesData(PersonalData):
             ),
             Table(
                 "consent-challenges",
-                _("Statements that you were to read aloud"),
+                _("Statements of consent for you to read aloud"),
                 ConsentChallenge.objects.for_user(owner),
             ),
         ]
@@ -74,7 +74,7 @@ class VoicesData(PersonalData):
         )
 
     def erase(self, owner: AbstractUser) -> Iterator[Erased | Retained]:
-        """Delete each voice at its provider and here. Of one whose provider fails, only where it is stays."""
+        """Delete each voice at its provider and here. If a provider fails, only the row of its voice stays."""
         problems = []
         for voice in VoiceProfile.objects.for_user(owner):
             try:
@@ -84,30 +84,30 @@ class VoicesData(PersonalData):
         if problems:
             raise NotYetError(problems[0])
         delete_folder(f"samples/{owner.pk}")
-        yield from erase_rows(_("Statements to be read aloud"), ConsentChallenge.objects.for_user(owner))
+        yield from erase_rows(_("Statements of consent to read aloud"), ConsentChallenge.objects.for_user(owner))
         yield from _erase_consents(owner)
 
     def schedule(self) -> list[Kept]:
         return [
             Kept(
-                gettext_lazy("Your voices, and the recordings that they were made from"),
-                gettext_lazy("to speak in your voice, and to make it anew where that failed"),
-                _until_idle(),
+                gettext_lazy("Your voices, and the recordings that they were cloned from"),
+                gettext_lazy("to speak in your voice, and to repeat its cloning after a failure"),
+                _voice_term(),
             ),
             Kept(
-                gettext_lazy("Your consent: what you read aloud, its recording, and when"),
-                gettext_lazy("to clone your voice only, and to be able to prove that you allowed it"),
-                _until_past_proof(),
+                gettext_lazy("Your consent: the statement that you read aloud, its recording and the date"),
+                gettext_lazy("to clone no other voice than yours, and to prove that you allowed it"),
+                _consent_term(),
             ),
         ]
 
     def due(self, now: datetime) -> list[Due]:
-        failed = VoiceProfile.objects.filter(status=VoiceProfile.Status.DELETING)
-        again = [_deletion(_("voice whose deletion had failed"), voice, voice.updated_at) for voice in failed]
-        return [*again, *_consents_due(now), *(_idle_due(now) if settings.RETENTION_DAYS else [])]
+        unfinished = VoiceProfile.objects.filter(status=VoiceProfile.Status.DELETING)
+        repeated = [_deletion(_("voice whose deletion failed"), voice, voice.updated_at) for voice in unfinished]
+        return [*repeated, *_consents_due(now), *(_idle_due(now) if settings.RETENTION_DAYS else [])]
 
 
-def _until_idle() -> str:
+def _voice_term() -> str:
     days = settings.RETENTION_DAYS
     if not days:
         return _("until you delete the voice")
@@ -118,23 +118,21 @@ def _until_idle() -> str:
     ) % {"days": days}
     notice = settings.RETENTION_NOTICE_DAYS
     if notice:
-        told = ngettext("we tell you %(days)d day before", "we tell you %(days)d days before", notice)
-        text = f"{text}; {told % {'days': notice}}"
+        announced = ngettext("we tell you %(days)d day before", "we tell you %(days)d days before", notice)
+        text = f"{text}; {announced % {'days': notice}}"
     return text
 
 
-def _until_past_proof() -> str:
+def _consent_term() -> str:
     return _(
-        "%(valid)d days, and another %(kept)d days as a proof; when you delete your account, what remains is without "
-        "your name, your words and your voice"
+        "%(valid)d days, and another %(kept)d days as proof; if you delete your account, the record stays without your "
+        "name, your words and your voice"
     ) % {"valid": settings.CONSENT_VALID_DAYS, "kept": settings.CONSENT_KEPT_DAYS}
 
 
 def _erase_consents(owner: AbstractUser) -> Iterator[Erased | Retained]:
-    """Take the person out of their consents; what then proves that there was one stays for its term."""
-    consents = Consent.objects.for_user(owner)
-    yield from erase_rows(_("Marks of voices older than consents"), consents.filter(method=Consent.Method.NONE))
-    for consent in consents:
+    """Erase the person from their consents; the remaining proof stays until `retain_until`."""
+    for consent in Consent.objects.for_user(owner):
         _delete_clip(consent)
         Consent.objects.filter(pk=consent.pk).update(**Consent.ERASED)
         yield Erased(_("Consent: your name, your words and their recording"), 1)
@@ -149,28 +147,28 @@ def _delete_clip(consent: Consent) -> None:
 
 
 def _consents_due(now: datetime) -> list[Due]:
-    """Return consents that prove nothing any more, since their voices are gone, and statements nobody read."""
-    over = Consent.objects.filter(retain_until__lte=now, voices=None)
+    """Return consents past `retain_until` that no voice needs, and challenges past CHALLENGE_RETENTION."""
+    expired = Consent.objects.filter(retain_until__lte=now, voices=None)
     consents = [
         Due(
-            what=_("consent past its term"),
+            what=_("consent past its retention period"),
             since=consent.retain_until,
             rows=[str(consent.pk)],
             owner_id=consent.owner_id,
             act=partial(_delete_consent, consent),
         )
-        for consent in over
+        for consent in expired
     ]
-    unread = ConsentChallenge.objects.filter(expires_at__lte=now - KEPT_STATEMENT)
+    stale = ConsentChallenge.objects.filter(expires_at__lte=now - CHALLENGE_RETENTION)
     challenges = [
         Due(
-            what=_("statement to be read aloud"),
+            what=_("expired statement of consent"),
             since=challenge.expires_at,
             rows=[str(challenge.pk)],
             owner_id=challenge.owner_id,
             act=partial(_delete_challenge, challenge),
         )
-        for challenge in unread
+        for challenge in stale
     ]
     return [*consents, *challenges]
 
@@ -185,12 +183,14 @@ def _delete_challenge(challenge: ConsentChallenge) -> None:
 
 
 def _erase_voice(voice: VoiceProfile) -> Iterator[Erased]:
-    if voice.status == VoiceProfile.Status.PENDING and voice.updated_at > timezone.now() - LONGEST_CLONING:
+    if voice.status == VoiceProfile.Status.PENDING and voice.updated_at > timezone.now() - MAX_CLONING_TIME:
         raise NotYetError(IN_USE)
     samples = VoiceSample.objects.filter(voice=voice)
-    yield from erase_rows(_("Recordings that a voice was made from"), samples, files=["file"])
+    yield from erase_rows(_("Recordings that a voice was cloned from"), samples, files=["file"])
     _delete(voice)
-    yield Erased(_("Voice made with %(provider)s, there and here") % {"provider": voice.get_provider_display()}, 1)
+    yield Erased(
+        _("Voice made with %(provider)s, deleted there and here") % {"provider": voice.get_provider_display()}, 1
+    )
 
 
 def _delete(voice: VoiceProfile) -> None:
@@ -210,24 +210,24 @@ def _idle_due(now: datetime) -> list[Due]:
     voices = VoiceProfile.objects.exclude(status=VoiceProfile.Status.DELETING)
     voices = voices.exclude(suspended_by=VoiceProfile.Suspension.ERASURE)
     idle = voices.annotate(idle_since=Coalesce("last_used_at", "created_at"))
-    told = Q(idle_notice_at__gte=F("idle_since"))
-    over = idle.filter(idle_since__lte=now - term)
+    announced = Q(idle_notice_at__gte=F("idle_since"))
+    expired = idle.filter(idle_since__lte=now - term)
     if notice:
-        over = over.filter(told, idle_notice_at__lte=now - notice)
-    deletions = [_deletion(_("idle voice"), voice, voice.used_at) for voice in over]
-    near = idle.filter(idle_since__lte=now - max(term - notice, timedelta(0))).exclude(told)
-    return [*deletions, *(_announcements(near) if notice else [])]
+        expired = expired.filter(announced, idle_notice_at__lte=now - notice)
+    deletions = [_deletion(_("idle voice"), voice, voice.last_activity_at) for voice in expired]
+    expiring = idle.filter(idle_since__lte=now - max(term - notice, timedelta(0))).exclude(announced)
+    return [*deletions, *(_announcements(expiring) if notice else [])]
 
 
 def _announcements(voices: VoiceQuerySet) -> list[Due]:
-    """Return one announcement to each owner, of all their voices that are to go."""
+    """Return one announcement for each owner, about all their voices in `voices`."""
     by_owner: dict[int, list[VoiceProfile]] = defaultdict(list)
     for voice in voices.select_related("owner"):
         by_owner[voice.owner_id].append(voice)
     return [
         Due(
             what=_("idle voice"),
-            since=min(voice.used_at for voice in mine),
+            since=min(voice.last_activity_at for voice in mine),
             rows=[str(voice.pk) for voice in mine],
             owner_id=owner_id,
             is_announcement=True,
@@ -238,7 +238,7 @@ def _announcements(voices: VoiceQuerySet) -> list[Due]:
 
 
 def _announce(voices: list[VoiceProfile]) -> None:
-    """Tell the owner; where the mail cannot be sent, another day tries again. The page says the same."""
+    """Mail the owner; if the mail cannot be sent, the next run tries again. The page shows the same date."""
     owner = voices[0].owner
     now = timezone.now()
     for voice in voices:

@@ -1,4 +1,4 @@
-"""Voices whose process was killed while it had them cloned or deleted, and voices at the provider that nobody has."""
+"""Repairs voices whose process was killed during cloning or deletion, and abandoned voices at the provider."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apps.core.leases import LEASE, SERVER_STOPPED, has_run_out, new_lease
+from apps.core.leases import ROW_LEASE, SERVER_STOPPED, has_expired, new_lease
 from apps.core.repairs import Repair
 from apps.speech import registry
 from apps.speech.base import ProviderError, ProviderVoice
@@ -20,7 +20,7 @@ from apps.usage import metering
 from apps.usage.models import UsageRecord
 from apps.voices.deletion import delete_voice, discard_at_provider
 from apps.voices.models import VoiceProfile, VoiceTag, tag_in
-from apps.voices.services import UNVERIFIED, fail_cloning, take_voice
+from apps.voices.services import UNVERIFIED, complete_cloning, fail_cloning
 
 logger = logging.getLogger(__name__)
 
@@ -28,29 +28,31 @@ Status = VoiceProfile.Status
 
 
 def repairs() -> Iterator[Repair]:
-    for voice in VoiceProfile.objects.filter(has_run_out(), status=Status.DELETING):
+    for voice in VoiceProfile.objects.filter(has_expired(), status=Status.DELETING):
         yield Repair(f"Voice {voice.pk}", "delete it", partial(_delete, voice))
-    taken = set[UUID]()
+    assigned = set[UUID]()
     for provider, found, row in _voices_without_row():
         subject = f"Voice {found.voice_id} at {provider}"
-        if row is None or row.pk in taken or not _is_wanted(row):
-            yield Repair(subject, "delete it, since no voice here is it", partial(_discard, provider, found.voice_id))
+        if row is None or row.pk in assigned or not _is_waiting(row):
+            yield Repair(
+                subject, "delete it, since no voice here needs it", partial(_discard, provider, found.voice_id)
+            )
         elif row.status == Status.FAILED or row.lease_until < timezone.now():
-            taken.add(row.pk)
+            assigned.add(row.pk)
             if found.needs_verification:
-                action = f"delete it, since it may not speak for voice {row.pk}"
+                action = f"delete it, since its provider does not let it speak for voice {row.pk}"
                 yield Repair(subject, action, partial(_refuse, row, found.voice_id))
             else:
-                yield Repair(subject, f"take it for voice {row.pk}", partial(_take, row, found.voice_id))
-    for voice in VoiceProfile.objects.filter(has_run_out(), status=Status.PENDING).exclude(pk__in=taken):
-        yield Repair(f"Voice {voice.pk}", "end its cloning as failed, to be tried again", partial(_fail, voice))
+                yield Repair(subject, f"use it for voice {row.pk}", partial(_complete, row, found.voice_id))
+    for voice in VoiceProfile.objects.filter(has_expired(), status=Status.PENDING).exclude(pk__in=assigned):
+        yield Repair(f"Voice {voice.pk}", "mark its cloning as failed, to be tried again", partial(_fail, voice))
 
 
 def _voices_without_row() -> Iterator[tuple[str, ProviderVoice, VoiceProfile | None]]:
-    """Yield the voices at each provider that were made here and are no row's, with the row they were made for."""
+    """Yield (provider, voice, row): each voice made here that no row has, and the row it was made for, or None."""
     for provider in VoiceTag.objects.order_by("provider").values_list("provider", flat=True).distinct():
         listed = _listed_at(provider)
-        # Rows are read after the list: who has a voice made stores its row first.
+        # Read the rows after the list, because a row is stored before its voice is made.
         known = set(VoiceProfile.objects.filter(provider=provider).values_list("voice_id", flat=True))
         for found in listed:
             tag = tag_in(found.name)
@@ -66,39 +68,39 @@ def _listed_at(provider: str) -> list[ProviderVoice]:
         return []
 
 
-def _is_wanted(voice: VoiceProfile) -> bool:
-    """Return whether the row still waits for its voice."""
+def _is_waiting(voice: VoiceProfile) -> bool:
+    """Return whether the row still waits for a voice at the provider."""
     if voice.status == Status.FAILED:
         return voice.error_code != UNVERIFIED
     return voice.status == Status.PENDING
 
 
 def _delete(voice: VoiceProfile) -> bool:
-    begun = VoiceProfile.objects.filter(has_run_out(), pk=voice.pk, status=Status.DELETING)
-    if not begun.update(lease_until=new_lease()):
+    abandoned = VoiceProfile.objects.filter(has_expired(), pk=voice.pk, status=Status.DELETING)
+    if not abandoned.update(lease_until=new_lease()):
         return False
     delete_voice(voice=voice)
     return True
 
 
 @transaction.atomic
-def _take(voice: VoiceProfile, voice_id: str) -> bool:
+def _complete(voice: VoiceProfile, voice_id: str) -> bool:
     was_pending = voice.status == Status.PENDING
-    taken = take_voice(voice=voice, voice_id=voice_id)
-    if taken and was_pending:
+    completed = complete_cloning(voice=voice, voice_id=voice_id)
+    if completed and was_pending:
         _settle(voice)
-    return taken
+    return completed
 
 
 def _refuse(voice: VoiceProfile, voice_id: str) -> bool:
-    """Delete a voice that its provider does not let speak, and say so in the row that it was made for."""
+    """Delete a voice that its provider does not let speak, and store the reason in the row that it was made for."""
     if not _fail(voice, UNVERIFIED):
         VoiceProfile.objects.filter(pk=voice.pk, status=Status.FAILED).update(error_code=UNVERIFIED)
     return _discard(voice.provider, voice_id)
 
 
 def _discard(provider: str, voice_id: str) -> bool:
-    if VoiceProfile.objects.filter(provider=provider, voice_id=voice_id).exists():  # It was taken since it was listed.
+    if VoiceProfile.objects.filter(provider=provider, voice_id=voice_id).exists():  # A row got it after the listing.
         return False
     discard_at_provider(provider, voice_id)
     return True
@@ -106,14 +108,14 @@ def _discard(provider: str, voice_id: str) -> bool:
 
 @transaction.atomic
 def _fail(voice: VoiceProfile, error_code: str = SERVER_STOPPED) -> bool:
-    if not fail_cloning(voice=voice, error_code=error_code, when=has_run_out()):
+    if not fail_cloning(voice=voice, error_code=error_code, when=has_expired()):
         return False
     _settle(voice)
     return True
 
 
 def _settle(voice: VoiceProfile) -> None:
-    """Record the use of a process that could not do so; it no longer runs."""
-    day = (voice.lease_until - LEASE).astimezone(UTC).date()
+    """Record the usage of the killed process, and release its reservation."""
+    day = (voice.lease_until - ROW_LEASE).astimezone(UTC).date()
     reservation = metering.Reservation(voice.owner_id, day, is_counted=settings.LIMITS)
     metering.settle(reservation, kind=UsageRecord.Kind.CLONE, used=metering.Used(reference=voice.pk))

@@ -1,7 +1,7 @@
-"""How good a recording is to clone a voice from, told in words before any provider is paid.
+"""Measures how suitable a recording is for voice cloning and gives advice, before any provider is paid.
 
-The limits are what ElevenLabs recommends for instant voice cloning (one to two minutes, −23 to −18 dB RMS, peaks of at
-most −3 dB, no noise, no long silence); what it gives no number for has one here.
+The limits are ElevenLabs' recommendations for instant voice cloning (one to two minutes, −23 to −18 dB RMS, peaks of at
+most −3 dB, no noise, no long silence). Where ElevenLabs gives no number, the number is ours.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from apps.speech.audio.decoding import SLACK_SECONDS
 from apps.speech.audio.levels import SpeechLevel, measure_speech
 from apps.voices.samples import CheckedSample, check_sample, sample_rules
 
-LOWEST_SPEECH_DB, HIGHEST_SPEECH_DB = -23, -18
-HIGHEST_PEAK_DB = -3
-MOST_CLIPPED_SHARE = 0.0001  # Six thousandths of a second in a minute: nobody hears less.
-LEAST_SPEECH_OVER_NOISE_DB = 25  # Above a quiet living room; a fan or a street is louder.
-INAUDIBLE_DB = -90  # Below the noise of 16-bit sound itself: the pauses were made, not recorded.
-LEAST_SPEECH_SHARE = 0.5
+MIN_SPEECH_DB, MAX_SPEECH_DB = -23, -18
+MAX_PEAK_DB = -3
+MAX_CLIPPED_SHARE = 0.0001  # 6 ms in a minute: less is inaudible.
+MIN_SPEECH_OVER_NOISE_DB = 25  # A quiet living room passes; a fan or a street does not.
+INAUDIBLE_DB = -90  # Below the noise floor of 16-bit audio: such pauses are digital silence.
+MIN_SPEECH_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class QualityPoint:
-    """One thing that was measured. `code` is stable; `advice` says what to do, and is empty where it `passed`."""
+    """One measurement and its verdict. `code` is stable; `advice` is an instruction, or empty if it `passed`."""
 
     code: str
     label: str
@@ -35,7 +35,7 @@ class QualityPoint:
 
 @dataclass(frozen=True, slots=True)
 class SampleQuality:
-    """What a recording measures, levels in dBFS and shares in 0–1, and how each point compares with what is best."""
+    """The measurements of a recording, with levels in dBFS and shares from 0 to 1, and the verdict on each point."""
 
     seconds: float
     rms_db: float
@@ -52,7 +52,7 @@ class SampleQuality:
 
 
 def measure_sample(data: bytes, *, asker: int) -> SampleQuality:
-    """Measure an upload without storing it. Raises what cloning it would raise: UserError and AudioError."""
+    """Measure an upload without storing it. Raises UserError and AudioError, as cloning does."""
     sample = check_sample(data, asker=asker)
     speech = measure_speech(sample.recording)
     return SampleQuality(
@@ -85,49 +85,51 @@ def _length(seconds: float) -> QualityPoint:
     if seconds < rules.recommended_min_seconds:
         advice = _("%(from)d to %(to)d seconds are best, all recordings together. Read on, or add another take.") % best
     elif seconds > rules.recommended_max_seconds + SLACK_SECONDS:
-        advice = _("%(from)d to %(to)d seconds are best: more makes the voice no better.") % best
+        advice = _("%(from)d to %(to)d seconds are best: a longer sample does not improve the voice.") % best
     return _point("length", _("Length"), _("%d s") % seconds, advice)
 
 
 def _level(speech_db: float) -> QualityPoint:
-    # Judged as shown: nobody understands why "−23 dB" fails where −23 is allowed.
+    # Compare the rounded value that people see: "−23 dB" must pass a limit of −23 dB.
     shown = round(speech_db)
-    best = {"from": _signed(LOWEST_SPEECH_DB), "to": _signed(HIGHEST_SPEECH_DB)}
+    best = {"from": _signed(MIN_SPEECH_DB), "to": _signed(MAX_SPEECH_DB)}
     advice = ""
-    if shown < LOWEST_SPEECH_DB:
-        advice = _("Too quiet; %(from)s to %(to)s dB is best. Come closer, or turn the microphone up.") % best
-    elif shown > HIGHEST_SPEECH_DB:
-        advice = _("Too loud; %(from)s to %(to)s dB is best. Move back a little, or turn the microphone down.") % best
+    if shown < MIN_SPEECH_DB:
+        advice = _("Too quiet: %(from)s to %(to)s dB is best. Come closer, or turn the microphone up.") % best
+    elif shown > MAX_SPEECH_DB:
+        advice = _("Too loud: %(from)s to %(to)s dB is best. Move back a little, or turn the microphone down.") % best
     return _point("level", _("Loudness"), _decibels(shown), advice)
 
 
 def _peak(peak_db: float) -> QualityPoint:
     shown = round(peak_db)
     advice = ""
-    if shown > HIGHEST_PEAK_DB:
-        advice = _("Some sounds are too loud; %(most)s dB is the most. Speak evenly, a little beside the microphone.")
-        advice %= {"most": _signed(HIGHEST_PEAK_DB)}
+    if shown > MAX_PEAK_DB:
+        advice = _("Some sounds are louder than %(maximum)s dB. Speak evenly, a little to the side of the microphone.")
+        advice %= {"maximum": _signed(MAX_PEAK_DB)}
     return _point("peak", _("Loudest sound"), _decibels(shown), advice)
 
 
 def _clipping(clipped_share: float) -> QualityPoint:
-    clipped = clipped_share > MOST_CLIPPED_SHARE
-    advice = _("Parts are cut off and crackle. Turn the microphone down and record again.") if clipped else ""
+    clipped = clipped_share > MAX_CLIPPED_SHARE
+    advice = _("Parts are clipped and crackle. Turn the microphone down and record again.") if clipped else ""
     return _point("clipping", _("Distortion"), _("some") if clipped else _("none"), advice)
 
 
 def _noise(speech: SpeechLevel) -> QualityPoint:
     advice = ""
-    if speech.speech_db - speech.noise_db < LEAST_SPEECH_OVER_NOISE_DB:
-        advice = _("Too near to your voice. Close the window, switch fans off, and come closer to the microphone.")
+    if speech.speech_db - speech.noise_db < MIN_SPEECH_OVER_NOISE_DB:
+        advice = _(
+            "Too loud compared with your voice. Close the window, switch fans off, and come closer to the microphone."
+        )
     value = _decibels(round(speech.noise_db)) if speech.noise_db > INAUDIBLE_DB else _("none")
     return _point("noise", _("Background noise"), value, advice)
 
 
 def _speech(share: float) -> QualityPoint:
     advice = ""
-    if share < LEAST_SPEECH_SHARE:
-        advice = _("Long pauses teach the voice nothing. Read on without waiting, or cut them out.")
+    if share < MIN_SPEECH_SHARE:
+        advice = _("Long pauses do not improve the voice. Read on without waiting, or cut them out.")
     return _point("speech", _("Speech"), _("%d %% of the time") % round(100 * share), advice)
 
 
@@ -140,5 +142,5 @@ def _decibels(level: int) -> str:
 
 
 def _signed(level: int) -> str:
-    """Return `level` with a real minus sign, which screen readers read out."""
+    """Return `level` with a Unicode minus sign, which screen readers read out."""
     return f"{level}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""Which recordings a voice can be cloned from."""
+"""Decodes and checks the recordings that a voice is cloned from."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from apps.speech.audio.decoding import SLACK_SECONDS
 from apps.speech.audio.levels import Level, is_silent, measure
 from apps.speech.base import Recording
 
-SAMPLE_RATE = 44_100
+SAMPLE_RATE = 44_100  # Hz
 MAX_FILES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedSample:
-    """An upload that passed: its sound, its level and the SHA-256 of the bytes that came."""
+    """An accepted upload: its decoded audio, its level and the SHA-256 of the uploaded bytes."""
 
     recording: Recording
     level: Level
@@ -30,7 +30,7 @@ class CheckedSample:
 
 @dataclass(frozen=True, slots=True)
 class SampleRules:
-    """How many seconds of speech a voice needs, all recordings together."""
+    """The limits in seconds of speech, for all recordings of a voice together."""
 
     min_seconds: int
     max_seconds: int
@@ -39,7 +39,7 @@ class SampleRules:
 
 
 def sample_rules() -> SampleRules:
-    """Return the rules in force."""
+    """Return the rules from the settings."""
     return SampleRules(
         min_seconds=settings.MIN_SAMPLE_SECONDS,
         max_seconds=settings.MAX_SAMPLE_SECONDS,
@@ -49,22 +49,22 @@ def sample_rules() -> SampleRules:
 
 
 def check_samples(files: Sequence[bytes], *, asker: int) -> list[CheckedSample]:
-    """Decode `files` for the user with the key `asker` and return them as samples.
+    """Decode `files` for the user with the primary key `asker`, and check each and their total length.
 
-    Raises what is wrong with them, with what was measured and wanted.
+    Raises UserError and AudioError. The messages name the measured and the accepted values.
     """
     if not files:
         raise UserError("sample_missing", _("Send at least one recording of the voice."), status=422)
     if len(files) > MAX_FILES:
-        text = _("%(count)d recordings are more than the %(most)d that fit in one voice. Send fewer, longer ones.")
-        raise UserError("too_many_samples", text % {"count": len(files), "most": MAX_FILES}, status=422)
+        text = _("You sent %(count)d recordings; a voice takes at most %(maximum)d. Send fewer, longer ones.")
+        raise UserError("too_many_samples", text % {"count": len(files), "maximum": MAX_FILES}, status=422)
     samples = [check_sample(data, asker=asker) for data in files]
     _check_length(sum(sample.recording.seconds for sample in samples))
     return samples
 
 
 def check_sample(data: bytes, *, asker: int) -> CheckedSample:
-    """Decode one recording and measure it; raise UserError or AudioError where no voice can be made from it."""
+    """Decode and measure one recording. Raises UserError and AudioError if it is unusable for cloning."""
     recording = registry.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS, asker=asker)
     level = measure(recording)
     if is_silent(recording):
@@ -78,18 +78,16 @@ def check_sample(data: bytes, *, asker: int) -> CheckedSample:
 
 def _check_length(seconds: float) -> None:
     rules = sample_rules()
-    measures = {
+    values = {
         "seconds": seconds,
-        "least": rules.min_seconds,
-        "most": rules.max_seconds,
+        "minimum": rules.min_seconds,
+        "maximum": rules.max_seconds,
         "from": rules.recommended_min_seconds,
         "to": rules.recommended_max_seconds,
     }
     if seconds < rules.min_seconds:
-        text = _("The recording has %(seconds).1f seconds. At least %(least)d are needed; %(from)d to %(to)d are best.")
-        raise UserError("sample_too_short", text % measures, status=422)
+        text = _("You sent %(seconds).1f seconds. At least %(minimum)d are needed; %(from)d to %(to)d are best.")
+        raise UserError("sample_too_short", text % values, status=422)
     if seconds > rules.max_seconds + SLACK_SECONDS:
-        text = _(
-            "The recordings have %(seconds).1f seconds together. At most %(most)d fit; %(from)d to %(to)d are best."
-        )
-        raise UserError("sample_too_long", text % measures, status=422)
+        text = _("You sent %(seconds).1f seconds. At most %(maximum)d are accepted; %(from)d to %(to)d are best.")
+        raise UserError("sample_too_long", text % values, status=422)

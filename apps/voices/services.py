@@ -1,4 +1,4 @@
-"""What can be done with a voice."""
+"""Actions on voices: cloning, changing, previewing and suspending."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import User
 from apps.core import leases
 from apps.core.errors import UserError
-from apps.speech import registry
+from apps.speech import availability, registry
 from apps.speech.audio.flac import to_flac
 from apps.speech.base import ProviderError, Recording, VoiceCloner, VoiceSettings
 from apps.speech.provenance.marks import Origin
@@ -27,7 +27,7 @@ from apps.voices.consent import require_consent, require_valid
 from apps.voices.deletion import discard_at_provider, finish_deletion
 from apps.voices.models import Consent, VoiceProfile, VoiceSample, VoiceTag, tag_in
 from apps.voices.samples import CheckedSample, check_samples
-from apps.voices.speakers import require_same_speaker, stored_recording
+from apps.voices.speakers import require_same_speaker, speaker_recording
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import WebhookEvent
 
@@ -35,12 +35,12 @@ logger = logging.getLogger(__name__)
 
 PREVIEW_MAX_CHARACTERS = 300
 UNVERIFIED = "provider_voice_unverified"
-ALWAYS = Q()
+ANY_ROW = Q()
 
 NOT_SUSPENDED: dict[str, Any] = {"suspended_at": None, "suspended_by": "", "suspension_note": ""}
 
 SettingChanges: TypeAlias = dict[str, float | None]
-"""New values by the name of the setting; None is the engine's own."""
+"""New values by the name of the setting; None is the engine's default."""
 
 
 def clone_voice(
@@ -51,15 +51,15 @@ def clone_voice(
     consent: Consent | None = None,
     note: Callable[[UUID], None] = lambda _pk: None,
 ) -> VoiceProfile:
-    """Clone a voice from `files`, each a recording in any accepted format, and return it, ready.
+    """Clone a voice from `files`, each a recording in any accepted format, and return it with the status ready.
 
-    Their speaker has to be that of `consent`, which is the owner's latest where none is given. The row and the samples
-    are stored before the provider is called: when it fails, the voice is kept as failed, and `retry_cloning` goes on
-    from there. `note` gets the id of the row, in the same transaction. Raises UserError, AudioError and ProviderError.
+    All recordings must be of the speaker of `consent`, by default the owner's latest. The row and the samples are
+    stored before the provider is called: if it fails, the voice is kept as failed, and `retry_cloning` can continue.
+    `note` gets the id of the row, in the same transaction. Raises UserError, AudioError and ProviderError.
     """
     consent = consent or require_consent(owner=owner)
     require_valid(consent=consent)
-    registry.require_working("clone")
+    availability.require_working("clone")
     samples = check_samples(files, asker=owner.pk)
     recordings = [sample.recording for sample in samples]
     with metering.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
@@ -72,14 +72,14 @@ def clone_voice(
 
 
 def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
-    """Try again to clone a voice that failed, from the samples that were kept."""
+    """Clone a failed voice again, from its stored samples. Raises UserError and ProviderError."""
     consent = require_consent(owner=voice.owner)
-    registry.require_working("clone", provider=voice.provider)
+    availability.require_working("clone", provider=voice.provider)
     with metering.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
         used.reference = voice.pk
         if voice.status != VoiceProfile.Status.FAILED:
             raise _not_failed()
-        recordings = [stored_recording(sample.file, sample.seconds) for sample in voice.samples.all()]
+        recordings = [speaker_recording(sample.file, sample.seconds) for sample in voice.samples.all()]
         require_same_speaker(consent, recordings)
         claimed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED).update(
             status=VoiceProfile.Status.PENDING, error_code="", consent=consent, lease_until=leases.new_lease()
@@ -91,7 +91,7 @@ def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
 
 
 def _not_failed() -> UserError:
-    return UserError("voice_not_failed", _("Only a voice whose cloning failed can be tried again."), status=409)
+    return UserError("voice_not_failed", _("Only a failed voice can be cloned again."), status=409)
 
 
 def _store_pending(
@@ -115,37 +115,37 @@ def _store_pending(
 def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording], *, is_retry: bool = False) -> VoiceProfile:
     VoiceTag.objects.get_or_create(pk=voice.pk, defaults={"provider": voice.provider})
 
-    async def make(engines: registry.Engines) -> str:
+    async def create(engines: registry.Engines) -> str:
         cloner = engines.voice_cloner(voice.provider)
         async with leases.kept(voice):
-            # An answer that never came may have been a voice.
-            made = await _made_before(voice, cloner) if is_retry else ""
-            return made or await cloner.create(voice.provider_name, recordings)
+            # An earlier try may have made a voice although its answer was lost.
+            earlier = await _voice_of_earlier_try(voice, cloner) if is_retry else ""
+            return earlier or await cloner.create(voice.provider_name, recordings)
 
     try:
-        voice_id = registry.call(make)
+        voice_id = registry.call(create)
     except ProviderError as error:
         logger.warning("Cloning failed", extra={"voice": str(voice.pk), "code": error.code})
         fail_cloning(voice=voice, error_code=error.code)
         raise
-    take_or_give_back(voice=voice, voice_id=voice_id)
+    complete_or_discard(voice=voice, voice_id=voice_id)
     return voice
 
 
-async def _made_before(voice: VoiceProfile, cloner: VoiceCloner) -> str:
-    """Return the id of a voice that an earlier try made after all, or ""."""
-    made = next((listed for listed in await cloner.list() if tag_in(listed.name) == voice.pk), None)
-    if made is None:
+async def _voice_of_earlier_try(voice: VoiceProfile, cloner: VoiceCloner) -> str:
+    """Return the provider's id of a voice that an earlier try made, or ""."""
+    found = next((listed for listed in await cloner.list() if tag_in(listed.name) == voice.pk), None)
+    if found is None:
         return ""
-    if made.needs_verification:
-        await cloner.delete(made.voice_id)
+    if found.needs_verification:
+        await cloner.delete(found.voice_id)
         raise ProviderError(UNVERIFIED, stage="clone", retryable=False)
-    return made.voice_id
+    return found.voice_id
 
 
 @transaction.atomic
-def fail_cloning(*, voice: VoiceProfile, error_code: str, when: Q = ALWAYS) -> bool:
-    """Store that the voice could not be cloned, if it is still being cloned and `when` holds; return whether so."""
+def fail_cloning(*, voice: VoiceProfile, error_code: str, when: Q = ANY_ROW) -> bool:
+    """Mark the voice as failed if it is still being cloned and meets `when`; return whether it was marked."""
     cloning = VoiceProfile.objects.filter(when, pk=voice.pk, status=VoiceProfile.Status.PENDING)
     if not cloning.update(status=VoiceProfile.Status.FAILED, error_code=error_code):
         return False
@@ -154,16 +154,13 @@ def fail_cloning(*, voice: VoiceProfile, error_code: str, when: Q = ALWAYS) -> b
 
 
 @transaction.atomic
-def take_voice(*, voice: VoiceProfile, voice_id: str) -> bool:
-    """Store the id of the voice that the provider made for `voice`, and make it ready, if it still waits for one.
-
-    Returns whether it did.
-    """
-    first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
+def complete_cloning(*, voice: VoiceProfile, voice_id: str) -> bool:
+    """Store the provider's id of `voice` and make it ready, if it still waits for one; return whether it did."""
+    is_first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
     waiting = VoiceProfile.objects.filter(
         pk=voice.pk, voice_id="", status__in=[VoiceProfile.Status.PENDING, VoiceProfile.Status.FAILED]
     )
-    ready = {"voice_id": voice_id, "status": VoiceProfile.Status.READY, "error_code": "", "is_default": first}
+    ready = {"voice_id": voice_id, "status": VoiceProfile.Status.READY, "error_code": "", "is_default": is_first}
     if not waiting.update(**ready):
         return False
     voice.refresh_from_db()
@@ -171,15 +168,15 @@ def take_voice(*, voice: VoiceProfile, voice_id: str) -> bool:
     return True
 
 
-def take_or_give_back(*, voice: VoiceProfile, voice_id: str) -> None:
-    """Make `voice` ready; a voice that it does not wait for any more is deleted at the provider.
+def complete_or_discard(*, voice: VoiceProfile, voice_id: str) -> None:
+    """Make `voice` ready, or delete the provider's voice if `voice` no longer waits for it.
 
-    Raises UserError where `voice` is gone.
+    Raises UserError (404, `voice_not_found`) if `voice` is gone.
     """
-    if take_voice(voice=voice, voice_id=voice_id):
+    if complete_cloning(voice=voice, voice_id=voice_id):
         return
     if not VoiceProfile.objects.filter(pk=voice.pk, voice_id=voice_id).exists():
-        _give_back(voice, voice_id)
+        _discard(voice, voice_id)
     if not VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.READY).exists():
         raise UserError("voice_not_found", _("This voice was deleted while it was being cloned."), status=404)
     voice.refresh_from_db()
@@ -190,8 +187,8 @@ def _notify(voice: VoiceProfile, event: WebhookEvent, status: VoiceProfile.Statu
     webhooks.notify(owner_id=voice.owner_id, event=event, data=data)
 
 
-def _give_back(voice: VoiceProfile, voice_id: str) -> None:
-    """Delete at the provider what was no longer wanted when it came; where that fails, later."""
+def _discard(voice: VoiceProfile, voice_id: str) -> None:
+    """Delete the provider's voice; a `voice` that is being deleted gets its id, and the queue retries the deletion."""
     deleting = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.DELETING, voice_id="")
     if deleting.update(voice_id=voice_id):
         finish_deletion.enqueue(str(voice.pk))
@@ -200,7 +197,7 @@ def _give_back(voice: VoiceProfile, voice_id: str) -> None:
 
 
 def ready_voice(*, owner: User, **lookup: Any) -> VoiceProfile:
-    """Return the one voice of `owner` that `lookup` names, if it can speak."""
+    """Return the voice of `owner` that matches `lookup`. Raises UserError if there is none or it cannot speak."""
     voice = VoiceProfile.objects.for_user(owner).filter(**lookup).first()
     if voice is None:
         raise _no_such_voice()
@@ -209,16 +206,17 @@ def ready_voice(*, owner: User, **lookup: Any) -> VoiceProfile:
 
 
 def named_voice(*, owner: User, name: str) -> VoiceProfile:
-    """Return the voice of `owner` with the id, the provider's id or else the name `name`, if it can speak.
+    """Return the voice of `owner` whose id, provider's id or else name is `name`.
 
-    Of several with this name it is one that is ready, of those the default one, or else the newest.
+    Among several with this name, voices that can speak come first, then the default one, then the newest. Raises
+    UserError if there is none or it cannot speak.
     """
     voices = list(VoiceProfile.objects.for_user(owner).order_by("-is_default", "-created_at"))
     named = [voice for voice in voices if name in {str(voice.pk), voice.voice_id}]
     named = named or [voice for voice in voices if voice.name.casefold() == name.casefold()]
-    ready = [voice for voice in named if voice.can_speak]
     if not named:
         raise _no_such_voice()
+    ready = [voice for voice in named if voice.can_speak]
     voice = (ready or named)[0]
     require_ready(voice=voice)
     return voice
@@ -229,7 +227,7 @@ def _no_such_voice() -> UserError:
 
 
 def require_ready(*, voice: VoiceProfile) -> None:
-    """Raise UserError unless the voice can speak. What that needs is in the query that read the voice."""
+    """Raise UserError unless the voice can speak. Needs no query: the voice was read with its consent."""
     if voice.suspended_at is not None:
         raise UserError("voice_silenced", voice.suspension_message, status=403)
     if voice.status != VoiceProfile.Status.READY:
@@ -239,24 +237,24 @@ def require_ready(*, voice: VoiceProfile) -> None:
 
 
 def rename_voice(*, voice: VoiceProfile, name: str) -> None:
-    """Give the voice another name, here: at the provider it keeps the one it was made with."""
+    """Rename the voice here; the provider keeps the original name."""
     voice.name = name
     voice.save(update_fields=["name", "updated_at"])
 
 
 def change_settings(*, voice: VoiceProfile, settings: SettingChanges) -> None:
-    """Change how the voice speaks; None takes a setting back to the engine's default."""
+    """Change the speech settings of the voice; None resets a setting to the engine's default."""
     voice.settings = changed_settings(voice=voice, settings=settings)
     voice.save(update_fields=["settings", "updated_at"])
 
 
 def changed_settings(*, voice: VoiceProfile, settings: SettingChanges) -> dict[str, float]:
-    """Return the settings of the voice with these changes."""
+    """Return the settings of the voice with the changes applied."""
     return {name: value for name, value in {**voice.settings, **settings}.items() if value is not None}
 
 
 def make_default(*, voice: VoiceProfile) -> None:
-    """Make this the voice that is chosen where its owner names none."""
+    """Make this the voice that is used when its owner names none."""
     if not voice.can_speak:
         raise UserError("voice_not_ready", _("Only a voice that is ready can be the default."), status=409)
     with transaction.atomic():
@@ -269,9 +267,9 @@ def make_default(*, voice: VoiceProfile) -> None:
 def change_voice(
     *, voice: VoiceProfile, name: str = "", settings: SettingChanges | None = None, is_default: bool = False
 ) -> None:
-    """Rename the voice, change its settings, make it the default: all that is given or, where that fails, nothing."""
+    """Rename the voice, change its settings, make it the default: all given changes, or none if one fails."""
     try:
-        # Read again, locked: two changes at once would each take back what the other one did.
+        # Read again and lock the row, so that concurrent changes do not overwrite each other.
         voice.refresh_from_db(from_queryset=VoiceProfile.objects.select_for_update())
     except VoiceProfile.DoesNotExist:
         raise _no_such_voice() from None
@@ -284,19 +282,19 @@ def change_voice(
 
 
 def note_use(*, voice: VoiceProfile) -> None:
-    """Remember that the voice has just spoken."""
+    """Store that the voice has just spoken."""
     VoiceProfile.objects.filter(pk=voice.pk).update(last_used_at=timezone.now())
 
 
 def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | None = None) -> bytes:
-    """Return `text` spoken by the voice, as MP3; `settings` are tried out, and not kept."""
+    """Return `text` spoken by the voice, as MP3. `settings` apply to this call and are not stored."""
     voice = ready_voice(owner=voice.owner, pk=voice.pk)
-    registry.require_working("speak", provider=voice.provider)
-    tried = VoiceSettings(**changed_settings(voice=voice, settings=settings or {}))
+    availability.require_working("speak", provider=voice.provider)
+    changed = VoiceSettings(**changed_settings(voice=voice, settings=settings or {}))
 
     async def speak(engines: registry.Engines) -> Recording:
         engine = engines.text_to_speech(voice.provider)
-        chunks = engine.speak(text, voice_id=voice.voice_id, settings=tried, previous_text="")
+        chunks = engine.speak(text, voice_id=voice.voice_id, settings=changed, previous_text="")
         return Recording(b"".join([chunk async for chunk in chunks]), engine.sample_rate)
 
     with metering.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.SPEECH, characters=len(text)) as used:
@@ -308,7 +306,7 @@ def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | 
 
 
 def suspend_voice(*, voice: VoiceProfile, note: str = "", by: User | None = None) -> None:
-    """Let the voice speak no more, anywhere; running turns with it end within a second. `note` is for its owner."""
+    """Stop the voice from speaking anywhere; running turns end within a second. `note` is shown to the owner."""
     suspension = {
         "suspended_at": timezone.now(),
         "suspended_by": VoiceProfile.Suspension.OPERATOR,
@@ -319,7 +317,7 @@ def suspend_voice(*, voice: VoiceProfile, note: str = "", by: User | None = None
 
 
 def end_suspension(*, voice: VoiceProfile, by: User | None = None) -> None:
-    """Let a voice that the operator had suspended speak again."""
+    """End a suspension by the operator."""
     VoiceProfile.objects.filter(pk=voice.pk, suspended_by=VoiceProfile.Suspension.OPERATOR).update(**NOT_SUSPENDED)
-    who = {"user": voice.owner_id, "by": by and by.pk}
-    logger.warning("Voice no longer suspended", extra={"voice": str(voice.pk), **who})
+    extra = {"voice": str(voice.pk), "user": voice.owner_id, "by": by and by.pk}
+    logger.warning("Voice no longer suspended", extra=extra)

@@ -1,4 +1,4 @@
-"""Whether two recordings are of the same person, as far as the speaker encoder can tell."""
+"""Compares the speakers of samples with the speaker of a consent, with the speaker encoder."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from apps.voices.samples import SAMPLE_RATE
 
 
 def require_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> list[float | None]:
-    """Return how similar each recording is to the clip of `consent`: None for all where it has none.
+    """Return the similarity of each recording to the clip of `consent`, as `similarities_to_clip` does.
 
-    Raises UserError (422, `speaker_mismatch`) where one is of somebody else.
+    Raises UserError (422, `speaker_mismatch`) if a recording is of another speaker.
     """
-    similarities = least_similarities(consent, recordings)
+    similarities = similarities_to_clip(consent, recordings)
     for number, similarity in enumerate(similarities, start=1):
-        if similarity is not None and similarity < threshold():
+        if similarity is not None and similarity < similarity_threshold():
             text = _(
                 "Recording %(number)d does not sound like the person who gave the consent: the similarity is "
-                "%(similarity)d %%, and %(threshold)d %% are needed. Only your own voice can be cloned. If it is, "
-                "record it again, with the same microphone as the consent, as near to it, alone in a quiet room. "
-                "If that cannot be, give your consent again at %(page)s, as you record now."
+                "%(similarity)d %%, and %(threshold)d %% are needed. You can clone only your own voice. If this is "
+                "your voice, record it again, alone in a quiet room, with the same microphone as for the consent and "
+                "at the same distance. If you cannot, give your consent again at %(page)s, as you record now."
             )
             values = {
                 "number": number,
@@ -43,24 +43,24 @@ def require_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> l
 
 
 def is_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> bool:
-    """Tell whether all recordings are of the speaker of `consent`; an attested one is of whoever they are."""
-    similarities = least_similarities(consent, recordings)
-    return all(similarity is None or similarity >= threshold() for similarity in similarities)
+    """Return whether all recordings are of the speaker of `consent`; an attested consent fits every speaker."""
+    similarities = similarities_to_clip(consent, recordings)
+    return all(similarity is None or similarity >= similarity_threshold() for similarity in similarities)
 
 
-def threshold() -> float:
-    """Return the least cosine at which two recordings count as of the same speaker."""
+def similarity_threshold() -> float:
+    """Return the lowest cosine at which two recordings count as the same speaker's."""
     return settings.SPEAKER_SIMILARITY / 100
 
 
-def least_similarities(consent: Consent, recordings: Sequence[Recording]) -> list[float | None]:
-    """Return for each recording how similar its least similar piece is to the clip of `consent`, a cosine, -1 to 1.
+def similarities_to_clip(consent: Consent, recordings: Sequence[Recording]) -> list[float | None]:
+    """Return, for each recording, the cosine (-1 to 1) between its least similar segment and the clip of `consent`.
 
-    None for all where it has no clip.
+    All are None if the consent has no clip.
     """
     if not consent.clip:
         return [None] * len(recordings)
-    clip = stored_recording(consent.clip, consent.seconds or math.inf)
+    clip = speaker_recording(consent.clip, consent.seconds or math.inf)
 
     async def compare(engines: registry.Engines) -> list[float | None]:
         speaker = await engines.identify_speaker(clip)
@@ -69,7 +69,7 @@ def least_similarities(consent: Consent, recordings: Sequence[Recording]) -> lis
     return registry.call(compare)
 
 
-def stored_recording(file: FieldFile, seconds: float) -> Recording:
-    """Return a stored clip or sample, decoded."""
+def speaker_recording(file: FieldFile, max_seconds: float) -> Recording:
+    """Decode a stored sample, or the clip of a consent."""
     with file.open("rb") as opened:
-        return decode(opened.read(), sample_rate=SAMPLE_RATE, max_seconds=seconds)
+        return decode(opened.read(), sample_rate=SAMPLE_RATE, max_seconds=max_seconds)

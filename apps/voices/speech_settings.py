@@ -1,4 +1,4 @@
-"""How a voice can be made to speak differently, engine by engine, as sliders show it."""
+"""The speech settings of each engine, as the sliders on the page show them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from apps.speech.registry import LOCAL
+from apps.speech.base import LOCAL
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechSetting:
-    """One setting. `default` is what the engine takes by itself; `low` and `high` say what the slider's ends mean."""
+    """One setting. `default` is the engine's default; `low` and `high` are the labels of the slider's ends."""
 
     name: str
     label: Promise
@@ -32,5 +32,5 @@ SETTINGS = [STABILITY, SIMILARITY, STYLE, SPEED]
 
 
 def settings_of(provider: str) -> list[SpeechSetting]:
-    """Return the settings that change anything with the voices of `provider`."""
+    """Return the settings that affect the voices of `provider`."""
     return [SPEED] if provider == LOCAL else SETTINGS

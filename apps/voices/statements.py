@@ -1,7 +1,7 @@
-"""What a person says to consent, and whether a transcript says it.
+"""The statements of consent, and their comparison with a transcript.
 
-The texts are fixed for each language and version rather than translated with the pages: a record has to hold what was
-really said. A new wording gets a new VERSION.
+The texts are fixed for each language and version, and are not translated with the pages: a record has to hold the exact
+words that were said. A new wording needs a new VERSION.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from django.utils.dateformat import format as format_date
 from django.utils.translation import override
 
 VERSION = "2026-11"
-CODE_WORDS = 4
+CODE_WORD_COUNT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The statement in one language. `code_words` are common and sound like nothing else, for people and machines."""
+    """The statement in one language. `code_words` are common words that neither people nor machines mishear."""
 
     title: str
     purpose: str
@@ -63,12 +63,12 @@ WORDINGS = {
 
 
 def new_code_words(language: str) -> list[str]:
-    """Return CODE_WORDS different words that nobody can guess."""
-    return secrets.SystemRandom().sample(WORDINGS[language].code_words, CODE_WORDS)
+    """Return CODE_WORD_COUNT different words, chosen at random so that nobody can guess them."""
+    return secrets.SystemRandom().sample(WORDINGS[language].code_words, CODE_WORD_COUNT)
 
 
 def spoken_statement(*, name: str, day: datetime.date, language: str, code_words: list[str]) -> str:
-    """Return what a person called `name` has to say on that day."""
+    """Return the statement that a person called `name` has to read aloud on `day`."""
     wording = WORDINGS[language]
     with override(language):
         date = format_date(day, wording.date)
@@ -78,21 +78,21 @@ def spoken_statement(*, name: str, day: datetime.date, language: str, code_words
 
 
 def attested_statement(*, name: str, language: str) -> str:
-    """Return what a person called `name` declares where the site does without a recording."""
+    """Return the statement that a person called `name` confirms on a site that requires no recording."""
     wording = WORDINGS[language]
     return wording.attestation.format(name=name, purpose=wording.purpose)
 
 
 def word_error(statement: str, transcript: str) -> float:
-    """Return the share of the words of `statement` that are wrong in `transcript`, at most 1."""
-    heard = normalised(transcript)
-    return min(1.0, jiwer.wer(normalised(statement), heard)) if heard else 1.0
+    """Return the word error rate of `transcript` against `statement`, at most 1."""
+    heard = normalise(transcript)
+    return min(1.0, jiwer.wer(normalise(statement), heard)) if heard else 1.0
 
 
 def missing_words(code_words: list[str], transcript: str) -> list[str]:
-    """Return those of `code_words` that do not occur in `transcript`."""
-    heard = set(normalised(transcript).split())
-    return [word for word in code_words if normalised(word) not in heard]
+    """Return the code words that do not occur in `transcript`."""
+    heard = set(normalise(transcript).split())
+    return [word for word in code_words if normalise(word) not in heard]
 
 
 # fmt: off
@@ -112,8 +112,8 @@ TWO_THOUSAND = re.compile(r"\b2 thousand (?:and )?(\d\d?)\b")
 YEAR_IN_HALVES = re.compile(r"\b20 (\d\d)\b")
 
 
-def normalised(text: str) -> str:
-    """Return the words of `text` in small letters, without marks and with numbers as digits, whoever wrote it down."""
+def normalise(text: str) -> str:
+    """Return `text` in lower case, without punctuation and with numbers as digits, so that spellings compare equal."""
     text = unicodedata.normalize("NFKC", text).casefold().replace("’", "").replace("'", "")
     words = re.findall(r"\w+", ORDINAL.sub(r"\1", text))
     text = " ".join(_with_digits(words))

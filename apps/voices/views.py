@@ -1,4 +1,4 @@
-"""The pages on which people manage their voices."""
+"""The pages for managing voices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.authentication import signed_in_user
 from apps.core.errors import REFUSALS
-from apps.core.pages import as_refused, told_on_page
+from apps.core.pages import report_refusals_to, with_error_status
 from apps.voices import services
 from apps.voices.consent import valid_consent
 from apps.voices.deletion import delete_voice
@@ -24,7 +24,7 @@ from apps.voices.samples import sample_rules
 
 
 class VoiceList(View):
-    """All voices of the person, and the way to a new one."""
+    """Lists the person's voices, and clones a new one."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(request, CloneForm())
@@ -38,7 +38,7 @@ class VoiceList(View):
             voice = services.clone_voice(owner=signed_in_user(request), name=form.cleaned_data["name"], files=files)
         except REFUSALS as error:
             form.add_error("audio", error.message)
-            return as_refused(self._page(request, form), error)
+            return with_error_status(self._page(request, form), error)
         messages.success(request, _("The voice “%(name)s” is ready.") % {"name": voice.name})
         return redirect("voices:list")
 
@@ -80,7 +80,7 @@ def change_settings(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
 @require_POST
 def make_default(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
     voice = _own_voice(request, voice_pk)
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         services.make_default(voice=voice)
         messages.success(request, _("“%(name)s” is now your default voice.") % {"name": voice.name})
     return redirect("voices:list")
@@ -89,7 +89,7 @@ def make_default(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
 @require_POST
 def retry(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
     voice = _own_voice(request, voice_pk)
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         services.retry_cloning(voice=voice)
         messages.success(request, _("The voice “%(name)s” is ready.") % {"name": voice.name})
     return redirect("voices:list")
@@ -97,11 +97,11 @@ def retry(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def delete(request: HttpRequest, voice_pk: UUID) -> HttpResponse:
-    """Ask first, then delete."""
+    """Show the consequences on GET, delete on POST."""
     voice = _own_voice(request, voice_pk)
     if request.method != "POST":
         return render(request, "voices/delete.html", {"voice": voice})
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         delete_voice(voice=voice)
         messages.success(request, _("The voice “%(name)s” and its recordings are deleted.") % {"name": voice.name})
     return redirect("voices:list")

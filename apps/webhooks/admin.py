@@ -8,7 +8,7 @@ from apps.webhooks.models import Webhook, WebhookDelivery
 
 @admin.register(Webhook)
 class WebhookAdmin(WrittenBySiteAdmin):
-    """Webhooks can be deleted here, never made or read out: their owner makes them."""
+    """Staff can delete webhooks here, but cannot create them or read their secrets."""
 
     list_display = ["url", "owner", "events", "is_active", "failing_since", "created_at"]
     list_filter = ["is_active", "created_at"]

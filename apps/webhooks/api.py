@@ -1,4 +1,4 @@
-"""The caller's webhooks, for programs."""
+"""The API of the caller's webhooks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WebhookSerializer(serializers.ModelSerializer[Webhook]):
 
 
 class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
-    """A message to a webhook, and how its latest try ended."""
+    """A message to a webhook, and the result of its latest try."""
 
     class Meta:
         model = WebhookDelivery
@@ -48,7 +48,7 @@ class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
 
 
 class WebhookList(ListAPIView[Webhook]):
-    """List the caller's webhooks, or create one. Its secret is in this answer only."""
+    """List the caller's webhooks, or create one. Only the answer to its creation holds its secret."""
 
     token_scope = "webhooks"
     serializer_class = WebhookSerializer
@@ -95,7 +95,7 @@ class WebhookDetail(APIView):
 
 
 class WebhookSecret(APIView):
-    """Give a webhook a new secret, which is in this answer only. For a day, the old one signs messages too."""
+    """Give a webhook a new secret, which only this answer holds. For a day, the old one signs messages too."""
 
     token_scope = "webhooks"
 
@@ -106,7 +106,7 @@ class WebhookSecret(APIView):
 
 
 class DeliveryList(ListAPIView[WebhookDelivery]):
-    """List what was sent to one webhook in the last 30 days."""
+    """List the messages to one webhook in the last 30 days."""
 
     serializer_class = DeliverySerializer
 
@@ -116,7 +116,7 @@ class DeliveryList(ListAPIView[WebhookDelivery]):
 
 
 class DeliveryRetry(APIView):
-    """Send a message once more."""
+    """Send a message again."""
 
     token_scope = "webhooks"
 

@@ -1,4 +1,4 @@
-"""The description of the webhooks' API."""
+"""The OpenAPI description of the webhooks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DELIVERY = {
 
 
 class NewWebhook(api.WebhookSerializer):
-    """A webhook with the secret of its signatures, which is shown this once."""
+    """A webhook with its signing secret, which is shown only once."""
 
     secret = serializers.CharField()
 
@@ -58,7 +58,7 @@ OPERATIONS: Operations = {
         "GET": Operation(ACCOUNT, "List your webhooks", **answers_list(api.WebhookSerializer, WEBHOOK)),
         "POST": Operation(
             ACCOUNT,
-            "Make a webhook",
+            "Create a webhook",
             **answers_json(NewWebhook, {**WEBHOOK, "secret": "whsec_…"}),
             **sends_json({"url": WEBHOOK["url"], "events": WEBHOOK["events"]}),
             status=201,
@@ -83,9 +83,11 @@ OPERATIONS: Operations = {
         ),
     },
     api.DeliveryList: {
-        "GET": Operation(ACCOUNT, "List what was sent to a webhook", **answers_list(api.DeliverySerializer, DELIVERY)),
+        "GET": Operation(ACCOUNT, "List the messages to a webhook", **answers_list(api.DeliverySerializer, DELIVERY)),
     },
     api.DeliveryRetry: {
-        "POST": Operation(ACCOUNT, "Send it once more", **answers_json(api.DeliverySerializer, DELIVERY), status=202),
+        "POST": Operation(
+            ACCOUNT, "Send a message again", **answers_json(api.DeliverySerializer, DELIVERY), status=202
+        ),
     },
 }

@@ -7,16 +7,16 @@ from apps.webhooks.models import Webhook, WebhookEvent
 
 
 class WebhookForm(forms.ModelForm[Webhook]):
-    """A webhook, new or changed."""
+    """The form of a new or an existing webhook."""
 
     url = forms.URLField(
         label=_("Address"),
         max_length=500,
         assume_scheme="https",
-        help_text=_("Where your server takes messages: a public address that begins with https://."),
+        help_text=_("The public address of your server for messages. It begins with https://."),
     )
     events = forms.MultipleChoiceField(
-        label=_("What it is told of"),
+        label=_("Events"),
         choices=WebhookEvent.choices,
         initial=WebhookEvent.values,
         widget=forms.CheckboxSelectMultiple,

@@ -1,4 +1,4 @@
-"""Addresses of users' own servers, and the messages that are sent to them."""
+"""Webhooks, and the messages that are sent to them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from apps.core.owned import OwnedQuerySet
 
 
 class WebhookEvent(models.TextChoices):
-    """What a webhook can be told of."""
+    """The events that a webhook can subscribe to."""
 
     VOICE_READY = "voice.ready", _("A voice is ready")
     VOICE_FAILED = "voice.failed", _("A voice could not be cloned")
@@ -25,7 +25,7 @@ class WebhookEvent(models.TextChoices):
 
 
 def all_webhook_events() -> list[str]:
-    """Return every event, as webhooks are told of that were made without a choice."""
+    """Return every event: the default of a new webhook."""
     return list(WebhookEvent.values)
 
 
@@ -34,7 +34,7 @@ def new_webhook_salt() -> str:
 
 
 class Webhook(models.Model):
-    """An address of a user's own server, which is told when something has happened here."""
+    """An address of a user's own server, which is notified of events."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
@@ -60,22 +60,22 @@ class Webhook(models.Model):
 
     @property
     def signing_keys(self) -> list[bytes]:
-        """The keys of the signatures: one, and in the day after a change of the secret also the one before."""
+        """The keys of the signatures: the current one and, for a day after a change, also the previous one."""
         has_two = self.previous_ends_at is not None and self.previous_ends_at > timezone.now()
         return [self._key(salt) for salt in ([self.salt, self.previous_salt] if has_two else [self.salt])]
 
     @property
     def secret(self) -> str:
-        """The signing key as the receiver gets it (Standard Webhooks)."""
+        """The signing key in the format of Standard Webhooks, for the receiver."""
         return f"whsec_{base64.b64encode(self._key(self.salt)).decode()}"
 
     def _key(self, salt: str) -> bytes:
-        """Return a key that comes from SECRET_KEY, so that a copy of the database signs nothing."""
+        """Return a key that is derived from SECRET_KEY, so that a copy of the database cannot sign."""
         return salted_hmac("apps.webhooks.services", f"{self.pk}:{salt}", algorithm="sha256").digest()
 
 
 class WebhookDelivery(models.Model):
-    """One message to a webhook, and how its latest try ended. `body` is what was signed and sent."""
+    """A message to a webhook, and the result of its latest try. `body` is the signed and sent text."""
 
     class Status(models.TextChoices):
         PENDING = "pending", _("waiting")

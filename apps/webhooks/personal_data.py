@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.core.personal_data import Erased, Kept, PersonalData, Retained, Table, erase_rows, erase_tasks
 from apps.webhooks.models import Webhook, WebhookDelivery
-from apps.webhooks.services import KEPT_DELIVERIES
+from apps.webhooks.services import DELIVERY_RETENTION
 
 
 class WebhooksData(PersonalData):
@@ -32,12 +32,12 @@ class WebhooksData(PersonalData):
         return [
             Kept(
                 gettext_lazy("Your webhooks"),
-                gettext_lazy("to tell programs of yours when something has happened here"),
+                gettext_lazy("to notify your programs of events"),
                 gettext_lazy("until you delete them"),
             ),
             Kept(
                 gettext_lazy("Messages to your webhooks"),
                 gettext_lazy("so that you can see what went wrong"),
-                _("%(days)d days") % {"days": KEPT_DELIVERIES.days},
+                _("%(days)d days") % {"days": DELIVERY_RETENTION.days},
             ),
         ]

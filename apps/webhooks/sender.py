@@ -1,7 +1,7 @@
-"""Sends webhooks to addresses that users name: signed, never to a network of our own, never further than asked.
+"""Sends webhooks to addresses that users choose: signed, never to a private network, and without following redirects.
 
-A name is resolved once, every address behind it is checked, and the connection goes to a checked one: a name server
-that gives another answer the second time ("DNS rebinding") changes nothing. TLS still verifies the name.
+A host name is resolved once, all its addresses are checked, and the connection goes to a checked one. So a name server
+that gives another answer the second time ("DNS rebinding") has no effect. TLS still verifies the name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from urllib3.exceptions import HTTPError
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 10
 MAX_ADDRESSES = 3
-KEPT_BYTES = 1024
+KEPT_ANSWER_BYTES = 1024
 USER_AGENT = "VoiceClone-Webhooks/1"
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -37,7 +37,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver answered; `error_code` is empty where it took the message."""
+    """The answer of a receiver; `error_code` is empty if it accepted the message."""
 
     error_code: str
     status: int | None = None
@@ -45,8 +45,8 @@ class Answer:
 
 
 def send(*, url: str, message_id: str, body: str, keys: Iterable[bytes]) -> Answer:
-    """Post `body` to `url`, signed with each of `keys` as Standard Webhooks says. Redirects are not followed."""
-    # The limits of sockets begin anew with each byte. Only another thread can be left with who sends one at a time.
+    """Post `body` to `url`, signed with each of `keys` (Standard Webhooks). Redirects are not followed."""
+    # A socket's timeout restarts with each byte, so a slow server could hold this call. A thread can be abandoned.
     answers: Queue[Answer] = Queue()
     headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
     headers |= signature_headers(message_id=message_id, body=body, keys=keys)
@@ -61,7 +61,7 @@ def _send(url: str, body: bytes, headers: dict[str, str]) -> Answer:
     parts = urlsplit(url)
     try:
         addresses = _addresses(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-    except (OSError, ValueError):  # UnicodeError, of names that cannot be written in ASCII, is one.
+    except (OSError, ValueError):  # Names that have no ASCII form raise UnicodeError, a ValueError.
         return Answer("name_not_found")
     if not addresses or not all(is_allowed(address) for address in addresses):
         return Answer("address_not_allowed")
@@ -74,7 +74,7 @@ def _send(url: str, body: bytes, headers: dict[str, str]) -> Answer:
 
 
 def signature_headers(*, message_id: str, body: str, keys: Iterable[bytes]) -> dict[str, str]:
-    """Return the headers by which the receiver knows who sent `body`, and when."""
+    """Return the headers by which the receiver verifies the sender and the time of `body` (Standard Webhooks)."""
     timestamp = str(int(time.time()))
     signed = f"{message_id}.{timestamp}.{body}".encode()
     signatures = [base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode() for key in keys]
@@ -86,7 +86,7 @@ def signature_headers(*, message_id: str, body: str, keys: Iterable[bytes]) -> d
 
 
 def is_allowed(address: IpAddress) -> bool:
-    """Whether `address` is out on the internet, also where it is an IPv4 address in the clothes of IPv6."""
+    """Whether `address` is public. An IPv4 address that is embedded in an IPv6 address is checked as such."""
     if settings.WEBHOOK_ALLOW_PRIVATE:
         return True
     if isinstance(address, ipaddress.IPv6Address):
@@ -107,7 +107,7 @@ def _addresses(host: str, port: int) -> list[IpAddress]:
 
 def _post(url: str, address: str, body: bytes, headers: dict[str, str]) -> Answer:
     with requests.Session() as session:
-        session.trust_env = False  # A proxy would resolve the name anew.
+        session.trust_env = False  # A proxy would resolve the name again.
         for scheme in ("https://", "http://"):
             session.mount(scheme, _ToAddress(address))
         try:
@@ -130,15 +130,15 @@ def _post(url: str, address: str, body: bytes, headers: dict[str, str]) -> Answe
 
 
 def _beginning_of(response: requests.Response) -> str:
-    """Return the first KEPT_BYTES of the body as text, as far as it can be had."""
+    """Return the first KEPT_ANSWER_BYTES of the body as text, or "" if it cannot be read."""
     with suppress(HTTPError, OSError):
-        beginning: bytes = response.raw.read(KEPT_BYTES, decode_content=False)
-        return beginning.decode(errors="replace").replace("\x00", "")  # PostgreSQL stores no such character.
+        beginning: bytes = response.raw.read(KEPT_ANSWER_BYTES, decode_content=False)
+        return beginning.decode(errors="replace").replace("\x00", "")  # PostgreSQL cannot store this character.
     return ""
 
 
 class _ToAddress(HTTPAdapter):
-    """Connects to `address`, whatever the name in the URL is; the certificate has to be for that name."""
+    """Connects to `address` instead of resolving the name in the URL. The certificate has to match that name."""
 
     def __init__(self, address: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What can be done with webhooks, and how the rest of the site tells them that something happened."""
+"""Actions on webhooks, and notifications to them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from apps.webhooks.sender import is_allowed
 from apps.webhooks.tasks import deliver_webhook
 
 MAX_WEBHOOKS = 10
-BOTH_SECRETS_FOR = timedelta(days=1)
-KEPT_DELIVERIES = timedelta(days=30)
+PREVIOUS_SECRET_LIFETIME = timedelta(days=1)
+DELIVERY_RETENTION = timedelta(days=30)
 
 
 def create_webhook(*, owner: User, url: str, events: Collection[str] | None = None) -> Webhook:
-    """Store a webhook for `owner`; without `events` it is told of all. Its `secret` is to be shown once.
+    """Store a webhook for `owner`, for all events by default. The caller shows its `secret` once.
 
-    Raises UserError for an address that is not allowed, and where the owner has MAX_WEBHOOKS already.
+    Raises UserError for an address that is not allowed, and if the owner already has MAX_WEBHOOKS.
     """
     check_url(url)
     if Webhook.objects.for_user(owner).count() >= MAX_WEBHOOKS:
-        text = _("You have %(count)d webhooks, and that is the most. Delete one that you no longer need.")
+        text = _("You have %(count)d webhooks, which is the maximum. Delete one that you no longer need.")
         raise UserError("too_many_webhooks", text % {"count": MAX_WEBHOOKS}, status=409)
     return Webhook.objects.create(owner=owner, url=url, events=_in_order(events))
 
@@ -40,7 +40,7 @@ def create_webhook(*, owner: User, url: str, events: Collection[str] | None = No
 def change_webhook(
     *, webhook: Webhook, url: str = "", events: Collection[str] | None = None, is_active: bool | None = None
 ) -> None:
-    """Change what is given. Switched on again, a webhook has all the time to fail anew."""
+    """Change the given values. Switching a webhook on again restarts the time until it is switched off."""
     if url:
         check_url(url)
         webhook.url = url
@@ -53,9 +53,9 @@ def change_webhook(
 
 
 def change_secret(*, webhook: Webhook) -> None:
-    """Give the webhook a new `secret`, to be shown once. For BOTH_SECRETS_FOR messages carry the old signature too."""
+    """Give the webhook a new `secret`, to be shown once. The old one also signs for PREVIOUS_SECRET_LIFETIME."""
     webhook.previous_salt, webhook.salt = webhook.salt, new_webhook_salt()
-    webhook.previous_ends_at = timezone.now() + BOTH_SECRETS_FOR
+    webhook.previous_ends_at = timezone.now() + PREVIOUS_SECRET_LIFETIME
     webhook.save(update_fields=["salt", "previous_salt", "previous_ends_at"])
 
 
@@ -64,7 +64,7 @@ def _in_order(events: Collection[str] | None) -> list[str]:
 
 
 def check_url(url: str) -> None:
-    """Raise UserError unless webhooks may go to `url`. What its name stands for is checked with each message."""
+    """Raise UserError unless webhooks may use `url`. The addresses of a host name are checked for each message."""
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname or "", parts.port
@@ -89,38 +89,40 @@ def _bad_url() -> UserError:
 
 
 def notify(*, owner_id: int, event: WebhookEvent, data: Mapping[str, Any]) -> None:
-    """Tell the owner's webhooks that `event` happened. One query where there are none; sending is the worker's.
+    """Queue a message about `event` to each webhook of the owner that subscribed to it. One query if there is none.
 
-    `data` holds ids and states only: what people said stays here.
+    `data` holds ids and states only, never words of a conversation.
     """
-    told = [webhook for webhook in Webhook.objects.filter(owner_id=owner_id, is_active=True) if event in webhook.events]
-    if not told:
+    subscribed = [
+        webhook for webhook in Webhook.objects.filter(owner_id=owner_id, is_active=True) if event in webhook.events
+    ]
+    if not subscribed:
         return
     body = json.dumps({"type": event, "timestamp": timezone.now().isoformat(), "data": data}, default=str)
-    for webhook in told:
-        _plan(WebhookDelivery(owner_id=owner_id, webhook=webhook, event=event, body=body))
+    for webhook in subscribed:
+        _enqueue(WebhookDelivery(owner_id=owner_id, webhook=webhook, event=event, body=body))
 
 
 def redeliver(*, delivery: WebhookDelivery) -> None:
-    """Send a message once more, with its id: a receiver that has it already can tell."""
+    """Queue a message again, with the same id, by which the receiver recognises a repetition."""
     if not delivery.webhook.is_active:
         raise UserError("webhook_off", _("This webhook is switched off. Switch it on first."), status=409)
     if delivery.status == WebhookDelivery.Status.PENDING:
         raise UserError("delivery_pending", _("This message is still waiting to be sent."), status=409)
     delivery.status = WebhookDelivery.Status.PENDING
     delivery.tries = 0
-    _plan(delivery)
+    _enqueue(delivery)
 
 
 @transaction.atomic
-def _plan(delivery: WebhookDelivery) -> None:
-    """Store a delivery together with the work that it is: neither is without the other."""
+def _enqueue(delivery: WebhookDelivery) -> None:
+    """Store a delivery and its task in one transaction."""
     delivery.next_try_at = timezone.now()
     delivery.save()
     deliver_webhook.enqueue(str(delivery.pk))
 
 
 def delete_old_deliveries() -> None:
-    """Delete deliveries that are over, delivered or failed, after KEPT_DELIVERIES."""
-    over = WebhookDelivery.objects.exclude(status=WebhookDelivery.Status.PENDING)
-    over.filter(created_at__lt=timezone.now() - KEPT_DELIVERIES).delete()
+    """Delete delivered and failed messages after DELIVERY_RETENTION."""
+    finished = WebhookDelivery.objects.exclude(status=WebhookDelivery.Status.PENDING)
+    finished.filter(created_at__lt=timezone.now() - DELIVERY_RETENTION).delete()

@@ -1,4 +1,4 @@
-"""What the worker does for accounts. Each may run more than once, since a worker can be killed at any moment."""
+"""The background task that sends webhooks. It may run more than once, because a worker can be killed at any time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.webhooks.sender import Answer, send
 
 logger = logging.getLogger(__name__)
 
-RETRY_DELAYS = [
+DELIVERY_RETRY_DELAYS = [
     timedelta(seconds=5),
     timedelta(minutes=5),
     timedelta(minutes=30),
@@ -30,14 +30,14 @@ RESULT_FIELDS = ["tries", "last_try_at", "response_status", "response_body", "er
 
 @task()
 def deliver_webhook(delivery_pk: str) -> None:
-    """Try a delivery; plan the next try, or give up, where it fails. What is no longer waiting is left alone."""
-    waiting = WebhookDelivery.objects.filter(pk=delivery_pk, status=WebhookDelivery.Status.PENDING)
-    delivery = waiting.select_related("webhook__owner").first()
+    """Try a pending delivery. If it fails, schedule the next try or give up."""
+    pending = WebhookDelivery.objects.filter(pk=delivery_pk, status=WebhookDelivery.Status.PENDING)
+    delivery = pending.select_related("webhook__owner").first()
     if delivery is None:
         return
     webhook = delivery.webhook
     if not webhook.is_active or not webhook.owner.is_active:
-        waiting.update(status=WebhookDelivery.Status.FAILED, next_try_at=None, error_code="webhook_off")
+        pending.update(status=WebhookDelivery.Status.FAILED, next_try_at=None, error_code="webhook_off")
         return
     answer = send(url=webhook.url, message_id=message_id(delivery), body=delivery.body, keys=webhook.signing_keys)
     delivery.tries += 1
@@ -52,7 +52,7 @@ def deliver_webhook(delivery_pk: str) -> None:
         delivery.next_try_at = None
         Webhook.objects.filter(pk=webhook.pk).update(failing_since=None)
     with transaction.atomic():
-        # Not saved: it may have been deleted meanwhile.
+        # Not save(): the row may have been deleted meanwhile.
         results = {name: getattr(delivery, name) for name in RESULT_FIELDS}
         stored = WebhookDelivery.objects.filter(pk=delivery.pk).update(**results)
         if stored and delivery.next_try_at is not None:
@@ -60,7 +60,7 @@ def deliver_webhook(delivery_pk: str) -> None:
 
 
 def message_id(delivery: WebhookDelivery) -> str:
-    """Return the id by which the receiver knows a message that comes again."""
+    """Return the id by which the receiver recognises a message that is sent again."""
     return f"msg_{delivery.pk.hex}"
 
 
@@ -68,8 +68,8 @@ def _note_failure(delivery: WebhookDelivery, answer: Answer) -> None:
     now = timezone.now()
     reason = {"delivery": str(delivery.pk), "reason": answer.error_code, "status": answer.status}
     logger.warning("A webhook failed", extra=reason)
-    if delivery.tries <= len(RETRY_DELAYS) and answer.status != GONE:
-        delivery.next_try_at = now + RETRY_DELAYS[delivery.tries - 1]
+    if delivery.tries <= len(DELIVERY_RETRY_DELAYS) and answer.status != GONE:
+        delivery.next_try_at = now + DELIVERY_RETRY_DELAYS[delivery.tries - 1]
     else:
         delivery.status = WebhookDelivery.Status.FAILED
         delivery.next_try_at = None
@@ -77,11 +77,11 @@ def _note_failure(delivery: WebhookDelivery, answer: Answer) -> None:
     webhook.filter(failing_since=None).update(failing_since=now)
     failing = webhook if answer.status == GONE else webhook.filter(failing_since__lte=now - SWITCH_OFF_AFTER)
     if failing.update(is_active=False):
-        _tell_owner(delivery.webhook)
+        _notify_owner(delivery.webhook)
 
 
-def _tell_owner(webhook: Webhook) -> None:
-    """Send a mail. Whether it arrives or not, the page says the same."""
+def _notify_owner(webhook: Webhook) -> None:
+    """Send a mail. The page of the webhook says the same, in case the mail does not arrive."""
     logger.warning("A webhook was switched off", extra={"webhook": str(webhook.pk), "user": webhook.owner_id})
     subject = _("Your webhook is switched off")
     mail(to=webhook.owner.email, subject=subject, template="webhooks/email/webhook_switched_off.txt", webhook=webhook)

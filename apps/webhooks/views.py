@@ -1,4 +1,4 @@
-"""The pages on which people manage their webhooks."""
+"""The webhook pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.authentication import signed_in_user
-from apps.core.pages import told_on_page
+from apps.core.pages import report_refusals_to
 from apps.webhooks import services as webhooks
 from apps.webhooks.forms import WebhookForm
 from apps.webhooks.models import Webhook, WebhookDelivery
@@ -26,13 +26,13 @@ DELIVERIES_ON_PAGE = 20
 
 @method_decorator(never_cache, "dispatch")
 class WebhookList(View):
-    """The person's webhooks, and the way to a new one."""
+    """List the person's webhooks, and create one."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(request, WebhookForm())
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Create a webhook and show its secret on the answer itself."""
+        """Create a webhook and show its secret in the response: a redirect would have to store it."""
         form = WebhookForm(request.POST)
         created = self._create(request, form) if form.is_valid() else None
         if created:
@@ -41,7 +41,7 @@ class WebhookList(View):
 
     @staticmethod
     def _create(request: HttpRequest, form: WebhookForm) -> Webhook | None:
-        with told_on_page(lambda message: form.add_error(None, message)):
+        with report_refusals_to(lambda message: form.add_error(None, message)):
             return webhooks.create_webhook(owner=signed_in_user(request), **form.cleaned_data)
         return None
 
@@ -52,7 +52,7 @@ class WebhookList(View):
 
 
 class WebhookDetail(View):
-    """One webhook: what it is told of, and what was sent to it."""
+    """Show one webhook with its messages, and change it."""
 
     def get(self, request: HttpRequest, webhook_pk: UUID) -> HttpResponse:
         webhook = _own_webhook(request, webhook_pk)
@@ -68,7 +68,7 @@ class WebhookDetail(View):
 
     @staticmethod
     def _change(webhook: Webhook, form: WebhookForm) -> bool:
-        with told_on_page(lambda message: form.add_error(None, message)):
+        with report_refusals_to(lambda message: form.add_error(None, message)):
             webhooks.change_webhook(webhook=webhook, **form.cleaned_data)
             return True
         return False
@@ -95,7 +95,7 @@ def switch_webhook(request: HttpRequest, webhook_pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @never_cache
 def change_secret(request: HttpRequest, webhook_pk: UUID) -> HttpResponse:
-    """Ask first, then give the webhook a new secret and show it on the answer itself."""
+    """Ask for confirmation, then give the webhook a new secret and show it in the response."""
     webhook = _own_webhook(request, webhook_pk)
     if request.method == "POST":
         webhooks.change_secret(webhook=webhook)
@@ -105,7 +105,7 @@ def change_secret(request: HttpRequest, webhook_pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def delete_webhook(request: HttpRequest, webhook_pk: UUID) -> HttpResponse:
-    """Ask first, then delete."""
+    """Ask for confirmation, then delete."""
     webhook = _own_webhook(request, webhook_pk)
     if request.method != "POST":
         return render(request, "webhooks/delete_webhook.html", {"webhook": webhook})
@@ -116,12 +116,12 @@ def delete_webhook(request: HttpRequest, webhook_pk: UUID) -> HttpResponse:
 
 @require_POST
 def redeliver(request: HttpRequest, webhook_pk: UUID, delivery_pk: UUID) -> HttpResponse:
-    """Send a message once more."""
+    """Send a message again."""
     deliveries = WebhookDelivery.objects.for_user(request.user).select_related("webhook")
     delivery = get_object_or_404(deliveries, pk=delivery_pk, webhook=webhook_pk)
-    with told_on_page(lambda message: messages.error(request, message)):
+    with report_refusals_to(lambda message: messages.error(request, message)):
         webhooks.redeliver(delivery=delivery)
-        messages.success(request, _("The message is sent again."))
+        messages.success(request, _("The message will be sent again."))
     return redirect("webhooks:webhook", webhook_pk)
 
 

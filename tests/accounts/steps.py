@@ -1,4 +1,4 @@
-"""What people do with their accounts, for tests: read their mail, and the codes of their authenticator app."""
+"""Steps of account tests: forms, links in mails, and codes of an authenticator app."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def is_signed_in(client: Client) -> bool:
 
 
 def confirm_identity(client: Client, password: str = PASSWORD) -> None:
-    """Enter the password once more, as sensitive changes ask for."""
+    """Enter the password once more, as sensitive changes require."""
     assert client.post(reverse("account_reauthenticate"), {"password": password}).status_code == 302
 
 
 def link_in_mail(path: str, number: int = -1) -> str:
-    """Return the path of the link in the last mail, or in another one, after a look at where it leads."""
+    """Return the path of the link to this site in the last mail, or in mail `number`."""
     link = re.search(rf"http://testserver\S*{path}\S+", str(mail.outbox[number].body))
     assert link, mail.outbox[number].body
     return urlsplit(link[0]).path
 
 
 def code_of(secret: str) -> str:
-    """Return what an authenticator app shows now. Near the end of its time it waits for the next one."""
+    """Return the current code of an authenticator app. Near the end of its period, wait for the next one."""
     left = CODE_SECONDS - time.time() % CODE_SECONDS
     if left < MARGIN_SECONDS:
         time.sleep(left + 0.1)
@@ -68,12 +68,12 @@ def wrong_code(secret: str) -> str:
 
 
 def confirm_address(user: User) -> None:
-    """Make the address of the user a confirmed one."""
+    """Confirm the email address of the user."""
     EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
 
 
 def switch_second_factor_on(client: Client, user: User) -> str:
-    """Set an authenticator app up for the user, who is signed in, and return its secret."""
+    """Set up an authenticator app for the signed-in user, and return its secret."""
     confirm_address(user)
     confirm_identity(client)
     secret: str = client.get(reverse("mfa_activate_totp")).context["form"].secret

@@ -1,4 +1,4 @@
-"""The audit log: who came in, who was refused, and who read what people said."""
+"""The audit log: sign-ins, refusals, and administrators who read conversations."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_signing_in_and_out_is_noted_with_the_address(
         assert (event["user"], event["address"]) == (alice.pk, "127.0.0.1")
 
 
-def test_a_refused_sign_in_is_noted_without_what_was_typed(
+def test_a_refused_sign_in_is_noted_without_the_typed_text(
     client: Client, alice: User, audit: pytest.LogCaptureFixture
 ) -> None:
     sign_in(client, "typed by mistake")
@@ -87,7 +87,7 @@ def test_refused_tokens_are_noted(client: Client, alice: User, audit: pytest.Log
     assert secret not in str([vars(record) for record in audit.records])
 
 
-def test_an_administrator_who_reads_a_conversation_is_noted_and_can_not_listen(
+def test_an_administrator_who_reads_a_conversation_is_noted_and_cannot_listen(
     client: Client, alice: User, conversation: Conversation, audit: pytest.LogCaptureFixture
 ) -> None:
     turn = make_turn(conversation)

@@ -28,7 +28,7 @@ def call(secret: str) -> Page:
 
 
 class TestToken:
-    def test_it_lets_its_owner_in(self, alice_token: str) -> None:
+    def test_it_authenticates_its_owner(self, alice_token: str) -> None:
         assert call(alice_token).status_code == 200
 
     def test_the_scheme_may_be_in_any_case(self, alice_token: str) -> None:
@@ -40,7 +40,7 @@ class TestToken:
         assert alice_token not in str(vars(token))
         assert token.digest == digest_of(alice_token)
 
-    def test_a_dump_of_the_database_holds_none(
+    def test_a_dump_of_the_database_holds_no_usable_token(
         self, client: Client, alice: User, alice_token: str, voice: VoiceProfile
     ) -> None:
         client.force_login(alice)
@@ -55,13 +55,13 @@ class TestToken:
         assert not [text for text in texts if find_api_token(secret=text)]
 
     @pytest.mark.parametrize("secret", ["", "made-up", "vc_" + "x" * 43, "é\xff"])
-    def test_an_unknown_one_is_refused(self, alice_token: str, secret: str) -> None:
+    def test_an_unknown_token_is_refused(self, alice_token: str, secret: str) -> None:
         response = call(secret)
         assert response.status_code == 401
         assert response["WWW-Authenticate"] == "Bearer"
         assert error_of(response)["code"] == "authentication_failed"
 
-    def test_its_hash_opens_nothing(self, alice_token: str) -> None:
+    def test_its_hash_is_refused(self, alice_token: str) -> None:
         assert call(digest_of(alice_token)).status_code == 401
 
     def test_it_works_until_it_expires(self, alice: User) -> None:
@@ -95,7 +95,7 @@ class TestToken:
         with django_assert_num_queries(1):
             assert find_api_token(secret=alice_token)
 
-    def test_another_scheme_is_no_token(self, alice: User) -> None:
+    def test_another_scheme_is_refused(self, alice: User) -> None:
         response = Client().get(reverse("api:voices"), headers={"Authorization": "Basic YWxpY2U6eA=="})
         assert response.status_code == 401
         assert error_of(response)["code"] == "not_authenticated"
@@ -103,7 +103,9 @@ class TestToken:
     def test_it_does_not_open_pages(self, alice_token: str) -> None:
         assert Client().get(reverse("voices:list"), headers=bearer(alice_token)).status_code == 302
 
-    def test_it_counts_more_than_a_session(self, client: Client, alice: User, bob: User, voice: VoiceProfile) -> None:
+    def test_it_takes_precedence_over_a_session(
+        self, client: Client, alice: User, bob: User, voice: VoiceProfile
+    ) -> None:
         client.force_login(alice)
         bobs = bearer(create_api_token(owner=bob, name="tests"))
         assert client.get(reverse("api:voices"), headers=bobs).json()["results"] == []
@@ -118,9 +120,7 @@ class TestCsrf:
         body = {"voice": str(voice.pk)}
         return client.post(reverse("api:conversations"), body, content_type="application/json", headers=headers)
 
-    def test_a_session_needs_the_token_of_its_pages(
-        self, strict_client: Client, alice: User, voice: VoiceProfile
-    ) -> None:
+    def test_a_session_needs_the_csrf_token(self, strict_client: Client, alice: User, voice: VoiceProfile) -> None:
         strict_client.force_login(alice)
         refused = self.start_conversation(strict_client, voice, {})
         assert refused.status_code == 403
@@ -131,16 +131,18 @@ class TestCsrf:
         headers = {"X-CSRFToken": str(page.context["csrf_token"])}
         assert self.start_conversation(strict_client, voice, headers).status_code == 201
 
-    def test_an_api_token_needs_none(self, strict_client: Client, alice_token: str, voice: VoiceProfile) -> None:
+    def test_an_api_token_needs_no_csrf_token(
+        self, strict_client: Client, alice_token: str, voice: VoiceProfile
+    ) -> None:
         assert self.start_conversation(strict_client, voice, bearer(alice_token)).status_code == 201
 
-    def test_an_api_token_needs_none_beside_a_session(
+    def test_an_api_token_beside_a_session_needs_no_csrf_token(
         self, strict_client: Client, alice: User, alice_token: str, voice: VoiceProfile
     ) -> None:
         strict_client.force_login(alice)
         assert self.start_conversation(strict_client, voice, bearer(alice_token)).status_code == 201
 
-    def test_a_forms_page_needs_it(self, strict_client: Client, alice: User, voice: VoiceProfile) -> None:
+    def test_a_form_needs_the_csrf_token(self, strict_client: Client, alice: User, voice: VoiceProfile) -> None:
         strict_client.force_login(alice)
         assert strict_client.post(reverse("voices:delete", args=[voice.pk])).status_code == 403
         voice.refresh_from_db()

@@ -43,14 +43,14 @@ def test_it_changes_when_the_new_address_is_confirmed(signed_in: Client, alice: 
     assert sign_in(signed_in, NEW).status_code == 302
 
 
-def test_the_old_address_is_told(signed_in: Client) -> None:
+def test_the_old_address_is_notified(signed_in: Client) -> None:
     change(signed_in)
     signed_in.post(link_in_mail("/confirm-email/"))
     assert mail.outbox[-1].to == ["alice@example.org"]
     assert NEW in str(mail.outbox[-1].body)
 
 
-def test_it_can_be_called_off(signed_in: Client, alice: User) -> None:
+def test_it_can_be_cancelled(signed_in: Client, alice: User) -> None:
     change(signed_in)
     path = link_in_mail("/confirm-email/")
     signed_in.post(reverse("account_email"), {"email": NEW, "action_remove": ""})
@@ -67,17 +67,17 @@ def test_it_asks_for_the_password_again(client: Client, alice: User) -> None:
     assert page.status_code == 200
     form = {"password": "a long password for tests", "next": reverse("account_email")}
     client.post(reverse("account_reauthenticate"), form)
-    assert mail.outbox[-1].to == [NEW]  # What was asked for goes on.
+    assert mail.outbox[-1].to == [NEW]  # The requested change continues.
 
 
 @pytest.mark.parametrize("email", ["", "nothing", "alice@example.org"])
-def test_it_refuses_what_is_no_new_address(signed_in: Client, email: str) -> None:
+def test_it_refuses_an_invalid_or_unchanged_address(signed_in: Client, email: str) -> None:
     page = change(signed_in, email)
     assert page.context["form"].errors.keys() == {"email"}
     assert not mail.outbox
 
 
-def test_the_address_of_somebody_else_can_not_be_taken(signed_in: Client, alice: User, bob: User) -> None:
+def test_the_address_of_another_account_cannot_be_taken(signed_in: Client, alice: User, bob: User) -> None:
     confirm_address(bob)
     change(signed_in, bob.email)
     signed_in.post(link_in_mail("/confirm-email/"))

@@ -42,7 +42,7 @@ def test_it_refuses_a_wrong_old_and_a_weak_new_password(signed_in: Client, alice
     assert alice.check_password(PASSWORD)
 
 
-def test_it_is_for_those_who_are_signed_in(client: Client, alice: User) -> None:
+def test_it_needs_a_session(client: Client, alice: User) -> None:
     assert change(client, PASSWORD, NEW_PASSWORD).status_code == 302
     alice.refresh_from_db()
     assert alice.check_password(PASSWORD)

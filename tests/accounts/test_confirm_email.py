@@ -24,15 +24,15 @@ def is_confirmed(email: str = "carol@example.org") -> bool:
 
 
 class TestOptional:
-    """The default where mail is only printed: nobody waits for a link."""
+    """The default without a mail server: signing up does not wait for the confirmation."""
 
-    def test_one_is_in_at_once_and_confirms_later(self, client: Client) -> None:
+    def test_signing_up_signs_in_at_once_and_the_link_confirms_later(self, client: Client) -> None:
         assert sign_up(client)["Location"] == reverse("home")
         assert is_signed_in(client)
         assert not is_confirmed()
         path = link_in_mail("/confirm-email/")
         assert client.get(path).status_code == 200
-        assert not is_confirmed()  # Programs that look at mail open its links too.
+        assert not is_confirmed()  # Mail scanners open links too.
         assert client.post(path).status_code == 302
         assert is_confirmed()
 
@@ -55,7 +55,7 @@ class TestMandatory:
     def mandatory(self, settings: Settings) -> None:
         settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 
-    def test_one_is_in_when_the_address_is_confirmed(self, client: Client) -> None:
+    def test_confirming_the_address_signs_in(self, client: Client) -> None:
         assert sign_up(client)["Location"] == reverse("account_email_verification_sent")
         assert client.get(reverse("account_email_verification_sent")).status_code == 200
         assert not is_signed_in(client)
@@ -69,19 +69,19 @@ class TestMandatory:
         assert is_confirmed()
         assert not is_signed_in(elsewhere)
 
-    def test_signing_in_without_sends_the_link_again(self, client: Client) -> None:
+    def test_signing_in_unconfirmed_sends_the_link_again(self, client: Client) -> None:
         sign_up(client)
         assert sign_in(Client(), "carol")["Location"] == reverse("account_email_verification_sent")
         assert len(mail.outbox) == 2
 
-    def test_an_address_that_has_an_account_is_not_told_apart(self, client: Client, alice: User) -> None:
+    def test_signing_up_does_not_reveal_whether_an_address_has_an_account(self, client: Client, alice: User) -> None:
         answer = sign_up(client, email="alice@example.org")
         assert answer["Location"] == reverse("account_email_verification_sent")
         assert not User.objects.filter(username="carol").exists()
         assert reverse("account_reset_password") in str(mail.outbox[-1].body)
 
 
-def test_no_mail_is_sent_where_none_is_wanted(client: Client, settings: Settings) -> None:
+def test_without_verification_no_mail_is_sent(client: Client, settings: Settings) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "none"
     sign_up(client)
     assert is_signed_in(client)
@@ -95,7 +95,7 @@ def test_a_made_up_link_confirms_nothing(client: Client, key: str) -> None:
     assert not is_confirmed()
 
 
-def test_a_mail_server_that_is_down_keeps_nobody_out(
+def test_signing_up_works_while_the_mail_server_is_down(
     client: Client, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -108,7 +108,7 @@ def test_a_mail_server_that_is_down_keeps_nobody_out(
     assert "carol" not in caplog.text
 
 
-def test_mail_is_plain_text_with_names_as_they_are(client: Client, alice: User) -> None:
+def test_mail_is_plain_text_without_escaping(client: Client, alice: User) -> None:
     sign_up(client, username="zoë+x@y")
     body = str(mail.outbox[-1].body)
     assert "“zoë+x@y”" in body

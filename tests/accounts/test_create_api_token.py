@@ -37,7 +37,7 @@ def test_the_token_belongs_to_the_user_under_the_given_name(alice: User, bob: Us
     assert (token.owner, token.name) == (bob, "my laptop")
 
 
-def test_every_call_makes_another_one(alice: User) -> None:
+def test_every_call_creates_another_token(alice: User) -> None:
     assert run("alice") != run("alice")
 
 
@@ -54,13 +54,13 @@ def test_it_refuses_a_deactivated_user(alice: User) -> None:
     assert not ApiToken.objects.exists()
 
 
-def test_it_may_do_everything_for_ever_without_options(alice: User) -> None:
+def test_without_options_it_has_all_scopes_and_never_expires(alice: User) -> None:
     run("alice")
     token = ApiToken.objects.get()
     assert (token.scopes, token.expires_at) == (["read", "talk", "voices", "webhooks"], None)
 
 
-def test_options_narrow_it(alice: User) -> None:
+def test_options_set_scopes_and_expiry(alice: User) -> None:
     run("alice", "--scope", "read", "--scope", "talk", "--expires-days", "2")
     token = ApiToken.objects.get()
     assert token.scopes == ["read", "talk"]
@@ -69,7 +69,7 @@ def test_options_narrow_it(alice: User) -> None:
 
 
 @pytest.mark.parametrize("options", [["--scope", "all"], ["--expires-days", "soon"], ["--expires-days", "0"]])
-def test_it_refuses_options_that_make_no_sense(alice: User, options: list[str]) -> None:
+def test_it_refuses_invalid_options(alice: User, options: list[str]) -> None:
     with pytest.raises(CommandError):
         run("alice", *options)
     assert not ApiToken.objects.exists()

@@ -43,8 +43,8 @@ def speak(api: Api, text: str = "Good morning.") -> requests.Response:
     return api.post("/api/v1/speech", json={"text": text, "voice": "Jane"}, headers=KEY)
 
 
-def when_it_is_over(send: Callable[[], requests.Response]) -> requests.Response:
-    """Send as often as a client does that is told to wait."""
+def send_until_it_is_over(send: Callable[[], requests.Response]) -> requests.Response:
+    """Send until the first request is over, as a client does after a 409."""
     response = send()
     for _attempt in range(PATIENCE):
         if response.status_code != 409:
@@ -57,7 +57,7 @@ def when_it_is_over(send: Callable[[], requests.Response]) -> requests.Response:
 
 
 def is_over() -> bool:
-    """Whether what the first request with a key made has come to its end."""
+    """Whether the work of the first request with a key has ended."""
     key = IdempotencyKey.objects.get()
     if not key.made:
         return key.status is not None
@@ -72,12 +72,12 @@ def calls(provider: FakeProvider, path: str) -> int:
 
 class TestOnce:
     @pytest.mark.usefixtures("consent")
-    def test_a_voice_is_cloned_once_by_twenty_at_the_same_time(
+    def test_twenty_parallel_requests_clone_one_voice(
         self, server: Server, alice_token: str, provider: FakeProvider
     ) -> None:
         def send(_number: int) -> requests.Response:
             with Api(server.url, alice_token) as api:
-                return when_it_is_over(lambda: clone(api))
+                return send_until_it_is_over(lambda: clone(api))
 
         with ThreadPoolExecutor(20) as threads:
             responses = list(threads.map(send, range(20)))
@@ -87,12 +87,12 @@ class TestOnce:
         assert calls(provider, VOICES_ADD) == 1
         assert VoiceProfile.objects.count() == 1
 
-    def test_a_turn_is_taken_once_by_twenty_at_the_same_time(
+    def test_twenty_parallel_requests_make_one_turn(
         self, server: Server, alice_token: str, provider: FakeProvider, conversation: Conversation
     ) -> None:
         def send(_number: int) -> requests.Response:
             with Api(server.url, alice_token) as api:
-                return when_it_is_over(lambda: api.ask(conversation, text="Hello?", headers=KEY))
+                return send_until_it_is_over(lambda: api.ask(conversation, text="Hello?", headers=KEY))
 
         with ThreadPoolExecutor(20) as threads:
             responses = list(threads.map(send, range(20)))
@@ -140,10 +140,10 @@ class TestOnce:
 
 @pytest.mark.usefixtures("consent")
 class TestVoicesThatFail:
-    """A cloning that failed may be carried out again, and makes no second voice."""
+    """A failed cloning can be repeated, and creates no second voice."""
 
     @pytest.mark.parametrize("path", ["/clone-voice", "/api/v1/voices"])
-    def test_sent_again_the_same_voice_is_cloned(self, alice_api: Api, provider: FakeProvider, path: str) -> None:
+    def test_a_repetition_clones_the_same_voice(self, alice_api: Api, provider: FakeProvider, path: str) -> None:
         def send() -> requests.Response:
             files = [(name, ("a.wav", data)) for data in SAMPLES for name in ("audio", "audio_file")]
             return alice_api.post(path, data={"name": "Jane", "voice_name": "Jane"}, files=files, headers=KEY)
@@ -157,7 +157,7 @@ class TestVoicesThatFail:
         assert calls(provider, VOICES_ADD) == 3
         assert VoiceProfile.objects.get().status == "ready"
 
-    def test_by_twenty_at_the_same_time_it_is_cloned_once(
+    def test_twenty_parallel_repetitions_clone_it_once(
         self, server: Server, alice_api: Api, alice_token: str, provider: FakeProvider
     ) -> None:
         provider.fail_next(VOICES_ADD, status=400)
@@ -173,13 +173,13 @@ class TestVoicesThatFail:
         assert calls(provider, VOICES_ADD) == 2
         assert VoiceProfile.objects.count() == 1
 
-    def test_a_recording_that_is_refused_makes_none_and_frees_the_key(self, alice_api: Api) -> None:
+    def test_a_refused_recording_makes_no_voice_and_frees_the_key(self, alice_api: Api) -> None:
         refused = alice_api.post("/clone-voice", data={"voice_name": "Jane"}, files={"audio_file": b"x"}, headers=KEY)
         assert refused.status_code == 422
         assert not IdempotencyKey.objects.exists()
         assert clone(alice_api).status_code == 201
 
-    def test_a_voice_that_was_deleted_is_gone(self, alice_api: Api) -> None:
+    def test_a_repetition_after_the_voice_was_deleted_is_a_404(self, alice_api: Api) -> None:
         clone(alice_api)
         alice_api.delete(f"/api/v1/voices/{VoiceProfile.objects.get().pk}")
         assert clone(alice_api).status_code == 404
@@ -187,7 +187,7 @@ class TestVoicesThatFail:
 
 
 class TestTurns:
-    def test_a_stream_is_told_again_from_what_was_stored(
+    def test_a_stream_is_repeated_from_the_stored_turn(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation
     ) -> None:
         def ask() -> list[Any]:
@@ -202,7 +202,7 @@ class TestTurns:
         assert second[1].data["delta"] == provider.behaviour.reply
         assert calls(provider, CHAT) == 1
 
-    def test_a_turn_that_still_runs_is_told_so(
+    def test_a_repetition_while_the_turn_runs_is_a_409(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation
     ) -> None:
         provider.behaviour.first_token_seconds = 60
@@ -216,7 +216,7 @@ class TestTurns:
         wait_until(Turn.objects.filter(status="interrupted").exists)
         assert alice_api.ask(conversation, text="Hello?", headers=KEY).json()["status"] == "interrupted"
 
-    def test_a_turn_that_failed_is_not_paid_for_again(
+    def test_a_repetition_of_a_failed_turn_costs_nothing(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation
     ) -> None:
         provider.fail_next(SPEECH, status=400, times=20)
@@ -238,15 +238,15 @@ class TestTurns:
     ) -> None:
         form: dict[str, Any] = {"data": {"voice_id": voice.voice_id}, "files": {"audio_file": QUESTION}}
         first = alice_api.post("/full-interaction", headers=KEY, **form)
-        second = when_it_is_over(lambda: alice_api.post("/full-interaction", headers=KEY, **form))
+        second = send_until_it_is_over(lambda: alice_api.post("/full-interaction", headers=KEY, **form))
         for name in ("Content-Type", "X-Transcript", "X-Response-Text", "X-Turn-Id", "X-Conversation-Id"):
             assert first.headers[name] == second.headers[name]
-        # What is stored is signed, which what was streamed could not be.
+        # The stored answer is signed. A streamed answer cannot be.
         assert len(second.content) == pytest.approx(len(first.content), abs=6000)
         assert calls(provider, CHAT) == calls(provider, TRANSCRIPTIONS) == 1
         assert Conversation.objects.count() == 1
 
-    def test_a_turn_that_was_deleted_is_gone(self, alice_api: Api, conversation: Conversation) -> None:
+    def test_a_repetition_after_the_turn_was_deleted_is_a_404(self, alice_api: Api, conversation: Conversation) -> None:
         alice_api.ask(conversation, text="Hello?", headers=KEY)
         Turn.objects.all().delete()
         IdempotencyKey.objects.update(claimed_at=timezone.now() - timedelta(minutes=1))
@@ -271,25 +271,25 @@ class TestReuse:
         response = alice_api.post("/api/v1/transcriptions", files=files, headers=KEY)
         assert error_of(response)["code"] == "idempotency_key_reused"
 
-    def test_another_name_of_the_file_is_not(self, alice_api: Api) -> None:
+    def test_another_name_of_the_file_is_the_same_request(self, alice_api: Api) -> None:
         transcribe(alice_api)
         files = {"audio": ("b.mp3", QUESTION)}
         assert alice_api.post("/api/v1/transcriptions", files=files, headers=KEY).status_code == 200
 
-    def test_everybody_has_keys_of_their_own(self, alice_api: Api, bob_api: Api, provider: FakeProvider) -> None:
+    def test_users_do_not_share_keys(self, alice_api: Api, bob_api: Api, provider: FakeProvider) -> None:
         transcribe(alice_api)
         assert "Idempotent-Replayed" not in transcribe(bob_api).headers
         assert calls(provider, TRANSCRIPTIONS) == 2
 
     @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "schön"])
-    def test_a_key_that_is_none_is_refused(self, alice_api: Api, provider: FakeProvider, key: str) -> None:
+    def test_an_invalid_key_is_refused(self, alice_api: Api, provider: FakeProvider, key: str) -> None:
         headers = {"Idempotency-Key": key.encode("latin-1")}
         response = alice_api.post("/api/v1/transcriptions", files={"audio": QUESTION}, headers=headers)
         assert response.status_code == 400
         assert error_of(response)["code"] == "idempotency_key_invalid"
         assert not provider.requests
 
-    def test_in_openai_s_format_errors_are_openai_s(self, alice_api: Api, voice: VoiceProfile) -> None:
+    def test_openai_endpoints_answer_errors_in_openais_format(self, alice_api: Api, voice: VoiceProfile) -> None:
         speak(alice_api)
         response = alice_api.post("/v1/audio/speech", json={"input": "Hello.", "voice": "Jane"}, headers=KEY)
         assert response.status_code == 422
@@ -307,7 +307,7 @@ class TestFreed:
         assert speak(alice_api, "").status_code == 400
         assert speak(alice_api).status_code == 200
 
-    def test_leaving_frees_the_key(self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+    def test_a_disconnect_frees_the_key(self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
         provider.behaviour.audio_speed = 1
         body = {"text": LONG_REPLY, "voice": "Jane"}
         with alice_api.post("/api/v1/speech", json=body, headers=KEY, stream=True) as response:
@@ -321,7 +321,7 @@ class TestFreed:
         assert calls(provider, TRANSCRIPTIONS) == 2
         assert IdempotencyKey.objects.count() == 1
 
-    def test_what_a_killed_process_held_can_be_taken_over(self, alice_api: Api) -> None:
+    def test_the_key_of_a_killed_process_can_be_taken_over(self, alice_api: Api) -> None:
         transcribe(alice_api)
         IdempotencyKey.objects.update(status=None, body=None)
         assert error_of(transcribe(alice_api))["code"] == "idempotency_key_in_use"
@@ -337,7 +337,7 @@ class TestFreed:
         assert error_of(speak(alice_api))["code"] == "idempotent_answer_not_kept"
         assert calls(provider, SPEECH) == 1
 
-    def test_keys_leave_with_their_owner(self, alice_api: Api, alice: User) -> None:
+    def test_keys_are_deleted_with_their_owner(self, alice_api: Api, alice: User) -> None:
         transcribe(alice_api)
         alice.delete()
         assert not IdempotencyKey.objects.exists()

@@ -34,7 +34,7 @@ def signed_in(client: Client, alice: User) -> Client:
 
 
 @pytest.mark.parametrize("name", ["carol", "Alice", "alice"])
-def test_a_person_may_take_another_name(signed_in: Client, alice: User, name: str) -> None:
+def test_the_user_name_can_be_changed(signed_in: Client, alice: User, name: str) -> None:
     assert rename(signed_in, name).status_code == 302
     alice.refresh_from_db()
     assert alice.username == name
@@ -43,7 +43,7 @@ def test_a_person_may_take_another_name(signed_in: Client, alice: User, name: st
 
 
 @pytest.mark.parametrize("name", ["", "bob", "BOB", "a b", "<script>", "x" * 151])
-def test_a_name_that_is_taken_or_none_is_refused(signed_in: Client, alice: User, bob: User, name: str) -> None:
+def test_a_taken_or_invalid_name_is_refused(signed_in: Client, alice: User, bob: User, name: str) -> None:
     page = rename(signed_in, name)
     assert page.status_code == 422
     assert page.context["form"].errors.keys() == {"username"}

@@ -1,4 +1,4 @@
-"""Who may sign up."""
+"""Signing up when registration is closed or by invitation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TestClosed:
     def closed(self, settings: Settings) -> None:
         settings.REGISTRATION = "closed"
 
-    def test_nobody_may(self, client: Client) -> None:
+    def test_nobody_can_sign_up(self, client: Client) -> None:
         page = client.get(reverse("account_signup"))
         assert page.status_code == 403
         assert "closed" in page.content.decode()
@@ -47,7 +47,7 @@ class TestClosed:
     def test_an_invitation_does_not_help(self) -> None:
         assert sign_up(come_with(invite(email="carol@example.org"))).status_code == 403
 
-    def test_signing_in_goes_on(self, client: Client, alice: User) -> None:
+    def test_the_sign_in_page_does_not_offer_to_sign_up(self, client: Client, alice: User) -> None:
         page = client.get(reverse("account_login"))
         assert reverse("account_signup") not in page.content.decode().partition("<main")[2]
 
@@ -57,7 +57,7 @@ class TestInvitation:
     def by_invitation(self, settings: Settings) -> None:
         settings.REGISTRATION = "invite"
 
-    def test_nobody_may_without(self, client: Client) -> None:
+    def test_nobody_can_sign_up_without_one(self, client: Client) -> None:
         page = client.get(reverse("account_signup"))
         assert page.status_code == 403
         assert "invitation" in page.content.decode()
@@ -98,7 +98,7 @@ class TestInvitation:
         assert sign_up(client).status_code == 403
         assert sign_up(come_with(secret)).status_code == 403
 
-    def test_it_can_be_taken_back(self) -> None:
+    def test_it_can_be_withdrawn(self) -> None:
         client = come_with(invite(email="carol@example.org"))
         Invitation.objects.get().delete()
         assert sign_up(client).status_code == 403
@@ -126,12 +126,12 @@ class TestInviteCommand:
         client.get(link.path)
         assert sign_up(client).status_code == 302
 
-    def test_the_site_is_the_one_that_the_settings_trust(self, settings: Settings) -> None:
+    def test_the_site_defaults_to_a_trusted_origin(self, settings: Settings) -> None:
         settings.CSRF_TRUSTED_ORIGINS = ["https://voice.example.org"]
         assert self.run("carol@example.org").startswith("https://voice.example.org/accounts/invitation/")
 
-    def test_it_refuses_what_is_no_address(self) -> None:
-        with pytest.raises(CommandError, match="carol is no email address"):
+    def test_it_refuses_an_invalid_address(self) -> None:
+        with pytest.raises(CommandError, match="carol is not an email address"):
             self.run("carol")
         assert not Invitation.objects.exists()
 
@@ -151,7 +151,7 @@ class TestAdmin:
         assert detail.status_code == 200
         assert secret not in detail.content.decode()
 
-    def test_invitations_can_be_found_and_taken_back(self, client: Client) -> None:
+    def test_invitations_can_be_found_and_deleted(self, client: Client) -> None:
         client.force_login(User.objects.create_superuser("root"))
         invite(email="carol@example.org")
         listed = client.get(reverse("admin:accounts_invitation_changelist"), {"q": "carol"})
@@ -161,17 +161,17 @@ class TestAdmin:
 
 
 class TestMail:
-    def test_it_is_sent_where_mail_is_delivered(self, settings: Settings) -> None:
+    def test_it_is_sent_with_a_mail_server(self, settings: Settings) -> None:
         settings.MAIL_IS_DELIVERED = True
         assert mail_invitation(email="carol@example.org", link="https://x.example/?a=1&b=2")
         assert mail.outbox[-1].to == ["carol@example.org"]
         assert "https://x.example/?a=1&b=2" in str(mail.outbox[-1].body)
 
-    def test_it_is_not_sent_where_mail_is_only_printed(self) -> None:
+    def test_it_is_not_sent_without_a_mail_server(self) -> None:
         assert not mail_invitation(email="carol@example.org", link="https://x.example/")
         assert not mail.outbox
 
-    def test_a_mail_server_that_is_down_is_told(self, settings: Settings) -> None:
+    def test_a_failing_mail_server_is_reported(self, settings: Settings) -> None:
         settings.MAIL_IS_DELIVERED = True
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9  # the discard port, where nobody listens

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
-def asked_link(client: Client) -> str:
-    """Ask for a link by the form and return its path, out of the mail."""
+def requested_link(client: Client) -> str:
+    """Request a link with the form, and return its path from the mail."""
     asked = client.post(reverse("account_reset_password"), {"email": "alice@example.org"})
     assert asked["Location"] == reverse("account_reset_password_done")
     (message,) = mail.outbox
@@ -29,7 +29,7 @@ def asked_link(client: Client) -> str:
 
 
 def test_the_link_in_the_mail_leads_to_a_form_that_changes_the_password(client: Client, alice: User) -> None:
-    page = client.get(asked_link(client), follow=True)
+    page = client.get(requested_link(client), follow=True)
     form_path = page.request["PATH_INFO"]
     done = client.post(form_path, {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
     assert done.status_code == 302
@@ -38,7 +38,7 @@ def test_the_link_in_the_mail_leads_to_a_form_that_changes_the_password(client: 
 
 
 def test_the_link_works_once(client: Client, alice: User) -> None:
-    link = asked_link(client)
+    link = requested_link(client)
     form_path = client.get(link, follow=True).request["PATH_INFO"]
     client.post(form_path, {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
     again = client.get(link, follow=True)
@@ -47,7 +47,7 @@ def test_the_link_works_once(client: Client, alice: User) -> None:
 
 
 def test_it_refuses_a_weak_password(client: Client, alice: User) -> None:
-    form_path = client.get(asked_link(client), follow=True).request["PATH_INFO"]
+    form_path = client.get(requested_link(client), follow=True).request["PATH_INFO"]
     page = client.post(form_path, {"password1": "too short", "password2": "too short"})
     assert page.context["form"].errors
     alice.refresh_from_db()
@@ -59,7 +59,7 @@ def test_a_made_up_link_does_not_work(client: Client, alice: User) -> None:
     assert page.context["token_fail"]
 
 
-def test_an_unknown_address_is_not_told_apart(client: Client, alice: User) -> None:
+def test_it_does_not_reveal_whether_an_address_has_an_account(client: Client, alice: User) -> None:
     asked = client.post(reverse("account_reset_password"), {"email": "nobody@example.org"})
     assert asked["Location"] == reverse("account_reset_password_done")
     assert all("/reset/" not in message.body for message in mail.outbox)

@@ -1,4 +1,4 @@
-"""What a token may be used for."""
+"""The scopes of tokens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.client import Page
 
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
-FOR_SESSIONS_ALONE = {"TokenList"}
+SESSION_ONLY_VIEWS = {"TokenList"}
 
 
 def call(owner: User, scopes: list[str], method: str, path: str) -> Page:
@@ -80,7 +80,7 @@ def test_it_needs_its_scope_and_no_other(
     assert call(alice, [scope], method, paths[name]).status_code not in {401, 403}
 
 
-def test_a_session_needs_none(client: Client, alice: User, voice: VoiceProfile) -> None:
+def test_a_session_needs_no_scope(client: Client, alice: User, voice: VoiceProfile) -> None:
     client.force_login(alice)
     path = reverse("api:voice", args=[voice.pk])
     assert client.get(path).status_code == 200
@@ -100,11 +100,11 @@ def test_no_token_creates_tokens(alice: User) -> None:
     assert ApiToken.objects.count() == 1
 
 
-def test_a_method_that_there_is_not_is_told_as_such(alice: User) -> None:
+def test_an_unsupported_method_is_a_405(alice: User) -> None:
     assert call(alice, ["read"], "DELETE", reverse("api:voices")).status_code == 405
 
 
-def test_tokens_made_without_a_choice_may_do_everything(alice: User, alice_token: str) -> None:
+def test_tokens_have_all_scopes_by_default(alice: User, alice_token: str) -> None:
     assert ApiToken.objects.get().scopes == ["read", "talk", "voices", "webhooks"]
 
 
@@ -121,5 +121,5 @@ def test_every_view_that_changes_something_names_the_scope_for_it() -> None:
     views = set(api_views(get_resolver().url_patterns))
     assert len(views) > 10
     for view in views:
-        if CHANGING & {name.upper() for name in dir(view)} and view.__name__ not in FOR_SESSIONS_ALONE:
+        if CHANGING & {name.upper() for name in dir(view)} and view.__name__ not in SESSION_ONLY_VIEWS:
             assert getattr(view, "token_scope", None) in Scope.values, view

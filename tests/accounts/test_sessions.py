@@ -37,7 +37,7 @@ def elsewhere(alice: User) -> Client:
     return client
 
 
-def test_all_of_ones_own_are_listed(here: Client, elsewhere: Client, bob: User) -> None:
+def test_all_sessions_of_the_user_are_listed(here: Client, elsewhere: Client, bob: User) -> None:
     sign_in(Client(REMOTE_ADDR="192.0.2.99"), "bob")
     page = here.get(reverse("usersessions_list"))
     text = page.content.decode()
@@ -48,7 +48,7 @@ def test_all_of_ones_own_are_listed(here: Client, elsewhere: Client, bob: User) 
     assert text.count("This browser") == 1
 
 
-def test_one_signs_out_everywhere_else(here: Client, elsewhere: Client, bob: User) -> None:
+def test_signing_out_everywhere_else_keeps_this_session(here: Client, elsewhere: Client, bob: User) -> None:
     bobs = Client()
     sign_in(bobs, "bob")
     here.post(reverse("usersessions_list"))

@@ -43,7 +43,7 @@ def test_a_session_ends_when_the_account_is_deactivated(client: Client, alice: U
     assert not is_signed_in(client)
 
 
-def test_it_goes_on_to_the_page_that_was_asked_for(client: Client, alice: User) -> None:
+def test_it_continues_to_the_requested_page(client: Client, alice: User) -> None:
     wanted = reverse("conversations:history")
     asked = client.get(wanted)
     assert asked["Location"] == f"{reverse('account_login')}?next={wanted}"
@@ -51,17 +51,16 @@ def test_it_goes_on_to_the_page_that_was_asked_for(client: Client, alice: User) 
 
 
 @pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
-def test_it_leads_to_no_other_site(client: Client, alice: User, target: str) -> None:
+def test_it_does_not_redirect_to_another_site(client: Client, alice: User, target: str) -> None:
     assert sign_in(client, "alice", next=target)["Location"] == reverse("home")
 
 
 def test_a_form_without_the_csrf_token_is_refused(alice: User) -> None:
-
     assert sign_in(Client(enforce_csrf_checks=True), "alice").status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/admin/accounts/user/"])
-def test_the_admin_has_no_door_of_its_own(client: Client, alice: User, path: str) -> None:
+def test_the_admin_has_no_sign_in_of_its_own(client: Client, alice: User, path: str) -> None:
     page = client.get(path, follow=True)
     assert page.redirect_chain[-1][0].startswith(reverse("account_login"))
     client.post("/admin/login/", {"username": "alice", "password": PASSWORD})

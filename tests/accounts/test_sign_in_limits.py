@@ -1,4 +1,4 @@
-"""Guessing passwords is stopped, and the owner of the account feels nothing of it."""
+"""Password guessing is stopped without locking out the owner of the account."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def limits(settings: Settings) -> None:
 
 @pytest.fixture
 def small_totals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve attempts in all for an account and for an address, so that tests need no hundred."""
+    """Limit an account and an address to twelve attempts instead of a hundred."""
     for total in (ACCOUNT, ADDRESS):
         monkeypatch.setattr(sign_in_limits, total.name.upper(), replace(total, attempts=12))
 
 
 def attack_from_many_addresses() -> None:
-    """Use up what strangers may try on Alice's account."""
+    """Use up the attempts of strangers on Alice's account."""
     for number in range(4):
         guess(f"203.0.113.{number}", times=4)
 
 
 def at(address: str) -> Client:
-    """Return a browser that was never here, at `address`."""
+    """Return an unknown browser at `address`."""
     return Client(REMOTE_ADDR=address)
 
 
@@ -75,7 +75,7 @@ def test_the_refusal_says_when_to_come_back(alice: User) -> None:
     assert "15 minutes" in refusal.content.decode()
 
 
-def test_the_owner_at_the_attackers_address_gets_in_with_a_browser_that_was_here_before(alice: User) -> None:
+def test_the_owner_at_the_attackers_address_can_sign_in_with_a_known_browser(alice: User) -> None:
     home = at(ATTACKER)
     sign_in(home, "alice")
     home.post(reverse("account_logout"))
@@ -92,9 +92,7 @@ def test_the_owner_is_not_stopped_by_an_attack_from_many_addresses(alice: User, 
     assert sign_in(home, "alice").status_code == 302
 
 
-def test_who_is_stopped_by_such_an_attack_on_a_new_device_gets_in_by_resetting_the_password(
-    alice: User, small_totals: None
-) -> None:
+def test_an_owner_who_is_stopped_on_a_new_device_can_reset_the_password(alice: User, small_totals: None) -> None:
     attack_from_many_addresses()
     office = at(OFFICE)
     assert sign_in(office, "alice").status_code == 429
@@ -106,7 +104,7 @@ def test_who_is_stopped_by_such_an_attack_on_a_new_device_gets_in_by_resetting_t
     assert sign_in(office, "alice", NEW_PASSWORD).status_code == 302
 
 
-def test_a_known_browser_may_not_guess_for_ever_either(alice: User) -> None:
+def test_a_known_browser_is_limited_too(alice: User) -> None:
     home = at(HOME)
     sign_in(home, "alice")
     home.post(reverse("account_logout"))
@@ -137,12 +135,12 @@ def test_the_name_and_the_address_of_an_account_are_counted_together(alice: User
     assert sign_in(at(ATTACKER), "ALICE", "guess").status_code == 429
 
 
-def test_accounts_that_do_not_exist_are_told_apart_from_none(alice: User) -> None:
+def test_limits_do_not_reveal_whether_an_account_exists(alice: User) -> None:
     there, not_there = guess(ATTACKER, "alice", 11), guess(HOME, "nobody", 11)
     assert [page.status_code for page in there] == [page.status_code for page in not_there]
 
 
-def test_one_address_may_not_try_a_password_on_every_account(alice: User, small_totals: None) -> None:
+def test_one_address_cannot_try_a_password_on_every_account(alice: User, small_totals: None) -> None:
     for number in range(12):
         sign_in(at(ATTACKER), f"person{number}", "Summer2026 password")
     assert sign_in(at(ATTACKER), "alice", "Summer2026 password").status_code == 429
@@ -155,7 +153,7 @@ def test_an_ipv6_network_counts_as_one_address(alice: User) -> None:
     assert sign_in(at("2001:db8:0:1::1"), "alice", "guess").status_code == 200
 
 
-def test_right_passwords_do_not_count(alice: User) -> None:
+def test_correct_passwords_do_not_count(alice: User) -> None:
     for _ in range(ADDRESS_AND_ACCOUNT.attempts + 5):
         assert sign_in(at(HOME), "alice").status_code == 302
 
@@ -165,7 +163,7 @@ def test_limits_can_be_switched_off(alice: User, settings: Settings) -> None:
     assert {page.status_code for page in guess(ATTACKER, times=12)} == {200}
 
 
-def test_the_password_that_is_asked_for_again_is_limited_too(alice: User) -> None:
+def test_reauthentication_is_limited_too(alice: User) -> None:
     session = at(ATTACKER)
     session.force_login(alice)
     guesses = [session.post(reverse("account_reauthenticate"), {"password": "wrong"}) for _ in range(11)]
@@ -187,7 +185,7 @@ def test_codes_of_the_second_factor_are_limited(alice: User, settings: Settings)
     assert not is_signed_in(attacker)
 
 
-def test_a_limit_ends_with_its_time() -> None:
+def test_a_limit_resets_after_its_seconds() -> None:
     limit = Limit("test", 1, 1)
     assert [limit.take("x"), limit.take("x")] == [0, 1]
     assert limit.take("y") == 0
@@ -195,7 +193,7 @@ def test_a_limit_ends_with_its_time() -> None:
     assert limit.take("x") == 0
 
 
-def test_what_is_given_back_may_be_taken_again() -> None:
+def test_an_attempt_that_is_given_back_can_be_taken_again() -> None:
     limit = Limit("test", 1, 60)
     limit.take("x")
     limit.give_back("x")

@@ -59,7 +59,7 @@ def test_it_refuses_two_different_passwords(client: Client) -> None:
     assert not User.objects.exists()
 
 
-def test_it_can_not_make_a_superuser(client: Client) -> None:
+def test_it_cannot_make_a_superuser(client: Client) -> None:
     sign_up(client, is_superuser="on", is_staff="on")
     user = User.objects.get()
     assert not user.is_superuser

@@ -42,7 +42,7 @@ def test_a_session_creates_one_and_sees_its_secret_once(signed_in: Client) -> No
     assert body["token"] not in listed.content.decode()
 
 
-def test_it_has_all_scopes_without_a_choice_and_an_end_with_one(signed_in: Client) -> None:
+def test_it_has_all_scopes_by_default_and_the_given_expiry(signed_in: Client) -> None:
     end = timezone.now() + timedelta(days=3)
     created = create(signed_in, name="x", expires_at=end.isoformat()).json()
     assert created["scopes"] == ["read", "talk", "voices", "webhooks"]
@@ -53,7 +53,7 @@ def test_it_has_all_scopes_without_a_choice_and_an_end_with_one(signed_in: Clien
     ("field", "value"),
     [("name", ""), ("scopes", []), ("scopes", ["all"]), ("expires_at", "2020-01-01T00:00:00Z"), ("expires_at", "soon")],
 )
-def test_it_refuses_what_makes_no_sense(signed_in: Client, field: str, value: object) -> None:
+def test_it_refuses_invalid_values(signed_in: Client, field: str, value: object) -> None:
     refused = create(signed_in, **{"name": "x", field: value})
     assert refused.status_code == 400
     assert error_of(refused)["fields"].keys() == {field}
@@ -66,7 +66,7 @@ def test_it_needs_the_csrf_token(alice: User) -> None:
     assert create(strict, name="x").status_code == 403
 
 
-def test_a_session_revokes_any_of_its_own(signed_in: Client, alice_token: str) -> None:
+def test_a_session_revokes_any_token_of_its_user(signed_in: Client, alice_token: str) -> None:
     path = reverse("api:token", args=[ApiToken.objects.get().pk])
     assert signed_in.get(path).json()["name"] == "tests"
     assert signed_in.delete(path).status_code == 204
@@ -85,7 +85,7 @@ def test_a_token_revokes_itself_and_no_other(alice: User) -> None:
     assert Client().get(reverse("api:voices"), headers=bearer(other)).status_code == 200
 
 
-def test_lists_are_paged_and_leave_the_revoked_out(signed_in: Client, alice: User, bob_token: str) -> None:
+def test_lists_are_paged_and_omit_revoked_tokens(signed_in: Client, alice: User, bob_token: str) -> None:
     for number in range(3):
         create_api_token(owner=alice, name=str(number))
     ApiToken.objects.filter(name="1").update(revoked_at=timezone.now())

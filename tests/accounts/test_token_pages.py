@@ -55,7 +55,7 @@ def test_the_token_is_as_the_form_says(signed_in: Client, alice: User) -> None:
     assert timedelta(days=29) < token.expires_at - timezone.now() < timedelta(days=31)
 
 
-def test_it_may_have_no_end(signed_in: Client) -> None:
+def test_it_may_never_expire(signed_in: Client) -> None:
     create(signed_in, days="0")
     assert ApiToken.objects.get().expires_at is None
 
@@ -64,7 +64,7 @@ def test_it_may_have_no_end(signed_in: Client) -> None:
     "changes",
     [{"name": ""}, {"name": "x" * 61}, {"scopes": []}, {"scopes": ["everything"]}, {"days": "1000"}, {"days": ""}],
 )
-def test_a_form_that_makes_no_sense_creates_nothing(signed_in: Client, changes: dict[str, object]) -> None:
+def test_an_invalid_form_creates_nothing(signed_in: Client, changes: dict[str, object]) -> None:
     page = create(signed_in, **changes)
     assert page.status_code == 422
     assert page.context["form"].errors.keys() == changes.keys()
@@ -80,7 +80,7 @@ def test_a_copy_of_the_database_holds_no_usable_token(signed_in: Client) -> None
     assert Client().get(reverse("api:voices"), headers=bearer(ApiToken.objects.get().digest)).status_code == 401
 
 
-def test_revoking_asks_first_and_then_the_token_opens_nothing(signed_in: Client, alice: User) -> None:
+def test_revoking_asks_first_and_then_the_token_is_refused(signed_in: Client, alice: User) -> None:
     secret = create_api_token(owner=alice, name="old")
     path = reverse("accounts:revoke-token", args=[ApiToken.objects.get().pk])
     assert "old" in signed_in.get(path).content.decode()
@@ -101,12 +101,12 @@ def test_a_token_of_somebody_else_does_not_exist(signed_in: Client, bob: User, b
 
 
 @pytest.mark.parametrize("name", ["accounts:tokens", "accounts:profile"])
-def test_the_pages_are_for_those_who_are_signed_in(client: Client, db: None, name: str) -> None:
+def test_the_pages_need_a_session(client: Client, db: None, name: str) -> None:
     for answer in (client.get(reverse(name)), client.post(reverse(name))):
         assert answer["Location"] == f"{reverse('account_login')}?next={reverse(name)}"
 
 
-def test_there_is_an_end_to_how_many_one_may_have(signed_in: Client, alice: User) -> None:
+def test_there_is_a_maximum_number_of_tokens(signed_in: Client, alice: User) -> None:
     for number in range(MAX_TOKENS):
         create_api_token(owner=alice, name=str(number))
     page = create(signed_in)
@@ -120,11 +120,11 @@ def test_an_expired_one_is_marked(signed_in: Client, alice: User) -> None:
     assert "Expired" in signed_in.get(reverse("accounts:tokens")).content.decode()
 
 
-def test_names_are_no_markup(signed_in: Client) -> None:
+def test_names_are_escaped(signed_in: Client) -> None:
     assert "<b>bold" not in create(signed_in, name="<b>bold</b>").content.decode()
 
 
-def test_making_revoking_and_failed_use_are_logged_without_the_secret(
+def test_creating_revoking_and_failed_use_are_logged_without_the_secret(
     signed_in: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -33,7 +33,7 @@ SHORT_PASSWORD = "moss mitten"
 
 @pytest.fixture(autouse=True)
 def fresh_cache() -> None:
-    """Forget which codes were used: the tests' users have the same numbers."""
+    """Forget the used codes: the users of all tests have the same ids."""
     cache.clear()
 
 
@@ -45,7 +45,7 @@ def signed_in(client: Client, alice: User) -> Client:
 
 @pytest.fixture
 def secret(signed_in: Client, alice: User) -> str:
-    """What Alice's authenticator app makes its codes of."""
+    """The secret of Alice's authenticator app."""
     return switch_second_factor_on(signed_in, alice)
 
 
@@ -78,7 +78,7 @@ def test_a_code_works_once(secret: str) -> None:
     assert not is_signed_in(second)
 
 
-def test_a_code_without_the_password_opens_nothing(secret: str) -> None:
+def test_a_code_without_the_password_does_not_sign_in(secret: str) -> None:
     client = Client()
     enter(client, code_of(secret))
     assert not is_signed_in(client)
@@ -96,7 +96,7 @@ def test_a_recovery_code_works_once(signed_in: Client, secret: str) -> None:
     assert codes[0] not in recovery_codes(signed_in)
 
 
-def test_recovery_codes_can_be_downloaded_and_made_anew(signed_in: Client, secret: str) -> None:
+def test_recovery_codes_can_be_downloaded_and_replaced(signed_in: Client, secret: str) -> None:
     old = recovery_codes(signed_in)
     download = signed_in.get(reverse("mfa_download_recovery_codes"))
     assert download["Content-Disposition"].startswith("attachment")
@@ -129,8 +129,8 @@ def test_a_wrong_code_does_not_switch_it_on(signed_in: Client, alice: User) -> N
     assert not Authenticator.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)  # The mail goes out when all is stored.
-def test_the_owner_is_told_by_mail(signed_in: Client, alice: User) -> None:
+@pytest.mark.django_db(transaction=True)  # The mail is sent on commit.
+def test_the_owner_gets_a_mail(signed_in: Client, alice: User) -> None:
     switch_second_factor_on(signed_in, alice)
     assert mail.outbox[-1].to == ["alice@example.org"]
     assert "on" in mail.outbox[-1].subject
@@ -151,7 +151,7 @@ def test_a_copy_of_the_database_holds_neither_the_key_nor_the_codes(signed_in: C
     assert not any(code in stored for code in recovery_codes(signed_in))
 
 
-def test_another_secret_key_of_the_site_lets_nobody_in(secret: str, settings: Settings) -> None:
+def test_after_a_change_of_the_secret_key_codes_are_refused(secret: str, settings: Settings) -> None:
     settings.SECRET_KEY = "another made-up key for tests, as after a change"
     client = Client()
     sign_in(client, "alice")

@@ -1,4 +1,4 @@
-"""The regular work of the worker: no step that fails stops another."""
+"""The housekeeping of the worker: a step that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def due_erasure(user: User) -> Erasure:
     return Erasure.objects.create(user=user, due_at=long_ago, next_try_at=long_ago)
 
 
-def test_a_step_that_fails_is_logged_and_stops_no_other(
+def test_a_failed_step_is_logged_and_does_not_stop_the_others(
     undeletable_export: Export, bob: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     erasure = due_erasure(bob)

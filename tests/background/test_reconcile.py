@@ -38,26 +38,26 @@ def left_behind(alice: User, remote_engines: FakeProvider, conversation: Convers
     return voice, make_turn(conversation, status="answered", lease_until=LONG_AGO)
 
 
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+def test_a_dry_run_prints_the_repairs_and_does_nothing(
     left_behind: tuple[VoiceProfile, Turn], provider: FakeProvider
 ) -> None:
     voice, turn = left_behind
     voice_id = list(provider.voices)[-1]
     lines = run("--dry-run")
-    assert f"Voice {voice_id} at elevenlabs: take it for voice {voice.pk}" in lines
-    assert f"Turn {turn.pk}: end it as failed to speak, to be tried again" in lines
+    assert f"Voice {voice_id} at elevenlabs: use it for voice {voice.pk}" in lines
+    assert f"Turn {turn.pk}: end it as failed in the stage speak, ready for a retry" in lines
     assert not VoiceProfile.objects.filter(voice_id=voice_id).exists()
     assert Turn.objects.get().status == "answered"
     assert run("--dry-run") == lines
     assert lines[-1] == "2 to do."
 
 
-def test_it_does_what_it_says_and_then_there_is_nothing_left(
+def test_it_carries_out_the_repairs_and_leaves_nothing(
     left_behind: tuple[VoiceProfile, Turn], provider: FakeProvider
 ) -> None:
     voice, turn = left_behind
     lines = run()
-    assert f"Turn {turn.pk}: end it as failed to speak, to be tried again (done)" in lines
+    assert f"Turn {turn.pk}: end it as failed in the stage speak, ready for a retry (done)" in lines
     voice.refresh_from_db()
     turn.refresh_from_db()
     assert (voice.status, voice.voice_id, turn.status) == ("ready", list(provider.voices)[-1], "failed")
@@ -65,7 +65,7 @@ def test_it_does_what_it_says_and_then_there_is_nothing_left(
     assert run("--dry-run") == ["0 to do."]
 
 
-def test_what_one_app_can_not_do_does_not_stop_the_others(
+def test_a_failure_of_one_app_does_not_stop_the_others(
     left_behind: tuple[VoiceProfile, Turn], settings: Settings
 ) -> None:
     voice, turn = left_behind

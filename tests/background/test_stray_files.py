@@ -33,7 +33,7 @@ def all_files(settings: Settings) -> set[Path]:
     return {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
 
 
-def let_grow_old(*paths: Path) -> None:
+def make_old(*paths: Path) -> None:
     for path in paths:
         os.utime(path, (time.time() - OLD.total_seconds(),) * 2)
 
@@ -42,13 +42,13 @@ def stray_file(settings: Settings, name: str) -> Path:
     path = Path(settings.MEDIA_ROOT, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"sound")
-    let_grow_old(path)
+    make_old(path)
     return path
 
 
 @pytest.fixture
 def kept(settings: Settings, alice: User, conversation: Conversation) -> set[Path]:
-    """One file of every kind that rows have, all of them old: sample, consent, question, answers, report, export."""
+    """Old files of every kind, each with its row: sample, consent, question, answers, report, export."""
     make_consent(alice)
     answer_as_mp3(turn=make_turn(conversation))
     report_abuse(address="192.0.2.1", text="It is my voice.", file=ContentFile(b"sound", name="sound.mp3"))
@@ -63,14 +63,14 @@ def kept(settings: Settings, alice: User, conversation: Conversation) -> set[Pat
         "reports",
         "samples",
     }
-    let_grow_old(*files)
+    make_old(*files)
     return files
 
 
-def test_a_file_without_a_row_is_shown_and_deleted_and_all_others_stay(settings: Settings, kept: set[Path]) -> None:
+def test_files_without_rows_are_listed_and_deleted_and_all_others_stay(settings: Settings, kept: set[Path]) -> None:
     names = [f"{folder}/1/{uuid4().hex}.flac" for folder in ("samples", "consents", "questions", "answers")]
     stray = {stray_file(settings, name) for name in names}
-    lines = [f"File {name}: delete it, since nothing here has it" for name in sorted(names)]
+    lines = [f"File {name}: delete it, since no row points to it" for name in sorted(names)]
     assert sorted(map(str, planned())) == lines
     assert all_files(settings) == kept | stray
     assert [outcome for _repair, outcome in reconcile()] == ["done"] * len(stray)
@@ -78,25 +78,25 @@ def test_a_file_without_a_row_is_shown_and_deleted_and_all_others_stay(settings:
     assert not list(planned())
 
 
-def test_a_new_file_is_left_alone_since_its_row_may_follow(settings: Settings, kept: set[Path]) -> None:
+def test_a_new_file_stays_because_its_row_may_follow(settings: Settings, kept: set[Path]) -> None:
     path = stray_file(settings, f"questions/1/{uuid4().hex}.flac")
     path.touch()
     assert not list(planned())
 
 
-def test_what_was_not_named_here_is_left_alone(settings: Settings, kept: set[Path]) -> None:
+def test_files_with_other_names_stay(settings: Settings, kept: set[Path]) -> None:
     for name in ("README.txt", "local-voices/local-0123456789abcdef0123456789abcdef.npz", f"questions/{uuid4()}.flac"):
         stray_file(settings, name)
     assert not list(planned())
 
 
-def test_with_the_database_of_another_site_nothing_is_deleted(settings: Settings, conversation: Conversation) -> None:
+def test_with_the_wrong_database_nothing_is_deleted(settings: Settings, conversation: Conversation) -> None:
     stray = {stray_file(settings, f"questions/1/{uuid4().hex}.flac") for _number in range(3)}
     assert not list(reconcile())
     assert stray <= all_files(settings)
 
 
-def test_the_worker_looks_through_the_files_only_now_and_then(settings: Settings, kept: set[Path]) -> None:
+def test_the_files_are_searched_only_on_request(settings: Settings, kept: set[Path]) -> None:
     stray_file(settings, f"questions/1/{uuid4().hex}.flac")
     assert not list(reconcile(with_files=False))
     assert list(planned())

@@ -1,4 +1,4 @@
-"""Background work: what a dead worker left is done again, the old goes, and web server and worker live together."""
+"""Background work: abandoned tasks, old tasks, and web server and worker as one service."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from apps.accounts.models import User
-from apps.background.queue import KEPT_TASKS, LEASE, MAX_STARTS, delete_old_tasks, run_abandoned_again
+from apps.background.queue import MAX_TASK_STARTS, TASK_LEASE, TASK_RETENTION, delete_old_tasks, requeue_abandoned
 from apps.webhooks import tasks
 from apps.webhooks.models import WebhookDelivery, WebhookEvent
-from apps.webhooks.services import KEPT_DELIVERIES, create_webhook, delete_old_deliveries, notify
+from apps.webhooks.services import DELIVERY_RETENTION, create_webhook, delete_old_deliveries, notify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from django.test import Client
 
-LONG_AGO = LEASE + timedelta(minutes=1)
+LONG_AGO = TASK_LEASE + timedelta(minutes=1)
 PATIENCE_SECONDS = 60
 
 
 def begin(*, ago: timedelta, starts: int = 1, **values: Any) -> DBTaskResult[..., Any]:
-    """Return a task that a worker has begun, `ago`."""
+    """Return a task that a worker began that long `ago`."""
     queued = tasks.deliver_webhook.enqueue("00000000-0000-4000-8000-000000000000")
     begun = {"status": "RUNNING", "started_at": timezone.now() - ago, "worker_ids": ["dead"] * starts}
     DBTaskResult.objects.filter(pk=queued.id).update(**begun | values)
@@ -44,43 +44,43 @@ def begin(*, ago: timedelta, starts: int = 1, **values: Any) -> DBTaskResult[...
 
 @pytest.mark.django_db
 class TestAbandoned:
-    def test_what_a_dead_worker_began_is_done_again(self) -> None:
+    def test_a_task_of_a_dead_worker_is_queued_again(self) -> None:
         task = begin(ago=LONG_AGO)
-        assert run_abandoned_again() == 1
+        assert requeue_abandoned() == 1
         task.refresh_from_db()
         assert task.status == "READY"
 
-    def test_what_may_still_run_is_left_alone(self) -> None:
-        task = begin(ago=LEASE / 2)
-        assert run_abandoned_again() == 0
+    def test_a_task_that_may_still_run_is_left_alone(self) -> None:
+        task = begin(ago=TASK_LEASE / 2)
+        assert requeue_abandoned() == 0
         task.refresh_from_db()
         assert task.status == "RUNNING"
 
-    def test_what_was_broken_off_is_done_again_at_once(self) -> None:
+    def test_an_interrupted_task_is_queued_again_at_once(self) -> None:
         begin(ago=timedelta(0), status="FAILED", exception_class_path="builtins.SystemExit")
-        assert run_abandoned_again() == 1
+        assert requeue_abandoned() == 1
 
-    def test_what_failed_by_itself_is_not(self) -> None:
+    def test_a_failed_task_is_not_queued_again(self) -> None:
         begin(ago=LONG_AGO, status="FAILED", exception_class_path="builtins.ValueError")
-        assert run_abandoned_again() == 0
+        assert requeue_abandoned() == 0
 
-    def test_what_takes_every_worker_down_is_given_up(self) -> None:
-        task = begin(ago=LONG_AGO, starts=MAX_STARTS)
-        assert run_abandoned_again() == 0
+    def test_a_task_that_kills_every_worker_is_given_up(self) -> None:
+        task = begin(ago=LONG_AGO, starts=MAX_TASK_STARTS)
+        assert requeue_abandoned() == 0
         task.refresh_from_db()
         assert task.status == "FAILED"
-        assert "never ended" in task.traceback
+        assert "never finished" in task.traceback
 
 
-def test_what_is_over_for_long_goes_and_what_failed_stays(alice: User) -> None:
-    old = timezone.now() - KEPT_TASKS - timedelta(days=1)
+def test_old_tasks_and_deliveries_are_deleted_and_failed_tasks_stay(alice: User) -> None:
+    old = timezone.now() - TASK_RETENTION - timedelta(days=1)
     done = begin(ago=LONG_AGO, status="SUCCESSFUL", finished_at=old)
     failed = begin(ago=LONG_AGO, status="FAILED", finished_at=old, exception_class_path="builtins.ValueError")
     create_webhook(owner=alice, url="https://example.org/")
     for status in WebhookDelivery.Status:
         notify(owner_id=alice.pk, event=WebhookEvent.TURN_DONE, data={})
         newest = WebhookDelivery.objects.latest("created_at")
-        long_ago = timezone.now() - KEPT_DELIVERIES - timedelta(days=1)
+        long_ago = timezone.now() - DELIVERY_RETENTION - timedelta(days=1)
         WebhookDelivery.objects.filter(pk=newest.pk).update(status=status, created_at=long_ago)
     delete_old_tasks()
     delete_old_deliveries()
@@ -95,7 +95,7 @@ class TestAdmin:
         client.force_login(User.objects.create_superuser("root"))
         return client
 
-    def test_dead_tasks_are_seen_and_can_be_run_again(self, staff: Client) -> None:
+    def test_failed_tasks_are_listed_and_can_be_run_again(self, staff: Client) -> None:
         failed = begin(ago=LONG_AGO, status="FAILED", exception_class_path="builtins.ValueError", traceback="Oh!")
         path = reverse("admin:django_tasks_database_dbtaskresult_changelist")
         assert failed in staff.get(path + "?status__exact=FAILED").context["cl"].result_list
@@ -103,7 +103,7 @@ class TestAdmin:
         failed.refresh_from_db()
         assert failed.status == "READY"
 
-    def test_webhooks_their_messages_and_usage_are_seen_and_no_secret(self, staff: Client, alice: User) -> None:
+    def test_webhooks_deliveries_and_usage_are_listed_without_secrets(self, staff: Client, alice: User) -> None:
         webhook = create_webhook(owner=alice, url="https://example.org/hook")
         notify(owner_id=alice.pk, event=WebhookEvent.TURN_DONE, data={})
         for model in ("webhooks_webhook", "webhooks_webhookdelivery", "usage_usageday", "usage_usagerecord"):
@@ -118,7 +118,7 @@ class TestRun:
 
     @pytest.fixture
     def environment(self, tmp_path: Path) -> dict[str, str]:
-        """A site of its own, without weights: what it cannot speak, it can still serve."""
+        """The environment of a separate site without model weights, which suffices to serve pages."""
         own = {
             "DJANGO_SETTINGS_MODULE": "voiceclone.settings",
             "SECRET_KEY": "made-up" * 8,
@@ -134,7 +134,7 @@ class TestRun:
 
     @pytest.fixture
     def log(self, tmp_path: Path) -> Path:
-        """What both processes print."""
+        """The output of both processes."""
         return tmp_path / "run.log"
 
     @pytest.fixture
@@ -160,7 +160,7 @@ class TestRun:
         except requests.ConnectionError:
             return False
 
-    def test_both_run_and_both_end_when_told(
+    def test_both_processes_run_and_end_on_ctrl_c(
         self, environment: dict[str, str], port: int, log: Path, request: pytest.FixtureRequest
     ) -> None:
         self.migrate(environment)
@@ -170,13 +170,13 @@ class TestRun:
             assert run.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
-        os.killpg(run.pid, signal.SIGINT)  # As a terminal does for Ctrl+C.
+        os.killpg(run.pid, signal.SIGINT)  # Ctrl+C in a terminal does this.
         assert run.wait(PATIENCE_SECONDS) == 0, log.read_text()
         assert "Traceback" not in log.read_text()
         assert not self.serves(port)
 
-    def test_when_one_dies_the_other_ends(self, run: subprocess.Popen[str], port: int, log: Path) -> None:
-        """Without its tables the worker cannot live."""
+    def test_if_one_process_dies_the_other_ends(self, run: subprocess.Popen[str], port: int, log: Path) -> None:
+        """Without its tables, the worker ends."""
         assert run.wait(PATIENCE_SECONDS) == 1, log.read_text()
         assert "no such table" in log.read_text()
         assert not self.serves(port)

@@ -32,8 +32,14 @@ FLAGS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run these tests last: while Playwright's event loop runs, other tests cannot start one."""
-    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
+    """Mark these tests, and put them last: once Playwright's event loop runs, no other test could start its own."""
+    items.sort(key=is_browser_test)
+    for item in filter(is_browser_test, items):
+        item.add_marker(pytest.mark.browser)
+
+
+def is_browser_test(item: pytest.Item) -> bool:
+    return Path(__file__).parent in item.path.parents
 
 
 @pytest.fixture(scope="session")

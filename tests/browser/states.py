@@ -146,11 +146,11 @@ def _care_of_a_voice(page: Page, url: str) -> Iterator[str]:
     page.locator("summary", has_text="Rename Jane").click()
     yield "voices-rename"
     page.keyboard.press("Escape")
-    page.get_by_text("How it speaks").click()
+    page.get_by_text("Speech settings").click()
     page.get_by_label("Stability").fill("0.8")
     page.get_by_role("button", name="Hear the difference").click()
     page.wait_for_selector(".comparison")
-    page.get_by_text("What it was made from").click()
+    page.get_by_text("Source recordings").click()
     page.get_by_role("button", name="Hear it Jane").click()
     page.wait_for_selector(".preview audio")
     yield "voices-settings"
@@ -227,5 +227,5 @@ def _the_account(page: Page, url: str, user: User) -> Iterator[str]:
     yield "webhook-created"
     Export.objects.create(owner=user, state=Export.State.RUNNING, parts=12, parts_done=7)
     page.goto(f"{url}/accounts/data/")
-    page.get_by_text("What is in it").click()
+    page.get_by_text("Contents of the export").click()
     yield "data-under-way"

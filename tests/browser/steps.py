@@ -58,12 +58,17 @@ def marked_answer() -> bytes:
     return registry.marker().to_mp3(speech, Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC)))
 
 
-def be_signed_in(page: Page, url: str, user: User) -> None:
-    """Set a session cookie in place of using the sign-in form, and open the Talk page."""
+def give_session(page: Page, url: str, user: User) -> None:
+    """Give the browser a session, without the way through the forms."""
     client = Client()
     client.force_login(user)
     value = client.cookies[settings.SESSION_COOKIE_NAME].value
     page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": url}])
+
+
+def be_signed_in(page: Page, url: str, user: User) -> None:
+    """Give the browser a session, and open the Talk page."""
+    give_session(page, url, user)
     page.goto(f"{url}/talk/")
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from apps.accounts.models import User
 from apps.voices.models import VoiceProfile
 from tests.browser import states, tour
-from tests.browser.steps import be_signed_in, sign_in, wait_for_state
+from tests.browser.steps import be_signed_in, give_session, wait_for_state
 from tests.client import wait_until
 from tests.factories import make_consent
 from tests.site.test_access import routes
@@ -115,7 +115,7 @@ def test_no_page_scrolls_sideways_or_has_small_targets(
 
 
 def test_the_keyboard_skips_to_the_content(page: Page, server: Server, alice: User) -> None:
-    sign_in(page, server.url, alice.username)
+    give_session(page, server.url, alice)
     page.goto(f"{server.url}/voices/")
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to the content")
@@ -126,7 +126,7 @@ def test_the_keyboard_skips_to_the_content(page: Page, server: Server, alice: Us
 
 
 def test_the_focus_is_visible(page: Page, server: Server, alice: User) -> None:
-    sign_in(page, server.url, alice.username)
+    give_session(page, server.url, alice)
     for path in ("/voices/", "/talk/", "/history/"):
         page.goto(server.url + path)
         for _step in range(12):
@@ -138,7 +138,7 @@ def test_the_focus_is_visible(page: Page, server: Server, alice: User) -> None:
 
 
 def test_the_account_menu_works_by_keyboard(page: Page, server: Server, alice: User) -> None:
-    sign_in(page, server.url, alice.username)
+    be_signed_in(page, server.url, alice)
     menu = page.locator("summary", has_text="alice")
     menu.focus()
     page.keyboard.press("Enter")
@@ -195,7 +195,7 @@ def test_recording_cloning_and_talking_work_by_keyboard(
 
 def test_nothing_moves_with_reduced_motion(browser: Browser, server: Server, alice: User) -> None:
     context, page, _ = open_page(browser)
-    sign_in(page, server.url, alice.username)
+    give_session(page, server.url, alice)
     moving = "() => document.getAnimations().length"
     for path in ("/", "/voices/", "/talk/"):
         page.goto(server.url + path)
@@ -206,7 +206,7 @@ def test_nothing_moves_with_reduced_motion(browser: Browser, server: Server, ali
 def test_the_admin_works_with_the_content_security_policy(page: Page, server: Server, alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(is_staff=True, is_superuser=True)
     tour.fill(alice)
-    sign_in(page, server.url, alice.username)
+    give_session(page, server.url, alice)
     voice = VoiceProfile.objects.for_user(alice).earliest("created_at")
     pages = (
         "",

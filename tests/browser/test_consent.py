@@ -128,7 +128,7 @@ def test_the_name_in_the_statement_can_be_changed(page: Page, server: Server, al
 
 def test_one_click_withdraws(page: Page, server: Server, alice: User, voice: VoiceProfile) -> None:
     open_consent(page, server, alice)
-    expect(page.locator(".withdrawal")).to_contain_text("no voice of yours speaks any more")
+    expect(page.locator(".withdrawal")).to_contain_text("Your voices can no longer speak")
     page.get_by_role("button", name="Withdraw my consent").click()
     expect(page.get_by_text("Your consent is withdrawn.")).to_be_visible()
     page.goto(f"{server.url}/voices/")

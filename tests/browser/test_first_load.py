@@ -81,6 +81,6 @@ def test_the_minified_files_work(page: Page, served: Server, alice: User, voice:
     page.get_by_role("button", name="Start listening").click()
     wait_for_state(page, "listening")
     page.goto(f"{served.url}/voices/")
-    page.get_by_text("How it speaks").click()
+    page.get_by_text("Speech settings").click()
     page.get_by_label("Stability").fill("0.8")
     expect(page.locator(".slider-value").first).to_have_text("0.80")

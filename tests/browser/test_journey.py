@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from apps.accounts.models import User
 from apps.conversations.models import Turn
 from apps.voices.models import VoiceProfile
-from tests.browser.steps import ask_aloud, consent_aloud, record_voice, sign_in, sign_up, wait_for_state
+from tests.browser.steps import ask_aloud, be_signed_in, consent_aloud, record_voice, sign_up, wait_for_state
 from tests.conftest import Server
 from tests.factories import make_consent
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, Behaviour, FakeProvider
@@ -47,7 +47,7 @@ def test_a_new_person_clones_their_voice_and_talks_with_it(page: Page, server: S
 def test_the_conversation_is_still_there_after_a_reload_and_plays(
     page: Page, server: Server, alice: User, voice: VoiceProfile
 ) -> None:
-    sign_in(page, server.url, alice.username)
+    be_signed_in(page, server.url, alice)
     page.get_by_label("Type instead of speaking").fill("What is the capital of France?")
     page.get_by_role("button", name="Send", exact=True).click()
     wait_for_state(page, "speaking")
@@ -72,7 +72,7 @@ def test_the_page_measures_the_time_from_the_button_to_the_first_sound(
     provider.behaviour = Behaviour(
         hear_seconds=0.3, first_token_seconds=0.35, tokens_per_second=60, first_audio_seconds=0.15, audio_speed=8
     )
-    sign_in(page, server.url, alice.username)
+    be_signed_in(page, server.url, alice)
     ask_aloud(page, seconds=2)
     milliseconds = page.evaluate("() => performance.measure('wait', 'question-ended', 'first-sound').duration")
     with capsys.disabled():

@@ -266,7 +266,7 @@ class TestKeyboard:
         talk.get_by_role("button", name="Start recording").click()
         wait_for_state(talk, "listening")
         talk.keyboard.press("Escape")
-        expect(talk.get_by_role("status")).to_contain_text("thrown away")
+        expect(talk.get_by_role("status")).to_contain_text("discarded")
         assert not provider.requests
 
 
@@ -363,7 +363,7 @@ class TestFailure:
         talk.wait_for_timeout(1000)
         talk.locator("#record").click()
         wait_for_state(talk, "failed")
-        expect(talk.get_by_role("status")).to_have_text(re.compile(r"^Failed\. See above why\. The speech service"))
+        expect(talk.get_by_role("status")).to_have_text(re.compile(r"^Failed\. See above\. The speech service"))
         if path != TRANSCRIPTIONS:
             expect(talk.locator(".transcript")).to_have_text(provider.behaviour.transcript)
         if reloaded:

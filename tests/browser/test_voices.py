@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
 from tests.browser.conftest import FAKE_DEVICE, FAKE_UI, faultless_page, page_without
-from tests.browser.steps import be_signed_in, sign_in
+from tests.browser.steps import be_signed_in, give_session
 from tests.factories import make_voice
 from tests.fakes.provider import SPEECH, VOICES_ADD, elevenlabs_error
 
@@ -56,7 +56,7 @@ def voices(page: Page, server: Server, alice: User) -> Page:
 
 
 def open_voices(page: Page, server: Server, user: User) -> Page:
-    sign_in(page, server.url, user.username)
+    give_session(page, server.url, user)
     page.goto(f"{server.url}/voices/")
     return page
 
@@ -196,7 +196,7 @@ class TestRecording:
         settings.MIN_SAMPLE_SECONDS, settings.MAX_SAMPLE_SECONDS = 1, 4
         open_voices(page, server, alice)
         page.get_by_role("button", name="Start recording").click()
-        expect(page.get_by_role("status")).to_contain_text("the longest sample there can be")
+        expect(page.get_by_role("status")).to_contain_text("the maximum length")
         expect(page.locator(".take .point")).to_have_count(5)
         assert 3 <= length_of_takes(page) <= 4
 
@@ -281,7 +281,7 @@ class TestNothingIsLost:
         self, context: BrowserContext, server: Server, alice: User, provider: FakeProvider
     ) -> None:
         with breaking_proxy(server) as proxy, faultless_page(context, expected="net::ERR_") as page:
-            sign_in(page, proxy.url, alice.username)
+            give_session(page, proxy.url, alice)
             page.goto(f"{proxy.url}/voices/")
             record(page, 5)
             stop(page)
@@ -384,7 +384,7 @@ class TestCards:
         assert provider.last_request.json["text"] == "Nice to meet you."
 
     def test_a_recording_plays(self, voices: Page) -> None:
-        voices.get_by_text("What it was made from").click()
+        voices.get_by_text("Source recordings").click()
         assert voices.locator(".samples audio").evaluate(f"audio => (audio.play(), ({PLAYED})(audio))")
 
     def test_a_voice_can_be_renamed_on_its_card(self, voices: Page, voice: VoiceProfile) -> None:
@@ -413,7 +413,7 @@ class TestCards:
     def test_settings_can_be_heard_before_they_are_saved(
         self, voices: Page, voice: VoiceProfile, provider: FakeProvider
     ) -> None:
-        voices.get_by_text("How it speaks").click()
+        voices.get_by_text("Speech settings").click()
         voices.get_by_role("button", name="Hear the difference").click()
         expect(voices.get_by_role("status")).to_contain_text("Move a slider first")
         voices.get_by_label("Stability").fill("0.8")
@@ -427,11 +427,11 @@ class TestCards:
         assert voice.settings == {}
 
         voices.get_by_role("button", name="Save Jane").click()
-        expect(voices.get_by_role("status")).to_have_text("Jane now speaks like this.")
+        expect(voices.get_by_role("status")).to_have_text("Jane now speaks with the new settings.")
         voice.refresh_from_db()
         assert voice.settings == {"stability": 0.8}
 
-        voices.get_by_role("button", name="Back to the usual").click()
+        voices.get_by_role("button", name="Reset to defaults").click()
         expect(voices.locator(".slider-value").first).to_have_text("0.50")
         voices.get_by_label("Let it say something").fill("Still here")
         save = voices.get_by_role("button", name="Save Jane")
@@ -453,7 +453,7 @@ class TestCards:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_the_page_has_no_accessibility_problem(self, voices: Page, scheme: str) -> None:
         voices.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal
-        for words in ("How it speaks", "What it was made from"):
+        for words in ("Speech settings", "Source recordings"):
             voices.get_by_text(words).click()
         add_file(voices)
         results = Axe().run(voices)
@@ -467,13 +467,13 @@ def test_without_javascript_people_can_listen_and_upload(
     with faultless_page(context) as page:
         open_voices(page, server, alice)
         expect(page.get_by_role("button", name="Start recording")).to_be_hidden()
-        page.get_by_text("What it was made from").click()
+        page.get_by_text("Source recordings").click()
         expect(page.locator(".samples audio")).to_be_visible()
         page.get_by_label("Audio files of your voice").set_input_files([LONG_CLIP, LONG_CLIP])
         page.get_by_label("Name of the voice").fill("Plain")
         page.get_by_role("button", name="Clone my voice").click()
         expect(page.get_by_role("heading", name="Plain")).to_be_visible()
-        page.locator("summary", has_text="How it speaks: Plain").click()
+        page.locator("summary", has_text="Speech settings: Plain").click()
         page.get_by_label("Speed").first.fill("1.1")
         page.get_by_role("button", name="Save Plain").click()
         expect(page.get_by_text("“Plain” now speaks with the new settings.")).to_be_visible()

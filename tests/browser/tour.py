@@ -208,7 +208,11 @@ def make_export(owner: User) -> None:
 def make_erasures() -> dict[str, object]:
     """Create an erasure in each state. Return their ids by state."""
     now = timezone.now()
-    line = {"at": now.isoformat(timespec="seconds"), "what": "Voice made with ElevenLabs, there and here", "count": 1}
+    line = {
+        "at": now.isoformat(timespec="seconds"),
+        "what": "Voice made with ElevenLabs, deleted there and here",
+        "count": 1,
+    }
     receipt = [line, {**line, "what": "Turns, with their sound", "count": 128}]
     kept = [{"what": "Proof of consent", "until": "2031-03-02T00:00:00+00:00", "reference": "0"}]
     values: dict[str, dict[str, object]] = {

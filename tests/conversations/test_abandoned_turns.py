@@ -1,4 +1,4 @@
-"""Turns whose process was killed, or stood still for so long that it counts as killed."""
+"""Turns whose process was killed, or was stalled for so long that it counts as killed."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ def abandoned_turn(conversation: Conversation, **values: Any) -> Turn:
     return make_turn(conversation, **{"lease_until": long_ago, "answer": "", "reply": ""} | values)
 
 
-def put_right() -> list[str]:
+def outcomes_of_reconciling() -> list[str]:
     return [outcome for _repair, outcome in reconcile()]
 
 
 @pytest.mark.parametrize(("status", "stage"), [("received", "hear"), ("heard", "think"), ("answered", "speak")])
-def test_it_fails_in_the_stage_that_it_was_killed_in_and_keeps_what_it_has(
+def test_it_fails_in_the_stage_that_it_was_killed_in_and_keeps_its_results(
     remote_engines: FakeProvider, conversation: Conversation, status: str, stage: str
 ) -> None:
     turn = abandoned_turn(conversation, status=status, reply="Paris.")
-    assert put_right() == ["done"]
+    assert outcomes_of_reconciling() == ["done"]
     turn.refresh_from_db()
     assert (turn.status, turn.failed_stage, turn.error_code) == ("failed", stage, "server_stopped")
     assert turn.retryable
     assert "Try again" in turn.error_message
     assert (turn.transcript, turn.reply, turn.has_question) == ("What is the capital of France?", "Paris.", True)
-    assert put_right() == []
+    assert outcomes_of_reconciling() == []
 
 
-def test_one_that_was_to_be_stopped_is_interrupted(remote_engines: FakeProvider, conversation: Conversation) -> None:
+def test_one_with_a_stop_request_is_interrupted(remote_engines: FakeProvider, conversation: Conversation) -> None:
     turn = abandoned_turn(conversation, status="heard", stop_requested=True)
-    assert put_right() == ["done"]
+    assert outcomes_of_reconciling() == ["done"]
     turn.refresh_from_db()
     assert (turn.status, turn.failed_stage, turn.error_code) == ("interrupted", "", "")
 
@@ -61,7 +61,7 @@ def test_one_that_runs_or_is_over_is_left_alone(
 ) -> None:
     abandoned_turn(conversation, **values)
     assert list(planned()) == []
-    assert put_right() == []
+    assert outcomes_of_reconciling() == []
 
 
 def test_a_retry_needs_no_worker_and_repeats_no_paid_call(
@@ -74,7 +74,7 @@ def test_a_retry_needs_no_worker_and_repeats_no_paid_call(
     assert not provider.requests_to(CHAT)
 
 
-def test_what_it_had_reserved_is_given_back_for_what_it_used(
+def test_its_reservation_is_settled_with_its_usage(
     remote_engines: FakeProvider, conversation: Conversation, settings: Settings
 ) -> None:
     settings.LIMITS = True
@@ -84,7 +84,7 @@ def test_what_it_had_reserved_is_given_back_for_what_it_used(
     turn.save()
     today = UsageDay.objects.get()
     assert (today.running, today.reserved_characters) == (1, metering.longest_reply())
-    put_right()
+    outcomes_of_reconciling()
     today.refresh_from_db()
     assert (today.running, today.requests, today.reserved_characters) == (0, 1, 0)
     assert today.spoken_characters == len("Paris.")
@@ -96,15 +96,15 @@ def test_a_turn_that_runs_for_long_keeps_its_lease(
 ) -> None:
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.02)
     provider.behaviour.first_token_seconds = 0.5
-    before = timezone.now() + leases.LEASE
+    before = timezone.now() + leases.ROW_LEASE
     assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
     assert Turn.objects.get().lease_until > before + timedelta(seconds=0.4)
 
 
-def test_a_process_that_stood_still_ends_a_turn_that_another_has_ended(
+def test_a_stalled_process_ends_a_turn_that_another_process_has_ended(
     alice_api: Api, provider: FakeProvider, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it would still store is not wanted any more: another attempt may already run."""
+    """It must not store anything: another attempt may already be running."""
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.2)
     provider.behaviour.first_token_seconds = 60
 

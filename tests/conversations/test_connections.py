@@ -1,4 +1,4 @@
-"""Whoever leaves in the middle of an answer, or hears it to its end, leaves no connection to the database behind."""
+"""A response closes its database connections, whether the client disconnects in its middle or reads it to its end."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def opened() -> Iterator[list[BaseDatabaseWrapper]]:
     connection_created.disconnect(note)
 
 
-@pytest.mark.parametrize("leaves", [False, True])
-@pytest.mark.parametrize("door", ["turn", "full interaction", "speech"])
+@pytest.mark.parametrize("disconnects", [False, True])
+@pytest.mark.parametrize("endpoint", ["turn", "full interaction", "speech"])
 def test_connections_are_closed(
     server: Server,
     alice_api: Api,
@@ -43,11 +43,11 @@ def test_connections_are_closed(
     conversation: Conversation,
     voice: VoiceProfile,
     opened: list[BaseDatabaseWrapper],
-    door: str,
-    leaves: bool,
+    endpoint: str,
+    disconnects: bool,
 ) -> None:
     provider.behaviour.reply = LONG_REPLY
-    provider.behaviour.audio_speed = 1 if leaves else 0
+    provider.behaviour.audio_speed = 1 if disconnects else 0
     requests: dict[str, tuple[str, dict[str, Any]]] = {
         "turn": (turns_path(conversation), {"json": {"text": "Hello?"}, "headers": {"Accept": "text/event-stream"}}),
         "full interaction": (
@@ -56,14 +56,14 @@ def test_connections_are_closed(
         ),
         "speech": ("/api/v1/speech", {"json": {"text": LONG_REPLY, "voice": "Jane"}}),
     }
-    path, body = requests[door]
+    path, body = requests[endpoint]
     with alice_api.post(path, stream=True, **body) as response:
         assert response.status_code in {200, 201}
-        pieces = response.iter_content(100)
-        assert next(pieces)
-        if not leaves:
-            assert b"".join(pieces)
+        chunks = response.iter_content(100)
+        assert next(chunks)
+        if not disconnects:
+            assert b"".join(chunks)
     wait_until(server.is_idle)
-    theirs = [each for each in opened if each is not connection]
-    assert theirs
-    wait_until(lambda: all(each.connection is None for each in theirs))
+    of_server = [each for each in opened if each is not connection]
+    assert of_server
+    wait_until(lambda: all(each.connection is None for each in of_server))

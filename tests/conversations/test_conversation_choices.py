@@ -38,13 +38,13 @@ class TestLanguage:
         assert provider.requests_to(TRANSCRIPTIONS)[0].form["language"] == "fr"
         assert "Always answer in French" in provider.requests_to(CHAT)[0].json["messages"][0]["content"]
 
-    def test_without_one_it_is_found_out(self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+    def test_without_one_it_is_detected(self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
         start(alice_api, voice)
         alice_api.ask(Conversation.objects.get())
         assert "language" not in provider.requests_to(TRANSCRIPTIONS)[0].form
         assert "Always answer" not in provider.requests_to(CHAT)[0].json["messages"][0]["content"]
 
-    def test_it_can_be_changed_and_taken_away(self, alice_api: Api, voice: VoiceProfile) -> None:
+    def test_it_can_be_changed_and_removed(self, alice_api: Api, voice: VoiceProfile) -> None:
         url = start(alice_api, voice, language="fr")
         for language in ("de", ""):
             assert alice_api.patch(url, json={"language": language}).json()["language"] == language
@@ -55,7 +55,7 @@ class TestLanguage:
         assert error_of(response)["fields"].keys() == {"language"}
 
     @pytest.mark.parametrize("language", Language.values)
-    def test_the_model_is_told_of_each_by_its_english_name(self, language: str) -> None:
+    def test_each_is_named_to_the_model_in_english(self, language: str) -> None:
         [system, _question] = build_messages(persona="", language=language, earlier=[], transcript="Hello.")
         assert f"Always answer in {Language(language).label}, " in system.content
 
@@ -66,7 +66,7 @@ class TestModel:
         settings.OPENAI_CHAT_MODEL = "site-model"
         settings.OPENAI_CHAT_MODELS = ["other-model"]
 
-    # The server keeps the engines that it was started with: the site's own model is that of the settings then.
+    # The server keeps the engines that it was started with, and with them the default model of that time.
     @pytest.mark.parametrize("chosen", ["other-model", "site-model", ""])
     def test_the_chosen_one_answers(
         self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile, chosen: str
@@ -81,7 +81,7 @@ class TestModel:
         assert response.status_code == 400
         assert error_of(response)["fields"].keys() == {"model"}
 
-    def test_one_that_is_no_longer_offered_gives_way_to_the_sites_own(
+    def test_one_that_is_no_longer_offered_is_replaced_by_the_default(
         self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile, settings: Settings
     ) -> None:
         start(alice_api, voice, model="other-model")

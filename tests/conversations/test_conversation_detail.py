@@ -46,14 +46,14 @@ def test_it_changes_title_persona_and_voice(send: Any, alice: User, conversation
     assert response.json()["voice"] == str(other.pk)
 
 
-def test_what_is_not_sent_is_left_alone(send: Any, voice: VoiceProfile, conversation: Conversation) -> None:
+def test_fields_that_are_not_sent_stay_unchanged(send: Any, voice: VoiceProfile, conversation: Conversation) -> None:
     send("patch", title="New")
     send("patch", persona="A guide.")
     conversation.refresh_from_db()
     assert (conversation.title, conversation.persona, conversation.voice) == ("New", "A guide.", voice)
 
 
-def test_it_takes_no_voice_of_somebody_else(
+def test_a_voice_of_somebody_else_is_refused(
     send: Any, bob: User, voice: VoiceProfile, conversation: Conversation
 ) -> None:
     response = send("patch", voice=str(make_voice(bob, "bobs").pk))
@@ -63,13 +63,13 @@ def test_it_takes_no_voice_of_somebody_else(
     assert conversation.voice == voice
 
 
-def test_the_owner_can_not_be_changed(send: Any, alice: User, bob: User, conversation: Conversation) -> None:
+def test_the_owner_cannot_be_changed(send: Any, alice: User, bob: User, conversation: Conversation) -> None:
     send("patch", owner=bob.pk)
     conversation.refresh_from_db()
     assert conversation.owner == alice
 
 
-def test_deleting_takes_the_turns_and_their_recordings_along(
+def test_deleting_deletes_the_turns_and_their_recordings(
     send: Any, voice: VoiceProfile, conversation: Conversation
 ) -> None:
     turn = make_turn(conversation)

@@ -56,7 +56,7 @@ class TestTalk:
 
 
 class TestDetail:
-    def test_it_shows_what_was_said(self, page: Client, conversation: Conversation) -> None:
+    def test_it_shows_its_turns(self, page: Client, conversation: Conversation) -> None:
         turn = make_turn(conversation)
         make_turn(Conversation.objects.create(owner=conversation.owner), reply="Elsewhere.")
         response = page.get(reverse("conversations:detail", args=[conversation.pk]))
@@ -69,7 +69,7 @@ class TestDetail:
         make_turn(conversation, status=status, error_code="provider_busy" if status == "failed" else "", reply="")
         assert page.get(reverse("conversations:detail", args=[conversation.pk])).status_code == 200
 
-    def test_what_was_said_is_escaped(self, page: Client, conversation: Conversation) -> None:
+    def test_its_texts_are_escaped(self, page: Client, conversation: Conversation) -> None:
         make_turn(conversation, transcript="<img src=x onerror=a>", reply="<script>alert(1)</script>")
         Conversation.objects.update(title="<b>bold</b>", persona="</textarea><i>")
         text = page.get(reverse("conversations:detail", args=[conversation.pk])).content.decode()
@@ -79,7 +79,7 @@ class TestDetail:
     @pytest.mark.parametrize(
         ("code", "offered"), [("provider_busy", True), ("internal_error", True), ("nothing_heard", False)]
     )
-    def test_it_offers_another_attempt_where_that_may_succeed(
+    def test_it_offers_another_attempt_if_that_may_succeed(
         self, page: Client, conversation: Conversation, code: str, offered: bool
     ) -> None:
         turn = make_turn(conversation, status="failed", error_code=code, reply="")
@@ -98,14 +98,14 @@ class TestDetail:
         assert (earlier["turns"], earlier["has_earlier_turns"], earlier["looking_back"]) == (turns[:2], False, True)
 
     @pytest.mark.parametrize("before", ["", "7", "00000000-0000-0000-0000-000000000000"])
-    def test_a_part_that_does_not_exist_is_the_latest(
+    def test_an_unknown_part_shows_the_latest_turns(
         self, page: Client, conversation: Conversation, before: str
     ) -> None:
         turn = make_turn(conversation)
         context = page.get(reverse("conversations:detail", args=[conversation.pk]), {"before": before}).context
         assert (context["turns"], context["looking_back"]) == ([turn], False)
 
-    def test_a_choice_of_models_is_offered_where_there_is_one(
+    def test_a_choice_of_models_is_offered_if_there_are_several(
         self, page: Client, conversation: Conversation, settings: Settings
     ) -> None:
         settings.LANGUAGE_MODEL = "openai"
@@ -117,7 +117,7 @@ class TestDetail:
             assert "first-model" in text
             assert ('<select id="model"' in text) == offered
 
-    def test_a_model_of_the_operators_is_shown_without_its_path(
+    def test_a_local_model_is_shown_without_its_path(
         self, page: Client, conversation: Conversation, settings: Settings
     ) -> None:
         settings.LOCAL_CHAT_MODEL = "/srv/secret/place/model.gguf"
@@ -139,7 +139,7 @@ class TestDetail:
 class TestHistory:
     URL = "/history/"
 
-    def test_it_lists_ones_own_with_the_number_of_turns(
+    def test_it_lists_own_conversations_with_the_number_of_turns(
         self, page: Client, bob: User, conversation: Conversation
     ) -> None:
         make_turn(conversation)
@@ -163,7 +163,7 @@ class TestHistory:
         (shown,) = page.get(self.URL, {"q": "seine river"}).context["page_obj"]
         assert (shown, shown.turn_count) == (conversation, 2)
 
-    def test_it_shows_the_latest_turn_in_which_all_words_of_the_search_are(
+    def test_it_shows_the_latest_turn_that_has_all_words_of_the_search(
         self, page: Client, conversation: Conversation
     ) -> None:
         make_turn(conversation, transcript="Which rivers are there?", reply="The Seine and the Spree.")
@@ -200,7 +200,7 @@ class TestActions:
             ("//evil.example", "/history/"),
         ],
     )
-    def test_rename_leads_back_to_where_it_was_asked_for(
+    def test_rename_redirects_to_the_page_of_the_form(
         self, page: Client, conversation: Conversation, address: str, location: str
     ) -> None:
         url = reverse("conversations:rename", args=[conversation.pk])

@@ -29,7 +29,7 @@ def page(client: Client, alice: User) -> Client:
 
 
 class TestText:
-    def test_it_reads_as_what_was_said_and_names_the_answers_as_made_by_ai(
+    def test_it_lists_questions_and_answers_and_marks_the_answers_as_ai(
         self, page: Client, conversation: Conversation
     ) -> None:
         Conversation.objects.update(title="Geography")
@@ -60,7 +60,7 @@ class TestText:
 
 
 class TestJson:
-    def test_it_holds_all_that_is_kept_in_writing(self, page: Client, conversation: Conversation) -> None:
+    def test_it_has_all_stored_text(self, page: Client, conversation: Conversation) -> None:
         Conversation.objects.update(title="Geography", persona="A pirate.", language="fr")
         turn = make_turn(conversation, heard_ms=310, question_seconds=2.5)
         response = page.get(export_url(conversation, "json"))
@@ -90,7 +90,7 @@ class TestFile:
             ("long " * 24, "long-" * 11 + "long"),
         ],
     )
-    def test_its_name_comes_from_the_title_and_harms_no_system(
+    def test_its_name_comes_from_the_title_and_is_valid_on_every_system(
         self, page: Client, conversation: Conversation, title: str, stem: str
     ) -> None:
         Conversation.objects.update(title=title)
@@ -100,7 +100,7 @@ class TestFile:
         assert response["Content-Disposition"] == f'attachment; filename="{name}"'
 
     @pytest.mark.parametrize("extension", ["html", "TXT", "x"])
-    def test_there_is_no_other_kind(self, page: Client, conversation: Conversation, extension: str) -> None:
+    def test_other_formats_are_not_found(self, page: Client, conversation: Conversation, extension: str) -> None:
         assert page.get(export_url(conversation, extension)).status_code == 404
 
     def test_it_is_for_the_owner_alone(self, client: Client, bob: User, conversation: Conversation) -> None:

@@ -107,7 +107,7 @@ def test_a_server_without_streams_answers_when_the_turn_is_over(
 
 
 @pytest.mark.django_db
-def test_a_server_without_streams_tells_that_the_voice_failed_in_the_middle(
+def test_a_server_without_streams_reports_a_voice_that_failed_in_the_middle(
     client: Client, alice_token: str, remote_engines: FakeProvider, voice: VoiceProfile
 ) -> None:
     remote_engines.cut_after(SPEECH, 40_000, times=3)
@@ -118,14 +118,16 @@ def test_a_server_without_streams_tells_that_the_voice_failed_in_the_middle(
     assert response["X-Turn-Id"] == str(Turn.objects.get().pk)
 
 
-def test_each_service_is_asked_once_for_each_thing(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+def test_no_service_is_called_twice_for_the_same_thing(
+    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+) -> None:
     provider.behaviour.reply = LONG_REPLY
     alice_api.full_interaction(voice.voice_id)
     assert len(provider.requests_to(TRANSCRIPTIONS)) == 1
     (think,) = provider.requests_to(CHAT)
     assert think.json["stream"] is True
     assert think.json["messages"][-1] == {"role": "user", "content": provider.behaviour.transcript}
-    # Two are on their way at once, and may arrive in either order.
+    # Two requests run concurrently, and may arrive in either order.
     spoken = sorted(provider.requests_to(SPEECH), key=lambda request: len(request.json.get("previous_text", "")))
     assert all(request.path.startswith(f"{SPEECH}/{voice.voice_id}") for request in spoken)
     texts = [request.json["text"] for request in spoken]
@@ -208,7 +210,9 @@ def test_a_text_of_exactly_the_limit_is_not_cut() -> None:
 
 
 @pytest.mark.parametrize("encode", [webm, mp4], ids=["WebM", "MP4"])
-def test_it_takes_what_browsers_record(alice_api: Api, voice: VoiceProfile, encode: Callable[..., bytes]) -> None:
+def test_it_accepts_the_formats_that_browsers_record(
+    alice_api: Api, voice: VoiceProfile, encode: Callable[..., bytes]
+) -> None:
     assert alice_api.full_interaction(voice.voice_id, recording=encode(clip("austen-0930.wav"))).status_code == 200
 
 
@@ -268,7 +272,7 @@ def test_silence_is_refused_before_anything_is_paid(
     assert not Conversation.objects.exists()
 
 
-def test_when_nothing_is_heard_nothing_more_is_paid(
+def test_after_an_empty_transcript_no_further_call_is_paid(
     alice_api: Api, provider: FakeProvider, voice: VoiceProfile
 ) -> None:
     provider.behaviour.transcript = " "
@@ -289,7 +293,7 @@ def test_missing_and_bad_fields_are_named(alice_api: Api, voice: VoiceProfile) -
 @pytest.mark.parametrize(
     ("recording", "code"), [(b"", "audio_empty"), (QUESTION[:2000][:44], "audio_"), (b"text", "audio_format_unknown")]
 )
-def test_what_is_no_recording_is_refused(
+def test_data_that_is_not_a_recording_is_refused(
     alice_api: Api, provider: FakeProvider, voice: VoiceProfile, recording: bytes, code: str
 ) -> None:
     response = alice_api.full_interaction(voice.voice_id, recording=recording)

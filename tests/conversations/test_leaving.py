@@ -1,4 +1,4 @@
-"""What becomes of a turn whose client does not wait for the end."""
+"""Turns whose client disconnects, or stops them, before their end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LONG_REPLY = "One sentence. " + "Another one. " * 50
 
 
 def leave_after(api: Api, conversation: Conversation, name: str, *, when: Callable[[], object] = lambda: True) -> None:
-    """Ask, and close the connection behind the first event of that name, when it is time for that."""
+    """Ask, and close the connection after the first event called `name`, once `when` returns something true."""
     url, headers = turns_path(conversation), {"Accept": "text/event-stream"}
     with api.post(url, json={"text": "Hello?"}, headers=headers, stream=True) as response:
         assert any(event.name == name for event in read_events(response))
@@ -48,7 +48,7 @@ def test_leaving_when_the_question_is_heard_ends_the_call_and_keeps_the_question
     provider.behaviour.first_token_seconds = 60
     leave_after(alice_api, conversation, "heard")
     turn = wait_for_interruption()
-    calls = provider.requests_to(CHAT)  # There is none where the model was not yet asked.
+    calls = provider.requests_to(CHAT)  # None if the model was not asked yet.
     assert all(think.finished.wait(2) and think.left_early for think in calls)
     assert (turn.transcript, turn.reply) == ("Hello?", "")
 
@@ -63,14 +63,12 @@ def test_leaving_at_the_last_event_loses_nothing(
 
 @pytest.mark.usefixtures("remote_engines")
 @pytest.mark.django_db(transaction=True)
-def test_what_a_turn_had_reserved_is_given_back_where_somebody_leaves_at_its_very_end(
-    conversation: Conversation, settings: Settings
-) -> None:
+def test_leaving_at_the_last_event_settles_the_reservation(conversation: Conversation, settings: Settings) -> None:
     settings.LIMITS = True
     voice = services.voice_of(conversation=conversation)
     prepared = services.new_turn(conversation=conversation, voice=voice, text="Hm?")
 
-    async def leave_behind_the_last_event(engines: registry.Engines) -> None:
+    async def leave_after_the_last_event(engines: registry.Engines) -> None:
         async for event in run_turn(prepared, engines):
             if isinstance(event, Done):
                 task = asyncio.current_task()
@@ -78,7 +76,7 @@ def test_what_a_turn_had_reserved_is_given_back_where_somebody_leaves_at_its_ver
                 task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
-        registry.call(leave_behind_the_last_event)
+        registry.call(leave_after_the_last_event)
     day = UsageDay.objects.get()
     assert (day.running, day.reserved_characters, day.requests) == (0, 0, 1)
     assert UsageRecord.objects.get().reference == prepared.turn.pk
@@ -149,7 +147,7 @@ def test_leaving_the_full_interaction_ends_the_calls_too(
 
 
 def messages_of_next_turn(api: Api, provider: FakeProvider, conversation: Conversation) -> list[dict[str, str]]:
-    """Ask once more, and return what the model is told besides its instructions."""
+    """Ask once more, and return the messages to the model without its instructions."""
     provider.behaviour = Behaviour()
     assert api.ask(conversation, text="Go on?").json()["status"] == "spoken"
     messages: list[dict[str, str]] = provider.requests_to(CHAT)[-1].json["messages"]
@@ -205,7 +203,7 @@ def test_stopping_interrupts_a_running_turn_within_two_seconds(
     assert all(speak.finished.wait(2) for speak in provider.requests_to(SPEECH))
 
 
-def test_of_several_turns_that_run_only_the_one_meant_is_stopped(
+def test_of_several_running_turns_only_the_requested_one_is_stopped(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 2
@@ -223,7 +221,7 @@ def test_of_several_turns_that_run_only_the_one_meant_is_stopped(
     assert Turn.objects.get(transcript="Second?").status == "spoken"
 
 
-def test_an_answer_that_was_made_but_not_heard_to_its_end_is_remembered_as_far_as_it_was_heard(
+def test_a_complete_answer_is_remembered_as_far_as_it_was_heard(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.behaviour.reply = "The first half of it is this, and the second half was never heard."
@@ -236,7 +234,7 @@ def test_an_answer_that_was_made_but_not_heard_to_its_end_is_remembered_as_far_a
 
 
 @pytest.mark.parametrize("heard_seconds", [-1, "soon", 1000])
-def test_what_was_heard_to_the_end_stays_spoken(
+def test_an_answer_that_was_heard_to_its_end_stays_spoken(
     alice_api: Api, conversation: Conversation, heard_seconds: object
 ) -> None:
     turn = alice_api.ask(conversation, text="Hello?").json()

@@ -1,4 +1,4 @@
-"""What is stored of an answer says that it is synthetic, and stays the same bytes for everyone who asks."""
+"""Stored answers are marked as synthetic, and everybody gets the same bytes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_answer_is_stored_with_tags_and_signature(alice_api: Api, conversati
     turn.answer.close()
 
 
-def test_a_player_gets_flac_that_begins_as_all_know_it(alice_api: Api, conversation: Conversation) -> None:
+def test_a_player_gets_flac_without_a_leading_tag(alice_api: Api, conversation: Conversation) -> None:
     path = f"/api/v1/turns/{alice_api.ask(conversation, text='Hello?').json()['id']}/audio"
     played = alice_api.get(path, headers={"Sec-Fetch-Dest": "audio"}).content
     assert played.startswith(b"fLaC")
@@ -46,7 +46,7 @@ def test_a_player_gets_flac_that_begins_as_all_know_it(alice_api: Api, conversat
     assert part.content == played[100:200]
 
 
-def test_parts_of_an_mp3_fit_together(alice_api: Api, conversation: Conversation) -> None:
+def test_ranges_of_an_mp3_fit_together(alice_api: Api, conversation: Conversation) -> None:
     turn = alice_api.ask(conversation, text="Hello?").json()
     path = f"/api/v1/turns/{turn['id']}/audio?as=mp3"
     head = alice_api.get(path, headers={"Range": "bytes=0-4999"})
@@ -56,7 +56,7 @@ def test_parts_of_an_mp3_fit_together(alice_api: Api, conversation: Conversation
     assert head.headers["X-AI-Generated"] == "true"
 
 
-def test_all_who_ask_first_get_the_same(alice_api: Api, conversation: Conversation) -> None:
+def test_concurrent_first_requests_get_the_same_mp3(alice_api: Api, conversation: Conversation) -> None:
     turn = make_turn(conversation)
     with ThreadPoolExecutor(4) as people:
         paths = [f"/api/v1/turns/{turn.pk}/audio?as=mp3"] * 4
@@ -66,7 +66,7 @@ def test_all_who_ask_first_get_the_same(alice_api: Api, conversation: Conversati
     assert sum(name.endswith(".mp3") for name in default_storage.listdir(folder)[1]) == 1
 
 
-def test_an_answer_that_is_spoken_anew_has_another_mp3(
+def test_an_answer_that_is_spoken_again_has_another_mp3(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     turn = make_turn(conversation)
@@ -82,7 +82,7 @@ def test_an_answer_that_is_spoken_anew_has_another_mp3(
     assert decode(after, sample_rate=24_000, max_seconds=60).seconds == pytest.approx(sound.seconds, abs=0.1)
 
 
-def test_the_copy_goes_with_its_conversation(alice_api: Api, conversation: Conversation) -> None:
+def test_the_mp3_is_deleted_with_its_conversation(alice_api: Api, conversation: Conversation) -> None:
     turn = make_turn(conversation)
     alice_api.get(f"/api/v1/turns/{turn.pk}/audio?as=mp3")
     turn.refresh_from_db()
@@ -92,7 +92,7 @@ def test_the_copy_goes_with_its_conversation(alice_api: Api, conversation: Conve
     assert not any(map(default_storage.exists, names))
 
 
-def test_the_engine_is_told_when_its_voice_is_long_gone(
+def test_the_mark_names_the_engine_of_a_deleted_voice(
     alice_api: Api, conversation: Conversation, voice: VoiceProfile
 ) -> None:
     turn = alice_api.ask(conversation, text="Hello?").json()
@@ -100,7 +100,7 @@ def test_the_engine_is_told_when_its_voice_is_long_gone(
     assert b"elevenlabs" in alice_api.get(f"/api/v1/turns/{turn['id']}/audio?as=mp3").content
 
 
-def test_events_that_carry_speech_say_so(alice_api: Api, conversation: Conversation) -> None:
+def test_an_event_stream_is_marked_as_ai_generated(alice_api: Api, conversation: Conversation) -> None:
     headers = {"Accept": "text/event-stream"}
     response = alice_api.ask(conversation, text="Hello?", headers=headers)
     assert response.headers["X-AI-Generated"] == "true"
@@ -112,14 +112,14 @@ class TestWithoutKey:
         (tmp_path / OWN_FILE).write_text("no key")
         settings.MARKS_DIR = tmp_path
 
-    def test_an_answer_that_is_paid_for_is_kept_with_its_tags(self, alice_api: Api, conversation: Conversation) -> None:
+    def test_a_paid_answer_is_stored_with_its_tags(self, alice_api: Api, conversation: Conversation) -> None:
         events = alice_api.events_of_turn(conversation, text="Hello?")
         assert names_in_order(events)[-1] == "done"
         turn = Turn.objects.get()
         assert FLAC(turn.answer)["AI_GENERATED"] == ["true"]
         turn.answer.close()
 
-    def test_a_download_says_what_is_wrong(self, alice_api: Api, conversation: Conversation) -> None:
+    def test_a_download_fails_with_an_error_code(self, alice_api: Api, conversation: Conversation) -> None:
         response = alice_api.get(f"/api/v1/turns/{make_turn(conversation).pk}/audio?as=mp3")
         assert response.status_code == 503
         assert error_of(response)["code"] == "marking_failed"

@@ -57,9 +57,7 @@ class TestSpeech:
         assert len(provider.requests_to(f"{SPEECH}/{voice.voice_id}")) == 2
 
     @pytest.mark.parametrize("response_format", ["mp3", "wav", "flac", "opus"])
-    def test_it_comes_in_the_format_that_is_asked_for(
-        self, client: OpenAI, voice: VoiceProfile, response_format: Any
-    ) -> None:
+    def test_it_has_the_requested_format(self, client: OpenAI, voice: VoiceProfile, response_format: Any) -> None:
         speech = client.audio.speech.create(
             model="tts-1", voice="Jane", input=LONG_REPLY, response_format=response_format
         )
@@ -70,10 +68,10 @@ class TestSpeech:
         provider.behaviour.audio_speed = 4
         create = client.audio.speech.with_streaming_response.create
         with create(model="tts-1", voice="Jane", input=LONG_REPLY, response_format="pcm") as response:
-            pieces = response.iter_bytes(1000)
-            assert next(pieces)
+            chunks = response.iter_bytes(1000)
+            assert next(chunks)
             assert not all(request.finished.is_set() for request in provider.requests_to(SPEECH))
-            assert sum(map(len, pieces)) > 48_000
+            assert sum(map(len, chunks)) > 48_000
 
     def test_its_speed_can_be_changed(self, client: OpenAI, provider: FakeProvider, voice: VoiceProfile) -> None:
         client.audio.speech.create(model="tts-1", voice="Jane", input="Good morning.", speed=1.1)
@@ -89,7 +87,7 @@ class TestSpeech:
             ({"voice": {}}, "invalid", "voice"),
         ],
     )
-    def test_what_it_can_not_do_is_a_bad_request(
+    def test_an_unsupported_value_is_a_bad_request(
         self, client: OpenAI, provider: FakeProvider, voice: VoiceProfile, values: Any, code: str, param: str | None
     ) -> None:
         with pytest.raises(openai.BadRequestError) as raised:
@@ -113,7 +111,7 @@ class TestSpeech:
 
 
 class TestTranscriptions:
-    def test_it_hears(self, client: OpenAI, provider: FakeProvider) -> None:
+    def test_it_transcribes(self, client: OpenAI, provider: FakeProvider) -> None:
         heard = client.audio.transcriptions.create(model="whisper-1", file=FILE)
         assert heard.text == provider.behaviour.transcript
         assert heard.usage is not None
@@ -130,7 +128,7 @@ class TestTranscriptions:
         assert events[-1].text == provider.behaviour.transcript  # type: ignore[union-attr]
 
     @pytest.mark.parametrize("response_format", ["verbose_json", "srt", "vtt", "diarized_json"])
-    def test_a_format_that_the_engine_has_no_times_for_is_a_bad_request(
+    def test_a_format_that_the_engine_cannot_fill_is_a_bad_request(
         self, client: OpenAI, provider: FakeProvider, response_format: Any
     ) -> None:
         with pytest.raises(openai.BadRequestError) as raised:
@@ -147,7 +145,7 @@ class TestTranscriptions:
         ("name", "value"),
         [("model", ""), ("model", "  "), ("temperature", ""), ("temperature", "warm"), ("temperature", "nan")],
     )
-    def test_what_it_does_not_use_has_to_be_right_all_the_same(
+    def test_unused_fields_are_validated_too(
         self, server: Server, alice_token: str, provider: FakeProvider, name: str, value: str
     ) -> None:
         url, form = f"{server.url}/v1/audio/transcriptions", {"model": "whisper-1", name: value}
@@ -161,7 +159,7 @@ class TestTranscriptions:
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"text"))
         assert raised.value.code == "audio_format_unknown"
 
-    def test_subtitles_are_as_players_read_them(self) -> None:
+    def test_subtitles_are_valid_srt_and_vtt(self) -> None:
         srt, vtt = (in_format(name, HEARD, 3663.0) for name in ("srt", "vtt"))
         assert srt.content.decode() == (  # type: ignore[attr-defined]
             "1\n00:00:00,500 --> 00:00:01,250\nIt is a truth.\n\n2\n01:01:01,000 --> 01:01:02,500\nUniversally so.\n"
@@ -173,12 +171,12 @@ class TestTranscriptions:
 
 
 class TestModels:
-    def test_what_hears_and_speaks_is_listed(self, client: OpenAI) -> None:
+    def test_the_speech_models_are_listed(self, client: OpenAI) -> None:
         models = client.models.list().data
         assert [model.owned_by for model in models] == ["openai", "elevenlabs"]
         assert client.models.retrieve(models[0].id) == models[0]
 
-    def test_what_is_not_there_is_not_found(self, client: OpenAI) -> None:
+    def test_an_unknown_model_is_not_found(self, client: OpenAI) -> None:
         with pytest.raises(openai.NotFoundError) as raised:
             client.models.retrieve("gpt-0")
         assert raised.value.code == "model_not_found"
@@ -200,7 +198,7 @@ class TestRefusals:
                 call(client)
             assert raised.value.code == "invalid_api_key"
 
-    def test_without_a_token_nothing_is_told(self, server: Server) -> None:
+    def test_without_a_token_the_answer_is_an_authentication_error(self, server: Server) -> None:
         response = requests.get(f"{server.url}/v1/models", timeout=10)
         assert response.status_code == 401
         assert response.json()["error"]["code"] == "invalid_api_key"
@@ -220,7 +218,7 @@ class TestRefusals:
             client.chat.completions.create(model="gpt-6-luna", messages=[{"role": "user", "content": "Hello?"}])
         assert raised.value.type == "invalid_request_error"
 
-    def test_too_much_is_told_with_a_413(self, client: OpenAI) -> None:
+    def test_a_too_large_upload_is_a_413(self, client: OpenAI) -> None:
         too_much = bytes(django_settings.MAX_UPLOAD_BYTES + 1)
         with pytest.raises(openai.APIStatusError) as raised:
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", too_much))

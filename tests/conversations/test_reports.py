@@ -1,4 +1,4 @@
-"""Anybody reports abuse; the operator is told, and suspends a voice at once."""
+"""Anybody can report abuse. The operator gets a mail, and can suspend the voice at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TestForm:
         assert (report.text, report.about, report.contact, bool(report.file)) == (TEXT, "", "", False)
         assert report.reference in client.get(reverse("report")).content.decode()
 
-    def test_a_file_is_kept_as_it_came_and_nothing_of_its_name(self, client: Client) -> None:
+    def test_a_file_is_stored_unchanged_under_a_random_name(self, client: Client) -> None:
         file = SimpleUploadedFile("brother.html", b"<script>alert(1)</script>", "text/html")
         send(client, file=file, about="https://example.org/clip", contact="carol@example.org")
         report = AbuseReport.objects.get()
@@ -59,13 +59,13 @@ class TestForm:
         ("fields", "field"),
         [({"text": ""}, "text"), ({"contact": "nobody"}, "contact"), ({"about": "x" * 501}, "about")],
     )
-    def test_what_makes_no_sense_is_told(self, client: Client, fields: dict[str, str], field: str) -> None:
+    def test_an_invalid_field_is_named(self, client: Client, fields: dict[str, str], field: str) -> None:
         refused = send(client, **fields)
         assert refused.status_code == 422
         assert refused.context["form"].errors.keys() == {field}
         assert not AbuseReport.objects.exists()
 
-    def test_a_file_that_is_too_large_is_told(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_file_that_is_too_large_is_refused(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(report_views, "MAX_FILE_BYTES", 10)
         refused = send(client, file=SimpleUploadedFile("a.mp3", b"x" * 11))
         assert refused.context["form"].errors.keys() == {"file"}
@@ -73,17 +73,17 @@ class TestForm:
     def test_it_is_limited_by_address(self, client: Client, settings: Settings) -> None:
         settings.LIMITS = True
         cache.clear()
-        for _number in range(reports.BY_ADDRESS.attempts):
+        for _number in range(reports.NETWORK_LIMIT.attempts):
             assert send(client).status_code == 302
         refused = send(client)
         assert refused.status_code == 429
         assert int(refused["Retry-After"]) > 0
         assert "Too many reports" in refused.content.decode()
-        assert AbuseReport.objects.count() == reports.BY_ADDRESS.attempts
+        assert AbuseReport.objects.count() == reports.NETWORK_LIMIT.attempts
         client.defaults["REMOTE_ADDR"] = "192.0.2.9"
         assert send(client).status_code == 302
 
-    def test_who_reports_does_not_learn_whether_a_turn_exists(self, client: Client, alice: User) -> None:
+    def test_the_reporter_does_not_learn_whether_a_turn_exists(self, client: Client, alice: User) -> None:
         turn = make_turn(Conversation.objects.create(owner=alice))
         pages = []
         for number in (turn.pk, "00000000-0000-4000-8000-000000000000"):
@@ -99,11 +99,11 @@ class TestOperator:
         settings.OPERATOR_EMAIL = "operator@example.org"
         report = reports.report_abuse(address="192.0.2.1", text=TEXT, contact="carol@example.org")
         reports.mail_report.call(str(report.pk))
-        (told,) = mail.outbox
-        assert told.to == ["operator@example.org"]
-        assert report.reference in told.subject
-        assert TEXT in told.body
-        assert "192.0.2.1" not in told.body
+        (sent,) = mail.outbox
+        assert sent.to == ["operator@example.org"]
+        assert report.reference in sent.subject
+        assert TEXT in sent.body
+        assert "192.0.2.1" not in sent.body
 
     @pytest.fixture
     def staff(self, client: Client, db: None) -> Client:
@@ -126,7 +126,7 @@ class TestOperator:
         staff.post(path, {"action": "note_handled", "_selected_action": [str(report.pk)]})
         assert AbuseReport.objects.get().handled_at
 
-    def test_one_that_leads_to_none_says_so(self, staff: Client) -> None:
+    def test_suspending_without_a_known_voice_is_a_warning(self, staff: Client) -> None:
         report = reports.report_abuse(address="192.0.2.1", text=TEXT)
         path = reverse("admin:conversations_abusereport_changelist")
         suspended = staff.post(path, {"action": "suspend", "_selected_action": [str(report.pk)]})
@@ -143,7 +143,7 @@ class TestOperator:
         client.force_login(alice)
         assert client.get(path).status_code == 302
 
-    def test_the_switch_is_among_the_voices_too(self, staff: Client, voice: VoiceProfile) -> None:
+    def test_a_voice_can_be_suspended_in_the_list_of_voices_too(self, staff: Client, voice: VoiceProfile) -> None:
         path = reverse("admin:voices_voiceprofile_changelist")
         chosen = {"_selected_action": [str(voice.pk)], "note": "We have a question."}
         staff.post(path, {"action": "suspend", **chosen})
@@ -191,7 +191,7 @@ class TestSuspension:
         assert default.status_code == 409
         assert not provider.requests
 
-    def test_a_turn_that_runs_ends(
+    def test_a_running_turn_ends(
         self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile, conversation: Conversation
     ) -> None:
         provider.behaviour.reply = LONG_REPLY
@@ -227,12 +227,14 @@ class TestSuspension:
         assert "the operator of this site" in page
         assert list(client.get(reverse("conversations:talk")).context["voices"]) == [other]
 
-    def test_the_api_says_so(self, client: Client, alice_api: Api, voice: VoiceProfile) -> None:
+    def test_the_api_shows_the_suspension(self, client: Client, alice_api: Api, voice: VoiceProfile) -> None:
         services.suspend_voice(voice=voice)
         body = alice_api.get(f"/api/v1/voices/{voice.pk}").json()
         assert body["silenced_at"]
         assert body["error"]["code"] == "voice_silenced"
 
-    def test_looking_takes_no_query_of_its_own(self, voice: VoiceProfile, django_assert_num_queries: Any) -> None:
+    def test_checking_for_a_suspension_takes_no_extra_query(
+        self, voice: VoiceProfile, django_assert_num_queries: Any
+    ) -> None:
         with django_assert_num_queries(1):
             services.ready_voice(owner=voice.owner, pk=voice.pk)

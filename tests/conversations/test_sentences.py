@@ -65,7 +65,7 @@ not one mark to be seen here | and yet it has to begin
 Sure thing
 """.strip().splitlines()
 
-# What a model should not write for the ear but does, and the segments that are spoken.
+# Text that is not meant for the ear although models write it, and the segments that are spoken.
 WRITTEN = {
     "# Pancakes\n\nYou need:\n- eggs\n- **flour**, sifted\n- milk\n\n1. Stir.\n2. Fry it.\nDone! 😊": (
         "Pancakes. You need: | eggs. flour, sifted. milk. 1. Stir. | 2. Fry it. Done!"
@@ -134,22 +134,22 @@ def test_the_first_segment_is_there_as_soon_as_it_is_certain(deltas: list[str], 
     assert chunker.feed(deltas[-1]) == [segment]
 
 
-def test_a_first_sentence_without_a_pause_is_not_waited_for() -> None:
+def test_a_first_sentence_without_a_pause_is_cut_at_a_word() -> None:
     segments = segments_of(
         tokens("Lighthouse keepers seldom slept before midnight when winter storms came in from sea.")
     )
     assert segments[0] == "Lighthouse keepers seldom"
 
 
-def test_a_long_second_segment_is_not_waited_for_while_the_first_is_heard() -> None:
+def test_a_long_second_sentence_is_cut_at_a_clause() -> None:
     sentence = "Lighthouse keepers seldom slept before midnight in winter when the storms came in from the open sea"
     segments = segments_of(tokens(f"{sentence}, {sentence.lower()}, {sentence.lower()}."))
     assert segments[:2] == [
         "Lighthouse keepers seldom",
         "slept before midnight in winter when the storms came in from the open sea,",
     ]
-    unbroken = segments_of(tokens("one word after the other and " * 20))
-    assert len(unbroken[0]) < len(unbroken[1]) < 120 < len(unbroken[2])
+    without_marks = segments_of(tokens("one word after the other and " * 20))
+    assert len(without_marks[0]) < len(without_marks[1]) < 120 < len(without_marks[2])
 
 
 def test_a_very_long_sentence_is_cut_at_its_commas() -> None:
@@ -160,7 +160,7 @@ def test_a_very_long_sentence_is_cut_at_its_commas() -> None:
 
 
 @pytest.mark.parametrize("text", ["word " * 500, "一" * 500])
-def test_a_text_without_any_mark_is_cut_all_the_same(text: str) -> None:
+def test_a_text_without_any_mark_is_cut_at_a_word(text: str) -> None:
     assert max(map(len, segments_of(tokens(text)))) <= 260
 
 
@@ -200,7 +200,7 @@ PARTS = {
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(list(PARTS)), min_size=1, max_size=12))
-def test_of_any_reply_every_word_is_spoken_once_and_in_order(parts: list[str]) -> None:
+def test_every_word_of_a_reply_is_spoken_once_and_in_order(parts: list[str]) -> None:
     segments = segments_of(tokens(" ".join(parts)))
     assert without_space(" ".join(segments)) == without_space(" ".join(PARTS[part] for part in parts))
 

@@ -51,11 +51,11 @@ SPOKEN = {
 
 
 @pytest.mark.parametrize("written", SPOKEN)
-def test_what_is_written_is_turned_into_what_is_said(written: str) -> None:
+def test_written_text_becomes_spoken_text(written: str) -> None:
     assert speakable("\n" + written) == SPOKEN[written]
 
 
-def test_a_dash_within_a_line_is_no_item() -> None:
+def test_a_dash_within_a_line_is_not_an_item() -> None:
     assert speakable("- as I said - it is fine") == "- as I said - it is fine"
 
 
@@ -74,7 +74,7 @@ PROSE = st.lists(
 
 @settings(deadline=None)
 @given(PROSE.map(" ".join))
-def test_plain_prose_of_every_script_comes_through_unchanged(prose: str) -> None:
+def test_plain_prose_of_every_script_stays_unchanged(prose: str) -> None:
     assert speakable("\n" + prose) == prose
 
 

@@ -48,9 +48,7 @@ def test_the_answer_is_the_text_in_the_voice_as_mp3(
     ("name", "content_type"),
     [("mp3", "audio/mpeg"), ("wav", "audio/wav"), ("flac", "audio/flac"), ("opus", "audio/ogg")],
 )
-def test_it_speaks_in_the_format_that_is_asked_for(
-    alice_api: Api, voice: VoiceProfile, name: str, content_type: str
-) -> None:
+def test_it_speaks_in_the_requested_format(alice_api: Api, voice: VoiceProfile, name: str, content_type: str) -> None:
     response = speak(alice_api, voice, format=name)
     assert response.headers["Content-Type"] == content_type
     sound = decode(response.content, sample_rate=24_000, max_seconds=60)
@@ -64,16 +62,16 @@ def test_pcm_is_bare_samples(alice_api: Api, voice: VoiceProfile) -> None:
 
 
 @pytest.mark.parametrize("name", ["mp3", "wav", "pcm", "flac", "opus"])
-def test_the_sound_comes_while_the_text_is_still_being_spoken(
+def test_the_sound_is_streamed_while_the_text_is_being_spoken(
     alice_api: Api, provider: FakeProvider, voice: VoiceProfile, name: str
 ) -> None:
     provider.behaviour.audio_speed = 4
     body = {"text": LONG_REPLY, "voice": voice.name, "format": name}
     with alice_api.post(PATH, json=body, stream=True) as response:
-        pieces = response.raw.stream(1000)
-        assert next(pieces)
+        chunks = response.raw.stream(1000)
+        assert next(chunks)
         assert not all(request.finished.is_set() for request in provider.requests_to(SPEECH))
-        assert sum(map(len, pieces)) > 1000
+        assert sum(map(len, chunks)) > 1000
 
 
 @pytest.mark.parametrize("called", ["id", "provider's id", "name", "name in capitals"])
@@ -82,7 +80,7 @@ def test_a_voice_goes_by_its_ids_and_its_name(alice_api: Api, voice: VoiceProfil
     assert speak(alice_api, voice, voice=names[called]).status_code == 200
 
 
-def test_of_several_voices_of_a_name_one_that_can_speak_is_taken(
+def test_of_several_voices_with_one_name_one_that_can_speak_is_used(
     alice: User, alice_api: Api, provider: FakeProvider
 ) -> None:
     ready = make_voice(alice, provider.add_voice("Jane"))
@@ -91,7 +89,7 @@ def test_of_several_voices_of_a_name_one_that_can_speak_is_taken(
     assert provider.last_request.path.startswith(f"{SPEECH}/{ready.voice_id}")
 
 
-def test_settings_are_for_this_time_only(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+def test_settings_apply_to_one_request_only(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
     speak(alice_api, voice, settings={"speed": 1.1})
     assert all(request.json["voice_settings"] == {"speed": 1.1} for request in provider.requests_to(SPEECH))
     voice.refresh_from_db()
@@ -118,7 +116,7 @@ def test_it_is_counted(alice_api: Api, provider: FakeProvider, voice: VoiceProfi
         ({"text": "😀"}, 422, "nothing_to_speak"),
     ],
 )
-def test_what_can_not_be_spoken_is_refused_before_any_call(
+def test_invalid_input_is_refused_before_any_call(
     alice_api: Api, provider: FakeProvider, voice: VoiceProfile, values: dict[str, Any], status: int, code: str
 ) -> None:
     response = speak(alice_api, voice, **values)
@@ -133,7 +131,7 @@ def test_the_voice_of_somebody_else_does_not_exist(bob_api: Api, provider: FakeP
     assert not provider.requests_to(SPEECH)
 
 
-def test_a_voice_that_fails_before_its_first_sound_is_told_in_the_status(
+def test_a_failure_before_the_first_sound_sets_the_status_code(
     alice_api: Api, provider: FakeProvider, voice: VoiceProfile
 ) -> None:
     provider.fail_next(SPEECH, status=401, body={"detail": {"code": "invalid_api_key"}}, times=10)
@@ -153,7 +151,7 @@ def test_a_voice_that_fails_in_the_middle_breaks_the_sound_off(
             assert response.content
 
 
-def test_leaving_ends_the_calls(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+def test_disconnecting_ends_the_calls(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
     provider.behaviour.audio_speed = 1
     with alice_api.post(PATH, json={"text": LONG_REPLY, "voice": voice.name}, stream=True) as response:
         assert next(response.raw.stream(1000))

@@ -25,7 +25,7 @@ async def heard(speak: Speak, *segments: str, in_flight: int = 2) -> list[tuple[
     return sounds
 
 
-def test_the_order_is_that_of_the_text_whatever_is_made_first() -> None:
+def test_the_sound_is_in_the_order_of_the_text() -> None:
     async def speak(segment: str, _previous: str) -> AsyncGenerator[bytes, None]:
         await asyncio.sleep(0.03 if segment == "slow" else 0)
         yield segment.encode()
@@ -51,18 +51,18 @@ def test_no_more_than_the_allowed_number_is_in_flight(in_flight: int) -> None:
     assert most == in_flight
 
 
-def test_each_segment_is_told_what_was_said_before() -> None:
-    told = []
+def test_each_segment_gets_the_text_before_it() -> None:
+    received = []
 
     async def speak(_segment: str, previous: str) -> AsyncGenerator[bytes, None]:
-        told.append(previous)
+        received.append(previous)
         yield b"."
 
     asyncio.run(heard(speak, "One.", "Two.", "Three."))
-    assert told == ["", "One.", "One. Two."]
+    assert received == ["", "One.", "One. Two."]
 
 
-def test_what_goes_wrong_with_a_segment_is_raised_when_all_before_it_is_heard() -> None:
+def test_an_error_in_a_segment_is_raised_after_the_sound_before_it() -> None:
     sounds = []
 
     async def speak(segment: str, _previous: str) -> AsyncGenerator[bytes, None]:
@@ -80,7 +80,7 @@ def test_what_goes_wrong_with_a_segment_is_raised_when_all_before_it_is_heard() 
     assert sounds == [("good", [b"good"])]
 
 
-def test_closing_it_closes_everything_that_is_being_made() -> None:
+def test_closing_it_closes_every_running_synthesis() -> None:
     closed = []
 
     async def speak(segment: str, _previous: str) -> AsyncGenerator[bytes, None]:

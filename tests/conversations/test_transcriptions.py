@@ -21,7 +21,7 @@ def transcribe(api: Api, recording: bytes = QUESTION, **fields: str) -> requests
     return api.post("/api/v1/transcriptions", data=fields, files={"audio": ("question.wav", recording)})
 
 
-def test_the_answer_is_what_was_said(alice_api: Api, provider: FakeProvider) -> None:
+def test_the_answer_is_the_transcript(alice_api: Api, provider: FakeProvider) -> None:
     provider.behaviour.languages = ["en"]
     response = transcribe(alice_api)
     assert response.status_code == 200
@@ -57,7 +57,7 @@ def test_silence_is_no_text_and_costs_nothing(alice_api: Api, provider: FakeProv
         (QUESTION, {"language": "the English one"}, 400, "invalid"),
     ],
 )
-def test_what_can_not_be_heard_is_refused_before_any_call(
+def test_invalid_input_is_refused_before_any_call(
     alice_api: Api, provider: FakeProvider, recording: bytes, fields: dict[str, Any], status: int, code: str
 ) -> None:
     response = transcribe(alice_api, recording, **fields)
@@ -66,7 +66,7 @@ def test_what_can_not_be_heard_is_refused_before_any_call(
     assert not provider.requests_to(TRANSCRIPTIONS)
 
 
-def test_a_service_that_fails_is_told(alice_api: Api, provider: FakeProvider) -> None:
+def test_a_failing_service_is_reported(alice_api: Api, provider: FakeProvider) -> None:
     provider.fail_next(TRANSCRIPTIONS, status=500, times=10)
     response = transcribe(alice_api)
     assert response.status_code == 502

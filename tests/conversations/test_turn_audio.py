@@ -38,7 +38,7 @@ def stored(turn: Turn, kind: str = "answer") -> bytes:
 
 
 @pytest.mark.parametrize(("path", "kind"), [("audio", "answer"), ("question", "question")])
-def test_it_serves_what_is_stored(fetch: Any, turn: Turn, path: str, kind: str) -> None:
+def test_it_serves_the_stored_file(fetch: Any, turn: Turn, path: str, kind: str) -> None:
     response = fetch(path)
     assert response.status_code == 200
     assert response.content == stored(turn, kind)
@@ -49,7 +49,7 @@ def test_it_serves_what_is_stored(fetch: Any, turn: Turn, path: str, kind: str) 
 
 
 @pytest.mark.parametrize("path", ["audio", "audio?as=mp3", "question"])
-def test_a_file_that_is_gone_is_told(fetch: Any, turn: Turn, path: str) -> None:
+def test_a_missing_file_is_a_404(fetch: Any, turn: Turn, path: str) -> None:
     for file in (turn.question, turn.answer):
         file.storage.delete(str(file.name))
     response = fetch(path)
@@ -63,7 +63,7 @@ def test_only_the_answer_is_marked_as_made_by_ai(fetch: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["audio", "question"])
-def test_it_is_mp3_where_that_is_asked_for(fetch: Any, path: str) -> None:
+def test_it_is_mp3_if_the_client_accepts_that(fetch: Any, path: str) -> None:
     response = fetch(path, Accept="audio/mpeg")
     assert response["Content-Type"] == "audio/mpeg"
     assert "Content-Disposition" not in response
@@ -86,7 +86,7 @@ def test_a_link_downloads_it_as_mp3(fetch: Any, turn: Turn) -> None:
         "audio/flac",
     ],
 )
-def test_players_get_what_is_stored(fetch: Any, accept: str) -> None:
+def test_players_get_the_stored_flac(fetch: Any, accept: str) -> None:
     assert fetch(Accept=accept)["Content-Type"] == "audio/flac"
 
 
@@ -112,7 +112,7 @@ class TestRange:
         assert response["Content-Range"] == content_range.format(size=size, last=size - 1, tail=size - 50)
 
     @pytest.mark.parametrize("wanted", ["bytes=999999999-", "bytes=999999999-1000000000", "bytes=-0"])
-    def test_a_part_that_is_not_there_is_a_416(self, fetch: Any, turn: Turn, wanted: str) -> None:
+    def test_a_range_beyond_the_end_is_a_416(self, fetch: Any, turn: Turn, wanted: str) -> None:
         response = fetch(Range=wanted)
         assert response.status_code == 416
         assert response["Content-Range"] == f"bytes */{len(stored(turn))}"
@@ -121,7 +121,7 @@ class TestRange:
     @pytest.mark.parametrize(
         "wanted", ["", "bytes=-", "bytes=0-1,5-6", "seconds=0-1", "bytes=a-b", f"bytes=0-{'9' * 5000}"]
     )
-    def test_what_is_no_single_range_is_answered_whole(self, fetch: Any, turn: Turn, wanted: str) -> None:
+    def test_anything_but_a_single_range_gets_the_whole_file(self, fetch: Any, turn: Turn, wanted: str) -> None:
         response = fetch(Range=wanted)
         assert response.status_code == 200
         assert response.content == stored(turn)

@@ -42,7 +42,7 @@ def test_a_typed_question_is_heard_at_once(alice_api: Api, conversation: Convers
     assert alice_api.events_of_turn(conversation, text="Who are you?")[0].data["text"] == "Who are you?"
 
 
-def test_said_is_the_reply_piece_by_piece(alice_api: Api, provider: FakeProvider, conversation: Conversation) -> None:
+def test_said_is_the_reply_in_deltas(alice_api: Api, provider: FakeProvider, conversation: Conversation) -> None:
     provider.behaviour.reply = "パリ です。 It’s <b>Paris</b>.\n\nOn the Seine."
     said = of_name(alice_api.events_of_turn(conversation), "said")
     assert all(event.data.keys() == {"delta"} for event in said)
@@ -74,7 +74,7 @@ def test_done_has_the_reply_and_the_times(alice_api: Api, provider: FakeProvider
     assert turn.status == "spoken"
 
 
-def test_events_arrive_while_the_answer_is_being_made(
+def test_events_arrive_while_the_turn_is_running(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.behaviour.tokens_per_second = 20
@@ -88,7 +88,7 @@ def test_events_arrive_while_the_answer_is_being_made(
     assert names[-1] == "done"
 
 
-def test_the_stream_is_neither_stored_nor_held_back_on_its_way(alice_api: Api, conversation: Conversation) -> None:
+def test_proxies_neither_cache_nor_buffer_the_stream(alice_api: Api, conversation: Conversation) -> None:
     url = turns_path(conversation)
     with alice_api.post(url, json={"text": "Hello?"}, headers=EVENT_STREAM, stream=True) as response:
         assert response.headers["Cache-Control"] == "no-store"
@@ -97,14 +97,14 @@ def test_the_stream_is_neither_stored_nor_held_back_on_its_way(alice_api: Api, c
         list(read_events(response))
 
 
-def test_what_is_refused_before_the_stream_begins_is_json(alice_api: Api, conversation: Conversation) -> None:
+def test_an_error_before_the_stream_begins_is_json(alice_api: Api, conversation: Conversation) -> None:
     response = alice_api.post(turns_path(conversation), files={"audio": b"text"}, headers=EVENT_STREAM)
     assert response.status_code == 422
     assert error_of(response)["code"] == "audio_format_unknown"
 
 
 class TestFailures:
-    """Every stream ends in `done` or `failed`, and what earlier stages brought is kept."""
+    """Every stream ends in `done` or `failed`, and the results of earlier stages are kept."""
 
     def test_hearing(self, alice_api: Api, provider: FakeProvider, conversation: Conversation) -> None:
         provider.fail_next(TRANSCRIPTIONS, status=401, body=openai_error("invalid_api_key"))
@@ -173,7 +173,7 @@ class TestFailures:
         assert (events[-1].data["stage"], events[-1].data["code"]) == ("speak", "provider_incomplete")
         assert Turn.objects.get().reply == provider.behaviour.reply
 
-    def test_a_busy_service_is_asked_again(
+    def test_a_busy_service_is_called_again(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation
     ) -> None:
         for path in (TRANSCRIPTIONS, CHAT, SPEECH):
@@ -181,7 +181,7 @@ class TestFailures:
         assert alice_api.events_of_turn(conversation)[-1].name == "done"
         assert len(provider.requests_to(TRANSCRIPTIONS)) == len(provider.requests_to(CHAT)) == 2
 
-    def test_a_json_caller_is_told_the_same(
+    def test_a_json_caller_gets_the_same_error(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation
     ) -> None:
         provider.fail_next(SPEECH, status=401, body=elevenlabs_error("quota_exceeded"))
@@ -197,7 +197,7 @@ def test_a_recording_may_be_streamed_in_a_form(alice_api: Api, conversation: Con
     assert events[-1].name == "done"
 
 
-def test_a_comment_keeps_the_connection_open_where_nothing_happens(
+def test_a_comment_keeps_an_idle_connection_open(
     alice_api: Api, provider: FakeProvider, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("apps.conversations.turn.WAITING_SECONDS", 0.05)

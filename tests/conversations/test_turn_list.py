@@ -1,4 +1,4 @@
-"""Asking in a conversation, answered when all is over."""
+"""Asking in a conversation, answered as JSON when the turn is over."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_asking_moves_the_conversation_to_the_top_of_the_history(alice_api: Api,
     assert conversation.updated_at > before
 
 
-def test_when_nothing_is_heard_it_says_so_and_nothing_more_is_paid(
+def test_a_question_without_speech_fails_and_no_further_call_is_paid(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.behaviour.transcript = ""
@@ -126,7 +126,7 @@ def test_a_question_that_is_too_long_is_refused(
 
 
 class TestInput:
-    """What is refused without a look at any provider."""
+    """Input that is refused without a call to any provider."""
 
     @pytest.fixture
     def post(self, client: Client, alice_token: str, conversation: Conversation) -> Any:
@@ -158,10 +158,10 @@ class TestInput:
     def test_bad_values_are_named(self, post: Any, body: Any, field: str) -> None:
         assert post(body)["fields"].keys() == {field}
 
-    def test_broken_json_is_told(self, post: Any) -> None:
+    def test_broken_json_is_a_parse_error(self, post: Any) -> None:
         assert post("{")["code"] == "parse_error"
 
-    def test_a_broken_form_is_told(self, post: Any) -> None:
+    def test_a_broken_form_is_a_parse_error(self, post: Any) -> None:
         assert post("no form", "multipart/form-data")["code"] == "parse_error"
 
     def test_audio_and_text_together_are_refused(

@@ -28,7 +28,7 @@ def failed_turn(api: Api, provider: FakeProvider, conversation: Conversation, pa
 
 
 @pytest.mark.parametrize("path", [TRANSCRIPTIONS, CHAT, SPEECH])
-def test_it_goes_on_from_the_stage_that_failed_and_repeats_no_paid_call(
+def test_it_resumes_at_the_failed_stage_and_repeats_no_paid_call(
     alice_api: Api, provider: FakeProvider, conversation: Conversation, path: str
 ) -> None:
     retry = failed_turn(alice_api, provider, conversation, path)
@@ -39,14 +39,14 @@ def test_it_goes_on_from_the_stage_that_failed_and_repeats_no_paid_call(
     assert (turn["transcript"], turn["reply"]) == (provider.behaviour.transcript, provider.behaviour.reply)
     counts = [len(provider.requests_to(stage)) for stage in (TRANSCRIPTIONS, CHAT)]
     assert counts == {TRANSCRIPTIONS: [1, 1], CHAT: [0, 1], SPEECH: [0, 0]}[path]
-    # Two pieces are made at once. Where the second one failed, the first is kept and not paid for again.
+    # Two segments are synthesized at once. If the second one failed, the first is kept and not paid for again.
     assert provider.requests_to(SPEECH)
     assert all(request.json["text"] in provider.behaviour.reply for request in provider.requests_to(SPEECH))
     assert turn["answer_seconds"] == pytest.approx(len(provider.behaviour.reply) / CHARACTERS_PER_SECOND, abs=0.2)
     assert Turn.objects.count() == 1
 
 
-def test_it_streams_what_is_missing_after_what_is_there(
+def test_it_streams_the_stored_results_before_the_new_ones(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     events = alice_api.events_of(failed_turn(alice_api, provider, conversation, SPEECH))
@@ -56,7 +56,7 @@ def test_it_streams_what_is_missing_after_what_is_there(
     assert not provider.requests_to(CHAT)
 
 
-def test_a_reply_that_broke_off_is_thought_of_anew(
+def test_an_incomplete_reply_is_generated_again(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.leave_out_end(CHAT)
@@ -65,7 +65,7 @@ def test_a_reply_that_broke_off_is_thought_of_anew(
     assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").json()["reply"] == "Another reply."
 
 
-def test_times_of_an_earlier_try_do_not_stand_beside_those_of_a_later_one(
+def test_a_retry_clears_the_times_of_the_earlier_attempt(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.leave_out_end(CHAT)
@@ -84,7 +84,7 @@ def test_it_can_fail_again_at_a_later_stage(alice_api: Api, provider: FakeProvid
     assert len(provider.requests_to(CHAT)) == 1
 
 
-def test_the_answer_is_whole_after_a_sentence_that_broke_off(
+def test_a_retry_completes_an_answer_that_broke_off_in_a_sentence(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     whole = alice_api.ask(conversation, text="Hello?").json()["answer_seconds"]
@@ -95,12 +95,12 @@ def test_the_answer_is_whole_after_a_sentence_that_broke_off(
     assert again["answer_seconds"] == pytest.approx(whole)
 
 
-def test_it_speaks_only_what_was_not_spoken_before_the_voice_failed(
+def test_it_speaks_only_the_segments_that_were_not_spoken_before_the_failure(
     alice_api: Api, provider: FakeProvider, conversation: Conversation, settings: Settings
 ) -> None:
     settings.SPEECH_IN_FLIGHT = 1
     whole = alice_api.ask(conversation, text="Hello?").json()["answer_seconds"]
-    provider.delay(SPEECH, 0)  # The first piece is spoken,
+    provider.delay(SPEECH, 0)  # The first segment is spoken,
     provider.fail_next(SPEECH, status=401, body=elevenlabs_error("quota_exceeded"))  # the second fails.
     turn = alice_api.ask(conversation, text="Hello?").json()
     assert turn["status"] == "failed"
@@ -127,7 +127,7 @@ def test_only_a_failed_turn_can_be_tried_again(
     assert not provider.requests
 
 
-def test_it_speaks_with_the_voice_that_the_conversation_has_now(
+def test_it_speaks_with_the_current_voice_of_the_conversation(
     alice_api: Api, alice: User, provider: FakeProvider, conversation: Conversation, voice: VoiceProfile
 ) -> None:
     retry = failed_turn(alice_api, provider, conversation, SPEECH)

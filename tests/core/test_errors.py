@@ -1,4 +1,4 @@
-"""One shape for every error of the API."""
+"""The error format of the API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.test import Client
 from apps.conversations.models import TURN_MESSAGES
 from apps.core.api_errors import STAGE_STATUS, error_status, known_error
 from apps.core.errors import UserError
-from apps.core.pages import told_on_page
+from apps.core.pages import report_refusals_to
 from apps.speech.base import PROVIDER_MESSAGES, AudioError, ProviderError
 from apps.voices.models import VoiceProfile
 from tests.client import bearer, error_of
@@ -47,7 +47,7 @@ def test_a_wrong_method_is_a_405(client: Client, alice_token: str, method: str, 
     assert error_of(response)["code"] == "method_not_allowed"
 
 
-def test_what_can_not_be_answered_as_asked_is_a_406(client: Client, alice_token: str) -> None:
+def test_an_unsupported_accept_header_is_a_406(client: Client, alice_token: str) -> None:
     response = client.get("/api/v1/voices", headers=bearer(alice_token) | {"Accept": "text/csv"})
     assert response.status_code == 406
     assert error_of(response)["code"] == "not_acceptable"
@@ -64,7 +64,7 @@ def test_what_can_not_be_answered_as_asked_is_a_406(client: Client, alice_token:
         ("<a/>", "application/xml", 415, "unsupported_media_type"),
     ],
 )
-def test_a_body_that_can_not_be_read_is_told(
+def test_an_unreadable_body_is_refused(
     client: Client, alice_token: str, body: Any, content_type: str, status: int, code: str
 ) -> None:
     url, headers = "/api/v1/conversations", bearer(alice_token)
@@ -73,14 +73,14 @@ def test_a_body_that_can_not_be_read_is_told(
     assert error_of(response)["code"] == code
 
 
-def test_who_sends_another_type_is_told_which_is_read(client: Client, alice_token: str) -> None:
+def test_the_refusal_of_a_content_type_names_the_supported_one(client: Client, alice_token: str) -> None:
     response = client.post(
         "/full-interaction", "voice_id=x", content_type="application/x-www-form-urlencoded", headers=bearer(alice_token)
     )
     assert "multipart/form-data" in error_of(response)["message"]
 
 
-def test_too_many_files_are_told(client: Client, alice_token: str) -> None:
+def test_too_many_files_are_refused(client: Client, alice_token: str) -> None:
     files = [SimpleUploadedFile(f"{number}.wav", b"x") for number in range(101)]
     form = {"voice_name": "Jane", "audio_file": files}
     response = client.post("/clone-voice", form, headers=bearer(alice_token))
@@ -94,9 +94,7 @@ def test_a_foreign_host_name_is_refused(client: Client, alice_token: str) -> Non
     assert error_of(response)["code"] == "bad_request"
 
 
-def test_a_fault_of_our_own_is_told_without_a_word_of_what_happened(
-    alice_token: str, remote_engines: FakeProvider, voice: VoiceProfile
-) -> None:
+def test_an_internal_error_reveals_nothing(alice_token: str, remote_engines: FakeProvider, voice: VoiceProfile) -> None:
     VoiceProfile.objects.filter(pk=voice.pk).update(settings={"made_up_setting": 1})
     client = Client(raise_request_exception=False)
     url, body = f"/api/v1/voices/{voice.pk}/preview", {"text": "Hello."}
@@ -115,7 +113,7 @@ class TestCodes:
         assert known.status in {422, 502, 503, 504}
         assert known.message
 
-    def test_no_status_is_kept_for_a_code_that_does_not_exist(self) -> None:
+    def test_every_status_belongs_to_a_code_that_exists(self) -> None:
         assert STAGE_STATUS.keys() <= {*PROVIDER_MESSAGES, *TURN_MESSAGES}
         assert error_status("something new") == 502
 
@@ -124,7 +122,7 @@ class TestCodes:
         assert known is not None
         assert (known.code, known.message, known.status) == ("audio_empty", "Empty.", 422)
 
-    def test_a_fault_of_our_own_is_not_known(self) -> None:
+    def test_an_internal_error_is_not_known(self) -> None:
         assert known_error(ValueError("secret")) is None
 
 
@@ -137,24 +135,24 @@ class TestCodes:
     ],
     ids=["refused", "bad recording", "provider"],
 )
-def test_pages_are_told_the_message(error: Exception, message: str) -> None:
+def test_pages_report_the_message(error: Exception, message: str) -> None:
     told: list[str] = []
-    with told_on_page(told.append):
+    with report_refusals_to(told.append):
         raise error
     assert told == [message]
 
 
-def test_pages_do_not_hide_faults_of_our_own() -> None:
-    with pytest.raises(ValueError, match="ours"), told_on_page(print):
+def test_pages_do_not_hide_internal_errors() -> None:
+    with pytest.raises(ValueError, match="ours"), report_refusals_to(print):
         raise ValueError("ours")
 
 
-# What pages alone say, to people.
-ON_PAGES = {"too_many_reports", "erasure_under_way", "erasure_begun"}
+# Only pages show these errors, and the API never answers them.
+ONLY_ON_PAGES = {"too_many_reports", "erasure_under_way", "erasure_begun"}
 
 
 def raised_codes() -> set[str]:
-    """Return the codes that stand in the source where something is refused, and all those of services and turns."""
+    """Return the error codes in the source, and those of providers and turns."""
     codes = {*PROVIDER_MESSAGES, *TURN_MESSAGES}
     for folder in ("apps", "voiceclone"):
         for path in (settings.BASE_DIR / folder).rglob("*.py"):
@@ -165,4 +163,4 @@ def raised_codes() -> set[str]:
 
 def test_every_code_is_documented() -> None:
     text = (settings.BASE_DIR / "docs" / "api.md").read_text()
-    assert raised_codes() - ON_PAGES - set(re.findall(r"`(\w+)`", text)) == set()
+    assert raised_codes() - ONLY_ON_PAGES - set(re.findall(r"`(\w+)`", text)) == set()

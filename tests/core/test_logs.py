@@ -1,4 +1,4 @@
-"""What must not be in any log: keys, tokens, passwords and private words."""
+"""Logs contain no keys, tokens, passwords or private words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPLY_WORDS = "Beneath the crooked palm."
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> str:
-    """Return all that was logged, with what formatters may add."""
+    """Return everything that was logged, including the extra fields of records."""
     return caplog.text + "".join(str(vars(record)) for record in caplog.records)
 
 
@@ -46,7 +46,7 @@ def test_a_turn_leaves_no_words_and_no_keys(
 
 
 @pytest.mark.parametrize("path", [TRANSCRIPTIONS, CHAT, SPEECH])
-def test_a_failure_is_logged_by_its_code_without_what_the_provider_repeats(
+def test_a_failure_is_logged_by_its_code_without_the_provider_s_text(
     alice_api: Api,
     provider: FakeProvider,
     conversation: Conversation,
@@ -74,7 +74,7 @@ def test_a_failed_cloning_is_logged_with_the_voice_and_without_its_name(
         assert word not in logged(caplog)
 
 
-def test_a_refused_recording_leaves_nothing_of_itself(
+def test_a_refused_recording_leaves_no_traces(
     alice_api: Api, conversation: Conversation, caplog: pytest.LogCaptureFixture
 ) -> None:
     alice_api.post(
@@ -98,7 +98,7 @@ def test_signing_in_leaves_no_password(client: Client, alice: User, caplog: pyte
         "/accounts/erasures/d2kz/receipt.txt",
     ],
 )
-def test_links_that_open_something_are_cut(path: str) -> None:
+def test_secret_links_are_cut(path: str) -> None:
     record = logging.LogRecord("django.request", logging.WARNING, "", 0, "%s: %s", ("Not Found", path), None)
     assert WithoutSecretLinks().filter(record)
     assert "d2kz" not in record.getMessage()

@@ -190,7 +190,7 @@ class FakeProvider:
         self.behaviour = Behaviour(**asdict(self._behaviour))
         self.requests: list[ReceivedRequest] = []
         self.voices: dict[str, Voice] = {}
-        self._faults: list[Fault] = []
+        self.faults: list[Fault] = []
         self._random = random.Random(1)  # noqa: S311 - the same failures in every run
         self._ambushes: list[Ambush] = []
 
@@ -255,23 +255,23 @@ class FakeProvider:
         times: int = 1,
     ) -> None:
         """Answer with `status` and `body`: JSON for a mapping, else text, as HTML if `headers` do not say otherwise."""
-        self._faults.append(Fault(path, times, status=status, body=body, headers=headers or {}))
+        self.faults.append(Fault(path, times, status=status, body=body, headers=headers or {}))
 
     def delay(self, path: str, seconds: float, *, times: int = 1) -> None:
         """Wait before the first byte of the answer."""
-        self._faults.append(Fault(path, times, delay_seconds=seconds))
+        self.faults.append(Fault(path, times, delay_seconds=seconds))
 
     def cut_after(self, path: str, size: int, *, times: int = 1) -> None:
         """Close the connection after `size` bytes of a streamed answer."""
-        self._faults.append(Fault(path, times, cut_after_bytes=size))
+        self.faults.append(Fault(path, times, cut_after_bytes=size))
 
     def leave_out_end(self, path: str, *, times: int = 1) -> None:
         """End a reply cleanly, but without the mark that it is finished."""
-        self._faults.append(Fault(path, times, without_end=True))
+        self.faults.append(Fault(path, times, without_end=True))
 
     def hang_at_end(self, path: str, *, times: int = 1) -> None:
         """Mark a reply as finished, and then neither send more nor close the connection."""
-        self._faults.append(Fault(path, times, hang_at_end=True))
+        self.faults.append(Fault(path, times, hang_at_end=True))
 
     def at(self, method: str, path: str, moment: Moment, action: Callable[[], None]) -> None:
         """Have `action` done once, in the provider's thread, when the next such request has come so far."""
@@ -285,7 +285,7 @@ class FakeProvider:
                 return
 
     def take_fault(self, path: str) -> Fault:
-        for fault in self._faults:
+        for fault in self.faults:
             if fault.times and path.startswith(fault.path):
                 fault.times -= 1
                 return fault

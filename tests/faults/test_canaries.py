@@ -191,7 +191,7 @@ def fail_in_every_way(person: Person, provider: FakeProvider) -> None:
     faults = [Fault(path, 1, **failure) for path in paths for failure in repeating]
     faults += [Fault(paths[number % len(paths)], 1, **failure) for number, failure in enumerate(FAILURES)]
     for fault in faults:
-        provider._faults = [fault]
+        provider.faults = [fault]
         if fault.path == VOICES_ADD:
             clone(person)
             continue
@@ -199,7 +199,7 @@ def fail_in_every_way(person: Person, provider: FakeProvider) -> None:
         turn = person.send("POST", turns, files={"audio": (PRIVATE, QUESTION)}).json()
         if turn["error"]:
             person.send("POST", f"/api/v1/turns/{turn['id']}/retry")
-    provider._faults = []
+    provider.faults = []
     person.send("POST", "/clone-voice", data={"voice_name": PRIVATE}, files={"audio_file": (PRIVATE, b"no sound")})
     person.send("POST", "/v1/audio/speech", json={"input": PRIVATE, "voice": f"no {PRIVATE}"})
     person.send("POST", "/api/v1/conversations", data=f"{{{PRIVATE}", headers={"Content-Type": "application/json"})

@@ -15,7 +15,7 @@ from django.test import override_settings
 
 from apps.background.reconciling import reconcile
 from apps.conversations.models import RUNNING, Conversation, Turn
-from apps.speech import registry
+from apps.speech import availability
 from apps.speech.providers.faults import RETRYABLE_CODES
 from apps.voices.models import VoiceProfile, VoiceTag
 from tests.client import QUESTION, Api, error_of
@@ -93,7 +93,7 @@ def assert_documented(response: requests.Response) -> None:
 
 def reconcile_all(provider: FakeProvider) -> None:
     # So many cuts would open the breakers, which would end the series.
-    for breakers in registry.breakers_in_use():
+    for breakers in availability.breakers_in_use():
         breakers.close()
     expire_leases()
     outcomes = [outcome for _repair, outcome in reconcile()]

@@ -18,7 +18,7 @@ from django.test import Client
 
 from apps.conversations.models import Conversation, Turn
 from apps.core.storage import WholeFileStorage
-from apps.speech.providers.connections import MAX_ANSWER_BYTES
+from apps.speech.providers.connections import MAX_RESPONSE_BYTES
 from tests.client import Api, bearer, error_of, read_events, turns_path, wait_until
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, FakeProvider
 from tests.processes import running_site, wait_for
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.voices.models import VoiceProfile
 
-HUGE = "x" * (MAX_ANSWER_BYTES + 1)
+HUGE = "x" * (MAX_RESPONSE_BYTES + 1)
 BROWSER = {"Accept": "text/html"}
 
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.conversations.models import Conversation, Turn
-from apps.speech import registry
+from apps.speech import availability
 from apps.usage.models import UsageRecord
 from apps.voices.models import Consent, VoiceProfile
 from tests.client import QUESTION, Api, error_of
 from tests.conftest import Server, remote_settings, serve
 from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, FakeProvider
+from tests.outages import switch_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,18 +27,11 @@ if TYPE_CHECKING:
 MANY = 1000
 
 
-def switch_off(engine: str, stage: Stage) -> None:
-    """Open the breaker of the service, as repeated failures do."""
-    breaker = registry.breakers_of(engine)[stage]
-    for _ in range(100):
-        breaker._note_failure()
-
-
 def test_after_repeated_failures_a_turn_is_refused_before_any_paid_call(
     alice_api: Api, provider: FakeProvider, conversation: Conversation
 ) -> None:
     provider.fail_next(SPEECH, status=500, headers={"retry-after": "0"}, times=MANY)
-    while registry.is_working("speak"):
+    while availability.is_working("speak"):
         assert alice_api.ask(conversation, text="Hello?").json()["status"] == "failed"
     calls, turns = len(provider.requests), Turn.objects.count()
     refused = alice_api.ask(conversation)
@@ -54,7 +48,7 @@ def test_refusals_of_the_provider_do_not_open_the_breaker(
     provider.fail_next(CHAT, status=status, headers={"retry-after": "0"}, times=MANY)
     for _ in range(7):
         alice_api.ask(conversation, text="Hello?")
-    assert registry.is_working("think")
+    assert availability.is_working("think")
 
 
 @pytest.mark.parametrize(("engine", "stage"), [("openai", "hear"), ("openai", "think"), ("elevenlabs", "speak")])
@@ -81,7 +75,7 @@ def test_a_retry_needs_only_the_services_of_its_remaining_stages(
         switch_off("openai", stage)
     switch_off("elevenlabs", "speak")
     assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").status_code == 503
-    registry.breakers_of("elevenlabs").close()
+    availability.breakers_of("elevenlabs").close()
     assert alice_api.post(f"/api/v1/turns/{turn['id']}/retry").json()["status"] == "spoken"
 
 
@@ -106,18 +100,18 @@ def test_all_other_endpoints_refuse_too(alice_api: Api, provider: FakeProvider, 
 
 def test_a_successful_call_closes_the_breaker(alice_api: Api, conversation: Conversation) -> None:
     switch_off("openai", "think")
-    registry.breakers_of("openai")["think"]._open_until = 0
+    availability.breakers_of("openai")["think"]._open_until = 0
     assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
-    assert registry.breakers_of("openai")["think"].state == "closed"
+    assert availability.breakers_of("openai")["think"].state == "closed"
 
 
 def test_repeated_failures_of_cloning_open_only_its_breaker(
     alice_api: Api, provider: FakeProvider, consent: Consent
 ) -> None:
     provider.fail_next(VOICES_ADD, status=500, times=MANY)
-    while registry.is_working("clone"):
+    while availability.is_working("clone"):
         alice_api.clone_voice()
-    assert registry.is_working("speak")
+    assert availability.is_working("speak")
 
 
 class TestPages:

@@ -1,4 +1,4 @@
-"""All hostile files, the same in every run, each with what is to come of it."""
+"""All hostile files with their expected outcomes. They are the same in every run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.hostile.playlists import Canaries
 
 
 def corpus(canaries: Canaries) -> list[HostileFile]:
-    """Return more than 700 files; those that name other ones name `canaries`."""
+    """Return more than 700 files. Files that refer to other resources refer to `canaries`."""
     families = [
         files.honest(),
         files.tricky_names(),

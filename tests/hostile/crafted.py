@@ -1,4 +1,4 @@
-"""Files that lie about themselves, cost more than they weigh, are protected, or are damaged."""
+"""Files that are damaged or protected, have false headers, or take far more resources than their size suggests."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ def truncations() -> Iterator[HostileFile]:
 
 
 def bit_flips() -> Iterator[HostileFile]:
-    """Yield files some bits of which are turned over; the same in every run."""
-    dice = random.Random(SEED)  # noqa: S311 - to be repeated, not to be secret
+    """Yield files with flipped bits, the same in every run."""
+    dice = random.Random(SEED)  # noqa: S311 - it has to be reproducible, not secret
     for name, number in itertools.product(DAMAGED, range(FLIPS)):
         data = bytearray(HONEST[name])
         for _ in range(2 ** (number + 1)):
-            # Half of them in the header, where they do most.
+            # Half of the flips are in the header, where they have the largest effect.
             position = dice.randrange(min(400, len(data))) if dice.random() < 0.5 else dice.randrange(len(data))
             data[position] ^= 1 << dice.randrange(8)
-        yield hostile(f"bits turned: {name}, {2 ** (number + 1)}", bytes(data), EITHER)
+        yield hostile(f"bits flipped: {name}, {2 ** (number + 1)}", bytes(data), EITHER)
 
 
 def shuffled() -> Iterator[HostileFile]:
-    """Yield files of which stretches are repeated, left out, or those of another one."""
+    """Yield files with parts repeated, removed, or replaced by parts of another file."""
     dice = random.Random(SEED)  # noqa: S311
     for name in DAMAGED:
         data, other = HONEST[name], HONEST[dice.choice(DAMAGED)]
@@ -74,7 +74,7 @@ def shuffled() -> Iterator[HostileFile]:
         yield hostile(f"repeated: {name}", data[:start] + data, EITHER)
         yield hostile(f"left out: {name}", data[: start // 2] + data[start:], EITHER, UNKNOWN)
         yield hostile(f"crossed: {name}", data[: len(data) // 3] + other[len(other) // 3 :], EITHER)
-        yield hostile(f"noise behind the header: {name}", data[:200] + dice.randbytes(20_000), EITHER)
+        yield hostile(f"noise after the header: {name}", data[:200] + dice.randbytes(20_000), EITHER)
 
 
 # Lies
@@ -89,7 +89,7 @@ def lies() -> Iterator[HostileFile]:
 def wav(
     pcm: bytes = SPEECH.pcm, *, tag: int = 1, channels: int = 1, rate: int = 16_000, align: int = 2, bits: int = 16
 ) -> bytes:
-    """Return a WAV file whose header says what it is told to say."""
+    """Return a WAV file with the given header fields."""
     layout = struct.pack("<HHIIHH", tag, channels, rate, rate * align % 2**32, align, bits)
     chunks = b"WAVEfmt " + struct.pack("<I", 16) + layout + b"data" + struct.pack("<I", len(pcm)) + pcm
     return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
@@ -179,7 +179,7 @@ def bombs() -> Iterator[HostileFile]:
 
 
 def bombs_of_time() -> Iterator[HostileFile]:
-    """Yield small files with hours of sound."""
+    """Yield small files that decode to hours of audio."""
     quiet = packets(webm(silence(1)))[-1]
     yield hostile("bomb: three minutes and more of ogg", packed([quiet] * 9_200, "ogg", "libopus"), TOO_LONG)
     yield hostile("bomb: three minutes and more of webm", packed([quiet] * 9_200, "webm", "libopus"), TOO_LONG)
@@ -194,16 +194,16 @@ def bombs_of_time() -> Iterator[HostileFile]:
     yield hostile("bomb: half an hour of aac", adts * 15_000, TOO_LONG, *REFUSED)
     yield hostile("bomb: ten hours by one sample, repeated", repeated_sample(), UNREADABLE)
     yield hostile("bomb: billions of samples of one byte", repeated_sample(entries=1, count=2**31 - 1), WITHOUT_SOUND)
-    yield hostile("bomb: packets of nothing", packed([b"junk"] * 3_000, "matroska", "alac"), UNREADABLE)
+    yield hostile("bomb: packets without audio", packed([b"junk"] * 3_000, "matroska", "alac"), UNREADABLE)
     yield hostile(
         "bomb: ten minutes of wav in eight bits", wav(bytes(8_000 * 600), rate=8_000, align=1, bits=8), TOO_LONG
     )
     yield hostile("bomb: many sounds in a row", HONEST["aac"] * 150, TOO_LONG)
-    yield hostile("bomb: ten thousand rates in turn", rates_in_turn(), TOO_LONG, SILENT)  # No sample is as short.
+    yield hostile("bomb: alternating sample rates", alternating_rates(), TOO_LONG, SILENT)
 
 
 def repeated_sample(*, entries: int = 1_000, count: int = 1_800_000) -> bytes:
-    """Return an MP4 all of whose samples are the same few bytes, in as many chunks as its table says."""
+    """Return an MP4 whose sample table repeats the same few bytes, in `entries` chunks of `count` samples."""
     cookie = box(b"alac", bytes(4) + struct.pack(">IBBBBBBHIII", 4_096, 0, 16, 40, 10, 14, 1, 255, 0, 0, 48_000))
     entry = box(b"alac", bytes(6) + struct.pack(">HHIHHHHI", 1, 0, 0, 1, 16, 0, 0, 48_000 << 16) + cookie)
     tables = b"".join(
@@ -222,20 +222,20 @@ def repeated_sample(*, entries: int = 1_000, count: int = 1_800_000) -> bytes:
     return FTYP + box(b"mdat", bytes(64)) + box(b"moov", full_box(b"mvhd", bytes(96)) + track)
 
 
-def rates_in_turn() -> bytes:
+def alternating_rates() -> bytes:
     slow = contained(silence(0.2), "adts", "aac", sample_rate=16_000)
     fast = contained(silence(0.2), "adts", "aac", sample_rate=44_100, layout="stereo")
     return (slow + fast) * 300
 
 
 def bombs_of_tags() -> Iterator[HostileFile]:
-    """Yield files with much that is not sound."""
+    """Yield files with large metadata."""
     mp3, flac, chrome, m4a = (HONEST[name] for name in ("mp3", "flac", "webm of chrome", "m4a"))
     yield hostile("bomb: tag of 24 MB", id3(bytes(24_000_000)) + mp3, ACCEPTED)
     yield hostile("bomb: tag of 200 000 frames", id3(b"TXXX\0\0\0\1\0\0x" * 200_000) + mp3, ACCEPTED)
     picture = b"APIC" + struct.pack(">I", 8_000_000) + bytes(8_000_002)
     yield hostile("bomb: picture of 8 MB", id3(picture) + mp3, ACCEPTED)
-    yield hostile("bomb: a thousand tags, one behind the other", id3(bytes(500)) * 1_000 + mp3, UNKNOWN)
+    yield hostile("bomb: a thousand tags, one after the other", id3(bytes(500)) * 1_000 + mp3, UNKNOWN)
     nested = b""
     for _ in range(200):
         nested = id3(nested)
@@ -269,10 +269,10 @@ def bombs_of_tags() -> Iterator[HostileFile]:
     )
     plain, chunk = HONEST["wav"], b"LIST\x04\0\0\0INFO"
     yield hostile("bomb: 100 000 chunks of a wav", plain[:36] + chunk * 100_000 + plain[36:], *REFUSED)
-    yield hostile("bomb: zipped nothing", zlib.compress(bytes(50_000_000), wbits=31), UNKNOWN)
+    yield hostile("bomb: gzipped zeros", zlib.compress(bytes(50_000_000), wbits=31), UNKNOWN)
     yield hostile("bomb: one page of ogg, 50 000 times", HONEST["ogg of firefox"][:75] * 50_000, UNREADABLE)
-    yield hostile("bomb: 5 MB of nothing behind an honest beginning", chrome[:300] + bytes(5_000_000), UNREADABLE)
-    yield hostile("bomb: 4 MB of frames that begin and do not go on", b"\xff\xfb\x90\xc4" * 1_000_000, UNREADABLE)
+    yield hostile("bomb: 5 MB of nothing after a valid start", chrome[:300] + bytes(5_000_000), UNREADABLE)
+    yield hostile("bomb: 4 MB of incomplete frames", b"\xff\xfb\x90\xc4" * 1_000_000, UNREADABLE)
 
 
 def bombs_of_tracks() -> Iterator[HostileFile]:
@@ -304,7 +304,7 @@ def many_tracks(count: int, container_format: str, codec: Literal["aac", "libopu
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 9_600), "<f4" if kind == "fltp" else "<i2"), kind, "mono")
             frame.sample_rate = 48_000
             encoded += [*stream.encode(frame), *stream.encode(None)]
-        container.mux(encoded)  # Which writes the header, for which each encoder has to be open.
+        container.mux(encoded)  # Writes the header, for which each encoder has to be open.
     return file.getvalue()
 
 
@@ -314,7 +314,7 @@ def ebml(name: bytes, content: bytes) -> bytes:
 
 
 def with_element(data: bytes, element: bytes) -> bytes:
-    """Return a WebM file with one more element before its tracks; its segment has no size."""
+    """Return a WebM file with one more element before its tracks. Its segment has an unknown size."""
     place = data.index(b"\x16\x54\xae\x6b")
     return data[:place] + element + data[place:]
 
@@ -344,7 +344,7 @@ def protected() -> Iterator[HostileFile]:
 
 
 def within_track(data: bytes, element: bytes) -> bytes:
-    """Put an element into the one track of a WebM file."""
+    """Insert an element into the only track of a WebM file."""
     tracks = data.index(b"\x16\x54\xae\x6b")
     entry = data.index(b"\xae", tracks + 4)
     size_bytes = 9 - data[entry + 1].bit_length()
@@ -355,7 +355,7 @@ def within_track(data: bytes, element: bytes) -> bytes:
 
 
 def heavy() -> Iterator[HostileFile]:
-    """Yield what is honest and hard to pack."""
+    """Yield valid files that compress badly."""
     noise = np.random.default_rng(SEED).normal(0, 3_000, 10 * 44_100).astype("<i2").tobytes()
     ten_seconds = Recording(noise, 44_100)
     for container_format, codec in (("wav", "pcm_s24le"), ("flac", "flac"), ("mp3", "libmp3lame")):

@@ -1,4 +1,4 @@
-"""What a hostile file is, and the honest ones that most of them are made from."""
+"""The type of hostile files, and the valid files that most of them are derived from."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from apps.speech.base import Recording
 from tests.audio_samples import clip, contained, flac_without_sound, mp4, to_wav, webm
 
 ACCEPTED = "accepted"
-SILENT = "silent"  # It can be read, and nobody says anything.
-NO_FILE = "invalid"  # Of a file without a usable name, forms take no notice.
-# What damage makes of a file depends on where it lies: it is read or refused, in whatever words.
+SILENT = "silent"  # It can be decoded, but contains no speech.
+NO_FILE = "invalid"  # A form ignores a file without a usable name.
+# Depending on the position of the damage, the file is accepted or refused with any audio error.
 EITHER = "either"
 
 EMPTY, UNKNOWN, UNREADABLE = "audio_empty", "audio_format_unknown", "audio_unreadable"
@@ -26,7 +26,7 @@ NO_SOUND = Recording(bytes(64_000), 16_000)
 
 @dataclass(frozen=True, slots=True)
 class HostileFile:
-    """`name` tells what it is; `verdicts` are the codes of refusal, or one of the three words above, that may come."""
+    """`verdicts` are the possible outcomes: error codes, or the words above."""
 
     name: str
     data: bytes
@@ -41,7 +41,7 @@ def hostile(name: str, data: bytes, *verdicts: str, filename: str = "recording.w
     return HostileFile(name, data, frozenset(verdicts), filename)
 
 
-# As browsers and people send them.
+# Files as browsers and recorders produce them.
 HONEST = {
     "webm of chrome": webm(SPEECH),
     "ogg of firefox": contained(SPEECH, "ogg", "libopus"),
@@ -104,7 +104,7 @@ def tricky_names() -> list[HostileFile]:
 
 
 def quiet_files() -> list[HostileFile]:
-    """Silence in every kind of file, and files too short to hold anything."""
+    """Return files with silence in every format, and files that are too short."""
     steady = Recording((1_000).to_bytes(2, "little") * 32_000, 16_000)
     short = Recording(SPEECH.pcm[:1_600], 16_000)
     kinds: dict[str, Callable[[Recording], bytes]] = {

@@ -1,6 +1,6 @@
-"""Files that make FFmpeg open others: every kind of playlist, script and reference that it, or a player, follows.
+"""Files that make FFmpeg or a player open other resources: every kind of playlist, script and reference.
 
-All of them name the canaries: a file of sound on this machine, and an address that counts who asks for it.
+All of them refer to the canaries: a local audio file, and the address of a server that records every connection.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BROKEN = (UNREADABLE, WITHOUT_SOUND)
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """What nothing may open: a WAV file and the address of an HTTP server."""
+    """The resources that nothing may open: a WAV file and the URL of an HTTP server."""
 
     file: Path
     url: str
@@ -34,23 +34,23 @@ def playlists(canaries: Canaries) -> Iterator[HostileFile]:
         yield hostile(f"playlist: {name}", text.encode(), UNKNOWN, filename="x.mp3")
     for name in ("hls", "hls to a file", "ffconcat", "dash", "sdp", "m3u", "imf", "pls", "asx"):
         data = texts[name].encode()
-        yield hostile(f"playlist behind a tag: {name}", id3(b"TIT2" + bytes(60)) + data, UNKNOWN)
-        yield hostile(f"playlist behind a byte order mark: {name}", "\ufeff".encode() + data, UNKNOWN)
+        yield hostile(f"playlist after a tag: {name}", id3(b"TIT2" + bytes(60)) + data, UNKNOWN)
+        yield hostile(f"playlist after a byte order mark: {name}", "\ufeff".encode() + data, UNKNOWN)
     for name in ("hls", "ffconcat", "sdp", "dash"):
         for kind, beginning in BEGINNINGS.items():
             data = beginning + texts[name].encode() * 20
-            yield hostile(f"playlist behind the first bytes of {kind}: {name}", data, *BROKEN)
+            yield hostile(f"playlist after the first bytes of {kind}: {name}", data, *BROKEN)
 
 
 def addresses(canaries: Canaries) -> Iterator[HostileFile]:
-    """Yield files with nothing but an address, by every protocol that FFmpeg has."""
+    """Yield files that contain only a URL, for every protocol of FFmpeg."""
     for protocol in PROTOCOLS:
         text = protocol.format(file=canaries.file, host=canaries.host)
         yield hostile(f"address: {protocol}", text.encode(), UNKNOWN, filename=text)
 
 
 def references(canaries: Canaries) -> Iterator[HostileFile]:
-    """Yield QuickTime files whose sound is said to be elsewhere."""
+    """Yield QuickTime files that refer to audio in another file."""
     url = f"{canaries.url}/x.wav\0".encode()
     path = f"{canaries.file}\0".encode()
     for kind, reference in {"address": url, "path": path}.items():
@@ -69,13 +69,13 @@ def references(canaries: Canaries) -> Iterator[HostileFile]:
 
 
 def strangers() -> Iterator[HostileFile]:
-    """Yield the beginnings of files that FFmpeg would open, or that a server should never take for sound."""
+    """Yield the first bytes of other formats that FFmpeg can open, or that are not audio at all."""
     for name, beginning in STRANGERS.items():
         yield hostile(f"stranger: {name}", beginning + bytes(2_000), UNKNOWN, filename=f"x.{name}")
 
 
 def polyglots(canaries: Canaries) -> Iterator[HostileFile]:
-    """Yield honest files with something else behind or inside them: they are what they begin as."""
+    """Yield valid files with other content after or inside them. The first bytes decide on the format."""
     texts = playlist_texts(canaries)
     for name in ("wav", "mp3", "flac", "ogg of firefox", "webm of chrome", "mp4 of safari", "aac"):
         for other in ("hls", "ffconcat"):
@@ -96,7 +96,7 @@ def polyglots(canaries: Canaries) -> Iterator[HostileFile]:
 
 
 def id3(body: bytes) -> bytes:
-    """Return a tag as MP3 files begin with."""
+    """Return an ID3v2 tag, which may precede an MP3."""
     size = bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x04\x00\x00" + size + body
 
@@ -111,7 +111,7 @@ def full_box(kind: bytes, content: bytes, *, flags: int = 0) -> bytes:
 
 
 def with_data_reference(table: bytes) -> bytes:
-    """Return an MP4 file whose one track has its samples where `table` says."""
+    """Return an MP4 file whose only track has the data reference `table`."""
     entry = box(b"sowt", bytes(6) + struct.pack(">HHIHHHHI", 1, 0, 0, 1, 16, 0, 0, 16_000 << 16))
     samples = b"".join(
         [

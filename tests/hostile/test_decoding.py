@@ -1,4 +1,4 @@
-"""What the processes that decode uploads cannot do, and what becomes of them when they fail."""
+"""The confinement of the decoder processes, and their failures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def shared_pool() -> Iterator[DecoderPool]:
 
 @pytest.fixture
 def pools() -> Iterator[list[DecoderPool]]:
-    """What a test appends here is closed behind it."""
+    """Closes the pools that a test appends."""
     made: list[DecoderPool] = []
     yield made
     for pool in made:
@@ -52,7 +52,7 @@ def decode(pool: DecoderPool, data: bytes = CHROME, *, sample_rate: int = 16_000
 
 
 def children() -> set[int]:
-    """Return the processes that decode for this one."""
+    """Return the decoder processes of this process."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -65,7 +65,7 @@ def children() -> set[int]:
 
 
 def child_of(pool: DecoderPool) -> int:
-    """Return the one process of a pool that has just been started."""
+    """Start the only process of a pool and return its id."""
     before = children()
     pool.warm_up()
     (child,) = children() - before
@@ -74,13 +74,13 @@ def child_of(pool: DecoderPool) -> int:
 
 @pytest.mark.parametrize("name", HONEST)
 @pytest.mark.parametrize("sample_rate", [16_000, 44_100])
-def test_it_gives_what_decoding_here_gives(shared_pool: DecoderPool, name: str, sample_rate: int) -> None:
+def test_it_returns_the_same_as_decoding_in_this_process(shared_pool: DecoderPool, name: str, sample_rate: int) -> None:
     data = HONEST[name]
     expected = decoding.decode(data, sample_rate=sample_rate, max_seconds=60)
     assert decode(shared_pool, data, sample_rate=sample_rate) == expected
 
 
-def test_a_refusal_says_the_same_as_here(shared_pool: DecoderPool) -> None:
+def test_errors_are_the_same_as_in_this_process(shared_pool: DecoderPool) -> None:
     for data in (b"", b"text", CHROME[:100], HONEST["m4a"].replace(b"ftypM4A ", b"ftypM4P "), CHROME * 100):
         with pytest.raises(AudioError) as here:
             decoding.decode(data, sample_rate=16_000, max_seconds=1)
@@ -91,7 +91,7 @@ def test_a_refusal_says_the_same_as_here(shared_pool: DecoderPool) -> None:
 
 @pytest.fixture(scope="module")
 def child() -> Iterator[Path]:
-    """The folder in which the kernel describes a process of a pool."""
+    """The folder of a decoder process below /proc."""
     os.environ["OPENAI_API_KEY"] = "key-of-the-environment"
     pool = DecoderPool(LIMITS)
     yield Path("/proc", str(child_of(pool)))
@@ -100,17 +100,17 @@ def child() -> Iterator[Path]:
 
 
 class TestConfinement:
-    """Looked at from outside, and tried from inside."""
+    """Checked from outside, and with attempts from inside."""
 
     def test_it_has_no_key(self, child: Path) -> None:
         environment = (child / "environ").read_text().rstrip("\0").split("\0")
         assert {entry.split("=")[0] for entry in environment} == {"PYTHONPATH", "OPENBLAS_NUM_THREADS"}
 
-    def test_it_has_no_file_but_its_streams(self, child: Path) -> None:
+    def test_it_has_no_open_file_but_its_streams(self, child: Path) -> None:
         assert {path.name for path in (child / "fd").iterdir()} == {"0", "1", "2"}
         assert [(child / "fd" / name).readlink().name.split(":")[0] for name in "01"] == ["pipe", "pipe"]
 
-    def test_it_is_in_a_folder_that_is_gone(self, child: Path) -> None:
+    def test_its_working_directory_is_deleted(self, child: Path) -> None:
         assert (child / "cwd").readlink().name.endswith(" (deleted)")
 
     def test_it_has_its_limits(self, child: Path) -> None:
@@ -121,7 +121,7 @@ class TestConfinement:
         assert limit["Max core file size"] == ["0", "0"]
         assert limit["Max address space"] == [str(512 * MEGABYTE)] * 2
 
-    def test_it_has_one_thread_and_a_session_of_its_own(self, child: Path) -> None:
+    def test_it_has_one_thread_and_its_own_session(self, child: Path) -> None:
         assert [path.name for path in (child / "task").iterdir()] == [child.name]
         assert os.getsid(int(child.name)) == int(child.name)
 
@@ -140,7 +140,7 @@ class TestConfinement:
     def test_an_attempt_fails(self, attempt: str, refusal: str) -> None:
         program = (
             "import os, socket, sys\n"
-            "from apps.speech import decoder_process\n"
+            "from apps.speech.audio import decoder_process\n"
             "decoder_process._confine(512_000_000)\n"
             f"try: {attempt}\n"
             f"except {refusal} as error: sys.exit(0)\n"
@@ -159,7 +159,7 @@ class TestFailure:
         wait_until(lambda: not is_alive(child))
         assert decode(pools[0]).seconds > 1
 
-    def test_a_file_that_takes_too_much_memory_is_refused_in_words(self, pools: list[DecoderPool]) -> None:
+    def test_a_file_that_takes_too_much_memory_is_refused_with_advice(self, pools: list[DecoderPool]) -> None:
         pools.append(DecoderPool(limits(memory_bytes=300 * MEGABYTE)))
         with pytest.raises(AudioError) as error:
             decode(pools[0], HONEST["flac"] + bytes(200 * MEGABYTE))
@@ -167,7 +167,7 @@ class TestFailure:
         assert "MP3" in error.value.message
         assert decode(pools[0]).seconds > 1
 
-    def test_a_file_that_takes_too_much_processor_time_is_refused(self, pools: list[DecoderPool]) -> None:
+    def test_a_file_that_takes_too_much_cpu_time_is_refused(self, pools: list[DecoderPool]) -> None:
         pools.append(DecoderPool(limits(cpu_seconds=1)))
         with pytest.raises(AudioError) as error:
             decode(pools[0], comments(2_000_000))
@@ -189,7 +189,7 @@ class TestFailure:
             decode(pools[0])
         assert not Path("/proc", str(child)).exists()
 
-    def test_who_finds_no_free_process_is_told_to_come_back(self, pools: list[DecoderPool]) -> None:
+    def test_without_a_free_process_the_error_says_when_to_retry(self, pools: list[DecoderPool]) -> None:
         pools.append(DecoderPool(limits(seconds=60, wait_seconds=0.01)))
         child = child_of(pools[0])
         os.kill(child, signal.SIGSTOP)
@@ -204,7 +204,7 @@ class TestFailure:
         thread.join()
         assert first[0].seconds > 1
 
-    def test_who_sends_much_at_once_leaves_a_process_to_others(self, pools: list[DecoderPool]) -> None:
+    def test_one_asker_cannot_occupy_all_processes(self, pools: list[DecoderPool]) -> None:
         pools.append(DecoderPool(limits(processes=2, wait_seconds=0.01)))
         pools[0].warm_up()
         first = pools[0]._idle[0]._process.pid
@@ -219,7 +219,7 @@ class TestFailure:
         thread.join()
         assert decode(pools[0]).seconds > 1
 
-    def test_after_so_many_jobs_a_process_is_exchanged(self, pools: list[DecoderPool]) -> None:
+    def test_a_process_is_replaced_after_the_maximum_of_jobs(self, pools: list[DecoderPool]) -> None:
         pools.append(DecoderPool(limits(jobs=2)))
         child = child_of(pools[0])
         decode(pools[0])
@@ -244,7 +244,7 @@ class TestFailure:
 
 
 def is_alive(process: int) -> bool:
-    """Tell whether a process that is not a child of this one runs."""
+    """Tell whether a process is running that is not a child of this one."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
@@ -252,8 +252,8 @@ def is_alive(process: int) -> bool:
     return not re.search(r"^State:\tZ", status, re.MULTILINE)
 
 
-class TestAnswersThatMakeNoSense:
-    """As a process would give that somebody has taken over: they are data, and never run."""
+class TestInvalidAnswers:
+    """Answers of a process that an attacker controls. They are data and are never executed."""
 
     @pytest.mark.parametrize(
         "answer",
@@ -281,21 +281,21 @@ class TestAnswersThatMakeNoSense:
 
 
 class TestPlainWav:
-    """The one kind of file that needs no process."""
+    """The only kind of file that needs no decoder process."""
 
-    def test_it_gives_what_decoding_gives(self) -> None:
+    def test_it_returns_the_same_as_decode(self) -> None:
         for sample_rate in (16_000, 44_100):
             plain = decoding.decode_plain_wav(HONEST["wav"], sample_rate=sample_rate, max_seconds=60)
             assert plain == decoding.decode(HONEST["wav"], sample_rate=sample_rate, max_seconds=60)
 
     @pytest.mark.parametrize("position", range(44))
-    def test_one_other_byte_in_the_header_makes_it_no_plain_one(self, position: int) -> None:
+    def test_a_file_with_one_different_byte_in_the_header_is_not_plain(self, position: int) -> None:
         data = bytearray(HONEST["wav"])
         data[position] ^= 0x55
         assert decoding.decode_plain_wav(bytes(data), sample_rate=16_000, max_seconds=60) is None
 
     @pytest.mark.parametrize("size", [0, 20, 43, 44, 45, 46, 1_000, 1_001])
-    def test_a_part_of_one_is_none(self, size: int) -> None:
+    def test_a_truncated_file_is_not_plain(self, size: int) -> None:
         assert decoding.decode_plain_wav(HONEST["wav"][:size], sample_rate=16_000, max_seconds=60) is None
 
     def test_it_may_not_be_too_long(self) -> None:
@@ -304,7 +304,7 @@ class TestPlainWav:
 
 
 def comments(count: int) -> bytes:
-    """Return a FLAC file with so many comments, over which FFmpeg takes a time that grows with their square."""
+    """Return a FLAC file with `count` comments. FFmpeg's time for them grows with the square of `count`."""
     text = bytes(4) + count.to_bytes(4, "little") + b"\x03\0\0\0a=b" * count
     blocks = b"\x04" + min(len(text), 2**24 - 1).to_bytes(3, "big") + text[: 2**24 - 1]
     return HONEST["flac"][:42] + blocks + HONEST["flac"][42:]

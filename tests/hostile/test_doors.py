@@ -1,6 +1,6 @@
-"""Hostile files through every door by which sound comes in: each gets its verdict, and touches nothing else.
+"""Hostile files sent to every endpoint that accepts audio: each has its expected outcome and no other effect.
 
-By default each door gets all honest files and a quarter of the others, a different one; with HOSTILE_FILES=all it gets
+By default each endpoint gets all valid files and a different quarter of the others. With HOSTILE_FILES=all, each gets
 every file.
 """
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from apps.conversations.models import Conversation
     from tests.conftest import Server
 
-AT_ONCE = 2  # As many as there are processes to decode them.
+AT_ONCE = 2  # The number of decoder processes.
 BATCH = 60
 CANARY_HERTZ = 5_000
 SILENCES = {"sample_silent", "nothing_heard"}
@@ -51,7 +51,7 @@ REFUSED = "refused"
 
 @dataclass
 class Visits:
-    """Who came to the canary's address, over TCP or UDP."""
+    """The data that arrived at the canary's address, over TCP or UDP."""
 
     canaries: Canaries
     seen: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ def visits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visits]:
 
 
 def watch(visits: Visits, on: socket.socket) -> None:
-    """Note who comes; the last one is the fixture itself."""
+    """Record connections until the fixture itself connects and sends nothing."""
     while True:
         if on.type == socket.SOCK_STREAM:
             connection, _ = on.accept()
@@ -98,7 +98,7 @@ def files(visits: Visits) -> list[HostileFile]:
 
 @dataclass(frozen=True)
 class Doors:
-    """The ways in. Each sends a file and returns what came of it: ACCEPTED, SILENT, or the code of the refusal."""
+    """The endpoints. Each method sends a file and returns the outcome: ACCEPTED, SILENT, REFUSED or an error code."""
 
     api: Api
     conversation: Conversation
@@ -142,7 +142,7 @@ def outcome(response: requests.Response) -> str:
 
 @pytest.fixture
 def consent(alice: User, settings: Settings) -> None:
-    """A consent without a recording: all kinds of files are to be cloned, whoever speaks in them."""
+    """A consent without a recording, so that the speaker of a file is not compared."""
     settings.CONSENT = "attested"
     make_consent(alice, method="attested", clip="")
 
@@ -160,7 +160,7 @@ def doors(
         yield Doors(alice_api, conversation, server.url, session, csrf_token)
 
 
-def test_there_are_more_than_700_files_each_with_a_name_of_its_own(files: list[HostileFile]) -> None:
+def test_there_are_more_than_700_files_with_unique_names(files: list[HostileFile]) -> None:
     assert len({file.name for file in files}) == len(files) > 700
 
 
@@ -170,7 +170,7 @@ def test_damage_is_the_same_in_every_run() -> None:
 
 
 def share_of(door: int, files: list[HostileFile]) -> list[HostileFile]:
-    """Return the files that a door gets."""
+    """Return the files for an endpoint."""
     if os.environ.get("HOSTILE_FILES") == "all":
         return files
     return [file for number, file in enumerate(files) if file.name.startswith("honest") or number % len(DOORS) == door]
@@ -178,7 +178,7 @@ def share_of(door: int, files: list[HostileFile]) -> list[HostileFile]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("number", range(len(DOORS)), ids=[door.__name__ for door in DOORS])
-def test_each_file_gets_its_verdict(doors: Doors, files: list[HostileFile], visits: Visits, number: int) -> None:
+def test_each_outcome_is_expected(doors: Doors, files: list[HostileFile], visits: Visits, number: int) -> None:
     wrong = []
     door, files = DOORS[number], share_of(number, files)
     with ThreadPoolExecutor(AT_ONCE) as senders:
@@ -204,7 +204,7 @@ def is_expected(file: HostileFile, came: str) -> bool:
 
 
 def check_what_was_stored() -> None:
-    """Look into everything that is kept: it lies where it belongs, and nothing of the canary is in it."""
+    """Check that stored files are in their folders and contain no sound of the canary. Deletes them."""
     media = Path(django_settings.MEDIA_ROOT)
     for path in media.rglob("*"):
         if path.is_dir():
@@ -216,14 +216,14 @@ def check_what_was_stored() -> None:
 
 
 def share_of_canary(recording: Recording) -> float:
-    """Return how much (0–1) of the energy of a recording at 16 kHz lies where the canary sings."""
+    """Return the share (0–1) of the energy of a recording at 16 kHz that is at the canary's frequency."""
     power = np.abs(np.fft.rfft(np.frombuffer(recording.pcm, "<i2").astype(float))) ** 2
     hertz = np.fft.rfftfreq(len(recording.pcm) // 2, 1 / 16_000)
     return float(power[np.abs(hertz - CANARY_HERTZ) < 20].sum() / max(power[1:].sum(), 1))
 
 
 def largest_child() -> int:
-    """Return the most bytes of memory that a process that decodes has ever had."""
+    """Return the peak memory of the decoder processes in bytes."""
     peaks = [0]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -234,12 +234,12 @@ def largest_child() -> int:
     return max(peaks) * 1_000
 
 
-def test_the_canary_would_be_heard(visits: Visits) -> None:
+def test_the_check_detects_the_canarys_sound(visits: Visits) -> None:
     recording = decode(visits.canaries.file.read_bytes(), sample_rate=16_000, max_seconds=60)
     assert share_of_canary(recording) > 0.9
 
 
-def test_a_visit_would_be_seen(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_canary_records_a_connection(tmp_path_factory: pytest.TempPathFactory) -> None:
     watched = visits.__wrapped__(tmp_path_factory)  # type: ignore[attr-defined]
     own = next(watched)
     with pytest.raises(requests.ConnectionError):

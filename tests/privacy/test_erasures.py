@@ -1,4 +1,4 @@
-"""An account goes with all that belongs to it, here and at the provider, and nothing of the person is left."""
+"""An erasure deletes an account with all its data, here and at the provider."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ if TYPE_CHECKING:
 NAME, EMAIL = "Zerafina", "zerafina@example.net"
 SAID, ANSWERED, VOICE_NAME = "Where is the treasure buried", "Beneath the crooked palm", "Goldfinch"
 PASSWORD = "a long password for tests"
-# Of the person; "example" alone would be found in what is nobody's.
+# Words of the person's data. "example" is not among them, because it also occurs elsewhere.
 WORDS = [NAME, "zerafina", "treasure", "buried", "crooked", VOICE_NAME, "Kitchen speaker", "hook-of-"]
 
 
 @pytest.fixture(autouse=True)
-def as_in_life(transactional_db: None) -> None:
-    """The worker closes its connections and opens others, which no transaction around a test survives."""
+def real_transactions(transactional_db: None) -> None:
+    """Use real transactions: the worker closes its connections, which would end a transaction around a test."""
 
 
 @pytest.fixture
 def person(remote_engines: FakeProvider) -> User:
-    """Somebody with something of every kind."""
+    """A person with data of every kind."""
     user = User.objects.create_user(NAME, EMAIL, PASSWORD, first_name=NAME)
     EmailAddress.objects.create(user=user, email=EMAIL, verified=True, primary=True)
     Invitation.objects.create(email=EMAIL.upper(), digest="x", expires_at=timezone.now(), accepted_by=user)
@@ -96,8 +96,8 @@ def ask_for_deletion(client: Client) -> Page:
 
 
 def run_due() -> None:
-    """What the worker does each minute, and then what that asked for."""
-    erasures.try_those_due()
+    """Do what the worker does each minute, and then the tasks that this has queued."""
+    erasures.enqueue_due_tries()
     work()
 
 
@@ -106,7 +106,7 @@ def after(days: float) -> time_machine.travel:
 
 
 def dump() -> str:
-    """Return all that is in the database, and what stands encoded in it."""
+    """Return the rows of all tables as text."""
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
         rows = []
@@ -117,7 +117,7 @@ def dump() -> str:
 
 
 def database_files() -> str:
-    """Return what stands in SQLite's files, deleted or not."""
+    """Return the content of SQLite's files, including deleted data."""
     if connection.vendor != "sqlite":
         return ""
     path = Path(connection.settings_dict["NAME"])
@@ -129,7 +129,7 @@ def stored_files() -> list[Path]:
 
 
 def media() -> str:
-    """Return the names and the contents of all stored files, and of what is packed in them."""
+    """Return the names and contents of all stored files, and the contents of ZIP files."""
     texts = []
     for path in stored_files():
         texts += [str(path), path.read_bytes().decode("latin-1")]
@@ -144,8 +144,8 @@ def found(text: str) -> list[str]:
 
 
 RECEIPT = {
-    "Recordings that a voice was made from": 2,
-    "Voice made with ElevenLabs, there and here": 2,
+    "Recordings that a voice was cloned from": 2,
+    "Voice made with ElevenLabs, deleted there and here": 2,
     "Consent: your name, your words and their recording": 1,
     "Turns, with their sound": 2,
     "Conversations": 2,
@@ -155,7 +155,7 @@ RECEIPT = {
     "Background tasks": 3,
     "Messages to webhooks": 1,
     "Webhooks": 1,
-    "Kept answers to programs": 1,
+    "Stored answers to programs": 1,
     "Invitations": 1,
     "Exports": 1,
     "Email addresses": 1,
@@ -165,7 +165,7 @@ RECEIPT = {
 
 
 def counts_of(erasure: Erasure) -> Counter[str]:
-    """Return how many of each kind the receipt says are deleted."""
+    """Return the number of deleted items of each kind in the receipt."""
     counts: Counter[str] = Counter()
     for line in erasure.receipt:
         counts[line["what"]] += line["count"]
@@ -173,14 +173,14 @@ def counts_of(erasure: Erasure) -> Counter[str]:
 
 
 def fail_to_erase(erasure: Erasure, attempt: int) -> None:
-    """Run what is due while the provider refuses: what is here goes, and the voice there is left for another try."""
+    """Run a try that the provider refuses: everything here is deleted, and the voice is left for another try."""
     run_due()
     erasure.refresh_from_db()
     assert (erasure.state, erasure.tries, erasure.error_code) == ("running", attempt, "provider_key_invalid")
     assert [voice.status for voice in VoiceProfile.objects.all()] == ["deleting"]
     assert not Turn.objects.exists()
     assert not VoiceSample.objects.exists()
-    run_due()  # Not before its time.
+    run_due()  # The next try is not due yet.
 
 
 def next_try_of(erasure: Erasure) -> datetime:
@@ -189,14 +189,14 @@ def next_try_of(erasure: Erasure) -> datetime:
 
 
 class TestWhole:
-    def test_with_a_provider_that_fails_five_times_then_succeeds_then_knows_nothing(
+    def test_a_provider_that_fails_five_times_and_does_not_know_a_voice(
         self, browser: Client, person: User, remote_engines: FakeProvider, caplog: pytest.LogCaptureFixture
     ) -> None:
         provider = remote_engines
         assert found(dump()) == WORDS
         pk = person.pk
         gone, kept_longer = VoiceProfile.objects.order_by("created_at")
-        # One voice fails five times and then goes; the other one is unknown to the provider by then.
+        # The deletion of one voice fails five times and then succeeds. The provider does not know the other voice.
         refusal = elevenlabs_error("invalid_api_key")
         provider.fail_next(f"{VOICES}/{gone.voice_id}", status=401, body=refusal, times=5)
         provider.voices.pop(kept_longer.voice_id)
@@ -238,7 +238,7 @@ class TestWhole:
         logged = caplog.text + "".join(str(vars(record)) for record in caplog.records)
         assert found(logged) == []
 
-    def test_the_receipt_is_there_afterwards_and_names_nobody(self, browser: Client, person: User) -> None:
+    def test_the_receipt_stays_available_and_names_nobody(self, browser: Client, person: User) -> None:
         ask_for_deletion(browser)
         with after(7.01):
             run_due()
@@ -248,10 +248,10 @@ class TestWhole:
         text = Client().get(reverse("privacy:receipt", args=[erasure.pk]))
         assert text["Content-Disposition"].startswith("attachment")
         for answer in (page, text):
-            assert "Voice made with ElevenLabs, there and here" in answer.content.decode()
+            assert "Voice made with ElevenLabs, deleted there and here" in answer.content.decode()
             assert found(answer.content.decode()) == []
 
-    def test_others_keep_what_is_theirs(self, browser: Client, bob: User, remote_engines: FakeProvider) -> None:
+    def test_other_users_keep_their_data(self, browser: Client, bob: User, remote_engines: FakeProvider) -> None:
         voice = make_voice(bob, remote_engines.add_voice("Bob"), name="Bob")
         turn = make_turn(Conversation.objects.create(owner=bob, voice=voice))
         bobs = Client()
@@ -300,7 +300,7 @@ class TestCoolingOff:
         turn.refresh_from_db()
         assert turn.stop_requested
 
-    def test_signing_in_offers_to_take_it_back_and_then_all_is_as_it_was(self, browser: Client, person: User) -> None:
+    def test_signing_in_offers_to_cancel_which_restores_everything(self, browser: Client, person: User) -> None:
         suspended = VoiceProfile.objects.order_by("created_at").first()
         assert suspended
         VoiceProfile.objects.filter(pk=suspended.pk).update(suspended_at=timezone.now(), suspended_by="operator")
@@ -323,7 +323,7 @@ class TestCoolingOff:
         assert User.objects.filter(pk=person.pk).exists()
         assert Turn.objects.count() == 2
 
-    def test_who_only_knows_the_address_can_not_take_it_back(self, browser: Client) -> None:
+    def test_knowing_the_address_is_not_enough_to_cancel(self, browser: Client) -> None:
         ask_for_deletion(browser)
         erasure = Erasure.objects.get()
         stranger = Client()
@@ -332,7 +332,7 @@ class TestCoolingOff:
         assert refused["Location"] == reverse("account_login")
         assert Erasure.objects.exists()
 
-    def test_what_has_begun_can_not_be_taken_back(self, browser: Client, remote_engines: FakeProvider) -> None:
+    def test_a_deletion_that_has_begun_cannot_be_cancelled(self, browser: Client, remote_engines: FakeProvider) -> None:
         ask_for_deletion(browser)
         remote_engines.fail_next(VOICES, status=401, body=elevenlabs_error("invalid_api_key"), times=2)
         with after(7.01):
@@ -342,13 +342,13 @@ class TestCoolingOff:
         browser.post(reverse("privacy:cancel-erasure", args=[erasure.pk]))
         assert Erasure.objects.get().state == "running"
 
-    def test_a_day_before_nothing_goes(self, browser: Client) -> None:
+    def test_nothing_is_deleted_before_it_is_due(self, browser: Client) -> None:
         ask_for_deletion(browser)
         with after(6.99):
             run_due()
         assert Turn.objects.count() == 2
 
-    def test_an_account_that_the_operator_switched_off_offers_nothing(self, person: User) -> None:
+    def test_an_account_that_the_operator_switched_off_has_no_erasure_page(self, person: User) -> None:
         User.objects.update(is_active=False)
         assert sign_in(Client(), NAME)["Location"] == reverse("account_inactive")
 
@@ -364,11 +364,11 @@ class TestAsking:
         ask_for_deletion(client)
         assert Erasure.objects.exists()
 
-    def test_no_token_can(self, client: Client, alice_token: str) -> None:
+    def test_a_token_cannot_delete_the_account(self, client: Client, alice_token: str) -> None:
         assert client.post(reverse("privacy:delete-account"), headers=bearer(alice_token)).status_code == 302
         assert not Erasure.objects.exists()
 
-    def test_there_is_one_for_each(self, alice: User) -> None:
+    def test_an_account_has_only_one_erasure(self, alice: User) -> None:
         erasures.request_erasure(user=alice)
         with pytest.raises(UserError) as refused:
             erasures.request_erasure(user=alice)
@@ -376,17 +376,17 @@ class TestAsking:
 
 
 class TestWorker:
-    def test_a_killed_one_is_followed_by_another(self, person: User, settings: Settings) -> None:
+    def test_another_try_follows_a_killed_worker(self, person: User, settings: Settings) -> None:
         settings.ERASURE_COOLING_OFF_DAYS = 0
         erasures.request_erasure(user=person)
         DBTaskResult.objects.all().delete()
         run_due()
         assert Erasure.objects.get().state == "running"
-        with time_machine.travel(timezone.now() + erasures.LEASE + timedelta(seconds=1), tick=False):
+        with time_machine.travel(timezone.now() + erasures.ERASURE_LEASE + timedelta(seconds=1), tick=False):
             run_due()
         assert Erasure.objects.get().state == "done"
 
-    def test_it_waits_for_a_turn_that_still_runs(self, person: User, settings: Settings) -> None:
+    def test_it_waits_for_a_running_turn(self, person: User, settings: Settings) -> None:
         settings.ERASURE_COOLING_OFF_DAYS = 0
         Turn.objects.filter(owner=person).update(status="heard")
         erasures.request_erasure(user=person)
@@ -398,7 +398,7 @@ class TestWorker:
             run_due()
         assert Erasure.objects.get().state == "done"
 
-    def test_a_mail_that_can_not_be_sent_holds_nothing_up(self, person: User, settings: Settings) -> None:
+    def test_a_failing_mail_server_does_not_delay_it(self, person: User, settings: Settings) -> None:
         settings.ERASURE_COOLING_OFF_DAYS = 0
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
@@ -409,7 +409,7 @@ class TestWorker:
 
 
 class TestAdmin:
-    def test_it_is_seen_until_done_and_can_be_run_again(self, person: User, remote_engines: FakeProvider) -> None:
+    def test_erasures_are_listed_and_can_be_run_again(self, person: User, remote_engines: FakeProvider) -> None:
         staff = Client()
         staff.force_login(User.objects.create_superuser("root"))
         erasures.request_erasure(user=person)
@@ -417,7 +417,7 @@ class TestAdmin:
         path = reverse("admin:privacy_erasure_changelist")
         run = {"action": "run_again", "_selected_action": [str(Erasure.objects.get().pk)]}
         staff.post(path, run)
-        assert Erasure.objects.get().state == "waiting"  # Nobody's time to change their mind is cut short.
+        assert Erasure.objects.get().state == "waiting"  # Retrying does not shorten the cooling-off period.
         with after(7.01):
             run_due()
         page = staff.get(path).content.decode()
@@ -429,7 +429,7 @@ class TestAdmin:
         assert NAME not in staff.get(path).content.decode()
 
 
-def test_no_row_of_the_person_is_left_to_go_unlisted_with_the_account(person: User) -> None:
+def test_every_row_of_the_person_is_erased_before_the_account(person: User) -> None:
     for data in all_personal_data():
         list(data.erase(person))
     left = {
@@ -447,12 +447,12 @@ def test_a_report_outlives_the_account_without_its_address(person: User, setting
     assert AbuseReport.objects.get().contact == ""
 
 
-def test_the_words_would_be_found_where_they_are(person: User) -> None:
+def test_the_search_for_the_words_finds_them(person: User) -> None:
     assert found(dump()) == WORDS
     assert found(media()) == WORDS
 
 
-def test_the_voice_of_a_suspended_account_says_why(person: User) -> None:
+def test_the_voice_of_an_account_that_is_being_deleted_says_why(person: User) -> None:
     erasures.request_erasure(user=person)
     voice = VoiceProfile.objects.first()
     assert voice

@@ -1,4 +1,4 @@
-"""Everything of a person as one file: whole, theirs alone, and gone after a day."""
+"""An export holds all data of one person, only theirs, and is deleted after a day."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from tests.client import Api
     from tests.conftest import Server
 
-# Who else signs in where is in these; what they hold is named by other tables, or is the site's own.
+# Not personal data of the owner alone, or the same as in other tables.
 NOT_EXPORTED = {"LogEntry", "Erasure", "EmailConfirmation"}
 
 
 @pytest.fixture(autouse=True)
-def as_in_life(transactional_db: None) -> None:
-    """The worker closes its connections and opens others, which no transaction around a test survives."""
+def real_transactions(transactional_db: None) -> None:
+    """Use real transactions: the worker closes its connections, which would end a transaction around a test."""
 
 
 def make_export(owner: User) -> Export:
@@ -67,7 +67,7 @@ def rows_in(archive: ZipFile, name: str) -> list[dict[str, Any]]:
 
 
 class TestContent:
-    def test_it_holds_what_the_person_has_and_said(
+    def test_it_holds_the_data_of_the_person(
         self, alice: User, alice_token: str, voice: VoiceProfile, conversation: Conversation
     ) -> None:
         turn = make_turn(conversation, transcript="Où est la bibliothèque ?", reply="Beneath the palm.")
@@ -98,7 +98,7 @@ class TestContent:
             assert secret not in everything
         assert "https://example.org/" in everything
 
-    def test_it_holds_nothing_of_others(self, alice: User, bob: User, conversation: Conversation) -> None:
+    def test_it_holds_no_data_of_other_users(self, alice: User, bob: User, conversation: Conversation) -> None:
         make_turn(conversation)
         Invitation.objects.create(email="carol@example.org", digest="x", invited_by=bob, expires_at=timezone.now())
         archive = opened(make_export(bob))
@@ -107,7 +107,7 @@ class TestContent:
             assert word not in everything
         assert rows_in(archive, "turns") == []
 
-    def test_every_table_that_belongs_to_somebody_is_in_it(self, alice: User) -> None:
+    def test_it_holds_every_table_with_an_owner(self, alice: User) -> None:
         exported = {table.rows.model for data in all_personal_data() for table in data.tables(alice)}
         owned = {
             relation.related_model
@@ -120,7 +120,7 @@ class TestContent:
         export = make_export(alice)
         assert stat.S_IMODE(Path(default_storage.path(str(export.file.name))).stat().st_mode) == 0o600
 
-    def test_a_file_that_was_deleted_meanwhile_is_left_out(self, alice: User, voice: VoiceProfile) -> None:
+    def test_a_missing_file_is_left_out(self, alice: User, voice: VoiceProfile) -> None:
         default_storage.delete(str(voice.samples.get().file.name))
         export = make_export(alice)
         assert export.state == "ready"
@@ -128,7 +128,7 @@ class TestContent:
 
 
 class TestLife:
-    def test_its_owner_is_told_and_sees_how_far_it_has_come(self, alice: User, conversation: Conversation) -> None:
+    def test_its_owner_gets_a_mail_and_sees_the_progress(self, alice: User, conversation: Conversation) -> None:
         make_turn(conversation)
         export = make_export(alice)
         assert export.parts == export.parts_done > 10
@@ -137,7 +137,7 @@ class TestLife:
         assert told.to == ["alice@example.org"]
         assert "Your data" in told.body
 
-    def test_there_is_one_at_a_time_and_a_new_one_takes_the_place_of_the_old(self, client: Client, alice: User) -> None:
+    def test_there_is_one_at_a_time_and_a_new_one_replaces_the_old(self, client: Client, alice: User) -> None:
         client.force_login(alice)
         assert client.post(reverse("api:exports")).status_code == 201
         refused = client.post(reverse("api:exports"))
@@ -148,7 +148,7 @@ class TestLife:
         assert Export.objects.get() == new != old
         assert not default_storage.exists(str(old.file.name))
 
-    def test_it_goes_after_a_day_with_its_file(self, alice: User) -> None:
+    def test_it_is_deleted_after_a_day_with_its_file(self, alice: User) -> None:
         export = make_export(alice)
         with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=59), tick=False):
             exports.delete_expired()
@@ -158,7 +158,7 @@ class TestLife:
         assert not Export.objects.exists()
         assert not default_storage.exists(str(export.file.name))
 
-    def test_what_a_killed_worker_began_is_begun_anew_and_leaves_no_second_file(
+    def test_the_export_of_a_killed_worker_restarts_and_leaves_no_second_file(
         self, alice: User, conversation: Conversation
     ) -> None:
         exports.start_export(owner=alice)
@@ -169,7 +169,7 @@ class TestLife:
         lost = timezone.now() - timedelta(seconds=1)
         Export.objects.update(state="running", starts=1, file=name, lease_until=lost)
         work()
-        assert Export.objects.get().state == "running"  # The first task is for nobody: another worker has it.
+        assert Export.objects.get().state == "running"  # The first task does nothing: another worker owns the export.
         exports.restart_abandoned()
         work()
         export = Export.objects.get()
@@ -177,14 +177,14 @@ class TestLife:
         assert opened(export).testzip() is None
         assert [file.name for file in path.parent.iterdir()] == ["begun.zip"]
 
-    def test_what_kills_every_worker_is_given_up(self, alice: User) -> None:
+    def test_an_export_that_kills_every_worker_is_given_up(self, alice: User) -> None:
         exports.start_export(owner=alice)
         lost = timezone.now() - timedelta(seconds=1)
-        Export.objects.update(state="running", starts=exports.MAX_STARTS, lease_until=lost)
+        Export.objects.update(state="running", starts=exports.MAX_EXPORT_STARTS, lease_until=lost)
         exports.restart_abandoned()
         assert Export.objects.get().state == "failed"
 
-    def test_one_that_is_stopped_leaves_nothing(self, client: Client, alice: User) -> None:
+    def test_a_cancelled_export_leaves_nothing(self, client: Client, alice: User) -> None:
         client.force_login(alice)
         client.post(reverse("privacy:start-export"))
         client.post(reverse("privacy:delete-export"))
@@ -192,12 +192,12 @@ class TestLife:
         assert not Export.objects.exists()
         assert not (Path(django_settings.MEDIA_ROOT) / "exports").exists()
 
-    def test_a_fault_is_told(self, client: Client, alice: User, tmp_path: Path) -> None:
+    def test_a_failure_is_shown(self, client: Client, alice: User, tmp_path: Path) -> None:
         (Path(django_settings.MEDIA_ROOT)).mkdir(parents=True, exist_ok=True)
         (Path(django_settings.MEDIA_ROOT) / "exports").write_text("in the way")
         assert make_export(alice).state == "failed"
         client.force_login(alice)
-        assert "could not be put together" in client.get(reverse("privacy:data")).content.decode()
+        assert "could not be exported" in client.get(reverse("privacy:data")).content.decode()
 
 
 class TestDownload:
@@ -218,12 +218,12 @@ class TestDownload:
         assert alice_api.delete(f"/api/v1/exports/{export.pk}").status_code == 204
         assert alice_api.get(path).status_code == 404
 
-    def test_before_it_is_ready_there_is_nothing(self, client: Client, alice: User, alice_token: str) -> None:
+    def test_there_is_no_file_before_it_is_ready(self, client: Client, alice: User, alice_token: str) -> None:
         export = exports.start_export(owner=alice)
         path = reverse("api:export-download", args=[export.pk])
         assert client.get(path, headers=bearer(alice_token)).status_code == 404
 
-    def test_a_token_that_may_only_talk_gets_nothing(self, client: Client, alice: User) -> None:
+    def test_a_token_without_the_scope_is_refused(self, client: Client, alice: User) -> None:
         token = create_api_token(owner=alice, name="talker", scopes=["talk"])
         answers = [client.post(reverse("api:exports"), headers=bearer(token))]
         answers.append(client.get(reverse("api:exports"), headers=bearer(token)))
@@ -231,17 +231,17 @@ class TestDownload:
 
 
 class TestPage:
-    def test_it_leads_from_asking_to_the_file(self, client: Client, alice: User) -> None:
+    def test_it_leads_from_the_request_to_the_file(self, client: Client, alice: User) -> None:
         client.force_login(alice)
         path = reverse("privacy:data")
-        assert "Put my data together" in client.get(path).content.decode()
+        assert "Export my data" in client.get(path).content.decode()
         assert client.post(reverse("privacy:start-export"))["Location"] == path
-        assert "being put together" in client.get(path).content.decode()
+        assert "being exported" in client.get(path).content.decode()
         work()
         ready = client.get(path).content.decode()
         assert reverse("api:export-download", args=[Export.objects.get().pk]) in ready
 
-    def test_it_counts_what_there_is(self, client: Client, alice: User, conversation: Conversation) -> None:
+    def test_it_counts_the_data(self, client: Client, alice: User, conversation: Conversation) -> None:
         make_turn(conversation)
         Webhook.objects.create(owner=alice, url="https://example.org/")
         client.force_login(alice)

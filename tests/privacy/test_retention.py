@@ -1,4 +1,4 @@
-"""What nobody uses goes when its term is over, and not a day before; its owner is told in time."""
+"""Unused data is deleted after its term, not a day earlier, and its owner is notified before."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
 
 def day(number: float) -> time_machine.travel:
-    """Return the time so many days after the voice was made."""
+    """Travel to so many days after the voice was made."""
     return time_machine.travel(START + timedelta(days=number), tick=False)
 
 
 def apply(*options: str) -> str:
-    """Return what the command says."""
+    """Run the command and return its output."""
     said = io.StringIO()
     call_command("apply_retention", *options, stdout=said)
     return said.getvalue()
@@ -46,7 +46,7 @@ def apply(*options: str) -> str:
 
 @pytest.fixture
 def idle(alice: User, remote_engines: FakeProvider) -> VoiceProfile:
-    """A voice of Alice's that has never spoken."""
+    """A voice of Alice that has never spoken."""
     voice = make_voice(alice, remote_engines.add_voice("Jane"), is_default=True)
     VoiceProfile.objects.update(created_at=START)
     voice.refresh_from_db()
@@ -54,7 +54,7 @@ def idle(alice: User, remote_engines: FakeProvider) -> VoiceProfile:
 
 
 class TestVoices:
-    def test_a_day_before_it_is_kept_and_a_day_after_it_is_gone_here_and_at_the_provider(
+    def test_an_idle_voice_is_announced_and_then_deleted_here_and_at_the_provider(
         self, idle: VoiceProfile, remote_engines: FakeProvider
     ) -> None:
         sample = str(idle.samples.get().file.name)
@@ -65,7 +65,7 @@ class TestVoices:
             apply()
         (told,) = mail.outbox
         assert told.to == ["alice@example.org"]
-        assert "“Jane” is going to be deleted on 2027-03-03" in told.body
+        assert "“Jane” will be deleted on 2027-03-03" in told.body
         for number in (337, 350, 364):
             with day(number):
                 assert apply() == ""
@@ -91,7 +91,7 @@ class TestVoices:
             apply()
         assert not VoiceProfile.objects.exists()
 
-    def test_where_the_notice_came_late_the_days_it_promises_are_kept(self, idle: VoiceProfile) -> None:
+    def test_after_a_late_notice_the_voice_stays_for_the_announced_days(self, idle: VoiceProfile) -> None:
         with day(500):
             apply()
         with day(529):
@@ -109,14 +109,14 @@ class TestVoices:
         assert "Jane" in told.body
         assert "June" in told.body
 
-    def test_the_page_says_the_same(self, client: Client, idle: VoiceProfile) -> None:
+    def test_the_page_shows_the_date_of_the_deletion(self, client: Client, idle: VoiceProfile) -> None:
         client.force_login(idle.owner)
         assert "going to be deleted" not in client.get(reverse("voices:list")).content.decode()
         with day(336):
             apply()
         assert "March 3, 2027" in client.get(reverse("voices:list")).content.decode()
 
-    def test_a_mail_that_can_not_be_sent_is_tried_the_next_day(self, idle: VoiceProfile, settings: Settings) -> None:
+    def test_a_failed_mail_is_tried_again_the_next_day(self, idle: VoiceProfile, settings: Settings) -> None:
         delivered = settings.EMAIL_BACKEND
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
@@ -127,7 +127,7 @@ class TestVoices:
             apply()
         assert len(mail.outbox) == 1
 
-    def test_where_the_provider_fails_the_voice_is_silent_and_the_next_day_tries_again(
+    def test_if_the_provider_fails_the_voice_is_blocked_and_tried_again_the_next_day(
         self, idle: VoiceProfile, remote_engines: FakeProvider
     ) -> None:
         with day(336):
@@ -142,12 +142,12 @@ class TestVoices:
         assert remote_engines.voices == {}
         assert not VoiceProfile.objects.exists()
 
-    def test_without_a_term_they_stay(self, idle: VoiceProfile, settings: Settings) -> None:
+    def test_without_a_term_voices_stay(self, idle: VoiceProfile, settings: Settings) -> None:
         settings.RETENTION_DAYS = 0
         with day(5000):
             assert apply() == ""
 
-    def test_without_notice_they_go_when_the_term_is_over(self, idle: VoiceProfile, settings: Settings) -> None:
+    def test_without_notice_voices_are_deleted_after_the_term(self, idle: VoiceProfile, settings: Settings) -> None:
         settings.RETENTION_NOTICE_DAYS = 0
         with day(364):
             assert apply() == ""
@@ -158,7 +158,7 @@ class TestVoices:
 
 
 class TestSound:
-    def test_it_goes_after_its_days_and_the_words_stay(self, alice: User, settings: Settings) -> None:
+    def test_sound_is_deleted_after_its_days_and_words_stay(self, alice: User, settings: Settings) -> None:
         settings.CONVERSATION_AUDIO_DAYS = 30
         turn = make_turn(Conversation.objects.create(owner=alice), created_at=START)
         names = [str(turn.question.name), str(turn.answer.name)]
@@ -171,13 +171,13 @@ class TestSound:
         assert (turn.has_question, turn.has_answer, turn.reply) == (False, False, "Paris.")
         assert not any(default_storage.exists(name) for name in names)
 
-    def test_by_default_it_stays(self, alice: User) -> None:
+    def test_by_default_sound_stays(self, alice: User) -> None:
         make_turn(Conversation.objects.create(owner=alice), created_at=START)
         with day(5000):
             assert apply() == ""
 
 
-def test_reports_of_abuse_go_after_a_year(db: None) -> None:
+def test_reports_of_abuse_are_deleted_after_a_year(db: None) -> None:
     report_abuse(address="192.0.2.1", text="Something happened.")
     AbuseReport.objects.update(created_at=START)
     with day(364):
@@ -188,9 +188,7 @@ def test_reports_of_abuse_go_after_a_year(db: None) -> None:
 
 
 class TestCommands:
-    def test_a_dry_run_says_what_would_be_done_and_does_nothing(
-        self, idle: VoiceProfile, remote_engines: FakeProvider
-    ) -> None:
+    def test_a_dry_run_prints_the_plan_and_does_nothing(self, idle: VoiceProfile, remote_engines: FakeProvider) -> None:
         with day(336):
             assert (
                 apply("--dry-run")
@@ -204,7 +202,7 @@ class TestCommands:
         assert VoiceProfile.objects.exists()
         assert not remote_engines.requests
 
-    def test_the_report_says_what_is_kept_and_what_is_coming(self, idle: VoiceProfile) -> None:
+    def test_the_report_prints_the_schedule_and_the_deletions_to_come(self, idle: VoiceProfile) -> None:
         said = io.StringIO()
         with day(320):
             call_command("retention_report", "--days", "20", stdout=said)
@@ -214,7 +212,7 @@ class TestCommands:
 
 
 class TestWorker:
-    def test_it_has_it_done_once_a_day(self, db: None) -> None:
+    def test_it_queues_the_task_once_a_day(self, db: None) -> None:
         with day(0):
             retention.apply_daily()
             retention.apply_daily()
@@ -225,7 +223,7 @@ class TestWorker:
             retention.apply_daily()
         assert DBTaskResult.objects.count() == 2
 
-    def test_one_thing_that_fails_holds_nothing_else_up(
+    def test_a_failed_deletion_does_not_stop_the_others(
         self, idle: VoiceProfile, remote_engines: FakeProvider, settings: Settings
     ) -> None:
         settings.RETENTION_NOTICE_DAYS = 0

@@ -51,7 +51,7 @@ class TestMarks:
         assert not check_marks(None)
         (tmp_path / "key").write_bytes(other.key)
         (error,) = check_marks(None)
-        assert "must be that of the key" in error.msg
+        assert "must belong to the key" in error.msg
 
     def test_an_invalid_former_certificate_is_an_error(self, settings: Settings, tmp_path: Path) -> None:
         settings.MARKS_DIR = tmp_path

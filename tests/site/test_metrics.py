@@ -8,10 +8,10 @@ import pytest
 from django.db import OperationalError, connection
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.speech import registry
 from apps.webhooks.tasks import deliver_webhook
 from tests.client import bearer
 from tests.fakes.provider import SPEECH, openai_error
+from tests.outages import switch_off
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -122,8 +122,7 @@ def test_breakers_and_the_queue_are_reported(
 ) -> None:
     settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
     deliver_webhook.enqueue("00000000-0000-0000-0000-000000000000")
-    for _ in range(100):
-        registry.breakers_of("openai")["hear"]._note_failure()
+    switch_off("openai", "hear")
     samples = scrape(client, token)
     assert value(samples, "breaker_state", engine="openai", stage="hear", state="open") == 1
     assert value(samples, "breaker_state", engine="openai", stage="hear", state="closed") == 0

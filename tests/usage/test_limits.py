@@ -1,4 +1,4 @@
-"""Limits per person and day, and on what runs at once."""
+"""Limits per person and day, and on parallel requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVENTS = {"Accept": "text/event-stream"}
 
 @pytest.fixture(autouse=True)
 def limits(settings: Settings) -> Settings:
-    """No limits but those that a test sets."""
+    """Switch all limits off; each test sets its own."""
     settings.LIMITS = True
     settings.LIMIT_REQUESTS_PER_DAY = 0
     settings.LIMIT_HEARD_SECONDS_PER_DAY = 0
@@ -49,14 +49,14 @@ def use_today(owner: User, **counts: Any) -> UsageDay:
 
 
 def counts_of_today() -> tuple[int, ...]:
-    """Return the requests and those that run, what these have reserved, and what was used: each heard and spoken."""
+    """Return requests, running requests, reserved heard ms and characters, and used heard ms and characters."""
     today = UsageDay.objects.get()
     reserved = (today.reserved_heard_ms, today.reserved_characters)
     return (today.requests, today.running, *reserved, today.heard_ms, today.spoken_characters)
 
 
 def reserve_in_parallel(owner: User, count: int, **wanted: Any) -> int:
-    """Reserve `count` times at once and return how often it succeeded."""
+    """Reserve `count` times in parallel, and return how many succeeded."""
 
     def reserve(_number: int) -> bool:
         try:
@@ -73,9 +73,9 @@ def reserve_in_parallel(owner: User, count: int, **wanted: Any) -> int:
 
 @pytest.mark.django_db(transaction=True)
 class TestMany:
-    """Twenty at once, where there is room for one."""
+    """Twenty parallel requests with room for only some of them."""
 
-    def test_one_request_is_left_and_one_succeeds(self, alice: User, limits: Settings) -> None:
+    def test_with_one_request_left_one_succeeds(self, alice: User, limits: Settings) -> None:
         limits.LIMIT_REQUESTS_PER_DAY = 10
         use_today(alice, requests=9)
         assert reserve_in_parallel(alice, 20) == 1
@@ -85,17 +85,17 @@ class TestMany:
         limits.LIMIT_REQUESTS_PER_DAY = 3
         assert reserve_in_parallel(alice, 20) == 3
 
-    def test_one_second_is_left_and_one_is_heard(self, alice: User, limits: Settings) -> None:
+    def test_with_one_second_left_one_is_heard(self, alice: User, limits: Settings) -> None:
         limits.LIMIT_HEARD_SECONDS_PER_DAY = 60
         use_today(alice, heard_ms=59_000)
         assert reserve_in_parallel(alice, 20, heard_seconds=5) == 1
 
-    def test_one_character_is_left_and_one_is_spoken(self, alice: User, limits: Settings) -> None:
+    def test_with_one_character_left_one_is_spoken(self, alice: User, limits: Settings) -> None:
         limits.LIMIT_SPOKEN_CHARACTERS_PER_DAY = 1000
         use_today(alice, spoken_characters=999)
         assert reserve_in_parallel(alice, 20, characters=1600) == 1
 
-    def test_as_many_run_at_once_as_may(self, alice: User, limits: Settings) -> None:
+    def test_the_limit_of_parallel_requests_is_exact(self, alice: User, limits: Settings) -> None:
         limits.LIMIT_CONCURRENT_REQUESTS = 4
         assert reserve_in_parallel(alice, 20) == 4
 
@@ -108,7 +108,7 @@ class TestMany:
         path = f"/api/v1/conversations/{conversation.pk}/turns"
 
         def ask(_number: int) -> int:
-            with Api(alice_api._url, alice_token) as api:
+            with Api(alice_api.url, alice_token) as api:
                 return api.post(path, json={"text": "Who are you?"}).status_code
 
         with ThreadPoolExecutor(20) as threads:
@@ -119,7 +119,7 @@ class TestMany:
 
 
 class TestHeaders:
-    """Every request that counts tells what is left."""
+    """Every request that counts answers with what is left."""
 
     LEFT = r'"requests";r=%d;t=\d+, "seconds";r=\d+;t=\d+, "characters";r=\d+;t=\d+'
 
@@ -131,7 +131,7 @@ class TestHeaders:
 
     @pytest.fixture
     def failed(self, conversation: Conversation, provider: FakeProvider) -> dict[str, Any]:
-        """The rows that paths are about: a voice, a conversation, a turn and another voice that failed."""
+        """The rows in the paths: a voice, a conversation, a failed turn and a failed voice."""
         owner, voice = conversation.owner, conversation.voice
         turn = Turn.objects.create(
             owner=owner, conversation=conversation, voice=voice, status="failed", transcript="Hello?", reply="Hello."
@@ -172,7 +172,7 @@ class TestHeaders:
         assert re.fullmatch(self.LEFT % 0, refused.headers["RateLimit"])
         assert int(refused.headers["Retry-After"]) > 0
 
-    def test_the_schema_tells_of_them(self) -> None:
+    def test_the_schema_describes_them(self) -> None:
         schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
         limited = {
             path
@@ -183,7 +183,7 @@ class TestHeaders:
 
 
 def takes_a_key(operation: dict[str, Any]) -> bool:
-    """Whether an operation costs money, and so can be sent again with a key."""
+    """Whether an operation takes an idempotency key, because it costs money."""
     return "Idempotency-Key" in {parameter["name"] for parameter in operation.get("parameters", [])}
 
 
@@ -193,19 +193,19 @@ class TestRefusal:
         limits.LIMIT_REQUESTS_PER_DAY = 5
         use_today(alice, requests=5)
 
-    def test_it_says_when_to_go_on(self, alice_api: Api, conversation: Conversation) -> None:
+    def test_it_says_when_the_limit_resets(self, alice_api: Api, conversation: Conversation) -> None:
         refused = alice_api.ask(conversation)
         assert refused.status_code == 429
         error = error_of(refused)
         assert error["code"] == "limit_reached"
-        assert re.search(r"the 5 requests .* in \d+ (hour|minute)s?.*, at midnight UTC", error["message"])
+        assert re.search(r"limit of 5 requests\. .* in \d+ (hour|minute)s?.*, at midnight UTC", error["message"])
         seconds = (midnight_after(timezone.now()) - timezone.now()).total_seconds()
         assert int(refused.headers["Retry-After"]) == pytest.approx(seconds, abs=5)
         assert refused.headers["RateLimit-Policy"] == '"requests";q=5;w=86400'
         assert re.fullmatch(r'"requests";r=0;t=\d+', refused.headers["RateLimit"])
 
     @pytest.mark.usefixtures("consent")
-    def test_every_door_to_an_engine_is_closed(
+    def test_every_request_that_needs_an_engine_is_refused(
         self, alice_api: Api, voice: VoiceProfile, conversation: Conversation, provider: FakeProvider
     ) -> None:
         failed = Turn.objects.create(owner=voice.owner, conversation=conversation, voice=voice, status="failed")
@@ -224,14 +224,14 @@ class TestRefusal:
         failed.refresh_from_db()
         assert failed.status == "failed"
 
-    def test_others_may_go_on(self, bob: User) -> None:
+    def test_other_users_are_not_limited(self, bob: User) -> None:
         assert metering.reserve(owner_id=bob.pk).is_counted
 
-    def test_tomorrow_goes_on(self, alice: User) -> None:
+    def test_the_limit_resets_the_next_day(self, alice: User) -> None:
         UsageDay.objects.update(day=timezone.now().astimezone(UTC).date() - timedelta(days=1))
         assert metering.reserve(owner_id=alice.pk).is_counted
 
-    def test_the_switch_lifts_all_limits(self, alice: User, limits: Settings, django_assert_num_queries: Any) -> None:
+    def test_the_setting_lifts_all_limits(self, alice: User, limits: Settings, django_assert_num_queries: Any) -> None:
         limits.LIMITS = False
         with django_assert_num_queries(0):
             assert not metering.reserve(owner_id=alice.pk).is_counted
@@ -240,8 +240,8 @@ class TestRefusal:
 @pytest.mark.parametrize(
     ("limit", "counts", "words"),
     [
-        ("LIMIT_HEARD_SECONDS_PER_DAY", {"heard_ms": 7_000}, "the 7 seconds"),
-        ("LIMIT_SPOKEN_CHARACTERS_PER_DAY", {"spoken_characters": 7}, "the 7 characters"),
+        ("LIMIT_HEARD_SECONDS_PER_DAY", {"heard_ms": 7_000}, "limit of 7 seconds"),
+        ("LIMIT_SPOKEN_CHARACTERS_PER_DAY", {"spoken_characters": 7}, "limit of 7 spoken characters"),
         ("LIMIT_CONCURRENT_REQUESTS", {"running": 7}, "7 requests running"),
     ],
 )
@@ -263,7 +263,7 @@ class TestReservation:
             with django_assert_num_queries(1):
                 metering.reserve(owner_id=alice.pk, heard_seconds=3)
 
-    def test_what_was_used_takes_its_place(self, alice: User, limits: Settings) -> None:
+    def test_the_real_usage_replaces_it(self, alice: User, limits: Settings) -> None:
         limits.LIMIT_SPOKEN_CHARACTERS_PER_DAY = 1000
         reservation = metering.reserve(owner_id=alice.pk, heard_seconds=10, characters=1600)
         assert counts_of_today() == (1, 1, 10_000, 1600, 0, 0)
@@ -272,7 +272,7 @@ class TestReservation:
         metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=used)
         assert counts_of_today() == (1, 0, 0, 0, 0, 120)
 
-    def test_released_it_leaves_nothing(self, alice: User) -> None:
+    def test_releasing_it_removes_it(self, alice: User) -> None:
         metering.release(metering.reserve(owner_id=alice.pk, heard_seconds=10, characters=1600))
         assert counts_of_today() == (0, 0, 0, 0, 0, 0)
 
@@ -284,26 +284,24 @@ class TestReservation:
             ("LIMIT_SPOKEN_CHARACTERS_PER_DAY", 1600),
         ],
     )
-    def test_that_of_a_killed_process_ends_when_no_request_can_run_any_more(
+    def test_the_reservation_of_a_killed_process_expires(
         self, alice: User, limits: Settings, limit: str, value: int
     ) -> None:
         setattr(limits, limit, value)
         metering.reserve(owner_id=alice.pk, heard_seconds=10, characters=1600)
         with pytest.raises(UserError):
             metering.reserve(owner_id=alice.pk)
-        UsageDay.objects.update(last_request_at=timezone.now() - metering.LONGEST_REQUEST)
+        UsageDay.objects.update(last_request_at=timezone.now() - metering.RESERVATION_LIFETIME)
         metering.reserve(owner_id=alice.pk, characters=7)
         assert counts_of_today() == (2, 1, 0, 7, 0, 0)
 
-    def test_one_that_ends_after_it_was_taken_for_lost_leaves_nothing_below_zero(self, alice: User) -> None:
+    def test_settling_an_expired_reservation_leaves_no_negative_counts(self, alice: User) -> None:
         reservation = metering.reserve(owner_id=alice.pk, heard_seconds=10, characters=1600)
         UsageDay.objects.update(running=0, reserved_heard_ms=0, reserved_characters=0)
         metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=metering.Used())
         assert counts_of_today() == (1, 0, 0, 0, 0, 0)
 
-    def test_no_more_runs_when_the_turn_is_over(
-        self, alice_api: Api, conversation: Conversation, limits: Settings
-    ) -> None:
+    def test_nothing_runs_after_the_turn(self, alice_api: Api, conversation: Conversation, limits: Settings) -> None:
         limits.LIMIT_CONCURRENT_REQUESTS = 1
         limits.LIMIT_REQUESTS_PER_DAY = 9
         for left in (8, 7):
@@ -312,13 +310,15 @@ class TestReservation:
             assert answer.headers["RateLimit"].startswith(f'"requests";r={left};t=')
         assert UsageDay.objects.get().running == 0
 
-    def test_nor_when_it_failed(self, alice_api: Api, conversation: Conversation, limits: Settings) -> None:
+    def test_nothing_runs_after_a_failed_turn(
+        self, alice_api: Api, conversation: Conversation, limits: Settings
+    ) -> None:
         limits.LIMIT_CONCURRENT_REQUESTS = 1
         limits.OPENAI_BASE_URL = NOWHERE
         assert alice_api.full_interaction(conversation.voice.voice_id).status_code in {200, 503}  # type: ignore[union-attr] # it has one
         wait_until(lambda: UsageDay.objects.get().running == 0)
 
-    def test_nor_when_the_client_left(
+    def test_nothing_runs_after_the_client_disconnects(
         self, alice_api: Api, conversation: Conversation, provider: FakeProvider, limits: Settings
     ) -> None:
         limits.LIMIT_CONCURRENT_REQUESTS = 1

@@ -1,4 +1,4 @@
-"""What was used: counted exactly, told to the API and shown on a page."""
+"""Usage is counted exactly, answered by the API, and shown on a page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def spoken_by(provider: FakeProvider) -> int:
 
 
 class TestTurns:
-    def test_a_spoken_turn_counts_what_the_engines_did(
+    def test_a_spoken_turn_counts_the_work_of_the_engines(
         self, alice_api: Api, conversation: Conversation, provider: FakeProvider, settings: Settings
     ) -> None:
         settings.PRICES = PRICES
@@ -60,12 +60,12 @@ class TestTurns:
             assert getattr(day, name) == getattr(record, name)
         assert (day.requests, day.running) == (1, 0)
 
-    def test_a_typed_one_hears_nothing(self, alice_api: Api, conversation: Conversation) -> None:
+    def test_a_typed_turn_counts_no_heard_seconds(self, alice_api: Api, conversation: Conversation) -> None:
         alice_api.ask(conversation, text="Who are you?")
         assert only_day().heard_ms == 0
         assert only_day().spoken_characters > 0
 
-    def test_a_failed_one_counts_what_was_paid_for_and_its_retry_the_rest(
+    def test_a_failed_turn_counts_its_paid_stages_and_its_retry_the_others(
         self, alice_api: Api, conversation: Conversation, provider: FakeProvider
     ) -> None:
         provider.fail_next(SPEECH, status=400)
@@ -87,7 +87,7 @@ class TestTurns:
         assert (used.heard_ms, used.tokens_read, used.tokens_written, used.spoken_characters) == (60_000, 100, 10, 100)
         assert used.cost == 0
 
-    def test_nobody_else_pays(self, alice_api: Api, conversation: Conversation, bob: User) -> None:
+    def test_other_users_are_not_charged(self, alice_api: Api, conversation: Conversation, bob: User) -> None:
         alice_api.ask(conversation, text="Hello?")
         assert not UsageDay.objects.for_user(bob).exists()
 
@@ -107,7 +107,7 @@ class TestVoices:
 
 
 class TestApi:
-    def test_it_tells_the_last_thirty_days_and_what_is_left(
+    def test_it_answers_the_last_thirty_days_and_what_is_left(
         self, alice_api: Api, alice: User, settings: Settings
     ) -> None:
         settings.LIMITS = True
@@ -137,7 +137,7 @@ class TestApi:
         assert [day["requests"] for day in body["days"]] == [2] + [0] * 28 + [4]
         assert answer.headers["RateLimit"].startswith('"requests";r=6;t=')
 
-    def test_it_tells_what_a_turn_used(self, alice_api: Api, bob_api: Api, conversation: Conversation) -> None:
+    def test_it_answers_the_usage_of_a_turn(self, alice_api: Api, bob_api: Api, conversation: Conversation) -> None:
         alice_api.ask(conversation, text="Hello?")
         alice_api.ask(conversation, text="Hello again?")
         turn = Turn.objects.first()
@@ -177,11 +177,11 @@ class TestPage:
         page = signed_in.get(reverse("usage:usage"), {"show": measure})
         assert page.context["measure"].name == measure
 
-    def test_an_unknown_measure_is_the_first(self, signed_in: Client) -> None:
+    def test_an_unknown_measure_falls_back_to_the_first(self, signed_in: Client) -> None:
         assert signed_in.get(reverse("usage:usage"), {"show": "x"}).context["measure"].name == "requests"
 
 
-def test_what_is_heard_is_counted_even_where_nothing_is_understood(
+def test_speech_is_counted_even_if_its_transcription_fails(
     alice_api: Api, conversation: Conversation, provider: FakeProvider
 ) -> None:
     provider.fail_next(TRANSCRIPTIONS, status=400)
@@ -199,9 +199,9 @@ def test_prices_of_the_environment_are_checked(monkeypatch: Any) -> None:
 
 
 class TestPrices:
-    """What nobody has said the price of has none."""
+    """A model without a known price has none."""
 
-    def test_the_lists_of_the_makers_hold_for_their_own_models_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_list_prices_apply_only_to_listed_models(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from tests.voiceclone.test_environment import load_settings
 
         assert load_settings(monkeypatch)["PRICES"] == {
@@ -217,13 +217,13 @@ class TestPrices:
         }
         assert set(load_settings(monkeypatch, **others)["PRICES"].values()) == {None}
 
-    def test_they_do_not_hold_at_other_addresses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_list_prices_do_not_apply_to_other_servers(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from tests.voiceclone.test_environment import load_settings
 
         prices = load_settings(monkeypatch, OPENAI_BASE_URL="http://gateway.example.org/v1")["PRICES"]
         assert [name for name, price in prices.items() if price is not None] == ["thousand_characters_spoken"]
 
-    def test_what_has_none_is_named_and_left_out(
+    def test_usage_without_a_price_is_named_and_left_out(
         self, client: Client, alice: User, alice_token: str, remote_engines: FakeProvider, settings: Settings
     ) -> None:
         settings.PRICES = {**dict.fromkeys(PRICES), "heard_minute": 0.6}
@@ -239,6 +239,6 @@ class TestPrices:
         settings.PRICES = dict.fromkeys(PRICES)
         assert "no price set" in client.get(reverse("usage:usage")).content.decode()
 
-    def test_the_embedded_engines_need_none(self, client: Client, alice_token: str, settings: Settings) -> None:
+    def test_the_embedded_engines_need_no_price(self, client: Client, alice_token: str, settings: Settings) -> None:
         settings.PRICES = dict.fromkeys(PRICES)
         assert client.get(reverse("api:usage"), headers=bearer(alice_token)).json()["unpriced"] == []

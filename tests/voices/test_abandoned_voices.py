@@ -1,4 +1,4 @@
-"""Voices whose process was killed while it had them cloned or deleted, and voices that are left at the provider."""
+"""Voices whose process was killed during cloning or deletion, and voices that are left at the provider."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ELEVENLABS = VoiceProfile.Provider.ELEVENLABS
 
 
 def abandoned_voice(owner: User, status: str, **values: Any) -> VoiceProfile:
-    """Return a voice on which nobody works any more, after its id was sent to the provider."""
+    """Return a voice whose lease has run out, after its id was sent to the provider."""
     long_ago = timezone.now() - timedelta(seconds=1)
     defaults: dict[str, Any] = {"voice_id": "", "lease_until": long_ago, "status": status}
     voice = make_voice(owner, **defaults | values)
@@ -39,42 +39,42 @@ def abandoned_voice(owner: User, status: str, **values: Any) -> VoiceProfile:
     return voice
 
 
-def put_right() -> list[str]:
+def run_repairs() -> list[str]:
     return [outcome for _repair, outcome in reconcile()]
 
 
 @pytest.mark.parametrize("status", ["pending", "failed"])
-def test_a_voice_that_was_made_is_taken(alice: User, provider: FakeProvider, status: str) -> None:
+def test_a_voice_that_the_provider_made_becomes_ready(alice: User, provider: FakeProvider, status: str) -> None:
     create_webhook(owner=alice, url="https://example.org/")
     voice = abandoned_voice(alice, status, error_code="provider_timeout" if status == "failed" else "")
     made = provider.add_voice(voice.provider_name)
-    assert put_right() == ["done"]
+    assert run_repairs() == ["done"]
     voice.refresh_from_db()
     assert (voice.status, voice.voice_id, voice.error_code, voice.is_default) == ("ready", made, "", True)
     assert WebhookDelivery.objects.get().event == "voice.ready"
-    assert put_right() == []
+    assert run_repairs() == []
 
 
-def test_a_voice_that_was_not_made_has_failed_and_can_be_tried_again(alice: User, provider: FakeProvider) -> None:
+def test_a_voice_that_was_not_made_fails_and_can_be_retried(alice: User, provider: FakeProvider) -> None:
     create_webhook(owner=alice, url="https://example.org/")
     voice = abandoned_voice(alice, "pending")
     UsageDay.objects.create(owner=alice, day=timezone.now().date(), running=1, requests=1)
-    assert put_right() == ["done"]
+    assert run_repairs() == ["done"]
     voice.refresh_from_db()
     assert (voice.status, voice.error_code) == ("failed", "server_stopped")
     assert "Try again" in voice.error_message
     assert WebhookDelivery.objects.get().event == "voice.failed"
     assert services.retry_cloning(voice=voice).status == "ready"
-    assert put_right() == []
+    assert run_repairs() == []
 
 
 def test_a_voice_that_is_being_cloned_is_left_alone(alice: User, provider: FakeProvider) -> None:
     voice = abandoned_voice(alice, "pending", lease_until=timezone.now() + timedelta(hours=1))
     provider.add_voice(voice.provider_name)
-    assert put_right() == []
+    assert run_repairs() == []
 
 
-def test_a_retry_takes_the_voice_that_was_made_after_all(alice_api: Api, alice: User, provider: FakeProvider) -> None:
+def test_a_retry_uses_the_voice_of_an_earlier_try(alice_api: Api, alice: User, provider: FakeProvider) -> None:
     voice = abandoned_voice(alice, "failed", error_code="provider_incomplete")
     made = provider.add_voice(voice.provider_name)
     assert alice_api.post(f"/api/v1/voices/{voice.pk}/retry").json()["voice_id"] == made
@@ -85,7 +85,7 @@ def test_a_voice_without_a_row_is_deleted_at_the_provider(alice: User, provider:
     voice = abandoned_voice(alice, "pending")
     provider.add_voice(voice.provider_name)
     alice.delete()
-    assert put_right() == ["done"]
+    assert run_repairs() == ["done"]
     assert not provider.voices
 
 
@@ -94,41 +94,41 @@ def test_a_second_voice_for_the_same_row_is_deleted(alice: User, provider: FakeP
     voice = abandoned_voice(alice, "ready", voice_id=first)
     provider.voices[first].name = voice.provider_name
     provider.add_voice(voice.provider_name)
-    assert put_right() == ["done"]
+    assert run_repairs() == ["done"]
     assert list(provider.voices) == [first]
 
 
-def test_of_two_voices_for_a_row_one_is_taken_and_one_deleted(alice: User, provider: FakeProvider) -> None:
+def test_of_two_voices_for_a_row_one_is_used_and_one_deleted(alice: User, provider: FakeProvider) -> None:
     voice = abandoned_voice(alice, "pending")
     for _number in range(2):
         provider.add_voice(voice.provider_name)
-    assert put_right() == ["done", "done"]
+    assert run_repairs() == ["done", "done"]
     voice.refresh_from_db()
     assert list(provider.voices) == [voice.voice_id]
 
 
-def test_a_voice_that_was_not_let_speak_is_deleted(alice: User, provider: FakeProvider) -> None:
+def test_an_unverified_voice_of_a_failed_row_is_deleted(alice: User, provider: FakeProvider) -> None:
     voice = abandoned_voice(alice, "failed", error_code="provider_voice_unverified")
     provider.add_voice(voice.provider_name)
-    put_right()
+    run_repairs()
     voice.refresh_from_db()
     assert (voice.status, provider.voices) == ("failed", {})
 
 
 @pytest.mark.parametrize("status", ["pending", "failed"])
-def test_a_voice_that_may_not_speak_is_not_taken(alice: User, provider: FakeProvider, status: str) -> None:
+def test_an_unverified_voice_is_not_used(alice: User, provider: FakeProvider, status: str) -> None:
     create_webhook(owner=alice, url="https://example.org/")
     voice = abandoned_voice(alice, status, error_code="provider_timeout" if status == "failed" else "")
     provider.behaviour.requires_verification = True
     provider.add_voice(voice.provider_name)
-    assert put_right() == ["done"]
+    assert run_repairs() == ["done"]
     voice.refresh_from_db()
     assert (voice.status, voice.error_code, provider.voices) == ("failed", "provider_voice_unverified", {})
     assert list(WebhookDelivery.objects.values_list("event", flat=True)) == ["voice.failed"] * (status == "pending")
-    assert put_right() == []
+    assert run_repairs() == []
 
 
-def test_a_retry_does_not_take_a_voice_that_may_not_speak(alice_api: Api, alice: User, provider: FakeProvider) -> None:
+def test_a_retry_does_not_use_an_unverified_voice(alice_api: Api, alice: User, provider: FakeProvider) -> None:
     voice = abandoned_voice(alice, "failed", error_code="provider_incomplete")
     provider.behaviour.requires_verification = True
     provider.add_voice(voice.provider_name)
@@ -138,81 +138,79 @@ def test_a_retry_does_not_take_a_voice_that_may_not_speak(alice_api: Api, alice:
     assert (voice.status, voice.error_code, provider.voices) == ("failed", "provider_voice_unverified", {})
 
 
-def test_a_voice_whose_speaker_is_verified_is_taken(alice: User, provider: FakeProvider) -> None:
+def test_a_verified_voice_is_used(alice: User, provider: FakeProvider) -> None:
     voice = abandoned_voice(alice, "pending")
     made = provider.add_voice(voice.provider_name)
     provider.voices[made].voice_verification |= {"requires_verification": True, "is_verified": True}
-    assert put_right() == ["done"]
+    assert run_repairs() == ["done"]
     voice.refresh_from_db()
     assert (voice.status, voice.voice_id) == ("ready", made)
 
 
-def test_voices_of_others_on_the_same_account_are_not_touched(alice: User, provider: FakeProvider) -> None:
+def test_voices_of_other_installations_are_not_touched(alice: User, provider: FakeProvider) -> None:
     abandoned_voice(alice, "failed", error_code="provider_busy")
     for name in ("Jane", f"Jane [{uuid4()}]", "Jane [not an id]", f"[{uuid4()}] Jane"):
         provider.add_voice(name)
-    assert put_right() == []
+    assert run_repairs() == []
     assert len(provider.voices) == 4
 
 
-def test_a_deletion_is_repeated_until_it_gets_through(alice: User, provider: FakeProvider) -> None:
+def test_a_deletion_is_repeated_until_it_succeeds(alice: User, provider: FakeProvider) -> None:
     voice = abandoned_voice(alice, "deleting", voice_id=provider.add_voice("Jane"))
     provider.fail_next(VOICES, status=401, body=elevenlabs_error("invalid_api_key"))
-    assert put_right() == ["provider_key_invalid"]
-    assert put_right() == []  # Whoever tried last has it for a while.
+    assert run_repairs() == ["provider_key_invalid"]
+    assert run_repairs() == []  # The last try extended the lease.
     VoiceProfile.objects.update(lease_until=timezone.now())
-    assert put_right() == ["done"]
+    assert run_repairs() == ["done"]
     assert not VoiceProfile.objects.filter(pk=voice.pk).exists()
     assert not provider.voices
 
 
-def test_a_deletion_that_had_got_through_is_ended_here(alice: User, provider: FakeProvider) -> None:
+def test_a_voice_already_deleted_at_the_provider_is_deleted_here(alice: User, provider: FakeProvider) -> None:
     abandoned_voice(alice, "deleting", voice_id="gone")
-    assert put_right() == ["done"]
+    assert run_repairs() == ["done"]
     assert not VoiceProfile.objects.exists()
 
 
-def test_while_the_provider_can_not_be_asked_nothing_is_deleted_and_nothing_hangs(
-    alice: User, provider: FakeProvider
-) -> None:
+def test_a_provider_that_cannot_list_its_voices_loses_none(alice: User, provider: FakeProvider) -> None:
     voice = abandoned_voice(alice, "pending")
     made = provider.add_voice(voice.provider_name)
     provider.fail_next(VOICES_SEARCH, status=401, body=elevenlabs_error("invalid_api_key"))
-    assert put_right() == ["done"]
+    assert run_repairs() == ["done"]
     voice.refresh_from_db()
     assert voice.status == "failed"
-    assert put_right() == ["done"]
+    assert run_repairs() == ["done"]
     voice.refresh_from_db()
     assert (voice.status, voice.voice_id) == ("ready", made)
 
 
-def test_who_made_a_voice_that_was_taken_meanwhile_has_it(alice: User, provider: FakeProvider) -> None:
-    """A process that stood still while it had a voice cloned, and goes on after all."""
+def test_a_slow_process_gets_the_voice_that_a_repair_completed(alice: User, provider: FakeProvider) -> None:
+    """A process stalls during cloning and continues after the repair."""
     slow = abandoned_voice(alice, "pending")
     made = provider.add_voice(slow.provider_name)
-    put_right()
-    services.take_or_give_back(voice=slow, voice_id=made)
+    run_repairs()
+    services.complete_or_discard(voice=slow, voice_id=made)
     assert (slow.status, slow.voice_id, list(provider.voices)) == ("ready", made, [made])
 
 
-def test_who_comes_with_a_second_voice_gives_it_back(alice: User, provider: FakeProvider) -> None:
+def test_a_slow_process_discards_a_second_voice(alice: User, provider: FakeProvider) -> None:
     slow = abandoned_voice(alice, "pending")
     first = provider.add_voice(slow.provider_name)
-    put_right()
-    services.take_or_give_back(voice=slow, voice_id=provider.add_voice(slow.provider_name))
+    run_repairs()
+    services.complete_or_discard(voice=slow, voice_id=provider.add_voice(slow.provider_name))
     assert (slow.voice_id, list(provider.voices)) == (first, [first])
 
 
-def test_who_comes_when_the_row_is_gone_gives_the_voice_back(alice: User, provider: FakeProvider) -> None:
+def test_a_slow_process_discards_the_voice_of_a_deleted_row(alice: User, provider: FakeProvider) -> None:
     slow = abandoned_voice(alice, "pending")
     VoiceProfile.objects.all().delete()
     with pytest.raises(UserError, match="voice_not_found"):
-        services.take_or_give_back(voice=slow, voice_id=provider.add_voice(slow.provider_name))
+        services.complete_or_discard(voice=slow, voice_id=provider.add_voice(slow.provider_name))
     assert not provider.voices
 
 
 @pytest.mark.django_db(transaction=True)
-def test_reconcilers_that_run_at_once_do_no_harm(alice: User, provider: FakeProvider) -> None:
+def test_concurrent_reconcilers_do_no_harm(alice: User, provider: FakeProvider) -> None:
     create_webhook(owner=alice, url="https://example.org/")
     made = {provider.add_voice(abandoned_voice(alice, "pending").provider_name) for _number in range(4)}
     for _number in range(4):
@@ -225,7 +223,7 @@ def test_reconcilers_that_run_at_once_do_no_harm(alice: User, provider: FakeProv
 
     def run() -> None:
         together.wait()
-        outcomes.extend(put_right())
+        outcomes.extend(run_repairs())
         connection.close()
 
     threads = [Thread(target=run) for _number in range(3)]

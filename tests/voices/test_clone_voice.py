@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from tests.fakes.provider import FakeProvider
 
-pytestmark = pytest.mark.usefixtures("consent")  # Nothing is cloned without one.
+pytestmark = pytest.mark.usefixtures("consent")  # Cloning needs a consent.
 
 
 def stored_files() -> list[Path]:
@@ -47,7 +47,7 @@ def test_it_sends_the_name_and_every_recording_to_the_provider_once(alice_api: A
     assert [file.content_type for file in request.files] == ["audio/mpeg"] * 2
 
 
-def test_it_stores_the_voice_and_what_it_was_made_from(alice_api: Api, alice: User) -> None:
+def test_it_stores_the_voice_and_its_samples(alice_api: Api, alice: User) -> None:
     voice_id = alice_api.clone_voice().json()["voice_id"]
     voice = VoiceProfile.objects.get(owner=alice)
     assert (voice.name, voice.voice_id, voice.provider, voice.status) == ("Jane", voice_id, "elevenlabs", "ready")
@@ -60,7 +60,7 @@ def test_it_stores_the_voice_and_what_it_was_made_from(alice_api: Api, alice: Us
         assert stored.seconds == pytest.approx(sample.seconds)
 
 
-def test_stored_recordings_keep_neither_the_name_nor_the_rights_of_others(alice_api: Api, alice: User) -> None:
+def test_stored_recordings_have_our_names_and_private_permissions(alice_api: Api, alice: User) -> None:
     files = [("audio_file", ("../../Jane at home.webm", webm(clip("austen-0870.wav")))) for _count in range(2)]
     assert alice_api.post("/clone-voice", data={"voice_name": "Jane"}, files=files).status_code == 201
     assert len(stored_files()) == 2
@@ -99,12 +99,12 @@ def test_it_refuses_a_bad_name(alice_api: Api, provider: FakeProvider, name: str
     assert not provider.requests
 
 
-def test_a_text_as_recording_is_a_missing_one(alice_api: Api) -> None:
+def test_a_text_field_does_not_count_as_a_recording(alice_api: Api) -> None:
     response = alice_api.post("/clone-voice", files={"voice_name": (None, "Jane"), "audio_file": (None, "text")})
     assert error_of(response)["fields"].keys() == {"audio_file"}
 
 
-def test_it_takes_only_forms(alice_api: Api) -> None:
+def test_it_accepts_only_forms(alice_api: Api) -> None:
     response = alice_api.post("/clone-voice", json={"voice_name": "Jane"})
     assert response.status_code == 415
     assert error_of(response)["code"] == "unsupported_media_type"

@@ -1,4 +1,4 @@
-"""`manage.py compare_speakers` shows an operator what the threshold does with recordings of their own."""
+"""`manage.py compare_speakers` shows operators the effect of the threshold on their own recordings."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def compare(*people: Path) -> list[str]:
-    said = io.StringIO()
-    call_command("compare_speakers", *map(str, people), stdout=said)
-    return said.getvalue().splitlines()
+    output = io.StringIO()
+    call_command("compare_speakers", *map(str, people), stdout=output)
+    return output.getvalue().splitlines()
 
 
 @pytest.mark.usefixtures("speaker_encoder")
@@ -37,7 +37,7 @@ def test_it_compares_people_with_each_other_and_with_themselves(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("content", "reason"), [(b"text", "text.wav: "), (None, "cannot be read")])
-def test_it_says_which_file_it_can_not_use(tmp_path: Path, content: bytes | None, reason: str) -> None:
+def test_it_names_an_unusable_file(tmp_path: Path, content: bytes | None, reason: str) -> None:
     path = tmp_path / "text.wav"
     if content is not None:
         path.write_bytes(content)
@@ -45,6 +45,6 @@ def test_it_says_which_file_it_can_not_use(tmp_path: Path, content: bytes | None
         compare(path)
 
 
-def test_a_folder_without_recordings_is_nobody(tmp_path: Path) -> None:
+def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no recording"):
         compare(tmp_path)

@@ -4,9 +4,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.management import call_command
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.urls import reverse
 from django.utils import timezone
 
@@ -44,17 +41,17 @@ def send(page: Client) -> Page:
     return page.post(URL, {"challenge": str(ConsentChallenge.objects.get().pk), "audio": upload, "name": "Alice"})
 
 
-def test_the_way_to_a_voice_leads_through_consent(page: Client) -> None:
+def test_without_a_consent_the_list_leads_to_the_consent_page(page: Client) -> None:
     assert URL in text(page.get(LIST))
     assert "clone-form" not in text(page.get(LIST))
 
 
-def test_with_a_consent_it_leads_to_recording(page: Client, alice: User) -> None:
+def test_with_a_consent_the_list_offers_recording(page: Client, alice: User) -> None:
     make_consent(alice)
     assert "clone-form" in text(page.get(LIST))
 
 
-def test_the_statement_is_shown_for_the_name_that_one_says(page: Client) -> None:
+def test_the_statement_contains_the_chosen_name(page: Client) -> None:
     shown = text(page.get(URL, {"name": "Alice Liddell"}))
     challenge = ConsentChallenge.objects.get()
     assert "My name is Alice Liddell." in challenge.statement
@@ -71,7 +68,7 @@ def test_the_form_takes_the_recording_without_javascript(page: Client, alice: Us
     assert Consent.objects.get().owner == alice
 
 
-def test_a_refusal_is_told_with_a_new_statement(page: Client) -> None:
+def test_a_refusal_shows_a_new_statement(page: Client) -> None:
     page.get(URL)
     first = ConsentChallenge.objects.get()
     response = send(page)
@@ -82,7 +79,7 @@ def test_a_refusal_is_told_with_a_new_statement(page: Client) -> None:
     assert not Consent.objects.exists()
 
 
-def test_where_the_service_fails_the_same_recording_can_be_sent_again(page: Client, provider: FakeProvider) -> None:
+def test_after_a_provider_failure_the_same_recording_can_be_sent_again(page: Client, provider: FakeProvider) -> None:
     page.get(URL)
     first = ConsentChallenge.objects.get()
     provider.behaviour.transcript = first.statement
@@ -95,7 +92,7 @@ def test_where_the_service_fails_the_same_recording_can_be_sent_again(page: Clie
     assert messages_of(send(page)) == ["success"]
 
 
-def test_where_it_is_attested_a_tick_is_asked_for(page: Client, settings: Settings) -> None:
+def test_an_attested_consent_needs_a_tick(page: Client, settings: Settings) -> None:
     settings.CONSENT = "attested"
     assert "My name is alice." in text(page.get(URL))
     assert page.post(URL, {"name": "Alice"}).status_code == 422
@@ -108,31 +105,31 @@ def test_consents_are_listed_and_withdrawn_in_one_click(page: Client, voice: Voi
     shown = text(page.get(URL))
     assert reverse("api:consent-audio", args=[voice.consent.pk]) in shown
     withdraw = reverse("voices:withdraw-consent", args=[voice.consent.pk])
-    assert shown.index("What you have consented to") < shown.index("Renew it") < shown.index(withdraw)
+    assert shown.index("Your consents so far") < shown.index("Renew your consent") < shown.index(withdraw)
     assert messages_of(page.post(withdraw)) == ["success"]
     voice.refresh_from_db()
     assert voice.status == "deleting"
     assert withdraw not in text(page.get(URL))
 
 
-def test_a_silent_voice_says_so_and_where_to_renew(page: Client, alice: User) -> None:
+def test_a_voice_without_a_valid_consent_says_so_and_where_to_renew(page: Client, alice: User) -> None:
     make_voice(alice, "voice", consent=make_consent(alice, valid_until=timezone.now()))
     shown = text(page.get(LIST))
-    assert "This voice is silent" in shown
+    assert "This voice cannot speak" in shown
     assert 'class="preview' not in shown
     talk = page.get(reverse("conversations:talk"))
     assert talk.context["voices"] == []
 
 
-def test_a_suspended_voice_is_not_said_to_speak_again_with_a_consent(page: Client, alice: User) -> None:
+def test_a_suspended_voice_does_not_offer_a_renewal(page: Client, alice: User) -> None:
     voice = make_voice(alice, "voice", consent=make_consent(alice, valid_until=timezone.now()))
     suspend_voice(voice=voice, note="Somebody says that it is not yours.")
     shown = text(page.get(LIST))
     assert "Somebody says that it is not yours." in shown
-    assert "and it speaks again" not in shown
+    assert "to let it speak again" not in shown
 
 
-def test_the_admin_says_where_consents_are_only_attested(client: Client, alice: User, settings: Settings) -> None:
+def test_the_admin_warns_about_attested_consents(client: Client, alice: User, settings: Settings) -> None:
     alice.is_staff = alice.is_superuser = True
     alice.save()
     client.force_login(alice)
@@ -140,19 +137,3 @@ def test_the_admin_says_where_consents_are_only_attested(client: Client, alice: 
     assert "CONSENT=attested" not in text(client.get(address))
     settings.CONSENT = "attested"
     assert "CONSENT=attested" in text(client.get(address))
-
-
-@pytest.mark.django_db(transaction=True)
-def test_voices_from_before_are_kept_and_silent(alice: User) -> None:
-    executor = MigrationExecutor(connection)
-    executor.migrate([("conversations", "0001_initial"), ("voices", "0001_initial")])
-    old = executor.loader.project_state([("voices", "0001_initial")]).apps
-    kept = old.get_model("voices", "VoiceProfile").objects.create(
-        owner_id=alice.pk, name="Jane", provider="elevenlabs", voice_id="old", status="ready"
-    )
-    call_command("migrate", verbosity=0)
-    voice = VoiceProfile.objects.get()
-    assert voice.pk == kept.pk
-    assert voice.consent.method == "none"
-    assert voice.consent.owner == alice
-    assert (voice.status, voice.can_speak) == ("ready", False)

@@ -1,4 +1,4 @@
-"""What was consented to cannot be changed: neither through the models nor, in the database itself, around them."""
+"""A stored consent cannot be changed through the models, and the database rejects changes around them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def row(alice: User) -> Consent:
 
 
 def around_the_model(**values: Any) -> int:
-    """Update as somebody does who does not know our query set."""
+    """Update without our query set."""
     return models.QuerySet(Consent).update(**values)
 
 
@@ -54,17 +54,17 @@ def test_no_value_changes(row: Consent, name: str) -> None:
     assert Consent.objects.values().get() == before
 
 
-def test_it_has_no_other_owner(row: Consent, bob: User) -> None:
+def test_the_owner_cannot_change(row: Consent, bob: User) -> None:
     with pytest.raises(IntegrityError, match="cannot be changed"), transaction.atomic():
         around_the_model(owner=bob)
 
 
-def test_every_column_is_watched(row: Consent) -> None:
-    watched = {*CHANGES, "id", "owner", "withdrawn_at"}
-    assert {field.name for field in Consent._meta.fields} == watched
+def test_every_column_is_covered(row: Consent) -> None:
+    covered = {*CHANGES, "id", "owner", "withdrawn_at"}
+    assert {field.name for field in Consent._meta.fields} == covered
 
 
-def test_it_is_withdrawn_once_and_for_all(row: Consent) -> None:
+def test_a_withdrawal_is_final(row: Consent) -> None:
     now = timezone.now()
     assert Consent.objects.update(withdrawn_at=now) == 1
     for again in (None, timezone.now()):
@@ -82,20 +82,20 @@ def test_erasure_leaves_the_minimal_proof(row: Consent, alice: User) -> None:
     assert (left.sha256, left.given_at, left.word_error) == (row.sha256, row.given_at, row.word_error)
 
 
-def test_an_account_that_goes_leaves_its_consent_without_an_owner(row: Consent, alice: User) -> None:
+def test_a_deleted_account_leaves_its_consent_without_an_owner(row: Consent, alice: User) -> None:
     alice.delete()
     assert Consent.objects.get().owner is None
 
 
-def test_it_stays_as_long_as_a_voice_needs_it(row: Consent, alice: User) -> None:
+def test_it_cannot_be_deleted_while_a_voice_needs_it(row: Consent, alice: User) -> None:
     make_voice(alice, "voice", consent=row)
     with pytest.raises(ProtectedError):
         row.delete()
 
 
 @pytest.mark.django_db
-def test_the_trigger_is_there() -> None:
-    """A migration that remade the table on SQLite without it would lose it."""
+def test_the_trigger_exists() -> None:
+    """On SQLite, a migration that recreates the table drops the trigger."""
     source = {
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
         "postgresql": "SELECT tgname FROM pg_trigger",

@@ -1,4 +1,4 @@
-"""Consent: a statement read aloud, by the speaker of every sample, before any voice is made."""
+"""Consent: a statement that the speaker of every sample reads aloud before any voice is cloned."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from apps.usage.models import UsageRecord
 from apps.voices import consent as consents
 from apps.voices import services
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
-from apps.voices.speakers import least_similarities, threshold
+from apps.voices.speakers import similarities_to_clip, similarity_threshold
 from tests.audio_samples import SPEECH_DIR, clip, silence, to_wav
 from tests.client import QUESTION, SAMPLES, Api, error_of
 from tests.factories import make_consent, make_voice
@@ -51,7 +51,7 @@ def give(api: Api, challenge_id: str, recording: bytes = READ_ALOUD) -> requests
 
 
 def consent_aloud(api: Api, provider: FakeProvider, recording: bytes = READ_ALOUD) -> dict[str, Any]:
-    """Read a new statement aloud: the fake hears it in whatever is sent."""
+    """Read a new statement aloud: the fake provider transcribes every recording as the statement."""
     asked = challenge(api)
     provider.behaviour.transcript = asked["statement"]
     response = give(api, asked["id"], recording)
@@ -77,24 +77,22 @@ class TestChallenge:
         assert len(set(asked["code_words"])) == 4
         assert all(word in asked["statement"] for word in asked["code_words"])
 
-    def test_the_name_is_the_accounts_by_itself(self, alice_api: Api) -> None:
+    def test_the_default_name_is_the_accounts(self, alice_api: Api) -> None:
         assert "My name is alice." in challenge(alice_api)["statement"]
 
-    def test_it_is_another_one_each_time_and_only_the_latest_counts(
-        self, alice_api: Api, provider: FakeProvider
-    ) -> None:
+    def test_each_challenge_differs_and_only_the_latest_is_valid(self, alice_api: Api, provider: FakeProvider) -> None:
         first, second = challenge(alice_api), challenge(alice_api)
         assert first["code_words"] != second["code_words"]
         provider.behaviour.transcript = first["statement"]
         refusal(give(alice_api, first["id"]), 404, "challenge_not_found")
 
     @pytest.mark.parametrize("values", [{"language": "tlh"}, {"name": "x" * 101}, {"name": ""}])
-    def test_it_refuses_other_values(self, alice_api: Api, values: dict[str, str]) -> None:
+    def test_it_refuses_bad_values(self, alice_api: Api, values: dict[str, str]) -> None:
         assert alice_api.post(CHALLENGES, json=values).status_code == 400
 
 
 class TestSpoken:
-    def test_the_record_has_all_that_proves_it(
+    def test_the_record_holds_the_evidence(
         self, alice_api: Api, alice: User, provider: FakeProvider, settings: Settings
     ) -> None:
         asked = challenge(alice_api)
@@ -114,9 +112,7 @@ class TestSpoken:
         assert shown["id"] == str(row.pk)
         assert shown["is_valid"] is True
 
-    def test_the_clip_can_be_heard_by_its_owner_alone(
-        self, alice_api: Api, bob_api: Api, provider: FakeProvider
-    ) -> None:
+    def test_only_the_owner_can_hear_the_clip(self, alice_api: Api, bob_api: Api, provider: FakeProvider) -> None:
         shown = consent_aloud(alice_api, provider)
         heard = alice_api.get(f"{URL}/{shown['id']}/audio")
         assert (heard.status_code, heard.headers["Content-Type"]) == (200, "audio/flac")
@@ -124,13 +120,13 @@ class TestSpoken:
         assert bob_api.get(f"{URL}/{shown['id']}/audio").status_code == 404
         assert bob_api.get(URL).json()["results"] == []
 
-    def test_listening_counts_as_use(self, alice_api: Api, provider: FakeProvider) -> None:
+    def test_transcribing_counts_as_usage(self, alice_api: Api, provider: FakeProvider) -> None:
         consent_aloud(alice_api, provider)
         record = UsageRecord.objects.get()
         assert record.kind == "transcription"
         assert record.heard_seconds == pytest.approx(6, abs=0.1)
 
-    def test_after_it_the_plain_door_clones(
+    def test_clone_voice_works_after_a_consent(
         self, alice_api: Api, provider: FakeProvider, speaker_encoder: None
     ) -> None:
         message = refusal(alice_api.clone_voice(), 403, "consent_required")
@@ -145,10 +141,10 @@ class TestSpoken:
 
 
 class TestRefused:
-    """None of these makes a consent, and none reaches the provider that clones."""
+    """None of these creates a consent or calls the provider for cloning."""
 
     @pytest.fixture(autouse=True)
-    def nothing_came_of_it(self, server: object, provider: FakeProvider, alice_api: Api) -> Any:
+    def no_consent_and_no_voice(self, server: object, provider: FakeProvider, alice_api: Api) -> Any:
         yield
         assert not Consent.objects.filter(owner__username="alice").exists()
         refusal(alice_api.clone_voice(), 403, "consent_required")
@@ -192,7 +188,7 @@ class TestRefused:
         [(to_wav(silence(3)), "consent_silent"), (b"plain text", "audio_format_unknown"), (b"", "audio_empty")],
         ids=["silence", "text", "nothing"],
     )
-    def test_no_recording_and_the_challenge_is_still_good(
+    def test_an_unusable_recording_leaves_the_challenge_open(
         self, alice_api: Api, provider: FakeProvider, recording: bytes, code: str
     ) -> None:
         asked = challenge(alice_api)
@@ -200,13 +196,13 @@ class TestRefused:
         assert ConsentChallenge.objects.get().used_at is None
         assert not provider.requests
 
-    def test_a_service_that_fails_gives_the_challenge_back(self, alice_api: Api, provider: FakeProvider) -> None:
+    def test_a_provider_failure_leaves_the_challenge_open(self, alice_api: Api, provider: FakeProvider) -> None:
         asked = challenge(alice_api)
         provider.fail_next(TRANSCRIPTIONS, status=401, body=openai_error("invalid_api_key"))
         refusal(give(alice_api, asked["id"]), 502, "provider_key_invalid")
         assert ConsentChallenge.objects.get().used_at is None
 
-    def test_a_limit_that_is_reached(self, alice_api: Api, provider: FakeProvider, settings: Settings) -> None:
+    def test_a_reached_limit(self, alice_api: Api, provider: FakeProvider, settings: Settings) -> None:
         settings.LIMITS, settings.LIMIT_HEARD_SECONDS_PER_DAY = True, 1
         asked = challenge(alice_api)
         give(alice_api, asked["id"])
@@ -216,10 +212,10 @@ class TestRefused:
         assert ConsentChallenge.objects.get().used_at is None
         settings.LIMITS = False
 
-    def test_a_tick_where_it_must_be_spoken(self, alice_api: Api) -> None:
+    def test_a_tick_on_a_site_that_requires_speech(self, alice_api: Api) -> None:
         refusal(alice_api.post(URL, json={"attested": True}), 403, "attestation_not_allowed")
 
-    def test_a_form_without_what_is_needed(self, alice_api: Api) -> None:
+    def test_a_form_without_required_fields(self, alice_api: Api) -> None:
         response = alice_api.post(URL, json={})
         assert error_of(response)["fields"].keys() == {"challenge", "audio"}
 
@@ -253,21 +249,21 @@ class TestSpeaker:
         refusal(alice_api.clone_voice(), 422, "speaker_mismatch")
         assert not provider.requests_to(VOICES_ADD)
 
-    def test_a_sample_of_which_a_part_is_somebody_elses_is_refused(self, alice: User, provider: FakeProvider) -> None:
+    def test_a_sample_that_is_partly_of_somebody_else_is_refused(self, alice: User, provider: FakeProvider) -> None:
         names = ("austen-0870.wav", "austen-0880.wav", "austen-0890.wav")
         other = decode(SOMEBODY_ELSE, sample_rate=16_000, max_seconds=60)
         own = join([clip(name) for name in names])
-        (whole, mixed) = least_similarities(make_consent(alice), [own, join([own, other])])
+        (whole, mixed) = similarities_to_clip(make_consent(alice), [own, join([own, other])])
         assert whole is not None
         assert mixed is not None
-        assert whole > threshold() > mixed
+        assert whole > similarity_threshold() > mixed
 
     def test_the_threshold_is_a_setting(self, alice_api: Api, provider: FakeProvider, settings: Settings) -> None:
         consent_aloud(alice_api, provider)
         settings.SPEAKER_SIMILARITY = 99
         refusal(alice_api.clone_voice(), 422, "speaker_mismatch")
 
-    def test_a_failed_voice_is_tried_again_only_with_a_consent_of_its_speaker(
+    def test_a_failed_voice_is_retried_only_with_a_consent_of_its_speaker(
         self, alice_api: Api, alice: User, provider: FakeProvider
     ) -> None:
         consent = make_consent(alice)
@@ -292,20 +288,20 @@ class TestExpiry:
         return make_consent(alice, given_at=now - timedelta(days=365), valid_until=now)
 
     @pytest.fixture
-    def silent(self, alice: User, provider: FakeProvider, expired: Consent) -> VoiceProfile:
+    def expired_voice(self, alice: User, provider: FakeProvider, expired: Consent) -> VoiceProfile:
         """A voice whose consent has expired."""
         return make_voice(alice, provider.add_voice("Jane"), consent=expired, is_default=True)
 
     def test_nothing_is_cloned_and_nothing_speaks(
-        self, alice_api: Api, provider: FakeProvider, silent: VoiceProfile
+        self, alice_api: Api, provider: FakeProvider, expired_voice: VoiceProfile
     ) -> None:
         refusal(alice_api.clone_voice(), 403, "consent_required")
-        conversation = {"voice": str(silent.pk)}
+        conversation = {"voice": str(expired_voice.pk)}
         turns = f"/api/v1/conversations/{alice_api.post('/api/v1/conversations', json=conversation).json()['id']}/turns"
         tries = [
-            alice_api.full_interaction(silent.voice_id),
+            alice_api.full_interaction(expired_voice.voice_id),
             alice_api.post(turns, json={"text": "Hello?"}),
-            alice_api.post(f"/api/v1/voices/{silent.pk}/preview", json={"text": "Hello."}),
+            alice_api.post(f"/api/v1/voices/{expired_voice.pk}/preview", json={"text": "Hello."}),
             alice_api.post("/api/v1/speech", json={"text": "Hello.", "voice": "Jane"}),
         ]
         for response in tries:
@@ -315,20 +311,22 @@ class TestExpiry:
         assert not provider.requests
 
     @pytest.mark.usefixtures("speaker_encoder")
-    def test_renewed_by_its_speaker_the_voice_speaks_again(
-        self, alice_api: Api, provider: FakeProvider, silent: VoiceProfile
+    def test_a_renewal_by_its_speaker_lets_the_voice_speak_again(
+        self, alice_api: Api, provider: FakeProvider, expired_voice: VoiceProfile
     ) -> None:
         shown = consent_aloud(alice_api, provider)
-        silent.refresh_from_db()
-        assert str(silent.consent_id) == shown["id"]
-        assert alice_api.full_interaction(silent.voice_id).status_code == 200
+        expired_voice.refresh_from_db()
+        assert str(expired_voice.consent_id) == shown["id"]
+        assert alice_api.full_interaction(expired_voice.voice_id).status_code == 200
 
     @pytest.mark.usefixtures("speaker_encoder")
-    def test_somebody_else_can_not_renew_it(self, alice_api: Api, provider: FakeProvider, silent: VoiceProfile) -> None:
+    def test_somebody_else_cannot_renew_it(
+        self, alice_api: Api, provider: FakeProvider, expired_voice: VoiceProfile
+    ) -> None:
         consent_aloud(alice_api, provider, SOMEBODY_ELSE)
-        refusal(alice_api.full_interaction(silent.voice_id), 403, "consent_required")
+        refusal(alice_api.full_interaction(expired_voice.voice_id), 403, "consent_required")
 
-    def test_what_decides_is_in_the_query_that_reads_the_voice(self, alice: User, silent: VoiceProfile) -> None:
+    def test_one_query_reads_the_voice_and_its_consent(self, alice: User, expired_voice: VoiceProfile) -> None:
         Consent.objects.update(withdrawn_at=None)
         valid = make_voice(alice, "another", consent=make_consent(alice))
         with CaptureQueriesContext(connection) as queries:
@@ -341,7 +339,7 @@ class TestAttested:
     def attested(self, settings: Settings) -> None:
         settings.CONSENT = "attested"
 
-    def test_a_tick_is_enough_and_says_what_it_is(self, alice_api: Api, provider: FakeProvider) -> None:
+    def test_a_tick_is_enough_and_is_recorded_as_such(self, alice_api: Api, provider: FakeProvider) -> None:
         response = alice_api.post(URL, json={"attested": True, "name": "Alice Liddell"})
         assert response.status_code == 201
         shown = response.json()
@@ -351,14 +349,14 @@ class TestAttested:
         assert alice_api.clone_voice().status_code == 201
         assert [sample.speaker_similarity for sample in VoiceProfile.objects.get().samples.all()] == [None, None]
 
-    def test_it_makes_no_voice_any_more_where_consent_is_spoken_again(self, alice: User, settings: Settings) -> None:
+    def test_it_is_not_valid_after_a_return_to_spoken_consents(self, alice: User, settings: Settings) -> None:
         consents.attest(owner=alice)
         settings.CONSENT = "spoken"
         assert consents.valid_consent(owner=alice) is None
 
 
 @pytest.mark.django_db
-def test_a_path_without_a_consent_has_nowhere_to_go(alice: User) -> None:
+def test_no_code_path_makes_a_voice_without_a_valid_consent(alice: User) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         VoiceProfile.objects.create(owner=alice, name="Jane", provider="local")
     consent = make_consent(alice, valid_until=timezone.now())
@@ -366,7 +364,7 @@ def test_a_path_without_a_consent_has_nowhere_to_go(alice: User) -> None:
         services.clone_voice(owner=alice, name="Jane", files=SAMPLES, consent=consent)
 
 
-def test_challenges_are_used_once_by_many_at_the_same_time(alice_api: Api, provider: FakeProvider) -> None:
+def test_concurrent_requests_use_a_challenge_once(alice_api: Api, provider: FakeProvider) -> None:
     asked = challenge(alice_api)
     provider.behaviour.transcript = asked["statement"]
     with ThreadPoolExecutor(5) as pool:
@@ -375,7 +373,7 @@ def test_challenges_are_used_once_by_many_at_the_same_time(alice_api: Api, provi
     assert len(provider.requests_to(TRANSCRIPTIONS)) == Consent.objects.count() == 1
 
 
-def test_clips_are_kept_under_a_name_of_our_own(alice_api: Api, alice: User, provider: FakeProvider) -> None:
+def test_clips_have_our_names_and_private_permissions(alice_api: Api, alice: User, provider: FakeProvider) -> None:
     consent_aloud(alice_api, provider)
     path = Path(Consent.objects.get().clip.path)
     assert (path.parent.name, path.suffix, path.stat().st_mode & 0o777) == (str(alice.pk), ".flac", 0o600)

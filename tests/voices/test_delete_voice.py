@@ -43,7 +43,7 @@ def test_a_voice_that_the_provider_no_longer_has_is_deleted_here(
     assert not VoiceProfile.objects.exists()
 
 
-def test_when_the_provider_fails_the_voice_is_kept_and_can_not_speak(
+def test_when_the_provider_fails_the_voice_is_kept_and_cannot_speak(
     alice_api: Api, provider: FakeProvider, voice: VoiceProfile, conversation: Conversation
 ) -> None:
     fail_deletion(provider)
@@ -58,7 +58,7 @@ def test_when_the_provider_fails_the_voice_is_kept_and_can_not_speak(
     assert len(provider.requests) == 1
 
 
-def test_a_later_call_gets_through(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+def test_a_later_call_succeeds(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
     fail_deletion(provider)
     delete(alice_api, voice)
     assert delete(alice_api, voice).status_code == 204
@@ -66,7 +66,7 @@ def test_a_later_call_gets_through(alice_api: Api, provider: FakeProvider, voice
     assert not VoiceProfile.objects.exists()
 
 
-def test_a_voice_that_never_came_into_being_needs_no_call(
+def test_a_voice_that_was_never_cloned_needs_no_call(
     alice_api: Api, provider: FakeProvider, voice: VoiceProfile
 ) -> None:
     VoiceProfile.objects.filter(pk=voice.pk).update(voice_id="", status="failed")

@@ -18,7 +18,7 @@ def path_of(voice: VoiceProfile, voice_pk: object = None) -> str:
     return f"/api/v1/voices/{voice_pk or voice.pk}/samples/{voice.samples.get().pk}/audio"
 
 
-def test_it_answers_the_recording_that_the_voice_was_made_from(
+def test_it_returns_the_recording_that_the_voice_was_cloned_from(
     client: Client, alice_token: str, voice: VoiceProfile
 ) -> None:
     (shown,) = client.get(f"/api/v1/voices/{voice.pk}", headers=bearer(alice_token)).json()["samples"]
@@ -33,13 +33,13 @@ def test_it_answers_the_recording_that_the_voice_was_made_from(
     assert sound.seconds == pytest.approx(SAMPLE_SECONDS, abs=0.1)
 
 
-def test_players_may_ask_for_a_part(client: Client, alice_token: str, voice: VoiceProfile) -> None:
+def test_players_can_request_a_range(client: Client, alice_token: str, voice: VoiceProfile) -> None:
     response = client.get(path_of(voice), headers={**bearer(alice_token), "Range": "bytes=4-9"})
     assert response.status_code == 206
     assert response.content == SAMPLE[4:10]
 
 
-def test_nobody_else_hears_it(client: Client, bob_token: str, voice: VoiceProfile) -> None:
+def test_nobody_else_can_hear_it(client: Client, bob_token: str, voice: VoiceProfile) -> None:
     response = client.get(path_of(voice), headers=bearer(bob_token))
     assert response.status_code == 404
     error_of(response)

@@ -55,7 +55,7 @@ def test_a_minute_of_clear_speech_passes_every_point() -> None:
         assert not point.advice
 
 
-def test_what_is_measured_is_what_is_there() -> None:
+def test_the_measurements_are_accurate() -> None:
     found = quality(READING)
     assert found.seconds == pytest.approx(READING.seconds, abs=0.01)
     assert found.rms_db == pytest.approx(-22.6, abs=0.2)
@@ -87,7 +87,7 @@ def test_all_levels_follow_the_gain(gain_db: float) -> None:
     ],
     ids=["short", "long", "quiet", "peaks", "distorted", "noisy", "pauses"],
 )
-def test_each_fault_is_named_with_what_to_do(recording: Recording, expected: set[str]) -> None:
+def test_each_fault_is_named_with_advice(recording: Recording, expected: set[str]) -> None:
     failed = failed_points(quality(recording))
     assert failed.keys() == expected
     assert all(failed.values())
@@ -106,7 +106,7 @@ def test_levels_are_judged_as_they_are_shown() -> None:
     assert (level.value, level.passed) == ("−23 dB", True)
 
 
-def test_silence_and_what_is_no_recording_are_refused_as_in_cloning(client: Client, alice_token: str) -> None:
+def test_silence_and_files_without_audio_are_refused_as_in_cloning(client: Client, alice_token: str) -> None:
     for data, code in [(to_wav(silence(5)), "sample_silent"), (b"text", "audio_format_unknown"), (b"", "audio_empty")]:
         response = check(client, alice_token, data)
         assert response.status_code == 422
@@ -119,7 +119,7 @@ def check(client: Client, token: str, data: bytes, name: str = "take.webm") -> P
 
 
 @pytest.mark.parametrize("data", [webm(READING), mp4(READING), to_wav(READING)], ids=["webm", "mp4", "wav"])
-def test_the_api_tells_all_that_was_measured(client: Client, alice_token: str, data: bytes) -> None:
+def test_the_api_returns_all_measurements(client: Client, alice_token: str, data: bytes) -> None:
     response = check(client, alice_token, data)
     assert response.status_code == 200
     body = response.json()
@@ -141,11 +141,11 @@ def test_it_stores_nothing_and_calls_no_provider(
     assert not remote_engines.requests
 
 
-def test_a_recording_has_to_be_there(client: Client, alice_token: str) -> None:
+def test_a_recording_is_required(client: Client, alice_token: str) -> None:
     response: Any = client.post(URL, {}, headers=bearer(alice_token))
     assert response.status_code == 400
     assert error_of(response)["fields"].keys() == {"audio"}
 
 
-def test_nobody_checks_without_signing_in(client: Client, db: None) -> None:
+def test_it_requires_authentication(client: Client, db: None) -> None:
     assert client.post(URL, {"audio": SimpleUploadedFile("a.wav", to_wav(READING))}).status_code == 401

@@ -31,7 +31,7 @@ def refusal_of(files: Sequence[bytes]) -> UserError:
     return caught.value
 
 
-def test_it_returns_each_recording_with_its_level_and_the_hash_of_what_came() -> None:
+def test_it_returns_each_recording_with_its_level_and_the_hash_of_the_upload() -> None:
     samples = check_samples(SAMPLES)
     assert sum(sample.recording.seconds for sample in samples) == pytest.approx(SAMPLE_SECONDS, abs=0.01)
     assert [sample.sha256 for sample in samples] == [hashlib.sha256(data).hexdigest() for data in SAMPLES]
@@ -44,7 +44,7 @@ def test_recordings_may_have_different_formats() -> None:
     assert len(check_samples([webm(LONG), mp4(LONG)])) == 2
 
 
-def test_too_little_speech_is_refused_with_what_was_measured_and_what_is_wanted() -> None:
+def test_too_little_speech_is_refused_with_the_measured_and_accepted_seconds() -> None:
     refusal = refusal_of([QUESTION])
     assert refusal.code == "sample_too_short"
     assert "3.3 seconds" in refusal.message
@@ -59,12 +59,12 @@ def test_the_seconds_of_all_recordings_count_together(settings: Settings) -> Non
     assert "13.1 seconds" in refusal_of(SAMPLES).message
 
 
-def test_too_much_speech_is_refused_with_what_was_measured_and_what_is_wanted(settings: Settings) -> None:
+def test_too_much_speech_is_refused_with_the_measured_and_accepted_seconds(settings: Settings) -> None:
     settings.MAX_SAMPLE_SECONDS = 12
     refusal = refusal_of(SAMPLES)
     assert refusal.code == "sample_too_long"
     assert "13.1 seconds" in refusal.message
-    assert "12 fit" in refusal.message
+    assert "12 are accepted" in refusal.message
 
 
 def test_a_single_recording_that_is_too_long_is_refused(settings: Settings) -> None:
@@ -75,7 +75,7 @@ def test_a_single_recording_that_is_too_long_is_refused(settings: Settings) -> N
 
 
 @pytest.mark.parametrize("seconds", [10, 10.9])
-def test_the_limits_are_accepted_and_recorders_that_stop_a_little_late(settings: Settings, seconds: float) -> None:
+def test_the_exact_limits_and_slightly_longer_recordings_are_accepted(settings: Settings, seconds: float) -> None:
     settings.MIN_SAMPLE_SECONDS = settings.MAX_SAMPLE_SECONDS = 10
     recording = Recording((LONG.pcm * 2)[: 2 * round(seconds * LONG.sample_rate)], LONG.sample_rate)
     assert len(check_samples([to_wav(recording)])) == 1
@@ -87,7 +87,7 @@ def test_silence_is_refused_with_its_level() -> None:
     assert "-120 dB" in refusal.message
 
 
-def test_no_recording_is_refused() -> None:
+def test_an_empty_list_is_refused() -> None:
     assert refusal_of([]).code == "sample_missing"
 
 
@@ -101,7 +101,7 @@ def test_too_many_recordings_are_refused_with_their_number() -> None:
 @pytest.mark.parametrize(
     ("data", "code"), [(b"", "audio_empty"), (b"plain text", "audio_format_unknown"), (SAMPLES[0][:44], "audio_")]
 )
-def test_what_is_no_recording_is_refused(data: bytes, code: str) -> None:
+def test_a_file_without_audio_is_refused(data: bytes, code: str) -> None:
     with pytest.raises(AudioError) as caught:
         check_samples([*SAMPLES, data])
     assert caught.value.code.startswith(code)

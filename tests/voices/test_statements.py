@@ -9,7 +9,7 @@ from apps.voices.statements import (
     attested_statement,
     missing_words,
     new_code_words,
-    normalised,
+    normalise,
     spoken_statement,
     word_error,
 )
@@ -18,7 +18,7 @@ WORDS = ["river", "lemon", "castle", "violin"]
 STATEMENT = spoken_statement(name="Jane O’Hara", day=datetime.date(2026, 11, 23), language="en", code_words=WORDS)
 
 
-def test_it_says_who_when_what_and_the_code_words() -> None:
+def test_it_contains_name_date_purpose_and_code_words() -> None:
     assert STATEMENT == (
         "My name is Jane O’Hara. Today is the 23rd of November 2026. I allow this service to make an artificial copy "
         "of my voice and let it speak what I ask for. I can take this back at any time. My code words are river, "
@@ -41,14 +41,14 @@ def test_another_spelling_is_no_error(heard: str) -> None:
     assert missing_words(WORDS, heard) == []
 
 
-def test_errors_are_counted_by_the_word() -> None:
+def test_errors_are_counted_per_word() -> None:
     assert word_error(STATEMENT, STATEMENT.replace("artificial", "official")) == pytest.approx(1 / 47, abs=0.005)
     assert word_error(STATEMENT, "") == 1
     assert word_error(STATEMENT, "word " * 500) == 1
 
 
 @pytest.mark.parametrize("heard", ["River, lemon, castle.", "river lemon castle violins", "rivers lemon castle violin"])
-def test_a_code_word_has_to_be_heard_as_it_is(heard: str) -> None:
+def test_a_code_word_must_match_exactly(heard: str) -> None:
     assert len(missing_words(WORDS, heard)) == 1
 
 
@@ -61,20 +61,20 @@ def test_a_code_word_has_to_be_heard_as_it_is(heard: str) -> None:
         ("ﬁne – naïve", "fine naïve"),
     ],
 )
-def test_words_are_made_alike(text: str, words: str) -> None:
-    assert normalised(text) == words
+def test_spellings_are_normalised(text: str, words: str) -> None:
+    assert normalise(text) == words
 
 
 @pytest.mark.parametrize("language", WORDINGS)
 def test_code_words_are_different_single_words(language: str) -> None:
     words = WORDINGS[language].code_words
     assert len(set(words)) == len(words) > 64
-    assert all(normalised(word) == word for word in words)
+    assert all(normalise(word) == word for word in words)
     assert len(set(new_code_words(language))) == 4
 
 
 @pytest.mark.parametrize("language", WORDINGS)
-def test_both_statements_hold_name_and_purpose(language: str) -> None:
+def test_both_statements_contain_name_and_purpose(language: str) -> None:
     purpose = WORDINGS[language].purpose
     spoken = spoken_statement(name="Jane", day=datetime.date(2026, 1, 2), language=language, code_words=WORDS)
     for statement in (spoken, attested_statement(name="Jane", language=language)):

@@ -42,7 +42,7 @@ def test_it_renames(change: Send, voice: VoiceProfile) -> None:
     assert voice.name == "Jane Doe"
 
 
-def test_it_changes_single_settings_and_takes_them_back(change: Send, voice: VoiceProfile) -> None:
+def test_it_changes_single_settings_and_resets_them(change: Send, voice: VoiceProfile) -> None:
     assert change(settings={"stability": 0.4, "speed": 1.1}).json()["settings"] == {"stability": 0.4, "speed": 1.1}
     assert change(settings={"stability": None, "style": 1}).json()["settings"] == {"speed": 1.1, "style": 1}
     voice.refresh_from_db()
@@ -71,7 +71,7 @@ def test_it_refuses_bad_values(change: Send, voice: VoiceProfile, changes: dict[
     assert (voice.name, voice.settings) == ("Jane", {})
 
 
-def test_what_can_not_be_changed_is_left_alone(change: Send, voice: VoiceProfile, bob: User) -> None:
+def test_read_only_fields_are_ignored(change: Send, voice: VoiceProfile, bob: User) -> None:
     assert change(voice_id="other", status="failed", owner=bob.pk, provider="local").status_code == 200
     row = VoiceProfile.objects.get()
     assert (row.voice_id, row.status, row.owner_id, row.provider) == (
@@ -101,7 +101,7 @@ def test_only_a_ready_voice_becomes_the_default(
     assert VoiceProfile.objects.get(is_default=True) == voice
 
 
-def test_all_changes_are_made_or_none(client: Client, alice: User, alice_token: str, voice: VoiceProfile) -> None:
+def test_all_changes_apply_or_none(client: Client, alice: User, alice_token: str, voice: VoiceProfile) -> None:
     failed = make_voice(alice, "", status="failed", name="Before")
     changes = {"name": "After", "settings": {"speed": 1.1}, "is_default": True}
     url, headers = f"/api/v1/voices/{failed.pk}", bearer(alice_token)
@@ -111,19 +111,19 @@ def test_all_changes_are_made_or_none(client: Client, alice: User, alice_token: 
     assert (failed.name, failed.settings, failed.is_default) == ("Before", {}, False)
 
 
-def test_all_changes_of_one_request_are_made(change: Send, voice: VoiceProfile) -> None:
+def test_all_changes_of_one_request_apply(change: Send, voice: VoiceProfile) -> None:
     body = change(name="After", settings={"speed": 1.1}, is_default=True).json()
     assert (body["name"], body["settings"], body["is_default"]) == ("After", {"speed": 1.1}, True)
 
 
-def test_a_change_keeps_what_another_one_did_meanwhile(voice: VoiceProfile) -> None:
+def test_a_change_keeps_a_concurrent_change(voice: VoiceProfile) -> None:
     VoiceProfile.objects.filter(pk=voice.pk).update(settings={"style": 0.2})
     change_voice(voice=voice, settings={"speed": 1.1})
     voice.refresh_from_db()
     assert voice.settings == {"style": 0.2, "speed": 1.1}
 
 
-def test_a_voice_that_was_deleted_meanwhile_is_not_there(voice: VoiceProfile) -> None:
+def test_a_voice_that_was_deleted_meanwhile_is_not_found(voice: VoiceProfile) -> None:
     VoiceProfile.objects.filter(pk=voice.pk).delete()
     with pytest.raises(UserError) as caught:
         change_voice(voice=voice, name="After")
@@ -134,7 +134,7 @@ def test_a_voice_that_was_deleted_meanwhile_is_not_there(voice: VoiceProfile) ->
     ("provider", "adjustable"),
     [("elevenlabs", ["stability", "similarity", "style", "speed"]), ("local", ["speed"])],
 )
-def test_it_tells_which_settings_change_anything(
+def test_it_lists_the_adjustable_settings(
     client: Client, alice: User, alice_token: str, provider: str, adjustable: list[str]
 ) -> None:
     made = make_voice(alice, "some-voice", provider=provider)

@@ -56,7 +56,7 @@ def test_long_lists_come_in_pages(client: Client, alice: User, alice_token: str)
     assert seen == [["voice-2", "voice-1"], ["voice-0"]]
 
 
-def test_a_made_up_page_is_a_404(client: Client, alice_token: str) -> None:
+def test_a_made_up_cursor_is_a_404(client: Client, alice_token: str) -> None:
     response = client.get(f"{URL}?cursor=made-up", headers=bearer(alice_token))
     assert response.status_code == 404
     error_of(response)

@@ -37,7 +37,7 @@ def page(client: Client, alice: User) -> Client:
 
 
 class TestList:
-    def test_it_shows_ones_own_voices(self, page: Client, alice: User, bob: User) -> None:
+    def test_it_shows_only_the_callers_voices(self, page: Client, alice: User, bob: User) -> None:
         mine = [
             make_voice(alice, f"voice-{status}", name=f"A {status} voice", status=status)
             for status in VoiceProfile.Status.values
@@ -61,7 +61,7 @@ class TestList:
         ("provider", "sliders"),
         [("elevenlabs", ["stability", "similarity", "style", "speed"]), ("local", ["speed"])],
     )
-    def test_a_voice_has_the_sliders_that_its_engine_knows(
+    def test_a_voice_has_the_sliders_that_its_engine_supports(
         self, page: Client, alice: User, provider: str, sliders: list[str]
     ) -> None:
         make_voice(alice, "some-voice", provider=provider)
@@ -102,7 +102,7 @@ class TestClone:
         [([QUESTION], "Jane", "audio"), ([], "Jane", "audio"), (SAMPLES, "", "name"), ([b"text"], "Jane", "audio")],
         ids=["too short", "no file", "no name", "no recording"],
     )
-    def test_a_refusal_shows_the_form_again_with_what_is_wrong(
+    def test_a_refusal_shows_the_form_again_with_the_error(
         self, page: Client, remote_engines: FakeProvider, files: list[bytes], name: str, field: str
     ) -> None:
         response = self.clone(page, files, name)
@@ -112,7 +112,7 @@ class TestClone:
         assert not VoiceProfile.objects.exists()
         assert not remote_engines.requests
 
-    def test_a_failure_of_the_provider_is_told_beside_the_voice_that_was_kept(
+    def test_a_provider_failure_is_shown_with_the_failed_voice(
         self, page: Client, remote_engines: FakeProvider
     ) -> None:
         remote_engines.fail_next(VOICES, status=429, body=elevenlabs_error("system_busy"))
@@ -121,7 +121,7 @@ class TestClone:
         assert response.context["form"].errors
         assert [voice.status for voice in response.context["voices"]] == ["failed"]
 
-    def test_while_all_decoders_are_busy_one_is_told_when_to_come_back(
+    def test_busy_decoders_answer_503_with_retry_after(
         self, page: Client, busy_decoders: None, remote_engines: FakeProvider
     ) -> None:
         response = self.clone(page, [webm(clip("austen-0870.wav"))])
@@ -134,7 +134,7 @@ class TestClone:
 
 @pytest.fixture
 def busy_decoders(settings: Settings) -> Iterator[None]:
-    """All processes that decode uploads have others' to decode."""
+    """All decoder processes are busy with other uploads."""
     settings.DECODING_WAIT_SECONDS = 0.01
     registry._decoders.cache_clear()
     pool = registry._decoders()
@@ -203,7 +203,7 @@ class TestActions:
         assert not VoiceProfile.objects.exists()
         assert not remote_engines.voices
 
-    def test_delete_tells_when_the_provider_fails(
+    def test_delete_reports_a_provider_failure(
         self, page: Client, voice: VoiceProfile, remote_engines: FakeProvider
     ) -> None:
         remote_engines.fail_next(VOICES, status=401, body=elevenlabs_error("invalid_api_key"))
@@ -211,5 +211,5 @@ class TestActions:
         assert VoiceProfile.objects.get().status == "deleting"
 
     @pytest.mark.parametrize("name", ["rename", "settings", "default", "retry"])
-    def test_a_link_changes_nothing(self, page: Client, voice: VoiceProfile, name: str) -> None:
+    def test_a_get_request_changes_nothing(self, page: Client, voice: VoiceProfile, name: str) -> None:
         assert page.get(reverse(f"voices:{name}", args=[voice.pk])).status_code == 405

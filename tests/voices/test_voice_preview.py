@@ -38,7 +38,7 @@ def test_it_answers_the_text_spoken_by_the_voice_as_mp3(
     assert request.json["voice_settings"] == {"stability": 0.3, "speed": 0.9}
 
 
-def test_it_notes_that_the_voice_was_used(alice_api: Api, voice: VoiceProfile) -> None:
+def test_it_records_the_use_of_the_voice(alice_api: Api, voice: VoiceProfile) -> None:
     preview(alice_api, voice)
     voice.refresh_from_db()
     assert voice.last_used_at
@@ -63,7 +63,7 @@ def test_a_voice_that_is_not_ready_does_not_speak(
     assert not provider.requests
 
 
-def test_a_failure_is_json_also_where_sound_was_asked_for(
+def test_an_error_is_json_even_if_audio_was_requested(
     alice_api: Api, provider: FakeProvider, voice: VoiceProfile
 ) -> None:
     provider.fail_next(SPEECH, status=401, body=elevenlabs_error("quota_exceeded"))
@@ -72,16 +72,14 @@ def test_a_failure_is_json_also_where_sound_was_asked_for(
     assert error_of(response)["code"] == "provider_quota_exhausted"
 
 
-def test_a_voice_that_the_provider_no_longer_has_is_named(
+def test_a_voice_that_is_missing_at_the_provider_has_an_error_of_its_own(
     alice_api: Api, provider: FakeProvider, voice: VoiceProfile
 ) -> None:
     provider.voices.clear()
     assert error_of(preview(alice_api, voice))["code"] == "provider_voice_missing"
 
 
-def test_settings_can_be_tried_without_keeping_them(
-    alice_api: Api, provider: FakeProvider, voice: VoiceProfile
-) -> None:
+def test_settings_can_be_tried_without_saving_them(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
     VoiceProfile.objects.filter(pk=voice.pk).update(settings={"stability": 0.3, "speed": 0.9})
     body = {"text": TEXT, "settings": {"stability": None, "style": 0.5}}
     assert alice_api.post(f"/api/v1/voices/{voice.pk}/preview", json=body).status_code == 200
@@ -90,7 +88,7 @@ def test_settings_can_be_tried_without_keeping_them(
     assert voice.settings == {"stability": 0.3, "speed": 0.9}
 
 
-def test_settings_to_try_are_checked(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
+def test_settings_to_try_are_validated(alice_api: Api, provider: FakeProvider, voice: VoiceProfile) -> None:
     body = {"text": TEXT, "settings": {"speed": 7}}
     response = alice_api.post(f"/api/v1/voices/{voice.pk}/preview", json=body)
     assert response.status_code == 400

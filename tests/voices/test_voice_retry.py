@@ -11,7 +11,7 @@ from tests.fakes.provider import VOICES_ADD, elevenlabs_error
 if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
 
-pytestmark = pytest.mark.usefixtures("consent")  # Nothing is cloned without one.
+pytestmark = pytest.mark.usefixtures("consent")  # Cloning needs a consent.
 
 BUSY = elevenlabs_error("system_busy")
 
@@ -23,7 +23,7 @@ def failed_voice(api: Api, provider: FakeProvider) -> str:
     return f"/api/v1/voices/{VoiceProfile.objects.get().pk}/retry"
 
 
-def test_it_clones_from_the_recordings_that_were_kept(alice_api: Api, provider: FakeProvider) -> None:
+def test_it_clones_from_the_stored_recordings(alice_api: Api, provider: FakeProvider) -> None:
     response = alice_api.post(failed_voice(alice_api, provider))
     assert response.status_code == 200
     assert response.json()["status"] == "ready"

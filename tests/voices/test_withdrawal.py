@@ -36,7 +36,7 @@ def run(task: DBTaskResult[..., Any]) -> None:
     finish_deletion.call(*task.args_kwargs["args"], **task.args_kwargs["kwargs"])
 
 
-def test_from_that_moment_no_voice_speaks(
+def test_no_voice_can_speak_afterwards(
     alice_api: Api, alice: User, voice: VoiceProfile, conversation: Conversation, provider: FakeProvider
 ) -> None:
     other = make_voice(alice, provider.add_voice("Other"), name="Other", consent=make_consent(alice))
@@ -72,7 +72,9 @@ def test_a_turn_that_is_being_spoken_ends(
     assert Turn.objects.get().status == Turn.Status.INTERRUPTED
 
 
-def test_the_voices_go_here_and_at_their_provider(alice_api: Api, voice: VoiceProfile, provider: FakeProvider) -> None:
+def test_the_voices_are_deleted_here_and_at_their_provider(
+    alice_api: Api, voice: VoiceProfile, provider: FakeProvider
+) -> None:
     withdraw(alice_api, voice.consent)
     (task,) = queued()
     assert voice.voice_id in provider.voices
@@ -82,7 +84,7 @@ def test_the_voices_go_here_and_at_their_provider(alice_api: Api, voice: VoicePr
     assert Consent.objects.get().withdrawn_at
 
 
-def test_deleting_is_tried_until_it_is_done(alice_api: Api, voice: VoiceProfile, provider: FakeProvider) -> None:
+def test_deletion_is_retried_until_it_succeeds(alice_api: Api, voice: VoiceProfile, provider: FakeProvider) -> None:
     withdraw(alice_api, voice.consent)
     provider.fail_next(VOICES, status=401, body=elevenlabs_error("invalid_api_key"), times=7)
     for number in range(7):
@@ -92,13 +94,13 @@ def test_deleting_is_tried_until_it_is_done(alice_api: Api, voice: VoiceProfile,
         wait = queued()[-1].run_after - before
         assert timedelta(seconds=4) < wait < timedelta(hours=7)
         assert VoiceProfile.objects.get().status == "deleting"
-    provider.voices.clear()  # Somebody has deleted it there: not to find it is as good.
+    provider.voices.clear()  # A voice that is missing at the provider counts as deleted.
     run(queued()[-1])
     assert not VoiceProfile.objects.exists()
     run(queued()[-1])
 
 
-def test_withdrawing_again_does_not_touch_a_new_consent(alice_api: Api, alice: User, voice: VoiceProfile) -> None:
+def test_withdrawing_again_does_not_affect_a_new_consent(alice_api: Api, alice: User, voice: VoiceProfile) -> None:
     withdraw(alice_api, voice.consent)
     new = make_consent(alice)
     withdraw(alice_api, voice.consent)
@@ -106,7 +108,7 @@ def test_withdrawing_again_does_not_touch_a_new_consent(alice_api: Api, alice: U
     assert new.is_valid
 
 
-def test_only_ones_own_can_be_withdrawn(bob_api: Api, bob: User, voice: VoiceProfile) -> None:
+def test_only_the_owner_can_withdraw(bob_api: Api, bob: User, voice: VoiceProfile) -> None:
     mine = make_voice(bob, "bobs")
     assert bob_api.post(f"/api/v1/consents/{voice.consent.pk}/withdraw").status_code == 404
     withdraw(bob_api, mine.consent)
@@ -115,9 +117,7 @@ def test_only_ones_own_can_be_withdrawn(bob_api: Api, bob: User, voice: VoicePro
 
 
 @pytest.mark.usefixtures("consent")
-def test_a_voice_that_is_just_being_cloned_does_not_come_into_being(
-    alice_api: Api, alice: User, provider: FakeProvider
-) -> None:
+def test_a_voice_that_is_being_cloned_is_not_kept(alice_api: Api, alice: User, provider: FakeProvider) -> None:
     provider.delay(VOICES_ADD, 1)
     with ThreadPoolExecutor() as pool:
         cloning = pool.submit(alice_api.clone_voice)

@@ -1,4 +1,4 @@
-"""Webhooks: what is sent, to whom, signed how, and what is done when nobody takes it."""
+"""Webhooks: messages, signatures, allowed addresses, and retries."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ if TYPE_CHECKING:
     from django.test import Client
     from pytest_django import Settings
 
-PUBLIC = "https://93.184.215.14/hook"  # By its number: no name server is asked in tests.
+PUBLIC = "https://93.184.215.14/hook"  # An address, so that tests need no name server.
 EVENT = WebhookEvent.TURN_DONE
 
 
 @pytest.fixture(autouse=True)
-def as_in_life(transactional_db: None) -> None:
-    """The worker closes its connections and opens others, which no transaction around a test survives."""
+def real_transactions(transactional_db: None) -> None:
+    """Use real transactions: the worker closes its connections, which would end a transaction around a test."""
 
 
 @dataclass
 class Receiver:
-    """A server that takes webhooks, on loopback."""
+    """A server on loopback that accepts webhooks."""
 
     url: str = ""
     status: int = 204
@@ -93,7 +93,7 @@ def receiver(settings: Settings) -> Iterator[Receiver]:
 
 
 def certificate_for(name: str, path: Path) -> Path:
-    """Write a key and a certificate for `name`, signed with itself, to `path`, and return that."""
+    """Write a key and a self-signed certificate for `name` to `path`, and return `path`."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = timezone.now()
@@ -131,7 +131,7 @@ class TestMessage:
         assert (delivery.status, delivery.tries, delivery.response_status) == ("delivered", 1, 204)
         assert delivery.next_try_at is None
 
-    def test_for_a_day_after_a_change_of_the_secret_both_verify_it(self, alice: User, receiver: Receiver) -> None:
+    def test_for_a_day_after_a_change_both_secrets_verify_it(self, alice: User, receiver: Receiver) -> None:
         webhook = webhooks.create_webhook(owner=alice, url=receiver.url)
         before = webhook.secret
         webhooks.change_secret(webhook=webhook)
@@ -164,7 +164,7 @@ class TestMessage:
         settings.SECRET_KEY = "another"
         assert webhook.secret != before
 
-    def test_of_the_answer_one_kilobyte_is_kept(self, alice: User, receiver: Receiver) -> None:
+    def test_one_kilobyte_of_the_answer_is_kept(self, alice: User, receiver: Receiver) -> None:
         receiver.status, receiver.body = 200, b"\x00\xff" + b"x" * 5000
         delivery = notify(webhooks.create_webhook(owner=alice, url=receiver.url))
         work()
@@ -183,10 +183,10 @@ class TestMessage:
 
 class TestTries:
     @responses.activate
-    def test_they_go_on_less_and_less_often_until_one_succeeds(self, webhook: Webhook) -> None:
+    def test_they_repeat_with_growing_delays_until_one_succeeds(self, webhook: Webhook) -> None:
         responses.post(PUBLIC, status=500)
         delivery = notify(webhook)
-        for number, delay in enumerate(tasks.RETRY_DELAYS[:3], 1):
+        for number, delay in enumerate(tasks.DELIVERY_RETRY_DELAYS[:3], 1):
             make_due()
             work()
             delivery.refresh_from_db()
@@ -206,14 +206,14 @@ class TestTries:
         assert ids == {f"msg_{delivery.pk.hex}"}
 
     @responses.activate
-    def test_they_end(self, webhook: Webhook) -> None:
+    def test_they_end_after_the_last_delay(self, webhook: Webhook) -> None:
         responses.post(PUBLIC, status=500)
         delivery = notify(webhook)
         for _number in range(8):
             make_due()
             work()
         delivery.refresh_from_db()
-        assert (delivery.status, delivery.tries) == ("failed", 1 + len(tasks.RETRY_DELAYS))
+        assert (delivery.status, delivery.tries) == ("failed", 1 + len(tasks.DELIVERY_RETRY_DELAYS))
         assert len(responses.calls) == delivery.tries
 
     @responses.activate
@@ -226,14 +226,14 @@ class TestTries:
             (requests.exceptions.SSLError(), "certificate_invalid"),
         ],
     )
-    def test_the_log_says_why(self, webhook: Webhook, error: Exception, code: str) -> None:
+    def test_the_delivery_says_why_it_failed(self, webhook: Webhook, error: Exception, code: str) -> None:
         responses.post(PUBLIC, body=error)
         delivery = notify(webhook)
         work()
         delivery.refresh_from_db()
         assert (delivery.error_code, delivery.response_status) == (code, None)
 
-    def test_who_answers_too_slowly_is_left(self, alice: User, settings: Settings) -> None:
+    def test_a_slow_server_is_abandoned(self, alice: User, settings: Settings) -> None:
         settings.WEBHOOK_ALLOW_PRIVATE = True
         settings.WEBHOOK_SECONDS = 0.3
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -253,7 +253,7 @@ class TestTries:
 
 class TestSwitchingOff:
     @responses.activate
-    def test_after_days_of_failures_it_is_off_and_the_owner_is_told_once(self, webhook: Webhook) -> None:
+    def test_after_days_of_failures_it_is_off_and_the_owner_gets_one_mail(self, webhook: Webhook) -> None:
         responses.post(PUBLIC, status=500)
         Webhook.objects.update(failing_since=timezone.now() - tasks.SWITCH_OFF_AFTER)
         delivery = notify(webhook)
@@ -270,7 +270,7 @@ class TestSwitchingOff:
         assert PUBLIC in message.body
 
     @responses.activate
-    def test_who_is_gone_is_believed(self, webhook: Webhook) -> None:
+    def test_a_410_switches_it_off_at_once(self, webhook: Webhook) -> None:
         responses.post(PUBLIC, status=410)
         delivery = notify(webhook)
         work()
@@ -278,12 +278,12 @@ class TestSwitchingOff:
         delivery.refresh_from_db()
         assert (webhook.is_active, delivery.status) == (False, "failed")
 
-    def test_switched_off_it_is_told_of_nothing(self, webhook: Webhook) -> None:
+    def test_a_webhook_that_is_off_gets_no_messages(self, webhook: Webhook) -> None:
         webhooks.change_webhook(webhook=webhook, is_active=False)
         webhooks.notify(owner_id=webhook.owner_id, event=EVENT, data={})
         assert not WebhookDelivery.objects.exists()
 
-    def test_switched_on_again_it_may_fail_for_days_again(self, webhook: Webhook) -> None:
+    def test_switching_it_on_resets_the_time_of_failure(self, webhook: Webhook) -> None:
         Webhook.objects.update(failing_since=timezone.now(), is_active=False)
         webhook.refresh_from_db()
         webhooks.change_webhook(webhook=webhook, is_active=True)
@@ -311,7 +311,9 @@ class TestAddresses:
             "example.org",
         ],
     )
-    def test_some_are_refused_at_once(self, client: Client, alice_token: str, url: str) -> None:
+    def test_private_and_invalid_addresses_are_refused_at_once(
+        self, client: Client, alice_token: str, url: str
+    ) -> None:
         refused = client.post(
             reverse("api:webhooks"), {"url": url}, content_type="application/json", headers=bearer(alice_token)
         )
@@ -341,16 +343,16 @@ class TestAddresses:
             "2001:0:5ef5:79fd::1",
         ],
     )
-    def test_no_network_of_our_own_is_reached(self, address: str) -> None:
+    def test_private_networks_are_not_allowed(self, address: str) -> None:
         assert not sender.is_allowed(ipaddress.ip_address(address))
 
     @pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07::1", "::ffff:93.184.215.14"])
-    def test_the_internet_is(self, address: str) -> None:
+    def test_public_addresses_are_allowed(self, address: str) -> None:
         assert sender.is_allowed(ipaddress.ip_address(address))
 
     @responses.activate
     @pytest.mark.parametrize("answers", [["127.0.0.1"], ["93.184.215.14", "10.0.0.1"]])
-    def test_a_name_that_leads_inside_is_not_followed(
+    def test_a_name_with_a_private_address_is_refused(
         self, alice: User, monkeypatch: pytest.MonkeyPatch, answers: list[str]
     ) -> None:
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in answers]
@@ -361,10 +363,10 @@ class TestAddresses:
         assert delivery.error_code == "address_not_allowed"
         assert not responses.calls
 
-    def test_the_connection_goes_to_the_checked_address_whatever_the_name_means_by_then(
+    def test_the_connection_goes_to_the_address_that_was_checked(
         self, alice: User, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The name is asked for once: a second answer would lead nowhere."""
+        """The name is resolved only once."""
         resolve, asked = socket.getaddrinfo, []
 
         def once(host: Any, *arguments: Any, **options: Any) -> Any:
@@ -385,7 +387,7 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("name", "error_code"), [("hooks.example.org", ""), ("other.example.org", "certificate_invalid")]
     )
-    def test_the_certificate_has_to_be_for_the_name_though_the_address_is_connected_to(
+    def test_the_certificate_has_to_match_the_name(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, error_code: str
     ) -> None:
         settings.WEBHOOK_ALLOW_PRIVATE = True
@@ -404,9 +406,9 @@ class TestAddresses:
 
         def serve_one(server: socket.socket) -> None:
             with suppress(OSError), server.accept()[0] as plain, context.wrap_socket(plain, server_side=True) as peer:
-                # All of it: what is left unread when the connection is closed takes the answer along.
-                while b"\r\n\r\n{}" not in received and (piece := peer.recv(65536)):
-                    received.extend(piece)
+                # Read all of it: closing a connection with unread data would discard the answer.
+                while b"\r\n\r\n{}" not in received and (chunk := peer.recv(65536)):
+                    received.extend(chunk)
                 peer.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -418,7 +420,7 @@ class TestAddresses:
             thread.join()
         assert answer.error_code == error_code
 
-    def test_a_name_that_does_not_exist_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unknown_name_is_reported(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_arguments: Any, **_options: Any) -> None:
             raise socket.gaierror
 
@@ -431,7 +433,7 @@ class TestEvents:
     def bodies(self) -> list[dict[str, Any]]:
         return [json.loads(delivery.body) for delivery in WebhookDelivery.objects.order_by("created_at")]
 
-    def test_a_turn_tells_its_end_and_nothing_that_was_said(
+    def test_the_end_of_a_turn_is_sent_without_its_words(
         self, alice_api: Api, webhook: Webhook, conversation: Conversation, provider: FakeProvider
     ) -> None:
         alice_api.ask(conversation)
@@ -440,7 +442,7 @@ class TestEvents:
         assert body["type"] == "turn.done"
         assert body["data"] == {"turn_id": str(turn.pk), "conversation_id": str(conversation.pk), "status": "spoken"}
 
-    def test_a_streamed_one_and_a_failed_one_do_too(
+    def test_streamed_and_failed_turns_send_their_end(
         self, alice_api: Api, webhook: Webhook, conversation: Conversation, provider: FakeProvider
     ) -> None:
         alice_api.events_of_turn(conversation)
@@ -449,7 +451,7 @@ class TestEvents:
         assert [body["data"]["status"] for body in self.bodies()] == ["spoken", "failed"]
 
     @pytest.mark.usefixtures("consent")
-    def test_voices_tell_whether_they_are_ready(self, alice_api: Api, webhook: Webhook, provider: FakeProvider) -> None:
+    def test_voices_send_whether_they_are_ready(self, alice_api: Api, webhook: Webhook, provider: FakeProvider) -> None:
         provider.fail_next(VOICES_ADD, status=400)
         alice_api.clone_voice()
         alice_api.clone_voice()
@@ -457,12 +459,12 @@ class TestEvents:
         ready = VoiceProfile.objects.get(status="ready")
         assert self.bodies()[1]["data"] == {"id": str(ready.pk), "voice_id": ready.voice_id, "status": "ready"}
 
-    def test_each_webhook_is_told_of_what_it_chose(self, alice: User) -> None:
+    def test_a_webhook_gets_only_its_events(self, alice: User) -> None:
         webhooks.create_webhook(owner=alice, url=PUBLIC, events=["voice.ready"])
         webhooks.notify(owner_id=alice.pk, event=EVENT, data={})
         assert not WebhookDelivery.objects.exists()
 
-    def test_others_are_told_of_nothing(self, webhook: Webhook, bob: User) -> None:
+    def test_other_users_webhooks_get_nothing(self, webhook: Webhook, bob: User) -> None:
         webhooks.notify(owner_id=bob.pk, event=EVENT, data={})
         assert not WebhookDelivery.objects.exists()
 
@@ -477,7 +479,7 @@ class TestApi:
         client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {alice_token}"
         return client
 
-    def test_the_secret_is_in_the_answer_that_creates_it_and_in_no_other(self, api: Client) -> None:
+    def test_only_the_answer_to_the_creation_holds_the_secret(self, api: Client) -> None:
         created = api.post(reverse("api:webhooks"), {"url": PUBLIC}, content_type="application/json")
         assert created.status_code == 201
         assert "no-store" in created["Cache-Control"]
@@ -496,7 +498,7 @@ class TestApi:
         assert api.delete(path).status_code == 204
         assert api.get(path).status_code == 404
 
-    def test_its_secret_is_changed_by_who_may(self, api: Client, alice: User, webhook: Webhook) -> None:
+    def test_changing_its_secret_needs_the_scope(self, api: Client, alice: User, webhook: Webhook) -> None:
         path = reverse("api:webhook-secret", args=[webhook.pk])
         before = webhook.secret
         changed = api.post(path)
@@ -522,7 +524,7 @@ class TestApi:
         webhooks.change_webhook(webhook=webhook, is_active=False)
         assert error_of(api.post(path))["code"] == "webhook_off"
 
-    def test_there_is_a_most(self, api: Client, alice: User) -> None:
+    def test_there_is_a_maximum_number(self, api: Client, alice: User) -> None:
         for _number in range(webhooks.MAX_WEBHOOKS):
             webhooks.create_webhook(owner=alice, url=PUBLIC)
         refused = api.post(reverse("api:webhooks"), {"url": PUBLIC}, content_type="application/json")
@@ -545,13 +547,13 @@ class TestPages:
         assert "whsec_" not in again
 
     @pytest.mark.parametrize("form", [{"url": "x"}, {"url": "https://10.0.0.1/"}, {"url": PUBLIC, "events": ["x"]}])
-    def test_what_makes_no_sense_is_refused(self, signed_in: Client, form: dict[str, Any]) -> None:
+    def test_an_invalid_form_is_refused(self, signed_in: Client, form: dict[str, Any]) -> None:
         page = signed_in.post(reverse("webhooks:webhooks"), {"events": ["turn.done"], **form})
         assert page.status_code == 422
         assert not Webhook.objects.exists()
 
     @responses.activate
-    def test_the_log_is_shown_and_a_message_sent_again(self, signed_in: Client, webhook: Webhook) -> None:
+    def test_deliveries_are_shown_and_can_be_sent_again(self, signed_in: Client, webhook: Webhook) -> None:
         responses.post(PUBLIC, status=200, body="<script>alert(1)</script>")
         delivery = notify(webhook)
         work()
@@ -583,7 +585,7 @@ class TestPages:
         assert "no-store" in page["Cache-Control"]
         assert "whsec_" not in signed_in.get(path).content.decode()
 
-    def test_nobody_elses_is_there(self, client: Client, bob: User, webhook: Webhook) -> None:
+    def test_webhooks_of_other_users_are_not_found(self, client: Client, bob: User, webhook: Webhook) -> None:
         delivery = notify(webhook)
         client.force_login(bob)
         for name in ("webhook", "delete", "switch"):
@@ -592,8 +594,8 @@ class TestPages:
         assert Webhook.objects.get().is_active
 
 
-def test_no_connection_is_left_open_in_threads(webhook: Webhook) -> None:
-    """Sending runs in a thread of its own, which must not touch the database."""
+def test_sending_opens_no_database_connection(webhook: Webhook) -> None:
+    """A message is sent from a separate thread, which must not use the database."""
     before = len(connections.all(initialized_only=True))
     sender.send(url="https://10.0.0.1/", message_id="msg_1", body="{}", keys=[b"x"])
     assert len(connections.all(initialized_only=True)) == before

@@ -1,4 +1,4 @@
-"""What the account pages say."""
+"""Tags and filters of the account pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 register = template.Library()
 
-# In this order: what pretends to be another comes before the other.
+# The order matters: a browser that imitates another one comes before it.
 BROWSERS = {
     "Edg": "Edge",
     "OPR": "Opera",
@@ -32,7 +32,7 @@ SYSTEMS = {
 
 @register.filter
 def browser_name(user_agent: str) -> str:
-    """Return a browser's `User-Agent` in words: "Firefox on Linux"."""
+    """Return the name of the browser with this `User-Agent`, such as "Firefox on Linux"."""
     browser = _first(BROWSERS, user_agent)
     system = _first(SYSTEMS, user_agent)
     if browser and system:
@@ -46,11 +46,11 @@ def _first(names: dict[str, str], user_agent: str) -> str:
 
 @register.simple_tag
 def registration() -> str:
-    """Return who may sign up: open, invite or closed."""
+    """Return the setting REGISTRATION: open, invite or closed."""
     return settings.REGISTRATION
 
 
 @register.simple_tag
 def mail_is_delivered() -> bool:
-    """Tell whether mail leaves this site, or is only printed in the terminal that it runs in."""
+    """Whether mail leaves this site. Otherwise it is printed in the terminal that the site runs in."""
     return bool(settings.MAIL_IS_DELIVERED)

@@ -1,4 +1,4 @@
-"""Runs clean-up to its end although the client has left: a cancellation can arrive at every `await`."""
+"""Completes clean-up after the client has disconnected: a cancellation can arrive at every `await`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends a turn: settles its usage, tells webhooks, and brings its conversation up to date."""
+"""Ends a turn: stores an interruption, settles its usage, notifies webhooks, and updates its conversation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TITLE_CHARACTERS = 60
 
 
 async def end_turn(progress: TurnProgress, reservation: metering.Reservation, *tasks: asyncio.Task[None]) -> None:
-    """Wait for the tasks of the turn, which are cancelled, and store and settle what is left of it.
+    """Wait for the cancelled tasks of the turn, store an interruption if it is unfinished, and settle its usage.
 
     A lost turn is stored and settled by the process that took it over.
     """
@@ -37,7 +37,7 @@ async def end_turn(progress: TurnProgress, reservation: metering.Reservation, *t
 
 
 async def fail_when_lost(progress: TurnProgress, work: asyncio.Task[None]) -> None:
-    """Keep the turn's lease. If it ran out because this process stood still, another one has ended the turn."""
+    """Renew the turn's lease. Fail the turn if another process has taken it over because this one was stalled."""
     turn = progress.turn
     await leases.keep(turn)
     if turn.status in RUNNING and await Turn.objects.filter(pk=turn.pk).aexists():
@@ -46,8 +46,8 @@ async def fail_when_lost(progress: TurnProgress, work: asyncio.Task[None]) -> No
         work.cancel()
 
 
-def note_in_conversation(progress: TurnProgress) -> None:
-    """Name a conversation without a title after its first question; note when it and its voice were used."""
+def update_conversation(progress: TurnProgress) -> None:
+    """Use the question as the title of an untitled conversation; record when it and its voice were last used."""
     turn = progress.turn
     title = Truncator(turn.transcript).chars(TITLE_CHARACTERS)
     conversation = Conversation.objects.filter(pk=turn.conversation_id)
@@ -60,16 +60,16 @@ def note_in_conversation(progress: TurnProgress) -> None:
 async def _settle_and_log(progress: TurnProgress, reservation: metering.Reservation) -> None:
     try:
         await sync_to_async(_settle)(progress, reservation)
-    except DatabaseFailure:  # The turn itself is stored, and counts more.
+    except DatabaseFailure:  # The turn itself is stored, which matters more.
         logger.exception("The usage of a turn was not recorded")
 
 
 def _settle(progress: TurnProgress, reservation: metering.Reservation) -> None:
-    """Record what the turn used, and tell the owner's webhooks that it is over."""
+    """Settle the turn's usage and notify the owner's webhooks; update the conversation of an unfinished turn."""
     turn = progress.turn
     progress.used.reference = turn.pk
     metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=progress.used)
     data = {"turn_id": turn.pk, "conversation_id": turn.conversation_id, "status": turn.status}
     webhooks.notify(owner_id=turn.owner_id, event=WebhookEvent.TURN_DONE, data=data)
     if turn.status != Turn.Status.SPOKEN and turn.transcript:
-        note_in_conversation(progress)
+        update_conversation(progress)

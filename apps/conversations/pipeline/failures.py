@@ -1,4 +1,4 @@
-"""Tells how a turn failed."""
+"""Turns an exception of a stage into the Failed event of its turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.conf import settings
 from apps.conversations.models import INTERNAL_ERROR, NOTHING_HEARD, TURN_MESSAGES, Turn
 from apps.conversations.pipeline.hearing import NothingHeardError
 from apps.conversations.pipeline.state import TurnProgress
-from apps.conversations.pipeline.writer import CANNOT_STORE
+from apps.conversations.pipeline.writer import STORAGE_ERRORS
 from apps.conversations.turn_events import Failed
 from apps.core.errors import STORAGE_UNAVAILABLE
 from apps.speech.base import PROVIDER_MESSAGES, ProviderError
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 async def failure_of(stages: Awaitable[None], progress: TurnProgress) -> Failed | None:
-    """Run the stages of a turn, for at most TURN_SECONDS; return what went wrong, None where nothing did."""
+    """Run the stages of a turn, for at most TURN_SECONDS; return the failure, or None."""
     try:
         async with asyncio.timeout(settings.TURN_SECONDS):
             await stages
@@ -32,7 +32,7 @@ async def failure_of(stages: Awaitable[None], progress: TurnProgress) -> Failed 
         logger.warning("A turn took longer than TURN_SECONDS")
         message = str(PROVIDER_MESSAGES["provider_timeout"])
         return Failed(progress.stage, "provider_timeout", message, retryable=True)
-    except CANNOT_STORE:
+    except STORAGE_ERRORS:
         logger.exception("A turn could not be stored")
         return _retryable(progress.stage, STORAGE_UNAVAILABLE)
     except Exception:

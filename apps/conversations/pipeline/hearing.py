@@ -13,11 +13,11 @@ QUESTION_SAMPLE_RATE = 16_000
 
 
 class NothingHeardError(Exception):
-    """Nobody says anything in the question."""
+    """The question contains no speech."""
 
 
 async def hear(recording: Recording, *, engine: SpeechToText, language: str, used: Used) -> Transcript:
-    """Return the transcript of `recording`. A call that fails counts as used, too. Raises ProviderError."""
+    """Return the transcript of `recording`. A call that fails counts as usage, too. Raises ProviderError."""
     try:
         return await engine.transcribe(recording, language=language)
     finally:
@@ -25,7 +25,7 @@ async def hear(recording: Recording, *, engine: SpeechToText, language: str, use
 
 
 def stored_question(turn: Turn) -> Recording:
-    """Return the question of `turn` from its file."""
+    """Decode the stored question of `turn`."""
     with turn.question.open("rb") as file:
         data = file.read()
     return decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Prefetch(Generic[Item]):
-    """Runs an async generator in a task of its own, so that it goes on while its reader is busy."""
+    """Runs an async generator in a task of its own, so that it continues while its reader is busy."""
 
     def __init__(self, items: AsyncGenerator[Item, None]) -> None:
         self._ready: asyncio.Queue[Item | None] = asyncio.Queue()
@@ -28,13 +28,13 @@ class Prefetch(Generic[Item]):
     async def __aiter__(self) -> AsyncIterator[Item]:
         while (item := await self._ready.get()) is not None:
             yield item
-        await self._task  # raises what the generator raised
+        await self._task  # Raises the error of the generator.
 
     async def stop(self) -> None:
-        """Close the generator, wherever it is."""
+        """Stop the task and close the generator."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     def cancel(self) -> None:
-        """Have the generator closed soon; from any thread."""
+        """Request that the task stops, from any thread; do not wait for it."""
         self._task.get_loop().call_soon_threadsafe(self._task.cancel)

@@ -1,4 +1,4 @@
-"""What the language model is told."""
+"""Builds the messages to the language model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from apps.conversations.languages import Language
 from apps.conversations.models import Turn
 from apps.speech.base import Message
 
-# In words that the smallest embedded model can follow, too.
+# Simple enough for the smallest embedded model to follow.
 INSTRUCTIONS = (
     "You are a helpful assistant who speaks with a person. "
     "Your reply is read aloud, so answer in one to three short sentences of plain prose.\n"
@@ -19,7 +19,8 @@ INSTRUCTIONS = (
 def build_messages(*, persona: str, language: str = "", earlier: Sequence[Turn], transcript: str) -> list[Message]:
     """Return the messages for a new reply: instructions and persona, the `earlier` turns, oldest first, the question.
 
-    `language` is a code of `Language`, or "" for the question's own. What a person said is only ever in the user role.
+    `language` is a code of `Language`, or "" for the language of the question. Words of a person appear only in the
+    user role.
     """
     messages = [Message("system", "\n\n".join(filter(None, [INSTRUCTIONS, _language_rule(language), persona])))]
     for turn in earlier:
@@ -30,5 +31,5 @@ def build_messages(*, persona: str, language: str = "", earlier: Sequence[Turn],
 
 
 def _language_rule(language: str) -> str:
-    """Return the rule that `language` makes; it stands behind the instructions, so that it counts more."""
+    """Return the rule to answer in `language`. It follows the instructions: models give later text more weight."""
     return f"Always answer in {Language(language).name.title()}, whatever the question is in." if language else ""

@@ -10,29 +10,29 @@ from apps.conversations.pipeline.speakable import CODE, IDEOGRAPHS, LINK, LINK_T
 
 
 class Limits(NamedTuple):
-    """How long a segment must be to end with a sentence, a clause or just a word; `_spoken_length` has the unit."""
+    """How long a segment must be to end at a sentence, a clause or just a word, by `_spoken_length`."""
 
     sentence: int
     clause: int
     word: int
 
 
-# Segments grow with the sound that the listener has not heard yet. A first segment of five English words leaves 1.3
-# seconds to synthesize the next, and does not sound like a shout, as a single word would. The second has to be there by
-# then, even if a model writes only twenty tokens a second. Later segments are whole sentences: by then there is time.
+# Segments grow with the sound that the listener has still to hear. A first segment of five English words leaves 1.3
+# seconds to synthesize the next, and does not sound like a shout, as a single word would. The second must be ready by
+# then, even if a model writes only twenty tokens a second. Later segments are whole sentences: there is time for them.
 FIRST = Limits(sentence=7, clause=12, word=20)
 SECOND = Limits(sentence=20, clause=50, word=80)
 LATER = Limits(sentence=20, clause=120, word=190)
 SHORTEST_SINGLE_WORD = 12
-PATIENCE = 20
-"""How much longer a segment may get while its last word clings to the next."""
+MAX_WORD_OVERRUN = 20
+"""How far a segment may exceed its word limit while no pause can follow its last word."""
 
 # Titles, initials as in "J. K.", "U.S." or "z. B.", and numbers of a list or, as in German, of a day.
 ABBREVIATION = re.compile(
     r"mr|mrs|ms|mx|dr|prof|st|jr|sr|gen|col|sgt|capt|lt|rev|hon|pres|gov|sen|rep|ft|mt|vs|av|mme|mlle|mgr|sig|dott"
     r"|sra|srta|dra|hr|fr|frl|ing|bzw|ca|vgl|inkl|evtl|(?:[^\W\d_]\.)*[^\W\d_]|\d{1,2}"
 )
-CLINGING = re.compile(
+NO_PAUSE_AFTER = re.compile(
     r"[^\W\d_]|an|the|this|my|your|his|her|its|our|their|of|to|in|on|at|by|for|with|from|about|into|over|as|and|or|but"
     r"|nor|than|that|which|who|what|how|when|where|why|there|if|so|is|are|was|were|be|been|has|have|had|do|does|did"
     r"|can|could|will|would|should|may|might|must|not|no|very|der|die|das|den|dem|des|ein|eine[nmr]?|mein|dein|sein"
@@ -42,16 +42,16 @@ CLINGING = re.compile(
 
 CLOSERS = r"""[\"'”’»)\]}*_`~」』）】》]*(?:[^\S\n]»)?"""
 SURE_ENDS = "。！？｡؟۔।॥။។"
-"""Nothing has to follow these for the sentence to be over; a full stop may go on: "3." as "3.14"."""
+"""These end a sentence whatever follows; a full stop may continue: "3." as "3.14"."""
 SPACE = r"[^\S\n]"
 EARLY_CLAUSE = rf"(?P<early_clause>(?<=[^\W\d_{IDEOGRAPHS}])[,;،؛—]|(?<=\s)—|[，、；：])|"
-"""If no quotation or address is open, these end a clause whatever follows, so that nothing has to be waited for."""
+"""If no quotation or address is open, these end a clause whatever follows: no look-ahead is needed."""
 
 
 def _token(early_clause: str = "") -> re.Pattern[str]:
     """Return the pattern of the places where a segment may end, and of the units of Markdown within which it may not.
 
-    `open` is one at the end of the text whose meaning depends on what is not written yet.
+    `open` matches at the end of the text if the meaning depends on text that is not written yet.
     """
     return re.compile(
         rf"""
@@ -84,9 +84,9 @@ END_OF_CODE = re.compile(r"(?<=\n)[ \t]*+(?:```|~~~)[ \t]*\n")
 
 
 class SpeechChunker:
-    """Takes a text as it is written and returns segments to speak, as early as sounds natural.
+    """Cuts a text into segments to speak while it is being written, each as early as it sounds natural.
 
-    The segments do not depend on how the text was split into deltas, and are `speakable`.
+    The segments are `speakable`, and do not depend on how the text was split into deltas.
     """
 
     def __init__(self) -> None:
@@ -107,13 +107,13 @@ class SpeechChunker:
         return [] if self._in_code else self._take(len(self._text))
 
     def _begin(self, text: str) -> None:
-        """Look for the end of a new segment in `text`, which starts with a line break if it starts a line."""
+        """Start a new segment with `text`, which has a line break in front if it starts a line."""
         self._text = text
         self._scanned = self._length = 0
         self._token = PLAIN_TOKEN
 
     def _take(self, end: int) -> list[str]:
-        """Take the text up to `end` as a segment; there is none if nothing of it can be spoken."""
+        """Remove the text up to `end` and return it as a segment; return none if nothing of it can be spoken."""
         written = self._text[:end]
         segment = speakable(written)
         self._begin(self._text[end - written.endswith("\n") :])
@@ -123,22 +123,22 @@ class SpeechChunker:
         return [segment]
 
     def _find_end(self) -> int:
-        """Return where the segment ends, 0 while that is not known."""
+        """Return the index at which the segment ends, or 0 while it is unknown."""
         if self._in_code:
             self._skip_code()
         while not self._in_code:
             token = self._token.search(self._text, self._scanned)
             if token is None or token.lastgroup == "open":
-                # Only the last character matters again: a segment may end between it and the next ideograph.
+                # Scan the last character again: a segment may end between it and the next ideograph.
                 self._scan(token.start() if token else len(self._text) - 1)
                 return 0
             self._scan(token.end())
-            if self._note(token):
+            if self._ends_at(token):
                 return token.start() if token.lastgroup == "space" else token.end()
         return 0
 
     def _scan(self, end: int) -> None:
-        """Count the text up to `end`, so that it is not scanned twice."""
+        """Add the text up to `end` to the length; it is not scanned again."""
         self._length += _spoken_length(self._text[self._scanned : end])
         self._scanned = max(self._scanned, end)
 
@@ -147,8 +147,8 @@ class SpeechChunker:
         self._in_code = end is None
         self._text = self._text[end.end() - 1 if end else self._text.rfind("\n") :]
 
-    def _note(self, token: re.Match[str]) -> bool:
-        """Take note of `token`, and tell whether the segment ends there."""
+    def _ends_at(self, token: re.Match[str]) -> bool:
+        """Update the state for `token`, and return whether the segment ends there."""
         match token.lastgroup:
             case "fence":
                 self._in_code = True
@@ -167,9 +167,9 @@ class SpeechChunker:
                 return self._length >= self._limits.clause
             case "space":
                 over = self._length - self._limits.word
-                return over >= PATIENCE or (over >= 0 and not _clings(self._text[: token.start()]))
+                return over >= MAX_WORD_OVERRUN or (over >= 0 and not _has_no_pause_after(self._text[: token.start()]))
             case "ideograph":
-                return self._length - self._limits.word >= PATIENCE
+                return self._length - self._limits.word >= MAX_WORD_OVERRUN
             case _:
                 return False
 
@@ -180,14 +180,14 @@ class SpeechChunker:
 
 
 def _spoken_length(text: str) -> int:
-    """Return the letters and digits of `text`; one of Chinese, Japanese or Korean takes as long as three others."""
+    """Return the number of letters and digits; a Chinese, Japanese or Korean one takes as long as three others."""
     return sum(3 if east_asian_width(character) in "WF" else 1 for character in text if category(character)[0] in "LMN")
 
 
 def _ends_sentence(text: str, mark: re.Match[str]) -> bool:
-    """Tell whether `mark`, after which `text` goes on, ends a sentence. In doubt it does not.
+    """Return whether `mark`, which more text follows, ends a sentence; if in doubt, return False.
 
-    A missed end makes a segment longer, which nobody hears; a wrong one is heard as a stumble.
+    A missed end makes a segment longer, which is inaudible; a wrong one sounds like a stumble.
     """
     following = text[mark.end() :].lstrip()[:1]
     if following.islower():
@@ -198,7 +198,7 @@ def _ends_sentence(text: str, mark: re.Match[str]) -> bool:
     return not following.isdigit() and not ABBREVIATION.fullmatch(word)
 
 
-def _clings(text: str) -> bool:
-    """Tell whether speakers do not pause after the last word of `text`: "the", a number, an abbreviation."""
+def _has_no_pause_after(text: str) -> bool:
+    """Return whether speakers make no pause after the last word of `text`: "the", a number, an abbreviation."""
     word = text.rsplit(maxsplit=1)[-1]
-    return bool(CLINGING.fullmatch(word.lower())) or word[-1].isdigit() or word[-1] in ".!?…"
+    return bool(NO_PAUSE_AFTER.fullmatch(word.lower())) or word[-1].isdigit() or word[-1] in ".!?…"

@@ -1,4 +1,4 @@
-"""Turns the text of a language model into speech: no Markdown, no addresses, no emoji."""
+"""Turns the text of a language model into words to speak: no Markdown, no addresses, no emoji."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 CODE_BLOCK = "Code block."
 
-# Each pattern stays within one line and is bounded, so that no text makes it slow.
+# Each pattern matches within one line and has bounded repetitions, so that no text makes it slow.
 LINK_TEXT = r"!?\[([^\[\]\n]{0,300})"
 LINK_TARGET = r"\((?:[^()\n]|\([^()\n]{0,100}\)){0,300}"
 LINK = rf"{LINK_TEXT}\]{LINK_TARGET}\)"
@@ -17,7 +17,7 @@ TAG = r"<[a-zA-Z/!][^<>\n]{0,300}>"
 HOST = r"[a-zA-Z0-9\u00c0-\u024f-]+(?:\.[a-zA-Z0-9\u00c0-\u024f-]+)*"
 URL = rf"\b[a-zA-Z]{{2,12}}://(?:[^\s/@]{{1,100}}@)?(?:www\.)?({HOST})(?::\d+)?(?:[/?#][!-~]*(?<=[\w/=&#-]))?"
 EMAIL = rf"(?:\bmailto:)?\b([\w.+-]{{1,64}}@{HOST})"
-# Symbols, dingbats, boxes and blocks too, but neither the sharp and flat signs nor digits in circles.
+# Includes symbols, dingbats, boxes and blocks, but not the sharp and flat signs and the digits in circles.
 PICTURE = "\U0001f000-\U0001faff\u2300-\u23ff\u2500-\u266c\u2670-\u2767\u2794-\u27bf\u2b00-\u2bff"
 EMOJI = rf"(?:[{PICTURE}][\u200d\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f]*|[\ufe0f\u20e3])+"
 IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -44,7 +44,7 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
         (r"(?<=\n) ?[-*_=|:][-*_=|: ]+(?=\n|\Z)", 0, ""),
         (r"(?<=\n) ?(?:> ?)*(?:[-*•‣–—] (?:\[[ xX]\] )?|#{1,6} |\| ?)?", 0, ""),
         (r" ?\| ?(?=\n|\Z)", 0, ""),
-        # Words. An image in a link leaves a link, hence twice.
+        # Words. The rule for links runs twice, because an image within a link leaves a link.
         (CODE, 0, _say_code),
         (LINK, 0, r"\1"),
         (LINK, 0, r"\1"),
@@ -61,7 +61,7 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
         (r"(?<=[^\W_])_+(?=[^\W_])", 0, " "),
         (r"(?<!\w)#+(?!\d)|[*_`~]|(?<! )>|>(?! )", 0, ""),
         (rf" ?{EMOJI}(?P<before_word>\s*+(?=\w))?", 0, _say_nothing),
-        # A heading or an item without a mark at its end would run into what follows.
+        # Without a mark at its end, a heading or an item would run into the next line.
         (rf"(?<=[{IDEOGRAPHS}]) ?\n", 0, "。\n"),
         (r"(?<=[\w%°€$£]) ?\n", 0, ".\n"),
     )
@@ -71,8 +71,8 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
 def speakable(text: str) -> str:
     """Return `text` as it is to be spoken, on one line; "" if nothing of it can be spoken.
 
-    Plain prose is returned unchanged except for its white space. A mark counts as that of a heading or an item only
-    after a line break: `text` may begin within a line.
+    Plain prose is returned unchanged except for its white space. A mark starts a heading or an item only after a line
+    break, because `text` may begin within a line.
     """
     for pattern, spoken in RULES:
         text = pattern.sub(spoken, text)

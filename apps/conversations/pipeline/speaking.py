@@ -20,15 +20,16 @@ from apps.usage.metering import Used
 from apps.voices.models import VoiceProfile
 
 Segments = asyncio.Queue[str | None]
-"""The segments of a reply, in order; None ends them."""
+"""The segments of a reply, in order; None marks the end."""
 
 
 async def speak(
     turn: Turn, segments: Segments, *, engines: Engines, answer: SpokenAnswer, used: Used
 ) -> AsyncGenerator[Spoken, None]:
-    """Add the sound of `segments` to `answer` and yield it in chunks as they come.
+    """Synthesize `segments`, add the sound to `answer`, and yield it chunk by chunk.
 
-    On a retry, what was spoken before the voice failed comes first, from the sound that was kept. Raises ProviderError.
+    On a retry, the segments that were spoken before the failure come first, from the stored sound. Raises
+    ProviderError.
     """
     voice = _voice_of(turn)
     engine = engines.text_to_speech(voice.provider)
@@ -67,7 +68,7 @@ def _stored_answer(turn: Turn, sample_rate: int) -> Recording:
 
 
 async def _segments_after(spoken_text: str, segments: Segments) -> AsyncGenerator[str, None]:
-    """Yield the segments as they come, without the first ones, which `spoken_text` consists of."""
+    """Yield the segments as they arrive, without the first ones, which make up `spoken_text`."""
     skipped = ""
     while (segment := await segments.get()) is not None:
         if len(skipped) < len(spoken_text):

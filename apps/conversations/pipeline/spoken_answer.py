@@ -1,4 +1,4 @@
-"""The answer of a turn as far as its sound has come."""
+"""The spoken answer of a turn, as far as it is synthesized."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from apps.conversations.turn_events import Spoken
 from apps.speech.base import Recording
 
-CHARACTERS_PER_SECOND = 15  # of English speech, for the part of a segment that has not come yet
+CHARACTERS_PER_SECOND = 15  # of English speech; estimates how long a segment is that is not complete yet
 
 
 @dataclass(slots=True)
 class SpokenSegment:
-    """A segment of the reply whose sound has begun to come; `seconds` of it by now."""
+    """A segment of the reply; `seconds` is how much of its sound is synthesized by now."""
 
     index: int
     text: str
@@ -29,7 +29,7 @@ class SpokenAnswer:
     sample_rate: int = 0
     segments: list[SpokenSegment] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
-    # When the first chunk came, by the monotonic clock; 0 before that.
+    # When the first chunk arrived, by `time.monotonic`; 0 before that.
     began_at: float = 0.0
 
     def begin_segment(self, text: str) -> SpokenSegment:
@@ -37,19 +37,19 @@ class SpokenAnswer:
         return self.segments[-1]
 
     def add(self, segment: SpokenSegment, pcm: bytes) -> Spoken:
-        """Add a chunk to the sound of `segment`; return the event that tells of it."""
+        """Add a chunk to the sound of `segment`; return its event."""
         self.began_at = self.began_at or time.monotonic()
         self.chunks.append(pcm)
         segment.seconds += Recording(pcm, self.sample_rate).seconds
         return Spoken(segment.index, segment.text, pcm, self.sample_rate)
 
     def recording(self, *, seconds: float | None = None) -> Recording | None:
-        """Return the sound, or its first `seconds`; None where that is nothing."""
+        """Return the sound, or its first `seconds`; None if there is none."""
         end = None if seconds is None else 2 * int(seconds * self.sample_rate)
         return Recording(b"".join(self.chunks)[:end], self.sample_rate) if self.chunks and end != 0 else None
 
     def heard_seconds(self) -> float:
-        """Return how many seconds the listener can have heard by now: sound is played from its first chunk on."""
+        """Return the most seconds that the listener can have heard by now: playback starts with the first chunk."""
         return time.monotonic() - self.began_at if self.began_at else 0.0
 
     def complete_segments(self) -> list[SpokenSegment]:
@@ -57,7 +57,7 @@ class SpokenAnswer:
 
 
 def text_within(segments: Sequence[SpokenSegment], seconds: float) -> str:
-    """Return as much of the text as is heard in its first `seconds`, to the word."""
+    """Return the text that is heard in the first `seconds` of its sound, cut at a word."""
     texts = []
     for segment in segments:
         estimated = len(segment.text) / CHARACTERS_PER_SECOND

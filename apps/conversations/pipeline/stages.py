@@ -1,4 +1,4 @@
-"""The stages of a running turn: each adds to its progress, tells its listener, and has its result stored."""
+"""The stages of a running turn. Each one updates its progress, emits events, and stores its result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from apps.conversations.turn_events import Said, TurnEvent
 from apps.speech.base import Recording
 from apps.speech.registry import Engines
 
-Tell = Callable[[TurnEvent], None]
+Emit = Callable[[TurnEvent], None]
 
 
 async def hear_question(progress: TurnProgress, engines: Engines, recording: Recording | None) -> None:
@@ -33,7 +33,7 @@ async def hear_question(progress: TurnProgress, engines: Engines, recording: Rec
 
 
 async def think_of_reply(
-    progress: TurnProgress, engines: Engines, earlier: list[Turn], segments: Segments, tell: Tell
+    progress: TurnProgress, engines: Engines, earlier: list[Turn], segments: Segments, emit: Emit
 ) -> None:
     turn, conversation = progress.turn, progress.turn.conversation
     messages = build_messages(
@@ -47,30 +47,30 @@ async def think_of_reply(
             if not progress.reply:
                 turn.first_word_ms = progress.elapsed_ms()
             progress.reply += delta
-            _put(chunker.feed(delta), segments)
-            tell(Said(delta))
+            _enqueue(chunker.feed(delta), segments)
+            emit(Said(delta))
     store_reply(progress)
     await progress.writer.until_stored()
-    _put([*chunker.finish(), None], segments)
+    _enqueue([*chunker.finish(), None], segments)
 
 
-def repeat_reply(reply: str, segments: Segments, tell: Tell) -> None:
-    """Say the stored reply again, so that the listener of a retry gets all of it."""
-    tell(Said(reply))
+def repeat_reply(reply: str, segments: Segments, emit: Emit) -> None:
+    """Emit the stored reply again, so that the listener of a retry gets all of it."""
+    emit(Said(reply))
     chunker = SpeechChunker()
-    _put([*chunker.feed(reply), *chunker.finish(), None], segments)
+    _enqueue([*chunker.feed(reply), *chunker.finish(), None], segments)
 
 
-def _put(texts: Iterable[str | None], segments: Segments) -> None:
+def _enqueue(texts: Iterable[str | None], segments: Segments) -> None:
     for text in texts:
         segments.put_nowait(text)
 
 
-async def speak_reply(progress: TurnProgress, engines: Engines, segments: Segments, tell: Tell) -> None:
+async def speak_reply(progress: TurnProgress, engines: Engines, segments: Segments, emit: Emit) -> None:
     turn = progress.turn
     sound = speak(turn, segments, engines=engines, answer=progress.answer, used=progress.used)
     async with aclosing(sound):
         async for spoken in sound:
             if turn.first_audio_ms is None:
                 turn.first_audio_ms = progress.elapsed_ms()
-            tell(spoken)
+            emit(spoken)

@@ -1,4 +1,4 @@
-"""The values of a running turn: what it begins with, and what its stages have brought by now."""
+"""The state of a running turn: its input, and the results of its stages so far."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from apps.usage.metering import Reservation, Used
 
 @dataclass(frozen=True, slots=True)
 class PreparedTurn:
-    """A turn that may run now. It need not be stored yet.
+    """A turn that is ready to run. Its row may not be stored yet.
 
-    `reservation` is settled when the turn is over. `recording` is the spoken question; None where the question was
-    typed or is read from the row.
+    `reservation` is settled when the turn ends. `recording` is the spoken question; None if the question was typed or
+    is read from storage.
     """
 
     turn: Turn
@@ -27,7 +27,7 @@ class PreparedTurn:
 
 @dataclass(slots=True)
 class TurnProgress:
-    """A running turn. Stages add to it, and whatever ends the turn stores it."""
+    """A running turn. Its stages update it, and its end stores it."""
 
     turn: Turn
     stage: Turn.Stage = Turn.Stage.HEAR
@@ -35,13 +35,13 @@ class TurnProgress:
     answer: SpokenAnswer = field(default_factory=SpokenAnswer)
     used: Used = field(default_factory=Used)
     started: float = field(default_factory=time.monotonic)
-    # Whether another process has taken the turn over, because this one stood still for too long.
+    # Whether another process has taken the turn over, because this one was stalled for too long.
     is_lost: bool = False
     writer: TurnWriter = field(init=False)
 
     def __post_init__(self) -> None:
         self.writer = TurnWriter(self.turn)
-        # Forget the times of the stages that an earlier attempt began and this one repeats.
+        # Clear the times of stages that an earlier attempt began and this one repeats.
         self.turn.first_audio_ms = None
         if self.turn.status != Turn.Status.ANSWERED:
             self.turn.first_word_ms = None
@@ -50,7 +50,7 @@ class TurnProgress:
         return round((time.monotonic() - self.started) * 1000)
 
     def times_at_end(self) -> dict[str, int | None]:
-        """Return the row's times that are stored when the turn is over."""
+        """Return the times that are stored when the turn ends, in milliseconds."""
         return {
             "first_word_ms": self.turn.first_word_ms,
             "first_audio_ms": self.turn.first_audio_ms,

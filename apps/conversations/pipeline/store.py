@@ -1,4 +1,4 @@
-"""Stores what a turn brings: the result of each stage, the sound, a failure or an interruption."""
+"""Stores the results of a turn: transcript, reply, sound, failure or interruption."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.conversations.marking import answer_as_flac
 from apps.conversations.models import RUNNING, Turn
 from apps.conversations.pipeline.spoken_answer import SpokenAnswer, text_within
 from apps.conversations.pipeline.state import TurnProgress
-from apps.conversations.pipeline.writer import CANNOT_STORE
+from apps.conversations.pipeline.writer import STORAGE_ERRORS
 from apps.conversations.turn_events import Failed
 from apps.speech.base import Transcript
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def store_transcript(progress: TurnProgress, transcript: Transcript) -> None:
-    """Set the transcript and begin to store it."""
+    """Set the transcript and start storing it."""
     progress.writer.store_soon(
         transcript=transcript.text,
         language=transcript.language,
@@ -30,14 +30,14 @@ def store_transcript(progress: TurnProgress, transcript: Transcript) -> None:
 
 
 def store_reply(progress: TurnProgress) -> None:
-    """Set the whole reply and begin to store it."""
+    """Set the whole reply and start storing it."""
     progress.writer.store_soon(
         first_word_ms=progress.turn.first_word_ms, reply=progress.reply.strip(), status=Turn.Status.ANSWERED
     )
 
 
 async def store_answer(progress: TurnProgress) -> None:
-    """Store the sound of a turn that is over. Raises what CANNOT_STORE lists."""
+    """Store the sound of a complete turn. Raises STORAGE_ERRORS."""
     await progress.writer.store(
         status=Turn.Status.SPOKEN,
         failed_stage="",
@@ -49,7 +49,7 @@ async def store_answer(progress: TurnProgress) -> None:
 
 
 async def store_failure(progress: TurnProgress, failure: Failed) -> None:
-    """Store a failure. Where the voice failed, keep the segments that it had spoken: a retry goes on after them."""
+    """Store a failure. If the voice failed, keep the segments that are complete: a retry continues after them."""
     kept = progress.answer.complete_segments() if failure.stage == Turn.Stage.SPEAK else []
     values: dict[str, Any] = {
         "status": Turn.Status.FAILED,
@@ -61,21 +61,21 @@ async def store_failure(progress: TurnProgress, failure: Failed) -> None:
         spoken_text = " ".join(segment.text for segment in kept)
         sound = await _encoded(progress.turn, progress.answer, seconds=sum(segment.seconds for segment in kept))
         await progress.writer.store(spoken_text=spoken_text, **values, **sound)
-    except CANNOT_STORE:
+    except STORAGE_ERRORS:
         logger.exception("A failed turn could not be stored with its sound")
         await _store_without_sound(progress, values)
 
 
 async def _store_without_sound(progress: TurnProgress, values: dict[str, Any]) -> None:
-    """Store what needs the least room. If even that fails, the row still tells how far the turn came."""
+    """Store a failure without sound, which takes the least space. If that fails, the row has the last stored stage."""
     try:
         await progress.writer.store(answer="", answer_seconds=None, spoken_text="", **values)
-    except CANNOT_STORE:
+    except STORAGE_ERRORS:
         logger.exception("A failed turn could not be stored")
 
 
 async def store_interruption(progress: TurnProgress) -> None:
-    """Store what was said and heard by now, if the turn was left or stopped before its end."""
+    """Store the reply and the sound so far, if the turn was stopped, or its client left, before its end."""
     turn, answer = progress.turn, progress.answer
     if turn.status not in RUNNING:
         return
@@ -88,12 +88,12 @@ async def store_interruption(progress: TurnProgress) -> None:
             **progress.times_at_end(),
             **await _encoded(turn, answer, seconds=heard_seconds),
         )
-    except CANNOT_STORE:  # Nobody listens any more who could be told.
+    except STORAGE_ERRORS:  # No listener is left who could be told.
         logger.exception("An interrupted turn could not be stored")
 
 
 async def _encoded(turn: Turn, answer: SpokenAnswer, *, seconds: float | None = None) -> dict[str, Any]:
-    """Return the row's values for the answer, or its first `seconds`, encoded off the event loop."""
+    """Encode the answer, or its first `seconds`, in a thread; return the values for the row."""
     return await asyncio.to_thread(_encode, turn, answer, seconds) if answer.chunks and seconds != 0 else {}
 
 

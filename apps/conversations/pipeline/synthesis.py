@@ -1,4 +1,4 @@
-"""Synthesizes the segments of a text in their order, while later segments are already being synthesized."""
+"""Synthesizes the segments of a text ahead of their reader."""
 
 from __future__ import annotations
 

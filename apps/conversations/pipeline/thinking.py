@@ -16,7 +16,7 @@ MAX_CHARACTERS_PER_TOKEN = 12  # More than any language needs; a model that igno
 
 
 async def earlier_turns(turn: Turn, *, pause: float) -> list[Turn]:
-    """Return the latest turns before `turn` that have a question and a reply, oldest first, after `pause` seconds."""
+    """Wait `pause` seconds, then return the latest turns before `turn` with question and reply, oldest first."""
     await asyncio.sleep(pause)
     turns = Turn.objects.filter(conversation_id=turn.conversation_id, created_at__lt=turn.created_at)
     latest = turns.exclude(transcript="").exclude(reply="").order_by("-created_at")[: settings.MEMORY_TURNS]
@@ -24,9 +24,9 @@ async def earlier_turns(turn: Turn, *, pause: float) -> list[Turn]:
 
 
 async def write_reply(messages: Sequence[Message], *, model: LanguageModel, used: Used) -> AsyncGenerator[str, None]:
-    """Yield the reply to `messages` as text deltas. A call that fails or is closed counts as used, too.
+    """Yield the reply to `messages` as text deltas. A call that fails or is closed counts as usage, too.
 
-    Raises ProviderError, also where the reply is empty.
+    Raises ProviderError, also if the reply is empty.
     """
     reply = ""
     max_characters = settings.MAX_REPLY_TOKENS * MAX_CHARACTERS_PER_TOKEN

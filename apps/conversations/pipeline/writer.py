@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CANNOT_STORE = (DatabaseFailure, OSError)
+STORAGE_ERRORS = (DatabaseFailure, OSError)
 
-_stored_again = AsyncRetrying(
+_retrying = AsyncRetrying(
     retry=retry_if_exception_type((OperationalError, InterfaceError, OSError)),
     stop=stop_after_attempt(3),
     wait=wait_random_exponential(multiplier=0.5, max=2),
@@ -32,7 +32,7 @@ _stored_again = AsyncRetrying(
 
 
 class TurnWriter:
-    """Writes the row of one turn, one write after the other. A write that failed is repeated with the next one."""
+    """Writes the row of one turn, one write after the other. The next write repeats one that failed."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
@@ -44,11 +44,11 @@ class TurnWriter:
         self._saving = asyncio.create_task(self._create(recording, pause))
 
     async def store(self, **values: Any) -> None:
-        """Set these fields of the turn and store them. Raises what CANNOT_STORE lists."""
+        """Set these fields of the turn and store them. Raises STORAGE_ERRORS."""
         await self.store_soon(**values)
 
     def store_soon(self, **values: Any) -> asyncio.Task[None]:
-        """Set these fields of the turn, and store them after the writes that were begun before."""
+        """Set these fields of the turn, and store them after the pending writes."""
         for name, value in values.items():
             setattr(self._turn, name, value)
         self._unsaved.update(values)
@@ -56,9 +56,9 @@ class TurnWriter:
         return self._saving
 
     async def until_stored(self) -> None:
-        """Wait until the results so far are stored: they are paid for, and the process may be killed in the next stage.
+        """Wait for the pending writes: their values are paid for, and the process may be killed in the next stage.
 
-        If that fails, they are stored together with the next result.
+        If a write fails, its values are stored together with the next result.
         """
         if self._saving is not None:
             await asyncio.wait({self._saving})
@@ -71,8 +71,8 @@ class TurnWriter:
             self._turn.question_seconds = recording.seconds
         try:
             await self._write()
-        except OSError:  # Its transcript counts more than its sound.
-            logger.exception("A question could not be kept")
+        except OSError:  # The transcript matters more than the recording.
+            logger.exception("The recording of a question could not be stored")
             self._turn.question = ""
             await self._write()
 
@@ -82,10 +82,10 @@ class TurnWriter:
         await self._write()
 
     async def _write(self) -> None:
-        """Store the unsaved fields, with a few retries: a lock passes, and a result that is paid for is worth them."""
+        """Store the unsaved fields, with a few retries: locks are brief, and the results are paid for."""
         names, self._unsaved = self._unsaved, set()
         try:
-            await _stored_again.copy()(sync_to_async(self._write_now), names)
+            await _retrying.copy()(sync_to_async(self._write_now), names)
         except BaseException:
             self._unsaved |= names
             raise

@@ -1,4 +1,4 @@
-"""How form fields are shown."""
+"""Filters for form fields."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ register = template.Library()
 
 @register.filter
 def without_placeholder(field: BoundField) -> BoundField:
-    """Return `field` without the text inside, in which django-allauth repeats the label until one types."""
+    """Return `field` without its placeholder, in which django-allauth repeats the label."""
     field.field.widget.attrs.pop("placeholder", None)
     return field

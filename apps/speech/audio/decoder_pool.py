@@ -1,6 +1,6 @@
-"""Decodes uploads in processes of their own: what FFmpeg makes of hostile bytes stays there.
+"""Decodes uploads in separate processes, so that hostile bytes can harm FFmpeg only there.
 
-Why not a library's pool: docs/decisions/0015-decoding-in-children.md.
+docs/decisions/0015-decoding-in-children.md says why this is not the pool of a library.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 import apps
+from apps.speech.audio import decoder_process
 from apps.speech.audio.decoder_process import ANSWER, JOB, READY, RECORDING
 from apps.speech.audio.decoding import SLACK_SECONDS, decode_plain_wav, too_costly
 from apps.speech.base import AudioBusyError, AudioError, Recording
@@ -31,17 +32,18 @@ logger = logging.getLogger(__name__)
 
 PROJECT_DIR = Path(apps.__path__[0]).parent
 START_SECONDS = 60
-PIPE_BYTES = 1_048_576  # What Linux allows everyone: a spoken question goes through at once.
-MAX_REFUSAL_BYTES = 10_000
-# A process that has ended, hangs, or answers what makes no sense.
-FAILURES = (OSError, EOFError, ValueError, TypeError, KeyError, struct.error)
+PIPE_BYTES = 1_048_576  # The largest size that Linux allows unprivileged users. A spoken question fits into it.
+MAX_ERROR_BYTES = 10_000
+# The process ended, hangs, or sent an invalid answer.
+PROCESS_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderLimits:
-    """`processes` decode at once, and each is exchanged after `jobs`.
+    """`processes` run at the same time. Each is replaced after `jobs`.
 
-    A job may take so much time and memory, and wait so long for a free process.
+    A job may take `cpu_seconds` of CPU time, `seconds` in all and `memory_bytes`. It may wait `wait_seconds` for a free
+    process.
     """
 
     processes: int
@@ -53,16 +55,16 @@ class DecoderLimits:
 
 
 class DecoderPool:
-    """Processes that wait for uploads. Any thread may ask; a process starts when it is first needed, or by `warm_up`.
+    """Processes that wait for uploads, for all threads. They start when they are first needed, or by `warm_up`.
 
-    A process that fails is replaced at once. Nobody has all of several processes at once: what is left is for others.
+    A process that fails is replaced at once. If there are several processes, one asker cannot occupy all of them.
     """
 
     def __init__(self, limits: DecoderLimits) -> None:
         self._limits = limits
-        self._most_for_one = max(1, limits.processes - 1)
+        self._max_per_asker = max(1, limits.processes - 1)
         self._busy: Counter[Hashable] = Counter()
-        self._one_less_busy = threading.Condition()
+        self._slot_released = threading.Condition()
         self._idle: deque[_Decoder] = deque()
 
     def warm_up(self) -> None:
@@ -73,10 +75,10 @@ class DecoderPool:
             decoder.wait_until_ready()
 
     def decode(self, data: bytes, *, sample_rate: int, max_seconds: float, asker: Hashable) -> Recording:
-        """Do what `audio.decode` does for `asker`, whoever that is, and raise what it raises.
+        """Decode as `decoding.decode` does, with the same result and errors. `asker` is any key of the user.
 
-        Raises also AudioError audio_too_costly, where a limit is exceeded or the process dies, and AudioBusyError,
-        where no process is free in time, or none for this asker.
+        Also raises AudioError audio_too_costly if a limit is exceeded or the process dies, and AudioBusyError if no
+        process gets free for this asker in time.
         """
         plain = decode_plain_wav(data, sample_rate=sample_rate, max_seconds=max_seconds)
         if plain is not None:
@@ -86,45 +88,45 @@ class DecoderPool:
 
     @contextlib.contextmanager
     def _place_for(self, asker: Hashable) -> Iterator[None]:
-        with self._one_less_busy:
-            if not self._one_less_busy.wait_for(lambda: self._is_free_for(asker), self._limits.wait_seconds):
+        with self._slot_released:
+            if not self._slot_released.wait_for(lambda: self._is_free_for(asker), self._limits.wait_seconds):
                 raise AudioBusyError(retry_after=round(self._limits.seconds))
             self._busy[asker] += 1
         try:
             yield
         finally:
-            with self._one_less_busy:
+            with self._slot_released:
                 self._busy[asker] -= 1
-                self._busy += Counter()  # Forgets whom nothing is decoded for.
-                self._one_less_busy.notify_all()
+                self._busy += Counter()  # Drops the keys with a count of 0.
+                self._slot_released.notify_all()
 
     def _is_free_for(self, asker: Hashable) -> bool:
-        return self._busy.total() < self._limits.processes and self._busy[asker] < self._most_for_one
+        return self._busy.total() < self._limits.processes and self._busy[asker] < self._max_per_asker
 
     def _decode(self, data: bytes, sample_rate: int, max_seconds: float) -> Recording:
         decoder = self._idle_decoder()
-        is_spent = True
+        must_replace = True
         try:
             answer = decoder.decode(data, sample_rate, max_seconds)
-            is_spent = decoder.jobs_done >= self._limits.jobs
+            must_replace = decoder.jobs_done >= self._limits.jobs
         except AudioError:
-            is_spent = decoder.jobs_done >= self._limits.jobs
+            must_replace = decoder.jobs_done >= self._limits.jobs
             raise
-        except FAILURES as error:
-            logger.warning("A recording took more than it may", extra={"fault": type(error).__name__})
+        except PROCESS_ERRORS as error:
+            logger.warning("A recording exceeded the limits of decoding", extra={"fault": type(error).__name__})
             raise too_costly() from error
         finally:
-            self._put_back(decoder, is_spent=is_spent)
+            self._put_back(decoder, must_replace=must_replace)
         return answer
 
-    def _put_back(self, decoder: _Decoder, *, is_spent: bool) -> None:
-        if is_spent:
+    def _put_back(self, decoder: _Decoder, *, must_replace: bool) -> None:
+        if must_replace:
             decoder.kill()
-            decoder = _Decoder(self._limits)  # It gets ready while nobody waits for it.
+            decoder = _Decoder(self._limits)  # It starts in the background.
         self._idle.append(decoder)
 
     def _idle_decoder(self) -> _Decoder:
-        """Take the process that has waited longest, or start one where there is none yet, or none alive."""
+        """Return the process that has waited longest. Start one if none is alive."""
         with contextlib.suppress(IndexError):
             while True:
                 decoder = self._idle.popleft()
@@ -134,7 +136,7 @@ class DecoderPool:
         return _Decoder(self._limits)
 
     def close(self) -> None:
-        """End all processes that wait."""
+        """Kill all idle processes."""
         while self._idle:
             self._idle.pop().kill()
 
@@ -146,75 +148,75 @@ class _Decoder:
         self._seconds = limits.seconds
         self._is_ready = False
         self.jobs_done = 0
-        # Neither a fork of this process, which has threads, nor anything of its environment, which has keys.
-        self._process = subprocess.Popen(  # noqa: S603 - nothing in the command comes from outside
-            [sys.executable, "-P", "-s", "-m", "apps.speech.audio.decoder_process", *_arguments(limits)],
+        # Not a fork, because this process has threads, and with a new environment, because this one contains keys.
+        self._process = subprocess.Popen(  # noqa: S603 - the command contains no input
+            [sys.executable, "-P", "-s", "-m", decoder_process.__name__, *_arguments(limits)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
             pipesize=PIPE_BYTES,
             env={"PYTHONPATH": str(PROJECT_DIR), "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,  # Out of reach of Ctrl+C, and with its forks killed as one.
+            start_new_session=True,  # Ctrl+C does not reach it, and its forks are killed with it.
         )
-        self._jobs, self._answers = _opened(self._process.stdin), _opened(self._process.stdout)
+        self._jobs, self._answers = _non_blocking(self._process.stdin), _non_blocking(self._process.stdout)
 
     @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def wait_until_ready(self) -> None:
-        """Wait for the end of its start. Raises OSError and EOFError."""
+        """Wait until the process has started. Raises OSError and EOFError."""
         if not self._is_ready:
             self._read(len(READY), time.monotonic() + START_SECONDS)
             self._is_ready = True
 
     def decode(self, data: bytes, sample_rate: int, max_seconds: float) -> Recording:
-        """Have one file decoded. Raises AudioError, and FAILURES, after which the process is of no use."""
+        """Decode one file. Raises AudioError, or PROCESS_ERRORS, after which the process has to be replaced."""
         self.wait_until_ready()
         self.jobs_done += 1
         deadline = time.monotonic() + self._seconds
         self._write(JOB.pack(len(data), sample_rate, max_seconds), deadline)
         self._write(data, deadline)
         kind, size = ANSWER.unpack(self._read(ANSWER.size, deadline))
-        longest = 2 * sample_rate * (max_seconds + SLACK_SECONDS + 1) if kind == RECORDING else MAX_REFUSAL_BYTES
-        if size > longest:
-            raise ValueError("the answer is longer than any")
+        max_size = 2 * sample_rate * (max_seconds + SLACK_SECONDS + 1) if kind == RECORDING else MAX_ERROR_BYTES
+        if size > max_size:
+            raise ValueError("the answer is longer than any valid one")
         body = self._read(size, deadline)
         if kind != RECORDING:
-            raise _refusal(body)
+            raise _to_audio_error(body)
         return Recording(body, sample_rate)
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        with self._process:  # Closes the pipes and waits for its end.
+        with self._process:  # Closes the pipes and waits until the process has ended.
             pass
 
     def _write(self, data: bytes, deadline: float) -> None:
-        rest = memoryview(data)
-        while rest:
+        remaining = memoryview(data)
+        while remaining:
             _wait(self._jobs, select.POLLOUT, deadline)
-            rest = rest[os.write(self._jobs, rest) :]
+            remaining = remaining[os.write(self._jobs, remaining) :]
 
     def _read(self, size: int, deadline: float) -> bytes:
-        pieces = []
+        chunks = []
         while size:
             _wait(self._answers, select.POLLIN, deadline)
-            piece = os.read(self._answers, size)
-            if not piece:
+            chunk = os.read(self._answers, size)
+            if not chunk:
                 raise EOFError
-            pieces.append(piece)
-            size -= len(piece)
-        return b"".join(pieces)
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)
 
 
 def _arguments(limits: DecoderLimits) -> list[str]:
     return [str(limits.cpu_seconds), str(limits.memory_bytes)]
 
 
-def _opened(pipe: IO[bytes] | None) -> int:
-    """Return the descriptor of a pipe that never makes a thread wait."""
-    assert pipe is not None  # noqa: S101 - it was asked for
+def _non_blocking(pipe: IO[bytes] | None) -> int:
+    """Make `pipe` non-blocking and return its file descriptor."""
+    assert pipe is not None  # noqa: S101 - Popen was called with PIPE
     os.set_blocking(pipe.fileno(), False)
     return pipe.fileno()
 
@@ -226,10 +228,10 @@ def _wait(descriptor: int, event: int, deadline: float) -> None:
         raise TimeoutError
 
 
-def _refusal(body: bytes) -> AudioError:
+def _to_audio_error(body: bytes) -> AudioError:
     code, text, values = json.loads(body)
     if not (isinstance(code, str) and isinstance(text, str) and isinstance(values, Mapping)):
         raise TypeError
     error = AudioError(code, text, values)
-    _ = error.message  # Made here once: a text whose values are missing must not fail where it is told.
+    _ = error.message  # Raises here, and not where the message is shown, if a value of the text is missing.
     return error

@@ -1,7 +1,7 @@
-"""The process in which uploads are decoded. `decoder_pool` starts it, and talks to it over its standard streams.
+"""The process that decodes uploads. `decoder_pool` starts it and talks to it over its standard streams.
 
-Whoever takes this process over with a crafted file finds nothing in it and gets nowhere: it has an empty environment,
-no file but those streams and no way to open another one, so no network either, and what it answers is read as plain
+An attacker who takes over this process with a crafted file finds no secrets and cannot leave it. It has an empty
+environment, no open files but those streams, and cannot open files or sockets. The pool reads its answers as plain
 bytes.
 """
 
@@ -27,15 +27,15 @@ from apps.speech.audio.flac import to_flac
 from apps.speech.base import AudioError, Recording
 
 READY = b"\x01"
-JOB = struct.Struct("<QId")  # Bytes of the upload, hertz, seconds at most; then the upload.
-ANSWER = struct.Struct("<BQ")  # One of the two kinds below, and the bytes that follow.
-RECORDING, REFUSAL = 0, 1
+JOB = struct.Struct("<QId")  # Bytes of the upload, sample rate in hertz, maximum seconds. The upload follows.
+ANSWER = struct.Struct("<BQ")  # One of the two kinds below, and the number of bytes that follow.
+RECORDING, ERROR = 0, 1
 
-# Linux's landlock(7), whose calls have the same numbers on every processor.
+# System calls of Linux's landlock(7). They have the same numbers on every architecture.
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_CREATE_RULESET_VERSION = 1
 PR_SET_NO_NEW_PRIVS = 38
-# What each version of it can forbid: access to files, to TCP, and to sockets and signals of processes outside.
+# The access rights that each version can forbid: files; TCP; abstract sockets and signals of other processes.
 LANDLOCK_VERSIONS = {
     1: (0x1FFF, 0, 0),
     2: (0x3FFF, 0, 0),
@@ -48,17 +48,17 @@ LANDLOCK_VERSIONS = {
 
 def main() -> None:
     cpu_seconds, memory_bytes = map(int, sys.argv[1:])
-    jobs, answers = open(0, "rb", buffering=0), open(1, "wb", buffering=0)  # noqa: SIM115 - until it ends
+    jobs, answers = open(0, "rb", buffering=0), open(1, "wb", buffering=0)  # noqa: SIM115 - open until the process ends
     _decode_once()
     _confine(memory_bytes)
     answers.write(READY)
-    with contextlib.suppress(EOFError, BrokenPipeError):  # Nobody has work for this process any more.
+    with contextlib.suppress(EOFError, BrokenPipeError):  # The pool closed the pipes.
         while True:
             _do_job(jobs, answers, cpu_seconds)
 
 
 def _decode_once() -> None:
-    """Have everything imported that decoding needs, for later no file can be opened."""
+    """Import everything that decoding needs. Later the process cannot open files."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setparams((2, 2, 44_100, 0, "NONE", ""))
@@ -68,19 +68,19 @@ def _decode_once() -> None:
 
 
 def _confine(memory_bytes: int) -> None:
-    """Give up, for good, whatever decoding does not need."""
+    """Permanently drop all rights that decoding does not need."""
     folder = tempfile.mkdtemp()
     os.chdir(folder)
-    Path(folder).rmdir()  # A folder that is gone is empty, and stays so.
-    if sys.platform == "linux":  # Elsewhere this limit is not enforced, or not known.
+    Path(folder).rmdir()  # A deleted working directory is empty and stays empty.
+    if sys.platform == "linux":  # Other systems do not enforce this limit or do not have it.
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    _forbid_what_is_outside()
+    _apply_landlock()
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
         resource.setrlimit(kind, (0, 0))
 
 
-def _forbid_what_is_outside() -> None:
-    """Where the kernel has Landlock: no file by its name, no TCP, no signal to and no look into other processes."""
+def _apply_landlock() -> None:
+    """If the kernel has Landlock, forbid opening files, TCP, and signalling or tracing other processes."""
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
@@ -91,14 +91,14 @@ def _forbid_what_is_outside() -> None:
     ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, rules, len(rules), 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if ruleset < 0 or libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) != 0:
-        raise OSError("Landlock is there, but cannot be used.")
+        raise OSError("Landlock is available but cannot be used.")
     os.close(ruleset)
 
 
 def _do_job(jobs: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None:
     size, sample_rate, max_seconds = JOB.unpack(_read(jobs, JOB.size))
     data = _read(jobs, size)
-    # From here on: of its CPU time, what it used before does not count.
+    # The limit is on the total CPU time of the process, so the time used by earlier jobs is added.
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time()) + cpu_seconds, resource.RLIM_INFINITY))
     kind, body = _answer(data, sample_rate, max_seconds)
     _write(answers, ANSWER.pack(kind, len(body)))
@@ -109,17 +109,17 @@ def _answer(data: bytes, sample_rate: int, max_seconds: float) -> tuple[int, byt
     try:
         return RECORDING, decode(data, sample_rate=sample_rate, max_seconds=max_seconds).pcm
     except AudioError as error:
-        return REFUSAL, json.dumps([error.code, error.text, error.values]).encode()
+        return ERROR, json.dumps([error.code, error.text, error.values]).encode()
 
 
 def _read(file: BinaryIO, size: int) -> bytes:
     """Read exactly `size` bytes."""
     data = bytearray()
     while len(data) < size:
-        piece = file.read(size - len(data))
-        if not piece:
+        chunk = file.read(size - len(data))
+        if not chunk:
             raise EOFError
-        data += piece
+        data += chunk
     return bytes(data)
 
 

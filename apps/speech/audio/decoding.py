@@ -1,9 +1,9 @@
-"""Untrusted bytes to a checked `Recording`, what can be measured in one, and PCM to files.
+"""Decodes untrusted bytes to a checked `Recording`.
 
-FFmpeg opens far more than audio: playlists that fetch addresses, texts that read files of this machine. So `decode`
-looks at the first bytes itself, forces the one demuxer that belongs to them, and lets that demuxer open nothing else.
-It is a pure function of its arguments, writes no file, and may run in any thread or process. What people upload is
-decoded in processes made for it (`decoder_pool`); only what was encoded here itself is decoded where it is needed.
+FFmpeg opens far more than audio files: playlists that fetch addresses, and texts that read local files. So `decode`
+selects the demuxer by the first bytes and does not let it open anything else. It is a pure function of its arguments,
+writes no files, and may run in any thread or process. Uploads are decoded in separate processes (`decoder_pool`). Only
+files that the application encoded itself are decoded in the calling process.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import struct
 from typing import TYPE_CHECKING, NoReturn
 
 import av
-import av.subtitles.stream  # PyAV itself imports it only with the first file, which would be in a request.
+import av.subtitles.stream  # Otherwise PyAV imports it with the first file, during a request.
 from av.stream import Disposition
 
+from apps.speech.audio.id3 import id3_size
 from apps.speech.audio.resampling import mono_pcm, resample
 from apps.speech.base import AudioError, Recording
+from apps.speech.base import mark_for_translation as _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,19 +30,19 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
-# FFmpeg's demuxer for each accepted kind of file, by how such a file begins.
+# FFmpeg's demuxer for each accepted format, and the first bytes of the format.
 SIGNATURES = {
     "matroska": re.compile(rb"\x1aE\xdf\xa3"),
     "mov": re.compile(rb"....ftyp", re.DOTALL),
     "ogg": re.compile(rb"OggS"),
     "wav": re.compile(rb"RIFF....WAVE", re.DOTALL),
     "flac": re.compile(rb"fLaC"),
-    "mp3": re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]"),  # An MPEG frame of layer III.
+    "mp3": re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]"),  # An MPEG layer III frame.
     "aac": re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"),  # An ADTS frame.
 }
-# Apple, Adobe, the Open Mobile Alliance and Audible sell protected files under these `ftyp` brands …
+# Protected files of Apple, Adobe, the Open Mobile Alliance and Audible have these `ftyp` brands.
 PROTECTED_BRANDS = {b"M4P ", b"F4P ", b"odcf", b"aax ", b"aaxc"}
-# … and mark protected tracks with these sample entries.
+# Protected tracks have these sample entries.
 PROTECTED_ENTRIES = {"enca", "drms", "aavd"}
 DECODERS = [
     *["aac", "alac", "flac", "mp3float", "opus", "vorbis"],
@@ -50,30 +52,25 @@ DECODERS = [
 MAX_CHANNELS = 2
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 96_000
 MIN_SECONDS = 0.1
-# A recorder that stops itself at a limit is a little late, and encoders add some milliseconds.
+# A recorder that stops at a limit stops a little late, and encoders add some milliseconds.
 SLACK_SECONDS = 1
-# Packets that decode to nothing cost time without counting as seconds: a few hundred bytes of MP4 can promise millions.
-MAX_BARREN_PACKETS = 1_000
+# Packets without frames cost time but add no seconds. A few hundred bytes of MP4 can declare millions of them.
+MAX_EMPTY_PACKETS = 1_000
 MAX_RIFF_CHUNKS = 100
 WAV_HEADER_BYTES = 44
-# What PyAV raises on broken files. Not all of it is an FFmpegError: some have values that do not fit. A MemoryError,
-# of Python's or of FFmpeg's, is none of them: what comes after it would be missing without a word.
+# The errors of PyAV on broken files. Not all are FFmpegErrors: some files contain values that are out of range. A
+# MemoryError of Python or FFmpeg is handled separately, because the rest of the audio would be missing silently.
 DECODING_ERRORS = (av.FFmpegError, ValueError, ArithmeticError, OSError)
-
-
-def _(text: str) -> str:
-    """Mark `text` for translation, which is done where it is read: decoding needs no settings."""
-    return text
 
 
 def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
     """Decode an uploaded audio file to mono at `sample_rate` hertz.
 
-    What the file claims about itself (name, type, duration) counts for nothing. A file that ends early or is damaged
-    gives what can be decoded of it. Decoding stops as soon as `max_seconds` are exceeded by more than SLACK_SECONDS.
+    Name, media type and declared duration are ignored. A truncated or damaged file is decoded as far as possible.
+    Decoding stops as soon as the audio exceeds `max_seconds` by more than SLACK_SECONDS.
 
     Raises AudioError: audio_empty, audio_format_unknown, audio_protected, audio_unsupported, audio_too_long,
-    audio_without_sound, audio_unreadable, audio_too_costly (where memory runs out).
+    audio_without_sound, audio_unreadable, audio_too_costly (if memory runs out).
     """
     if not data:
         raise AudioError("audio_empty", _("The recording is empty. Record it again, or choose another file."))
@@ -94,10 +91,10 @@ def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
 
 
 def decode_plain_wav(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording | None:
-    """Do what `decode` does for a WAV file of the plainest kind, without FFmpeg; None where it is not one.
+    """Decode a plain WAV file as `decode` does, but without FFmpeg. Return None for any other file.
 
-    That is mono 16-bit PCM behind a header that is byte for byte what it has to be: nothing in such a file can surprise
-    anyone, so it needs no process of its own. Raises AudioError audio_too_long.
+    A plain WAV file is mono 16-bit PCM after a header with exactly the expected bytes. It cannot exploit a decoder, so
+    it needs no separate process. Raises AudioError audio_too_long.
     """
     size, rate = len(data) - WAV_HEADER_BYTES, int.from_bytes(data[24:28], "little")
     if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE or size % 2 or size < 2 * rate * MIN_SECONDS:
@@ -111,22 +108,16 @@ def decode_plain_wav(data: bytes, *, sample_rate: int, max_seconds: float) -> Re
 
 
 def _wav_header(size: int, rate: int) -> bytes:
-    """Return what stands before `size` bytes of mono s16le at `rate` hertz (RIFF MCI 1.0)."""
+    """Return the header before `size` bytes of mono s16le at `rate` hertz (RIFF MCI 1.0)."""
     return struct.pack(
         "<4sI8sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVEfmt ", 16, 1, 1, rate, 2 * rate, 2, 16, b"data", size
     )
 
 
 def without_id3(data: bytes) -> bytes:
-    """Cut an ID3v2 tag off: what counts is what follows it, and a large one costs FFmpeg hundreds of megabytes.
-
-    Source: id3.org/id3v2.4.0-structure, 3.1 (the size has seven bits per byte) and 3.4 (footer).
-    """
-    if not data.startswith(b"ID3") or len(data) < 10:
-        return data
-    size = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
-    footer = 10 if data[5] & 0x10 else 0
-    return data[size + footer :].lstrip(b"\0")
+    """Remove an ID3v2 tag and its padding: FFmpeg takes hundreds of megabytes for a large tag."""
+    size = id3_size(data)
+    return data[size:].lstrip(b"\0") if size else data
 
 
 def _demuxer(data: bytes) -> str:
@@ -135,19 +126,19 @@ def _demuxer(data: bytes) -> str:
             return demuxer
     raise AudioError(
         "audio_format_unknown",
-        _("This is not an audio file that can be used here. Send WebM, MP4, M4A, Ogg, WAV, FLAC, MP3 or AAC."),
+        _("This is not an audio file of a supported format. Send WebM, MP4, M4A, Ogg, WAV, FLAC, MP3 or AAC."),
     )
 
 
 def _without_riff_metadata(data: bytes) -> bytes:
-    """Keep a WAV file's format and samples only: a chunk of metadata makes FFmpeg allocate whatever size it claims."""
+    """Keep only the format and the samples of a WAV file: FFmpeg allocates the size that a metadata chunk declares."""
     kept = {b"fmt ": b"", b"data": b""}
     offset = 12
     for _chunk in range(MAX_RIFF_CHUNKS):
         if kept[b"data"] or offset >= len(data):
             break
         name, size = data[offset : offset + 4], int.from_bytes(data[offset + 4 : offset + 8], "little")
-        # A recorder that could not go back to its header leaves the size of the samples at 0: they go on to the end.
+        # A streaming recorder leaves the size of the samples at 0. Then they extend to the end of the file.
         end = offset + 8 + size if size or name != b"data" else len(data)
         if name in kept:
             kept[name] = data[offset:end]
@@ -163,7 +154,7 @@ def _open(data: bytes, demuxer: str) -> InputContainer:
         "max_streams": "16",
     }
     if demuxer == "wav":
-        # The header says it all; FFmpeg would look for other codecs in disguise all through the samples, for 5 ms.
+        # The header is sufficient. Otherwise FFmpeg searches the samples for other codecs, which takes 5 ms.
         options["probesize"] = "2048"
     return av.open(
         io.BytesIO(data),
@@ -181,18 +172,18 @@ def _deny(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:
-    """Return the first audio stream, after a look at what else is in the container."""
+    """Return the first audio stream. Raises AudioError if it cannot be used, or the file is a video."""
     if any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video):
-        raise AudioError("audio_unsupported", _("This file is a video. Send its sound only, or record here."))
+        raise AudioError("audio_unsupported", _("This file is a video. Send only its audio track, or record here."))
     if not container.streams.audio:
         raise _without_sound()
     stream = container.streams.audio[0]
-    decoder = getattr(stream.codec_context, "name", None)  # The context is None where FFmpeg knows no decoder.
+    decoder = getattr(stream.codec_context, "name", None)  # The context is None if FFmpeg has no decoder.
     if decoder is None:
-        text = _("The sound in this file is stored in an unknown way. Save it as MP3 or WAV.")
+        text = _("The audio codec of this file is unknown. Save it as MP3 or WAV.")
         raise AudioError("audio_unsupported", text)
     if decoder not in DECODERS:
-        text = _("The sound in this file (%(codec)s) is stored in a way that cannot be used. Save it as MP3 or WAV.")
+        text = _("The audio codec of this file (%(codec)s) is not supported. Save it as MP3 or WAV.")
         raise AudioError("audio_unsupported", text, {"codec": decoder})
     if stream.codec_tag in PROTECTED_ENTRIES:
         raise _protected()
@@ -200,14 +191,14 @@ def _audio_stream(container: InputContainer) -> AudioStream:
 
 
 def _frames(container: InputContainer, stream: AudioStream, *, max_seconds: float) -> Iterator[AudioFrame]:
-    """Yield checked frames up to the end of the file, or to where it breaks off."""
+    """Yield checked frames up to the end of the file, or up to an error in it. Raises AudioError."""
     seconds = 0.0
-    barren_packets = 0
+    empty_packets = 0
     try:
         for packet in container.demux(stream):
             frames = _decoded(packet)
-            barren_packets += bool(packet.size and not frames)
-            if barren_packets > MAX_BARREN_PACKETS:
+            empty_packets += bool(packet.size and not frames)
+            if empty_packets > MAX_EMPTY_PACKETS:
                 break
             for frame in frames:
                 _check_frame(frame)
@@ -215,18 +206,18 @@ def _frames(container: InputContainer, stream: AudioStream, *, max_seconds: floa
                 if seconds > max_seconds + SLACK_SECONDS:
                     raise _too_long(max_seconds)
                 yield frame
-    except MemoryError:  # FFmpeg's own is an FFmpegError, too.
+    except MemoryError:  # PyAV's MemoryError is an FFmpegError, too.
         raise
     except DECODING_ERRORS:
         pass
-    if not seconds and not barren_packets:
+    if not seconds and not empty_packets:
         raise _without_sound()
     if seconds < MIN_SECONDS:
         raise _unreadable()
 
 
 def _decoded(packet: Packet[AudioStream]) -> list[AudioFrame]:
-    """Return the packet's frames; none for a damaged packet, which is skipped as players do."""
+    """Return the frames of a packet; an empty list for a damaged packet, which is skipped, as in players."""
     if packet.has_sidedata("encryption_info"):
         raise _protected()
     try:
@@ -238,7 +229,7 @@ def _decoded(packet: Packet[AudioStream]) -> list[AudioFrame]:
 
 
 def _check_frame(frame: AudioFrame) -> None:
-    """Refuse what is not speech as microphones record it. Every frame is checked, for a file may change midway."""
+    """Raise AudioError for unusual channels or sample rates. Checks every frame, because they may change midway."""
     if frame.layout.nb_channels > MAX_CHANNELS:
         text = _("The recording has %(channels)d channels. Save it in mono or stereo.")
         raise AudioError("audio_unsupported", text, {"channels": frame.layout.nb_channels})
@@ -249,7 +240,7 @@ def _check_frame(frame: AudioFrame) -> None:
 
 
 def too_costly() -> AudioError:
-    """Return what is said of a file that takes more than it may: time, memory, or the life of the process."""
+    """Return the error for a file that exceeds a limit of time or memory, or crashes the process."""
     return AudioError(
         "audio_too_costly",
         _("Reading this recording takes too much time or memory. Save it as MP3 or WAV, or record it again."),
@@ -264,7 +255,7 @@ def _unreadable() -> AudioError:
 
 
 def _without_sound() -> AudioError:
-    return AudioError("audio_without_sound", _("There is no sound in this file. Record it again, or choose another."))
+    return AudioError("audio_without_sound", _("This file contains no sound. Record it again, or choose another file."))
 
 
 def _protected() -> AudioError:

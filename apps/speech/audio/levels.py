@@ -1,4 +1,4 @@
-"""How loud a recording is, and what of it is speech, pause or silence."""
+"""Measures the level of a recording, and separates speech from pauses and silence."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from apps.speech.base import Recording
 
 FULL_SCALE = 32768
-DIGITAL_SILENCE_DB = -120.0  # A floor, for the logarithm of nothing is no number to store or compare.
+DIGITAL_SILENCE_DB = -120.0  # A floor, because the logarithm of 0 cannot be stored or compared.
 CLIPPED_SAMPLE = round(0.999 * FULL_SCALE)
-CLIPPED_RUN = 3  # One or two samples at full scale are a loud peak; three in a row are a peak cut off.
+CLIPPED_RUN = 3  # One or two samples at full scale are a loud peak; three in a row are a clipped peak.
 # Between the noise of a quiet room (near -60 dBFS) and quiet speech (near -40 dBFS).
 SILENCE_DB = -50.0
-SILENCE_WINDOW_SECONDS = 0.3  # As long as a short word, so that a lone faint crackle does not count as sound.
+SILENCE_WINDOW_SECONDS = 0.3  # As long as a short word, so that a single crackle does not count as sound.
 SILENCE_STEP_SECONDS = 0.01
-# Four periods of a deep voice: long enough to measure one, short enough to fit between two words.
+# Four periods of a deep voice: long enough to measure its level, short enough for the pauses between words.
 FRAME_SECONDS = 0.05
-NOISE_PERCENTILE = 5  # Who reads aloud pauses for more than this share of the time; the pauses hold the noise.
+NOISE_PERCENTILE = 5  # Readers pause for more than 5 % of the time, so this is the level of the pauses.
 LOUD_PERCENTILE = 95
 SPEECH_ABOVE_NOISE_DB = 6.0
 SPEECH_BELOW_LOUD_DB = 25.0
@@ -30,7 +30,7 @@ SPEECH_BELOW_LOUD_DB = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How loud a recording is, in dBFS without its DC offset; `clipped_share` (0–1) is the share of samples cut off."""
+    """Levels of a recording in dBFS, without its DC offset. `clipped_share` (0–1) is the share of clipped samples."""
 
     rms_db: float
     peak_db: float
@@ -52,11 +52,11 @@ def measure(recording: Recording) -> Level:
 
 @dataclass(frozen=True, slots=True)
 class SpeechLevel:
-    """How speech stands out from what surrounds it.
+    """The levels of speech and noise in a recording.
 
-    `speech_db` is the loudness of what is spoken, without the pauses, and `noise_db` that of the pauses, both in dBFS
-    RMS; `speech_share` (0–1) is how much of the time is spoken. Where nothing stands out, the share is 0 and both
-    levels are that of the whole.
+    `speech_db` is the level of the speech without pauses and `noise_db` the level of the pauses, both in dBFS RMS.
+    `speech_share` (0–1) is the share of speech in the time. Without any speech, the share is 0 and both levels are the
+    level of the whole recording.
     """
 
     speech_db: float
@@ -65,7 +65,7 @@ class SpeechLevel:
 
 
 def measure_speech(recording: Recording) -> SpeechLevel:
-    """Tell speech from pauses by loudness alone, in frames of 50 ms, as ITU-T P.56 does for the active speech level."""
+    """Separate speech from pauses by level alone, in frames of 50 ms, like the active speech level of ITU-T P.56."""
     frames = _frame_levels(recording)
     if not frames.size:
         return SpeechLevel(DIGITAL_SILENCE_DB, DIGITAL_SILENCE_DB, speech_share=0.0)
@@ -77,7 +77,7 @@ def measure_speech(recording: Recording) -> SpeechLevel:
 
 
 def _frame_levels(recording: Recording) -> NDArray[np.float64]:
-    """Return the level of each whole frame in dBFS, each without its own DC offset."""
+    """Return the level of each whole frame in dBFS, without the DC offset of the frame. Shape (frames,)."""
     samples = _samples(recording)
     length = round(FRAME_SECONDS * recording.sample_rate)
     frames = samples[: samples.size // length * length].reshape(-1, length)
@@ -87,13 +87,13 @@ def _frame_levels(recording: Recording) -> NDArray[np.float64]:
 
 
 def _mean_level(levels: NDArray[np.float64]) -> float:
-    """Return the level of the mean power of frames, all in dBFS."""
+    """Return the level of the mean power of frames. All levels are in dBFS."""
     return 10 * float(np.log10(np.mean(10 ** (levels / 10))))
 
 
 def is_silent(recording: Recording) -> bool:
-    """Tell whether no stretch as long as a short word is louder than the noise of a quiet room."""
-    # In 32 bits, not in 64 as elsewhere, and in steps, not sample by sample: a question is sent only after this.
+    """Tell whether no stretch of 0.3 s, the length of a short word, is louder than the noise of a quiet room."""
+    # For speed in 32 instead of 64 bits, and in steps of 10 ms: a question is sent only after this check.
     samples = np.frombuffer(recording.pcm, "<i2").astype(np.float32)
     if not samples.size:
         return True
@@ -106,7 +106,7 @@ def is_silent(recording: Recording) -> bool:
 
 
 def _samples(recording: Recording) -> NDArray[np.float64]:
-    """Return the samples as floats, shape (samples,), in units of one step of 16 bits."""
+    """Return the samples as floats from -32768 to 32767. Shape (samples,)."""
     return np.frombuffer(recording.pcm, "<i2").astype(np.float64)
 
 

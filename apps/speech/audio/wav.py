@@ -1,5 +1,3 @@
-"""WAV files."""
-
 from __future__ import annotations
 
 import io
@@ -11,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def to_wav(recording: Recording) -> bytes:
-    """Return `recording` as a WAV file: larger than FLAC, but it costs no time."""
+    """Return `recording` as a WAV file: larger than FLAC, but takes no time to encode."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)

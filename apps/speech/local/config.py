@@ -10,12 +10,12 @@ CHAT_MODELS = {model.name: model.files[0].path for model in (SMOLLM2, QWEN)}
 
 @dataclass(frozen=True, slots=True)
 class LocalConfig:
-    """What the embedded engines need to know.
+    """The configuration of the embedded engines.
 
-    `models_dir` is filled by `weights`, `voices_dir` by the voice cloner. `stt_model` is the name of a folder in
-    `models_dir` or the path of any faster-whisper folder, `chat_model` one of CHAT_MODELS or the path of any GGUF file.
-    `threads` is how many processor threads speech to text and text to speech may use each. `speech_language` is the
-    language that replies are read aloud in, as espeak-ng names it.
+    `weights` fills `models_dir`, and the voice cloner fills `voices_dir`. `stt_model` is the name of a folder in
+    `models_dir` or the path of any faster-whisper folder. `chat_model` is a key of CHAT_MODELS or the path of any GGUF
+    file. `threads` is the number of CPU threads for speech to text and for text to speech, each. `speech_language` is
+    espeak-ng's name of the language for reading replies aloud.
     """
 
     models_dir: Path
@@ -26,7 +26,7 @@ class LocalConfig:
     speech_language: str = "en-us"
     max_reply_tokens: int = 150
 
-    # Joining an absolute path gives that path.
+    # An absolute path after the operator / replaces the path before it.
 
     @property
     def whisper_dir(self) -> Path:

@@ -1,8 +1,8 @@
-"""Voices on this machine: Kokoro speaks, and a voice like the speaker's is mixed from its stock voices.
+"""Local text to speech with Kokoro, and voice cloning by mixing Kokoro's stock voices.
 
 A Kokoro voice is a table of style vectors, one for each length of a text in phonemes. A weighted mean of such tables is
-a voice too, and its embedding by the speaker encoder lies near the weighted mean of the embeddings of its parts. So a
-voice is mixed with the weights that bring the mean of the stock voices' embeddings nearest to the speaker's.
+also a voice, and its speaker embedding is close to the weighted mean of the embeddings of its parts. So a voice is
+cloned with the weights for which the mean of the stock voices' embeddings is closest to the speaker's embedding.
 """
 
 from __future__ import annotations
@@ -34,26 +34,27 @@ STOCK_EMBEDDINGS = Path(__file__).with_name("stock_voices.npz")
 VOICE_ID = re.compile(r"local-[0-9a-f]{32}")
 
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n+")
-SHORTEST_PIECE = 15
-"""In characters. Kokoro mumbles shorter texts, so they are spoken together with the next sentence."""
-LONG_SENTENCE, SHORTEST_CLAUSE = 80, 30
-"""In characters. Sound comes when a piece is made, and that can take as long as it lasts: who listens waits."""
-CLAUSE_END = re.compile(rf"(?:(?<=[,;:—])\s+|(?<=[，、；：]))(?=.{{{SHORTEST_CLAUSE}}})")
+# In characters. Kokoro mumbles shorter texts, so they are spoken together with the next sentence.
+MIN_SEGMENT_CHARACTERS = 15
+# In characters. A segment is heard when all of it is synthesised, which can take as long as it lasts. So sentences of
+# this length are divided into clauses.
+LONG_SENTENCE_CHARACTERS, MIN_CLAUSE_CHARACTERS = 80, 30
+CLAUSE_END = re.compile(rf"(?:(?<=[,;:—])\s+|(?<=[，、；：]))(?=.{{{MIN_CLAUSE_CHARACTERS}}})")
 SENTENCE_PAUSE_SECONDS = 0.25
-NOT_FOR_READING = re.compile(r"[*_`]+")
-"""Marks of emphasis, which espeak-ng would read out as "asterisk"."""
+# Emphasis marks, which espeak-ng would read out as "asterisk".
+EMPHASIS_MARKS = re.compile(r"[*_`]+")
+# espeak-ng puts these among the phonemes if a word is in another language.
 LANGUAGE_FLAG = re.compile(r"\([a-z]{2,3}(-[a-z]+)?\)")
-"""What espeak-ng writes among the phonemes where a word is of another language."""
 
 MIX_STEPS = 2000
-LEAST_WEIGHT = 0.01
+MIN_WEIGHT = 0.01
 
+# Style vectors by number of phonemes, shape (510, 1, 256).
 Voice = NDArray[np.float32]
-"""Style vectors by number of phonemes, shape (510, 1, 256)."""
 
 
 class LocalTextToSpeech:
-    """A TextToSpeech with the voices that LocalVoiceCloner made."""
+    """A TextToSpeech with the voices of LocalVoiceCloner."""
 
     sample_rate = SAMPLE_RATE
 
@@ -67,17 +68,17 @@ class LocalTextToSpeech:
     def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncGenerator[bytes]:
         def produce(kokoro: Kokoro, listener: Listener[bytes]) -> None:
             voice = load_voice(self._config.voices_dir, voice_id)
-            for piece in spoken_pieces(text):
-                if listener.gone:
+            for segment in split_into_segments(text):
+                if listener.is_closed:
                     return
-                if sound := synthesise(kokoro, piece, voice, settings.speed or 1.0, self._config.speech_language):
+                if sound := synthesise(kokoro, segment, voice, settings.speed or 1.0, self._config.speech_language):
                     listener.send(sound)
 
         return self._worker.stream(produce, stage="speak")
 
 
 class LocalVoiceCloner:
-    """A VoiceCloner that keeps each voice, with its name, in one file."""
+    """A VoiceCloner that stores each voice and its name in a file."""
 
     def __init__(self, config: LocalConfig) -> None:
         self._config = config
@@ -105,44 +106,45 @@ class LocalVoiceCloner:
         np.savez(file, name=np.array(name), voice=voice)
         path = voice_path(self._config.voices_dir, voice_id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        half_done = path.with_suffix(".part")
-        half_done.write_bytes(file.getvalue())
-        half_done.replace(path)
+        partial = path.with_suffix(".part")
+        partial.write_bytes(file.getvalue())
+        partial.replace(path)
 
 
 def load_kokoro(model: Path, stock_voices: Path, threads: int) -> Kokoro:
-    """Load the model. Raises FileNotFoundError or ImportError where it is not installed."""
+    """Load the model. Raises FileNotFoundError or ImportError if it is not installed."""
     from kokoro_onnx import Kokoro
 
     kokoro: Kokoro = Kokoro.from_session(open_session(model, threads), str(stock_voices))
     return kokoro
 
 
-def spoken_pieces(text: str) -> Iterator[str]:
-    """Cut `text` into sentences, and long ones into clauses: the first piece is heard while others are made."""
-    for sentence in _joined(SENTENCE_END.split(NOT_FOR_READING.sub(" ", text)), SHORTEST_PIECE):
-        if len(sentence) < LONG_SENTENCE:
+def split_into_segments(text: str) -> Iterator[str]:
+    """Split `text` into sentences, and long ones into clauses: playback starts while later segments are synthesised."""
+    for sentence in _join_short(SENTENCE_END.split(EMPHASIS_MARKS.sub(" ", text)), MIN_SEGMENT_CHARACTERS):
+        if len(sentence) < LONG_SENTENCE_CHARACTERS:
             yield sentence
         else:
-            yield from _joined(CLAUSE_END.split(sentence), SHORTEST_CLAUSE)
+            yield from _join_short(CLAUSE_END.split(sentence), MIN_CLAUSE_CHARACTERS)
 
 
-def _joined(parts: Iterable[str], shortest: int) -> Iterator[str]:
-    """Yield `parts`, those shorter than `shortest` together with what follows them."""
-    whole = ""
+def _join_short(parts: Iterable[str], min_characters: int) -> Iterator[str]:
+    """Yield `parts`, and join those shorter than `min_characters` with the parts after them."""
+    joined = ""
     for part in parts:
-        whole = f"{whole} {part}".strip()
-        if len(whole) >= shortest:
-            yield whole
-            whole = ""
-    if whole:
-        yield whole
+        joined = f"{joined} {part}".strip()
+        if len(joined) >= min_characters:
+            yield joined
+            joined = ""
+    if joined:
+        yield joined
 
 
 def synthesise(kokoro: Kokoro, text: str, voice: Voice, speed: float, language: str) -> bytes:
-    """Return `text` spoken, as PCM of 24 kHz; nothing where there is nothing to say.
+    """Return the speech of `text` as s16le PCM at 24 kHz; empty if `text` contains no words.
 
-    A short pause follows where a sentence or a clause ends: elsewhere it would be heard as a stumble.
+    A short pause follows a sentence or clause that ends with a punctuation mark. Elsewhere it would sound like a
+    stumble.
     """
     phonemes = LANGUAGE_FLAG.sub("", kokoro.tokenizer.phonemize(text, language))
     if not any(character.isalpha() for character in phonemes):
@@ -153,7 +155,7 @@ def synthesise(kokoro: Kokoro, text: str, voice: Voice, speed: float, language: 
 
 
 def load_voice(voices_dir: Path, voice_id: str) -> Voice:
-    """Return a voice that was saved. Raises ProviderError with provider_voice_missing."""
+    """Return a saved voice. Raises ProviderError provider_voice_missing."""
     try:
         if not VOICE_ID.fullmatch(voice_id):
             raise FileNotFoundError(voice_id)
@@ -175,7 +177,7 @@ def saved_voices(voices_dir: Path) -> Iterator[ProviderVoice]:
 
 
 def mix_voice(stock_voices: Path, embedding: Embedding) -> Voice:
-    """Return the mix of the voices in the file `stock_voices` that is nearest to `embedding`."""
+    """Return the mix of the voices in the file `stock_voices` that is closest to `embedding`."""
     with np.load(STOCK_EMBEDDINGS) as file:
         names, embeddings = file["names"], file["embeddings"].astype(np.float32)
     weights = mixing_weights(embeddings, embedding)
@@ -185,9 +187,9 @@ def mix_voice(stock_voices: Path, embedding: Embedding) -> Voice:
 
 
 def mixing_weights(embeddings: Embedding, target: Embedding) -> NDArray[np.float32]:
-    """Return the weights, none negative, whose mix of `embeddings` (one a row) is nearest to `target`.
+    """Return the non-negative weights whose mix of the rows of `embeddings` is closest to `target`.
 
-    Their sum is scaled to 1. Projected gradient descent on the squared distance, which ends with most weights at 0.
+    Their sum is scaled to 1. Projected gradient descent on the squared distance, after which most weights are 0.
     """
     products = embeddings @ embeddings.T
     aim = embeddings @ target
@@ -195,6 +197,6 @@ def mixing_weights(embeddings: Embedding, target: Embedding) -> NDArray[np.float
     weights = np.full(len(embeddings), 1 / len(embeddings), np.float32)
     for _ in range(MIX_STEPS):
         weights = np.maximum(0, weights - step * (products @ weights - aim))
-    weights[weights < LEAST_WEIGHT] = 0
+    weights[weights < MIN_WEIGHT] = 0
     scaled: NDArray[np.float32] = weights / weights.sum()
     return scaled

@@ -1,4 +1,4 @@
-"""The language model on this machine: llama.cpp, inside the process."""
+"""The local language model: llama.cpp inside this process."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from xllamacpp import Server
 
 CONTEXT_TOKENS = 2048
+# The maximum length of a conversation in a prompt. One core reads about a hundred tokens a second while the user waits.
 PROMPT_TOKENS = 768
-"""How much of a conversation the model is told. One core reads about a hundred tokens a second, and a person waits."""
+# English has more than four. A low estimate only drops the oldest messages a little early.
 CHARACTERS_PER_TOKEN = 3
-"""English has more than four; a guess on the low side only forgets the oldest messages a little early."""
 TOKENS_PER_MESSAGE = 8
 TEMPERATURE = 0.0
 REPEAT_PENALTY = 1.1
+# For processed prompts of recent conversations. The default of llama.cpp is 8 GB.
 PROMPT_CACHE_MEBIBYTES = 256
-"""Conversations that llama.cpp keeps ready to go on with. Its own default is 8 GB."""
+# Text to speech has priority for the CPU, because text is written faster than it is spoken.
 NICENESS = 10
-"""Behind the voice where both want a processor: a reply that is written sooner than it is spoken helps nobody."""
+# The minimum number of tokens of an earlier prompt that are reused after the oldest messages before them were dropped.
 REUSED_TOKENS = 16
-"""The shortest stretch of an earlier prompt that is not read again where the oldest messages before it were dropped."""
 
-# llama.cpp reads these inside of a message as it reads its own: who says them would speak as somebody else.
+# llama.cpp interprets these inside a message, too, so a user could write messages in another role.
 ROLE_MARK = re.compile(
     r"<\|[^<>|\n]{1,40}\|>|</?(?:s|(?:start|end)_of_turn|bos|eos)>|\[/?INST\]|<</?SYS>>", re.IGNORECASE
 )
@@ -48,7 +48,7 @@ class PromptTooLongError(Exception):
 
 
 class LocalLanguageModel:
-    """A LanguageModel on a GGUF file."""
+    """A LanguageModel that runs a GGUF file."""
 
     name = "local"
 
@@ -67,7 +67,7 @@ class LocalLanguageModel:
 
 
 def load_server(path: Path) -> Server:
-    """Load the model at `path`. Raises FileNotFoundError or ImportError where it is not installed."""
+    """Load the model at `path`. Raises FileNotFoundError or ImportError if it is not installed."""
     from xllamacpp import CommonParams, Server
 
     if not path.is_file():
@@ -76,44 +76,44 @@ def load_server(path: Path) -> Server:
     parameters.model.path = str(path)
     parameters.n_ctx = CONTEXT_TOKENS
     parameters.n_parallel = 1
-    # With two threads, writing collapses to a few tokens a second as soon as anything else runs on the machine.
+    # With two threads, generation slows down to a few tokens a second as soon as another process needs the CPU.
     parameters.cpuparams.n_threads = 1
     parameters.cache_ram_mib = PROMPT_CACHE_MEBIBYTES
     parameters.n_cache_reuse = REUSED_TOKENS
     parameters.verbosity = 3 if logger.isEnabledFor(logging.DEBUG) else 0
-    if sys.platform == "linux":  # Elsewhere a thread has no niceness of its own. Those of the model inherit this one's.
+    if sys.platform == "linux":  # Only here is niceness per thread. The model's threads inherit it.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-    # The library insists on serving HTTP, to anyone. A socket file in a private folder that is deleted at once is an
-    # address that nobody can reach.
+    # The library always opens an HTTP server. A socket file in a private folder that is deleted at once is an address
+    # that no other process can reach.
     with tempfile.TemporaryDirectory(prefix="voiceclone-") as folder:
         parameters.hostnames = [f"{folder}/unused.sock"]
         return Server(parameters)
 
 
 def write_reply(server: Server, messages: Sequence[Message], max_tokens: int, listener: Listener[str]) -> None:
-    """Have the model answer `messages`, and send what is fit to be spoken. Raises ProviderError."""
+    """Generate the reply to `messages`, and send the text that may be spoken to `listener`. Raises ProviderError."""
     messages = list(messages)
-    while estimated_tokens(messages) > PROMPT_TOKENS and can_forget(messages):
-        messages = forget_oldest(messages)
+    while estimated_tokens(messages) > PROMPT_TOKENS and can_drop(messages):
+        messages = drop_oldest(messages)
     while True:
         try:
             write_once(server, messages, max_tokens, listener)
         except PromptTooLongError:
-            if not can_forget(messages):
+            if not can_drop(messages):
                 raise ProviderError("provider_refused", stage="think", retryable=False) from None
-            messages = forget_oldest(messages)
+            messages = drop_oldest(messages)
         else:
             return
 
 
 def write_once(server: Server, messages: Sequence[Message], max_tokens: int, listener: Listener[str]) -> None:
-    """Have the model answer exactly these messages. Raises PromptTooLongError before anything was sent."""
+    """Generate the reply to exactly these messages. Raises PromptTooLongError before it sends anything."""
     guard = ReplyGuard()
 
     def take(delta: str) -> bool:
         if ready := guard.add(delta):
             listener.send(ready)
-        return not (listener.gone or guard.looping)
+        return not (listener.is_closed or guard.is_looping)
 
     cut = generate(server, messages, max_tokens, take) == "length"
     if rest := guard.finish(cut=cut):
@@ -121,18 +121,18 @@ def write_once(server: Server, messages: Sequence[Message], max_tokens: int, lis
 
 
 def generate(server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool]) -> str | None:
-    """Give each piece of the model's answer to `take`, until that returns False.
+    """Pass each delta of the reply to `take` until that returns False.
 
-    Returns why the model ended: "stop" where it was done, "length" at the limit, None where `take` stopped it.
-    Raises PromptTooLongError, or RuntimeError where the model fails.
+    Returns the finish reason: "stop" at the end, "length" at the limit of tokens, None if `take` stopped the model.
+    Raises PromptTooLongError, or RuntimeError if the model fails.
     """
-    problems: list[dict[str, Any]] = []
+    errors: list[dict[str, Any]] = []
     reasons: list[str | None] = [None]
 
     def on_chunk(chunk: dict[str, Any]) -> bool:
-        # What is raised here is swallowed by the library: problems are kept for later.
+        # The library swallows exceptions of this callback, so errors are raised later.
         if "error" in chunk:
-            problems.append(chunk["error"])
+            errors.append(chunk["error"])
             return True
         choice = chunk["choices"][0]
         reasons.append(choice["finish_reason"])
@@ -147,10 +147,10 @@ def generate(server: Server, messages: Sequence[Message], max_tokens: int, take:
         "stream": True,
     }
     server.handle_chat_completions(request, on_chunk)
-    if problems and problems[0].get("type") == "exceed_context_size_error":
+    if errors and errors[0].get("type") == "exceed_context_size_error":
         raise PromptTooLongError
-    if problems:
-        message = f"llama.cpp failed with {problems[0].get('type')}"
+    if errors:
+        message = f"llama.cpp failed with {errors[0].get('type')}"
         raise RuntimeError(message)
     return reasons[-1]
 
@@ -160,13 +160,13 @@ def estimated_tokens(messages: Sequence[Message]) -> int:
     return characters // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE * len(messages)
 
 
-def can_forget(messages: Sequence[Message]) -> bool:
-    """Tell whether there is a message besides the instructions and the one to answer."""
+def can_drop(messages: Sequence[Message]) -> bool:
+    """Tell whether there are messages besides the instructions and the message to answer."""
     return sum(message.role != "system" for message in messages) > 1
 
 
-def forget_oldest(messages: Sequence[Message]) -> list[Message]:
-    """Return `messages` without the oldest exchange: its question, and the answers to it. Instructions stay."""
+def drop_oldest(messages: Sequence[Message]) -> list[Message]:
+    """Return `messages` without the oldest exchange, a question and the answers to it. Keep the instructions."""
     instructions = [message for message in messages if message.role == "system"]
     exchanges = [message for message in messages if message.role != "system"][1:]
     while len(exchanges) > 1 and exchanges[0].role == "assistant":

@@ -1,8 +1,8 @@
-"""Makes `stock_voices.npz`, the embeddings of Kokoro's stock voices. They depend on no speaker, so they are made once.
+"""Creates `stock_voices.npz`, the embeddings of Kokoro's stock voices, which do not depend on any user.
 
     python -m apps.speech.local.make_stock_voices MODELS_DIR
 
-Takes about ten minutes. To be run again where the voices, the encoder or its recipe change.
+Takes about ten minutes. Run it again after a change of the voices, the encoder or its preprocessing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(models_dir: Path) -> None:
         recording = join([Recording(pcm, kokoro.SAMPLE_RATE) for pcm in spoken])
         embeddings.append(speaker.embed_now(encoder, recording, "clone"))
         sys.stdout.write(f"{name}\n")
-    # Half precision is a tenth of a percent off, and half the size.
+    # Half precision has an error of 0.1 % and half the size.
     np.savez(kokoro.STOCK_EMBEDDINGS, names=np.array(names), embeddings=np.array(embeddings, np.float16))
 
 

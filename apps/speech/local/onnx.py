@@ -10,7 +10,7 @@ ERRORS_ONLY = 3
 
 
 def open_session(path: Path, threads: int) -> InferenceSession:
-    """Load the ONNX model at `path`. Raises FileNotFoundError or ImportError where it is not installed."""
+    """Load the ONNX model at `path`. Raises FileNotFoundError or ImportError if it is not installed."""
     import onnxruntime
 
     if not path.is_file():
@@ -18,6 +18,6 @@ def open_session(path: Path, threads: int) -> InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = ERRORS_ONLY
-    # Threads that wait for work in a busy loop take the processor from the other models.
+    # Threads that wait for work in a busy loop would take CPU time from the other models.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,65 +1,66 @@
-"""Small models repeat themselves without end, and are cut off in the middle of a sentence. Neither is for reading."""
+"""Removes endless repetitions and unfinished sentences from the replies of small language models."""
 
 from __future__ import annotations
 
 import re
 
-# The end of a sentence is known once the next character is there. A number in front of the mark counts a list.
+# A sentence end needs the next character. A number of one or two digits before the mark is the number of a list item.
 SENTENCE_END = re.compile(r"(?<!^\d)(?<!\s\d)(?<!\s\d\d)[.!?…][\"'”’)\]*]*(?=\s)|[。！？]|(?<=\S)(?=\n)")
-WHOLE_SENTENCE = re.compile(r"[.!?…。！？][\"'”’)\]*]*\s*\Z")
+COMPLETE_SENTENCE = re.compile(r"[.!?…。！？][\"'”’)\]*]*\s*\Z")
 WORD = re.compile(r"[^\W\d_]+")
 
-SHORTEST_REPEATED_SENTENCE = 3
-"""In words. People too say "I see." twice."""
-LONGEST_LOOP = 12
-"""In words: how far apart repetitions within a sentence are looked for."""
+# In words. Shorter sentences such as "I see." may be repeated.
+MIN_REPEATED_SENTENCE_WORDS = 3
+# The maximum number of words that are repeated within a sentence.
+MAX_LOOP_WORDS = 12
 LOOP_ROUNDS = 3
-SHORTEST_LOOP = 6
-"""In words, with all its rounds, so that "very, very, very" is none."""
+# The minimum number of words in all rounds of a loop, so that "very, very, very" does not count.
+MIN_LOOP_WORDS = 6
 
 
 class ReplyGuard:
-    """Passes on a reply as it is written, in whole sentences, until it goes round in circles.
+    """Passes on a reply while it is written, in complete sentences, until it repeats itself.
 
-    The first sentence passes at once, piece by piece: someone waits for it. Each later one waits until it is whole, and
-    is dropped where it was said before or remains a half. `looping` says that nothing more will come.
+    The first sentence passes at once, delta by delta, because the user is waiting for it. Each later sentence passes
+    when it is complete. It is dropped if it repeats an earlier sentence or stays incomplete. After `is_looping` is set,
+    nothing more passes.
     """
 
     def __init__(self) -> None:
-        self.looping = False
+        self.is_looping = False
         self._said: set[tuple[str, ...]] = set()
-        self._first_is_whole = False
-        self._held = ""
-        self._passed_on = 0
+        self._first_is_complete = False
+        self._buffer = ""
+        self._passed = 0
 
     def add(self, delta: str) -> str:
-        """Take what was written next, and return what may be spoken now."""
-        self._held += delta if self._held or self._first_is_whole else delta.lstrip()
+        """Add the next delta, and return the text that may be spoken now."""
+        self._buffer += delta if self._buffer or self._first_is_complete else delta.lstrip()
         ready = ""
-        while not self.looping and (end := SENTENCE_END.search(self._held)):
+        while not self.is_looping and (end := SENTENCE_END.search(self._buffer)):
             ready += self._take(end.end())
-        if not self._first_is_whole:
-            ready += self._held[self._passed_on :]
-            self._passed_on = len(self._held)
-        self.looping = self.looping or goes_round(words_of(self._held))
+        if not self._first_is_complete:
+            ready += self._buffer[self._passed :]
+            self._passed = len(self._buffer)
+        self.is_looping = self.is_looping or is_loop(words_of(self._buffer))
         return ready
 
     def finish(self, *, cut: bool) -> str:
-        """Return what may be spoken of the end; `cut` says that the model was stopped before it was done."""
-        if self.looping or (cut and self._first_is_whole and not WHOLE_SENTENCE.search(self._held)):
+        """Return the rest of the text that may be spoken. `cut`: the model was stopped before it had finished."""
+        if self.is_looping or (cut and self._first_is_complete and not COMPLETE_SENTENCE.search(self._buffer)):
             return ""
-        return self._take(len(self._held)).rstrip()
+        return self._take(len(self._buffer)).rstrip()
 
     def _take(self, length: int) -> str:
-        """Return the sentence that ends at `length`, but for what was passed on; nothing where it was said before."""
-        sentence, self._held = self._held[:length], self._held[length:]
-        ready, self._passed_on = sentence[self._passed_on :], 0
+        """Remove a sentence of `length` characters from the buffer. Return its new part; "" for a repeated sentence."""
+        sentence, self._buffer = self._buffer[:length], self._buffer[length:]
+        ready, self._passed = sentence[self._passed :], 0
         words = tuple(words_of(sentence))
-        if len(words) >= SHORTEST_REPEATED_SENTENCE and words in self._said:
-            self.looping = True
+        if len(words) >= MIN_REPEATED_SENTENCE_WORDS and words in self._said:
+            self.is_looping = True
             return ""
         self._said.add(words)
-        self._first_is_whole = self._first_is_whole or bool(words)
+        self._first_is_complete = self._first_is_complete or bool(words)
         return ready
 
 
@@ -67,10 +68,10 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(text.casefold())
 
 
-def goes_round(words: list[str]) -> bool:
-    """Tell whether the last words say the same again and again."""
-    for period in range(1, LONGEST_LOOP + 1):
-        length = max(LOOP_ROUNDS * period, SHORTEST_LOOP)
+def is_loop(words: list[str]) -> bool:
+    """Tell whether the last words repeat a group of words LOOP_ROUNDS times."""
+    for period in range(1, MAX_LOOP_WORDS + 1):
+        length = max(LOOP_ROUNDS * period, MIN_LOOP_WORDS)
         tail = words[-length:]
         if len(tail) == length and tail[period:] == tail[:-period]:
             return True

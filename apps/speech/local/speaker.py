@@ -1,9 +1,10 @@
-"""How much two voices resemble each other.
+"""Speaker embeddings, and the similarity of two voices.
 
-The encoder turns speech into a vector of 256 numbers that depends on who speaks rather than on what is said (a
-"d-vector": an LSTM over windows of a log-mel spectrogram, averaged). Its file states its recipe in its metadata, and
-the constants below are that recipe. Level and pauses would move the vector, so they are evened out first. A microphone
-and noise move it too, and are a part of how a voice sounds: `apps.speech.local.identity` leaves them out.
+The encoder converts speech to a vector of 256 numbers that depends on the speaker rather than on the words (a
+"d-vector": an LSTM over windows of a log-mel spectrogram, averaged). The metadata of its file states the required
+preprocessing, and the constants below are taken from there. Level and pauses would change the vector, so they are
+normalised first. The microphone and noise change it too. `identity` removes their influence. This module does not,
+because they are part of the sound of a voice.
 """
 
 from __future__ import annotations
@@ -32,30 +33,29 @@ MEL_BANDS = 40
 WINDOW_FRAMES = 80
 WINDOW_STEP = 40
 POWER_FLOOR = 1e-10
+# Windows that are encoded together. With all windows of minutes of speech, it would take hundreds of megabytes.
 BATCH_WINDOWS = 64
-"""Windows encoded at once, so that minutes of speech do not take hundreds of megabytes."""
 
 SPEECH_LEVEL = 10 ** (-30 / 20)
 SILENCE_BELOW_PEAK = 10 ** (-40 / 20)
 QUIETEST_SPEECH = 10 ** (-70 / 20)
-SILENCE_FRAME = 320
-"""20 ms, in samples."""
+SILENCE_FRAME = 320  # In samples: 20 ms.
 
 Embedding = NDArray[np.float32]
 Spectrogram = NDArray[Any]
 
 
 async def embed(recording: Recording, config: LocalConfig, *, stage: Stage) -> Embedding:
-    """Return the voice in `recording` as a vector of 256 numbers and of length 1.
+    """Return the speaker embedding of `recording`: a vector of length 1, shape (256,).
 
-    Raises ProviderError; provider_audio_refused where there is nothing but silence.
+    Raises ProviderError; provider_audio_refused if the recording is silent.
     """
     worker = shared_worker(open_session, config.speaker_encoder_path, config.threads)
     return await worker.run(lambda encoder: embed_now(encoder, recording, stage), stage=stage)
 
 
 async def preload(config: LocalConfig) -> None:
-    """Load the encoder, so that the first to use it need not wait. Raises ProviderError."""
+    """Load the encoder, so that its first use does not wait. Raises ProviderError."""
     await shared_worker(open_session, config.speaker_encoder_path, config.threads).preload(stage="clone")
 
 
@@ -64,14 +64,14 @@ def embed_now(encoder: InferenceSession, recording: Recording, stage: Stage) -> 
 
 
 def speech_of(recording: Recording, stage: Stage) -> Samples:
-    speech = even_out(samples.from_recording(recording, sample_rate=SAMPLE_RATE))
+    speech = remove_silence(samples.from_recording(recording, sample_rate=SAMPLE_RATE))
     if not speech.size:
         raise ProviderError("provider_audio_refused", stage=stage, retryable=False)
     return speech
 
 
 def encode(encoder: InferenceSession, spectrogram: Spectrogram) -> Embedding:
-    """Return the mean embedding of the windows of a log-mel spectrogram, of length 1."""
+    """Return the mean embedding of the windows of a log-mel spectrogram, scaled to length 1. Shape (256,)."""
     windows = cut_into_windows(spectrogram)
     batches = [windows[start : start + BATCH_WINDOWS] for start in range(0, len(windows), BATCH_WINDOWS)]
     vectors = np.concatenate([encoder.run(None, {"mel_window": batch})[0] for batch in batches])
@@ -79,7 +79,7 @@ def encode(encoder: InferenceSession, spectrogram: Spectrogram) -> Embedding:
 
 
 def similarity(one: Embedding, other: Embedding) -> float:
-    """Return the cosine of the angle between two embeddings: 1 for the same direction, 0 for none in common."""
+    """Return the cosine similarity of two embeddings: 1 for the same direction, 0 for orthogonal vectors."""
     return float(np.dot(unit(one), unit(other)))
 
 
@@ -90,8 +90,8 @@ def unit(vectors: Embedding) -> Embedding:
     return scaled
 
 
-def even_out(sound: Samples) -> Samples:
-    """Return `sound` without the silence around and between the words, at the level that the encoder is used at."""
+def remove_silence(sound: Samples) -> Samples:
+    """Return `sound` without silence around and between the words, at the level that the encoder expects."""
     usable = len(sound) // SILENCE_FRAME * SILENCE_FRAME
     frames = sound[:usable].reshape(-1, SILENCE_FRAME)
     levels = np.sqrt(np.mean(frames**2, axis=1))
@@ -104,7 +104,7 @@ def even_out(sound: Samples) -> Samples:
 
 
 def power_spectrogram(sound: Samples, *, step: int = FRAME_STEP) -> Spectrogram:
-    """Return the power at 257 frequencies, of shape (frames, 257), one frame each `step` samples."""
+    """Return the power at 257 frequencies, with one frame every `step` samples. Shape (frames, 257)."""
     padded = np.pad(sound, (0, max(0, FFT_SIZE - len(sound))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::step]
     power: Spectrogram = np.abs(np.fft.rfft(frames * analysis_window(), axis=1)) ** 2
@@ -112,29 +112,29 @@ def power_spectrogram(sound: Samples, *, step: int = FRAME_STEP) -> Spectrogram:
 
 
 def log_mel(power: Spectrogram) -> Spectrogram:
-    """Return the spectrogram that the encoder wants, of shape (frames, 40)."""
+    """Return the log-mel spectrogram for the encoder. Shape (frames, 40)."""
     logarithms: Spectrogram = np.log10(power @ mel_filters() + POWER_FLOOR).astype(np.float32)
     return logarithms
 
 
 def cut_into_windows(spectrogram: Spectrogram) -> Spectrogram:
-    """Return half-overlapping windows, of shape (windows, 80, 40). A short spectrogram is filled up with zeros."""
-    lacking = max(0, WINDOW_FRAMES - len(spectrogram))
-    padded = np.pad(spectrogram, ((0, lacking), (0, 0)))
+    """Return windows that overlap by half, shape (windows, 80, 40). A short spectrogram is padded with zeros."""
+    missing = max(0, WINDOW_FRAMES - len(spectrogram))
+    padded = np.pad(spectrogram, ((0, missing), (0, 0)))
     starts = range(0, len(padded) - WINDOW_FRAMES + 1, WINDOW_STEP)
     return np.stack([padded[start : start + WINDOW_FRAMES] for start in starts])
 
 
 @functools.cache
 def analysis_window() -> NDArray[np.float64]:
-    """Return the periodic Hamming window of one frame, in the middle of the span of the transform."""
+    """Return the periodic Hamming window of one frame, centred in the FFT. Shape (512,)."""
     window = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(FRAME_SIZE) / FRAME_SIZE)
     return np.pad(window, (FFT_SIZE - FRAME_SIZE) // 2)
 
 
 @functools.cache
 def mel_filters() -> NDArray[np.float64]:
-    """Return triangular filters of equal area, even on the mel scale of Slaney's Auditory Toolbox, shape (257, 40)."""
+    """Return triangular filters of equal area, spaced evenly on the mel scale below. Shape (257, 40)."""
     edges = mel_to_hertz(np.linspace(0, hertz_to_mel(SAMPLE_RATE / 2), MEL_BANDS + 2))
     frequencies = np.linspace(0, SAMPLE_RATE / 2, FFT_SIZE // 2 + 1)[:, np.newaxis]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
@@ -144,7 +144,7 @@ def mel_filters() -> NDArray[np.float64]:
     return filters
 
 
-# The mel scale of the Auditory Toolbox: straight up to 1 kHz (15 mel), then logarithmic, 27 mel for a factor of 6.4.
+# The mel scale of Slaney's Auditory Toolbox: linear up to 1 kHz (15 mel), then logarithmic, 27 mel per factor of 6.4.
 MEL_PER_HERTZ = 3 / 200
 KNEE_HERTZ = 1000.0
 KNEE_MEL = KNEE_HERTZ * MEL_PER_HERTZ

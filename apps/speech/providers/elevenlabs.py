@@ -1,4 +1,4 @@
-"""Cloned voices and speech of ElevenLabs."""
+"""Voice cloning and text to speech through ElevenLabs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from apps.speech.audio.mp3 import to_mp3
 from apps.speech.audio.resampling import resample
 from apps.speech.base import ProviderError, ProviderVoice
 from apps.speech.providers.breakers import Breakers
-from apps.speech.providers.connections import bound, connection_error, read_whole
+from apps.speech.providers.connections import connection_error, limit_response_body, read_request_body
 from apps.speech.providers.faults import error_for_status, provider_error
-from apps.speech.providers.retries import KEPT_ALIVE_SECONDS, NOTHING_SENT, stream_with_retries, with_retries
+from apps.speech.providers.retries import KEEP_ALIVE_SECONDS, NOT_SENT_CODES, stream_with_retries, with_retries
 from apps.speech.providers.slots import Slots
 
 if TYPE_CHECKING:
@@ -39,28 +39,28 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_SPOKEN_SAMPLE_RATE = 24_000
+_SPEECH_SAMPLE_RATE = 24_000
 _LONGEST_PAUSE_SECONDS = 0.15
-# Without a size of its own the SDK passes chunks on as they arrive, so the first one does not wait to be full.
-_AS_IT_ARRIVES = cast("RequestOptions", {"chunk_size": None})
+# Without a chunk size, the SDK passes chunks on as they arrive, so the first one does not wait until it is full.
+_UNBUFFERED = cast("RequestOptions", {"chunk_size": None})
 _SAMPLE_SAMPLE_RATE = 44_100
 _SAMPLE_BIT_RATE = 192_000
 _LARGEST_PAGE = 100
 _WARM_UP_SECONDS = 3
-# The adapter raises this to the 16 KB that it reads at a time. What comes beyond twice as much waits in the system
-# until it is read: then it is one piece, not one for each packet.
+# The transport raises this to the 16 KB that it reads at a time. Data beyond twice that size waits in the kernel. It is
+# then read as one chunk instead of one chunk for each packet.
 _READ_BYTES = 4096
 
-# The SDK's retries of an upload leave out the voice's name, and may make a second voice.
+# When the SDK retries an upload, it omits the voice's name and may create a second voice.
 _NO_SDK_RETRIES: RequestOptions = {"max_retries": 0}
 
-# The plan allows fewer requests at once than the setting says, or another program uses it as well: after this long the
-# limit is tried again.
-_TOO_MANY_AT_ONCE = {"concurrent_limit_exceeded", "too_many_concurrent_requests"}
-_FEWER_SECONDS = 60
+# If the plan allows fewer concurrent requests than the setting says, or another program uses the same plan, the limit
+# is lowered for this long.
+_CONCURRENCY_CODES = {"concurrent_limit_exceeded", "too_many_concurrent_requests"}
+_LOWERED_LIMIT_SECONDS = 60
 
-_VOICE_GONE = {"voice_not_found", "voice_does_not_exist"}
-# Today's codes and those that the API gave before and still gives in places.
+_VOICE_MISSING_CODES = {"voice_not_found", "voice_does_not_exist"}
+# The current codes, and older ones that some endpoints still return.
 _KNOWN_CODES = {
     "can_not_use_instant_voice_cloning": "provider_plan_insufficient",
     "concurrent_limit_exceeded": "provider_busy",
@@ -82,47 +82,47 @@ _KNOWN_CODES = {
     "unsupported_model": "provider_model_missing",
     "voice_access_denied": "provider_voice_missing",
     "voice_limit_reached": "provider_voice_limit",
-    **dict.fromkeys(_VOICE_GONE, "provider_voice_missing"),
+    **dict.fromkeys(_VOICE_MISSING_CODES, "provider_voice_missing"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ElevenLabsConfig:
-    """`base_url` is without `/v1`; None is ElevenLabs' own.
+    """`base_url` is without `/v1`; None means ElevenLabs' own.
 
-    `max_concurrent` is how many speech requests at once the plan allows to this process.
-    `first_audio_seconds` and `clone_seconds` (making, deleting or listing) are deadlines that include all retries.
+    `max_concurrent` is the number of concurrent speech requests that this process may make. `first_audio_seconds` and
+    `clone_seconds` (for creating, deleting and listing voices) are deadlines that include all retries.
     """
 
     api_key: str = field(repr=False)
     model: str
+    max_concurrent: int
     base_url: str | None = None
     connect_seconds: float = 3
     first_audio_seconds: float = 8
     idle_seconds: float = 5
     clone_seconds: float = 60
     max_retries: int = 2
-    max_concurrent: int = 10
     breakers: Breakers = field(default_factory=Breakers, compare=False)
 
 
 class ElevenLabsClient(AsyncElevenLabs):
-    """The SDK's client over aiohttp, which reads streams for half the work, with connections that can be closed.
+    """The SDK's client over aiohttp, which reads streams with half the CPU time of httpx's own transport.
 
-    The engines of the running event loop share it. It follows no redirect and bounds only the time to connect: every
-    call here has its own deadline.
+    The engines of the running event loop share it. It follows no redirects, and its only timeout is the one for
+    connecting, because every call in this module has its own deadline.
     """
 
     def __init__(self, config: ElevenLabsConfig) -> None:
         self._connections = httpx.AsyncClient(
             transport=AiohttpTransport(client=_session),
             follow_redirects=False,
-            event_hooks={"request": [read_whole], "response": [bound]},
+            event_hooks={"request": [read_request_body], "response": [limit_response_body]},
         )
         super().__init__(
             api_key=config.api_key,
             base_url=config.base_url,
-            # The SDK hands this on to each request of httpx. A plain number would bound the pauses of a stream as well.
+            # The SDK passes this on to each request of httpx. A plain number would also limit the pauses of a stream.
             timeout=httpx.Timeout(None, connect=config.connect_seconds),  # type: ignore[arg-type]
             httpx_client=self._connections,
         )
@@ -135,16 +135,16 @@ def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=0,
-            keepalive_timeout=KEPT_ALIVE_SECONDS,
-            ssl=httpx.create_ssl_context(),  # Not all systems have certificates of their own for Python.
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            ssl=httpx.create_ssl_context(),  # Python finds no root certificates on some systems.
         ),
-        trust_env=bool(getproxies()),  # Where there are none, each request would look for them, and read .netrc.
+        trust_env=bool(getproxies()),  # Otherwise each request would look for proxies and read .netrc.
         read_bufsize=_READ_BYTES,
     )
 
 
 async def connect(client: ElevenLabsClient) -> None:
-    """Open a connection with the cheapest call, so that the first turn need not. Its answer does not matter."""
+    """Open a connection with the cheapest call, so that the first turn does not have to. Ignore the answer."""
     options: RequestOptions = {"max_retries": 0, "timeout_in_seconds": _WARM_UP_SECONDS}
     with suppress(ApiError, httpx.HTTPError, AttributeError, TypeError, ValueError):
         await client.models.list(request_options=options)
@@ -153,10 +153,10 @@ async def connect(client: ElevenLabsClient) -> None:
 class ElevenLabsTextToSpeech:
     """Speech through `POST /v1/text-to-speech/{voice_id}/stream`."""
 
-    sample_rate = _SPOKEN_SAMPLE_RATE
+    sample_rate = _SPEECH_SAMPLE_RATE
 
     def __init__(self, client: AsyncElevenLabs, config: ElevenLabsConfig) -> None:
-        self._text_to_speech: AsyncTextToSpeechClient = client.text_to_speech  # The SDK leaves its type open.
+        self._text_to_speech: AsyncTextToSpeechClient = client.text_to_speech  # The SDK does not type it.
         self._config = config
         self._slots = Slots(config.max_concurrent)
 
@@ -174,55 +174,55 @@ class ElevenLabsTextToSpeech:
     async def _chunks(
         self, text: str, voice_id: str, settings: VoiceSettings, previous_text: str
     ) -> AsyncGenerator[bytes, None]:
-        # Nobody hears anything of a turn before its first piece: that one goes before later pieces of others.
+        # The listener hears nothing until the first segment of a turn. It has priority over later segments of others.
         async with (
-            self._slots.taken(urgent=not previous_text),
-            aclosing(self._spoken(text, voice_id, settings, previous_text)) as chunks,
+            self._slots.slot(urgent=not previous_text),
+            aclosing(self._audio(text, voice_id, settings, previous_text)) as chunks,
         ):
             async for chunk in chunks:
                 yield chunk
 
     @contextmanager
-    def _fewer_at_once(self) -> Iterator[None]:
-        """Make the next try wait for one of the requests under way, where there are more than the plan allows."""
+    def _lowering_limit(self) -> Iterator[None]:
+        """Lower the limit if the plan allows no more concurrent requests: the next try waits for a running request."""
         try:
             yield
         except ApiError as error:
-            if not _TOO_MANY_AT_ONCE.isdisjoint(_said(error.body)):
-                self._slots.shrink(seconds=_FEWER_SECONDS)
+            if not _CONCURRENCY_CODES.isdisjoint(_error_codes(error.body)):
+                self._slots.shrink(seconds=_LOWERED_LIMIT_SECONDS)
             raise
 
-    async def _spoken(
+    async def _audio(
         self, text: str, voice_id: str, settings: VoiceSettings, previous_text: str
     ) -> AsyncGenerator[bytes, None]:
-        with _elevenlabs_errors("speak"), self._fewer_at_once():
+        with _elevenlabs_errors("speak"), self._lowering_limit():
             async with self._text_to_speech.with_raw_response.stream(
                 voice_id,
                 text=text,
                 model_id=self._config.model,
                 output_format="pcm_24000",
-                voice_settings=_given(settings),
+                voice_settings=_voice_settings(settings),
                 previous_text=previous_text or OMIT,
-                request_options=_AS_IT_ARRIVES,
+                request_options=_UNBUFFERED,
             ) as response:
-                # Whatever the status, the SDK yields any body as audio.
+                # With any status, the SDK yields any body as audio.
                 if not response.headers.get("content-type", "").startswith(("audio/", "application/octet-stream")):
                     raise provider_error("provider_answer_invalid", stage="speak")
-                async for chunk in _in_larger_chunks(response.data, self.sample_rate):
+                async for chunk in _coalesced(response.data, self.sample_rate):
                     yield chunk
 
 
-async def _in_larger_chunks(pieces: AsyncIterator[bytes], sample_rate: int) -> AsyncGenerator[bytes, None]:
-    """Yield s16le PCM in whole samples: the first piece at once, later ones together, never later than it is needed.
+async def _coalesced(chunks: AsyncIterator[bytes], sample_rate: int) -> AsyncGenerator[bytes, None]:
+    """Yield s16le PCM in whole samples: the first chunk at once, later ones joined, always in time for playback.
 
-    Sound comes faster than it is heard, in small pieces, and to read and pass on a small one costs as much as a large
-    one. So reading pauses as long as a part of what the listener still has to hear.
+    Audio arrives faster than it is played, in small chunks, and a small chunk costs as much as a large one to read and
+    pass on. So the reader pauses for a fraction of the audio that the listener still has to hear.
     """
     now = asyncio.get_running_loop().time
     waiting, sent_seconds = [b""], 0.0
     started = next_time = now()
-    async for piece in pieces:
-        waiting.append(piece)
+    async for chunk in chunks:
+        waiting.append(chunk)
         if now() < next_time:
             continue
         arrived = b"".join(waiting)
@@ -234,9 +234,9 @@ async def _in_larger_chunks(pieces: AsyncIterator[bytes], sample_rate: int) -> A
         waiting = [arrived[whole:]]
         pause = min(_LONGEST_PAUSE_SECONDS, max(0, (sent_seconds - (now() - started)) / 4))
         next_time = now() + pause
-        await asyncio.sleep(0.8 * pause)  # The rest of the pause is for reading what has come by then.
+        await asyncio.sleep(0.8 * pause)  # The rest of the pause is for reading the chunks that have arrived.
     arrived = b"".join(waiting)
-    if len(arrived) > 1:  # Half a sample can only be at the very end.
+    if len(arrived) > 1:  # Only the very end can be half a sample.
         yield arrived[: len(arrived) // 2 * 2]
 
 
@@ -244,18 +244,18 @@ class ElevenLabsVoiceCloner:
     """Instant voice cloning through `/v1/voices`."""
 
     def __init__(self, client: AsyncElevenLabs, config: ElevenLabsConfig) -> None:
-        self._voices: AsyncVoicesClient = client.voices  # The SDK leaves its type open.
+        self._voices: AsyncVoicesClient = client.voices  # The SDK does not type it.
         self._config = config
 
     async def create(self, name: str, samples: Sequence[Recording]) -> str:
-        files = await asyncio.to_thread(lambda: [_sample_file(number, each) for number, each in enumerate(samples, 1)])
-        # What may have reached the provider is not sent again: it would make a second voice.
+        files = await asyncio.to_thread(_sample_files, samples)
+        # A request that may have reached the provider is not repeated, because it could create a second voice.
         voice = await with_retries(
             partial(self._add, name, files),
             breaker=self._config.breakers["clone"],
             seconds=self._config.clone_seconds,
             max_retries=self._config.max_retries,
-            codes=NOTHING_SENT,
+            codes=NOT_SENT_CODES,
         )
         if voice.requires_verification:
             with suppress(ProviderError):
@@ -267,14 +267,14 @@ class ElevenLabsVoiceCloner:
         await self._with_retries(partial(self._remove, voice_id))
 
     async def list(self) -> builtins.list[ProviderVoice]:
-        return await self._with_retries(self._all)
+        return await self._with_retries(self._list_all)
 
     async def _add(self, name: str, files: builtins.list[tuple[str, bytes, str]]) -> AddVoiceIvcResponseModel:
         with _elevenlabs_errors("clone"):
             voice: AddVoiceIvcResponseModel = await self._voices.ivc.create(
                 name=name,
                 files=[*files],
-                labels={},  # Left out, they would be sent as the text "null".
+                labels={},  # Without it, the SDK sends the text "null".
                 request_options=_NO_SDK_RETRIES,
             )
             _checked_id(voice.voice_id)
@@ -285,10 +285,10 @@ class ElevenLabsVoiceCloner:
             try:
                 await self._voices.delete(voice_id, request_options=_NO_SDK_RETRIES)
             except ApiError as error:
-                if error.status_code != 404 and _VOICE_GONE.isdisjoint(_said(error.body)):
+                if error.status_code != 404 and _VOICE_MISSING_CODES.isdisjoint(_error_codes(error.body)):
                     raise
 
-    async def _all(self) -> builtins.list[ProviderVoice]:
+    async def _list_all(self) -> builtins.list[ProviderVoice]:
         voices: builtins.list[ProviderVoice] = []
         token: str | None = None
         with _elevenlabs_errors("clone"):
@@ -296,7 +296,7 @@ class ElevenLabsVoiceCloner:
                 page = await self._voices.search(
                     category="cloned", page_size=_LARGEST_PAGE, next_page_token=token, request_options=_NO_SDK_RETRIES
                 )
-                voices += map(_listed, page.voices)
+                voices += map(_to_provider_voice, page.voices)
                 token = page.next_page_token if page.has_more else None
                 if token is None:
                     return voices
@@ -310,31 +310,32 @@ class ElevenLabsVoiceCloner:
         )
 
 
-def _given(settings: VoiceSettings) -> Any:
-    """Return the settings that are given, so that the others keep the voice's own values."""
-    given: dict[str, Any] = {
+def _voice_settings(settings: VoiceSettings) -> Any:
+    """Return only the settings that are not None, so that the voice keeps its own values for the others."""
+    values: dict[str, Any] = {
         "stability": settings.stability,
         "similarity_boost": settings.similarity,
         "style": settings.style,
         "speed": settings.speed,
     }
-    given = {name: value for name, value in given.items() if value is not None}
-    return ElevenLabsVoiceSettings(**given) if given else OMIT
+    values = {name: value for name, value in values.items() if value is not None}
+    return ElevenLabsVoiceSettings(**values) if values else OMIT
 
 
-def _sample_file(number: int, sample: Recording) -> tuple[str, bytes, str]:
-    mp3 = to_mp3(resample(sample, sample_rate=_SAMPLE_SAMPLE_RATE), bit_rate=_SAMPLE_BIT_RATE)
-    return f"sample-{number}.mp3", mp3, "audio/mpeg"
+def _sample_files(samples: Sequence[Recording]) -> builtins.list[tuple[str, bytes, str]]:
+    resampled = (resample(sample, sample_rate=_SAMPLE_SAMPLE_RATE) for sample in samples)
+    mp3s = (to_mp3(sample, bit_rate=_SAMPLE_BIT_RATE) for sample in resampled)
+    return [(f"sample-{number}.mp3", mp3, "audio/mpeg") for number, mp3 in enumerate(mp3s, start=1)]
 
 
-def _listed(voice: Voice) -> ProviderVoice:
+def _to_provider_voice(voice: Voice) -> ProviderVoice:
     state = voice.voice_verification
     needs_verification = state is not None and state.requires_verification and not state.is_verified
     return ProviderVoice(_checked_id(voice.voice_id), voice.name or "", needs_verification)
 
 
 def _checked_id(voice_id: object) -> str:
-    """Return `voice_id` if it can stand in the path of a URL, where the SDK puts it as it is."""
+    """Return `voice_id` if it is safe in a URL path: the SDK inserts it there without escaping."""
     if isinstance(voice_id, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,100}", voice_id):
         return voice_id
     raise provider_error("provider_answer_invalid", stage="clone")
@@ -342,7 +343,7 @@ def _checked_id(voice_id: object) -> str:
 
 @contextmanager
 def _elevenlabs_errors(stage: Stage) -> Iterator[None]:
-    """Raise what the SDK and httpx raise as `ProviderError`, without their texts: they repeat what was sent."""
+    """Convert the errors of the SDK and httpx to ProviderError, without their messages, which repeat the request."""
     try:
         yield
     except ApiError as error:
@@ -351,20 +352,20 @@ def _elevenlabs_errors(stage: Stage) -> Iterator[None]:
             error.status_code or 0,
             stage=stage,
             headers=headers,
-            said=_said(error.body),
-            known=_KNOWN_CODES,
+            provider_codes=_error_codes(error.body),
+            known_codes=_KNOWN_CODES,
             request_id=headers.get("request-id", ""),
         ) from None
     except httpx.HTTPError as error:
         raise connection_error(error, stage=stage) from None
     except (AttributeError, TypeError, ValueError):
-        # The SDK checks no forms: JSON of another form shows only when it is used.
+        # The SDK validates no response: an unexpected structure shows only when it is used.
         raise provider_error("provider_answer_invalid", stage=stage) from None
 
 
-def _said(body: object) -> builtins.list[str]:
-    """Return the names of the failure in an error's body: `{"detail": {"code", "status" (the older field), …}}`."""
+def _error_codes(body: object) -> builtins.list[str]:
+    """Return the error codes in a response body: `{"detail": {"code", "status" (the older field), …}}`."""
     detail = body.get("detail") if isinstance(body, dict) else None
     if not isinstance(detail, dict):
         return []
-    return [name for name in (detail.get("code"), detail.get("status")) if isinstance(name, str)]
+    return [code for code in (detail.get("code"), detail.get("status")) if isinstance(code, str)]

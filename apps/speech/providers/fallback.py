@@ -1,7 +1,7 @@
 """A second engine for a stage, which takes over while the first one is down.
 
-Only outages count: what a working provider refuses, for want of a key, credit or sense, its operator shall see. Nothing
-is taken over once something has been said.
+It takes over in outages only. Errors of a working provider, such as a wrong key or missing credit, are raised, so that
+the operator sees them. An engine does not take over in the middle of a reply.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from apps.speech.providers.faults import logger
 
 
 class FallbackSpeechToText:
-    """Hears with the first of `engines` that works. Made for one call: `name` is the engine that was asked last."""
+    """Transcribes with the first of `engines` that works. For one call: `name` is the engine that was called last."""
 
     def __init__(self, engines: Sequence[SpeechToText]) -> None:
         self._engines = engines
         self.name = engines[0].name
 
     @property
-    def tells_times(self) -> bool:
-        return all(engine.tells_times for engine in self._engines)
+    def supports_timestamps(self) -> bool:
+        return all(engine.supports_timestamps for engine in self._engines)
 
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
         *others, last = self._engines
@@ -34,12 +34,12 @@ class FallbackSpeechToText:
                 return await engine.transcribe(recording, language=language)
             except ProviderError as error:
                 _require_outage(error)
-        self.name = _taken_over("hear", last.name)
+        self.name = _take_over("hear", last.name)
         return await last.transcribe(recording, language=language)
 
 
 class FallbackLanguageModel:
-    """Replies with the first of `engines` that works. Made for one call: `name` is the engine that was asked last."""
+    """Replies with the first of `engines` that works. For one call: `name` is the engine that was called last."""
 
     def __init__(self, engines: Sequence[LanguageModel]) -> None:
         self._engines = engines
@@ -49,18 +49,18 @@ class FallbackLanguageModel:
         *others, last = self._engines
         for engine in others:
             self.name = engine.name
-            has_begun = False
+            has_started = False
             try:
                 async with aclosing(engine.reply(messages, max_tokens=max_tokens)) as deltas:
                     async for delta in deltas:
-                        has_begun = True
+                        has_started = True
                         yield delta
                     return
             except ProviderError as error:
-                if has_begun:
+                if has_started:
                     raise
                 _require_outage(error)
-        self.name = _taken_over("think", last.name)
+        self.name = _take_over("think", last.name)
         async with aclosing(last.reply(messages, max_tokens=max_tokens)) as deltas:
             async for delta in deltas:
                 yield delta
@@ -71,7 +71,7 @@ def _require_outage(error: ProviderError) -> None:
         raise error
 
 
-def _taken_over(stage: Stage, engine: str) -> str:
+def _take_over(stage: Stage, engine: str) -> str:
     logger.warning("%s: %s takes over", stage, engine)
     metrics.FALLBACKS.labels(stage, engine).inc()
     return engine

@@ -1,4 +1,4 @@
-"""What it means when a provider's API fails, told in the terms of `ProviderError`, and the one place that logs it."""
+"""Converts failures of a provider's API to ProviderError, and logs and counts them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _BY_STATUS = {
     429: "provider_busy",
     503: "provider_busy",
 }
-_REFUSES_CONTENT = {400, 413, 415, 422}
+_CONTENT_STATUSES = {400, 413, 415, 422}
 
 
 def provider_error(
@@ -50,17 +50,18 @@ def provider_error(
     request_id: str = "",
     is_outage: bool | None = None,
 ) -> ProviderError:
-    """Log and count a failure, and return the error to raise; whether it `is_outage` is told by `code` and `status`.
+    """Log and count a failure, and return the error to raise. `is_outage` is derived from `code` and `status` if None.
 
-    Only `code`, `stage` and what identifies the failure at the provider are logged: its messages repeat keys and texts.
+    The log contains `code`, `stage` and the identifiers of the failure at the provider, but none of the provider's
+    messages, because these repeat keys and texts of users.
     """
     logger.warning(
         "%s: %s (HTTP %s, code %s, request %s)",
         stage,
         code,
         status or "-",
-        _word(provider_code),
-        _identifier(request_id),
+        _safe_code(provider_code),
+        _safe_request_id(request_id),
     )
     metrics.PROVIDER_ERRORS.labels(stage, code).inc()
     if is_outage is None:
@@ -74,18 +75,19 @@ def error_for_status(
     *,
     stage: Stage,
     headers: Mapping[str, str],
-    said: list[str],
-    known: Mapping[str, str],
+    provider_codes: list[str],
+    known_codes: Mapping[str, str],
     request_id: str,
 ) -> ProviderError:
-    """Return the error for an answer with HTTP `status`.
+    """Return the error for a response with HTTP `status`.
 
-    `said` is what the provider calls the failure, `known` what those names are here; a known name counts more than the
-    status. A success or a redirect as `status` means that the promised answer is not there.
+    `provider_codes` are the provider's codes of the failure, and `known_codes` maps such codes to ours. A known code
+    has priority over the status. A 2xx or 3xx `status` means that the response is not the expected one.
     """
-    provider_code = next((name for name in said if name in known), said[0] if said else "")
+    first_code = provider_codes[0] if provider_codes else ""
+    provider_code = next((code for code in provider_codes if code in known_codes), first_code)
     return provider_error(
-        known.get(provider_code) or _code_for_status(status, stage),
+        known_codes.get(provider_code) or _code_for_status(status, stage),
         stage=stage,
         retry_after=_retry_after(headers),
         status=status,
@@ -97,7 +99,7 @@ def error_for_status(
 def _code_for_status(status: int, stage: Stage) -> str:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    if status in _REFUSES_CONTENT and stage in ("hear", "clone"):
+    if status in _CONTENT_STATUSES and stage in ("hear", "clone"):
         return "provider_audio_refused"
     if status >= 500:
         return "provider_failed"
@@ -105,20 +107,20 @@ def _code_for_status(status: int, stage: Stage) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that the provider asks to wait: a number or a date (RFC 9110, section 10.2.3)."""
+    """Return the pause in seconds that the provider asks for: a number or a date (RFC 9110, section 10.2.3)."""
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value):
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):  # No date, or one without a time zone.
+    except (TypeError, ValueError):  # Not a date, or a date without a time zone.
         return None
 
 
-def _word(value: str) -> str:
-    """Return `value` where it looks like the name of a failure: services also write sentences and keys there."""
+def _safe_code(value: str) -> str:
+    """Return `value` if it looks like an error code, else "-": some services put sentences and keys there."""
     return value if re.fullmatch(r"[a-z_+-]{1,60}", value) else "-"
 
 
-def _identifier(value: str) -> str:
+def _safe_request_id(value: str) -> str:
     return re.sub(r"[^\w.:-]", "", value)[:80] or "-"

@@ -1,6 +1,6 @@
-"""When OpenAI switches off the models that can be configured here.
+"""The dates on which OpenAI shuts down models.
 
-Source: developers.openai.com/api/docs/deprecations, as the types of its Python SDK 3.54 quote it (November 2026).
+Source: developers.openai.com/api/docs/deprecations, as quoted in the types of its Python SDK 3.54 (November 2026).
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ ANNOUNCED_ENDS = {
 
 
 def announced_end(model: str) -> date | None:
-    """Return the day on which `model` is switched off, or None if nothing is announced.
+    """Return the day on which `model` is shut down, or None if no day has been announced.
 
-    A snapshot ("gpt-4o-2024-08-06") ends with its family unless it has a day of its own.
+    A snapshot ("gpt-4o-2024-08-06") ends with its family unless it has its own day.
     """
     family = re.sub(r"-\d{4}-\d\d-\d\d$", "", model)
     return ANNOUNCED_ENDS.get(model) or ANNOUNCED_ENDS.get(family)

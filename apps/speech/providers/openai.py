@@ -1,4 +1,4 @@
-"""Speech to text and the language model of OpenAI, or of a server that speaks its API."""
+"""Speech to text and the language model of OpenAI, or of a server with the same API."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from apps.speech.audio.resampling import resample
 from apps.speech.audio.wav import to_wav
 from apps.speech.base import ProviderError, Transcript
 from apps.speech.providers.breakers import Breakers
-from apps.speech.providers.connections import AnswerTooLargeError, bound, connection_error, read_whole
+from apps.speech.providers.connections import (
+    ResponseTooLargeError,
+    connection_error,
+    limit_response_body,
+    read_request_body,
+)
 from apps.speech.providers.faults import error_for_status, logger, provider_error
-from apps.speech.providers.retries import KEPT_ALIVE_SECONDS, stream_with_retries, with_retries
+from apps.speech.providers.retries import KEEP_ALIVE_SECONDS, stream_with_retries, with_retries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
@@ -26,14 +31,14 @@ if TYPE_CHECKING:
     from apps.speech.base import Message, Recording, Stage
 
 _OPENAI_URL = "https://api.openai.com/v1"
-_HEARD_SAMPLE_RATE = 16_000
-_TAIL_SECONDS = 1
+_TRANSCRIPTION_SAMPLE_RATE = 16_000
+_USAGE_SECONDS = 1
 _WARM_UP_SECONDS = 3
-_FIRST_CHARACTERS = 60  # At most so much is spoken first.
+_FIRST_CHARACTERS = 60  # The first segment to be spoken is not longer.
 _DELTA_SECONDS = 0.08
 
-# The SDK checks no forms: text instead of JSON, or JSON of another form, shows only when it is used.
-_WRONG_FORM = (AttributeError, TypeError, ValueError)
+# The SDK validates no response: text instead of JSON, or an unexpected structure, shows only when it is used.
+_INVALID_RESPONSE = (AttributeError, TypeError, ValueError)
 _KNOWN_CODES = {
     "billing_hard_limit_reached": "provider_quota_exhausted",
     "billing_not_active": "provider_quota_exhausted",
@@ -46,7 +51,7 @@ _KNOWN_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class OpenAIConfig:
-    """`base_url` ends in `/v1`; None is OpenAI's own. An empty `reasoning_effort` leaves the model's default.
+    """`base_url` ends in `/v1`; None means OpenAI's own. An empty `reasoning_effort` means the model's default.
 
     `hear_seconds`, `first_token_seconds` and `reply_seconds` are deadlines that include all retries.
     """
@@ -66,10 +71,10 @@ class OpenAIConfig:
 
 
 def create_client(config: OpenAIConfig) -> AsyncOpenAI:
-    """Return a client for the running event loop, to be shared by its engines and closed with `close()`.
+    """Return a client for the running event loop. The loop's engines share it; close it with `close()`.
 
-    It follows no redirect, retries nothing (the SDK would repeat calls that lack quota) and bounds only the time to
-    connect: every call here has its own deadline.
+    It follows no redirects and retries nothing, because the SDK would also repeat calls that fail for lack of quota.
+    Its only timeout is the one for connecting, because every call in this module has its own deadline.
     """
     return AsyncOpenAI(
         api_key=config.api_key,
@@ -78,17 +83,17 @@ def create_client(config: OpenAIConfig) -> AsyncOpenAI:
         timeout=httpx2.Timeout(None, connect=config.connect_seconds),
         http_client=DefaultAioHttpClient(
             follow_redirects=False,
-            event_hooks={"request": [read_whole], "response": [bound]},
+            event_hooks={"request": [read_request_body], "response": [limit_response_body]},
             limits=httpx2.Limits(
-                max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEPT_ALIVE_SECONDS
+                max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEEP_ALIVE_SECONDS
             ),
         ),
     )
 
 
 async def connect(client: AsyncOpenAI) -> None:
-    """Open a connection with the cheapest call, so that the first turn need not. Its answer does not matter."""
-    with suppress(OpenAIError, *_WRONG_FORM):
+    """Open a connection with the cheapest call, so that the first turn does not have to. Ignore the answer."""
+    with suppress(OpenAIError, *_INVALID_RESPONSE):
         await client.with_options(timeout=_WARM_UP_SECONDS).models.list()
 
 
@@ -96,17 +101,17 @@ class OpenAISpeechToText:
     """Speech to text through `POST /audio/transcriptions`."""
 
     name = "openai"
-    tells_times = False  # OpenAI's models that are not about to be switched off answer with the text alone.
+    supports_timestamps = False  # Those of OpenAI's models that will not be shut down soon return the text alone.
 
     def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
-        self._transcriptions = client.audio.transcriptions  # Asked for in a turn, the SDK would import it there.
+        self._transcriptions = client.audio.transcriptions  # The SDK imports it on first access: not in a turn.
         self._config = config
 
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
-        if recording.sample_rate != _HEARD_SAMPLE_RATE:
-            recording = await asyncio.to_thread(resample, recording, sample_rate=_HEARD_SAMPLE_RATE)
+        if recording.sample_rate != _TRANSCRIPTION_SAMPLE_RATE:
+            recording = await asyncio.to_thread(resample, recording, sample_rate=_TRANSCRIPTION_SAMPLE_RATE)
         return await with_retries(
-            partial(self._transcribe, to_wav(recording), language, _longest_text(recording)),
+            partial(self._transcribe, to_wav(recording), language, _max_characters(recording)),
             breaker=self._config.breakers["hear"],
             seconds=self._config.hear_seconds,
             max_retries=self._config.max_retries,
@@ -126,13 +131,13 @@ class OpenAISpeechToText:
             return Transcript(text=transcription.text.strip(), language=detected)
 
 
-def _longest_text(recording: Recording) -> int:
-    """Return how many characters nobody says in that time; they would be stored, and paid for as a question."""
+def _max_characters(recording: Recording) -> int:
+    """Return a length that no real transcript of `recording` reaches. A longer text would be stored and paid for."""
     return 200 + round(50 * recording.seconds)
 
 
 class OpenAILanguageModel:
-    """Replies through `POST /chat/completions`, which other servers of this API offer as well."""
+    """Replies through `POST /chat/completions`, which other servers offer as well."""
 
     name = "openai"
 
@@ -157,15 +162,15 @@ class OpenAILanguageModel:
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
                     raise provider_error("provider_answer_invalid", stage="think")
                 async with aclosing(_events(response)) as events:
-                    async for text, finish_reason in _in_larger_deltas(events):
+                    async for text, finish_reason in _coalesced(events):
                         if text:
                             yield text
                         if finish_reason == "content_filter":
                             raise provider_error("provider_refused", stage="think")
                         if finish_reason:
-                            await _read_tail(events)
+                            await _log_usage(events)
                             return
-        # A stream that a proxy or a restart cuts off can end as cleanly as a whole one.
+        # A stream that a proxy or a restart cuts off can end without an error.
         raise provider_error("provider_incomplete", stage="think")
 
     async def _open(self, messages: Sequence[Message], max_tokens: int) -> AsyncStream[object]:
@@ -178,14 +183,14 @@ class OpenAILanguageModel:
         }
         if self._config.reasoning_effort:
             body["reasoning_effort"] = self._config.reasoning_effort
-        # The SDK's method for it walks through each argument by its type hints: 6 ms for twenty messages.
+        # The SDK's own method transforms each argument by its type hints, which takes 6 ms for twenty messages.
         return await self._client.post(
             "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=AsyncStream[object]
         )
 
 
 async def _events(response: httpx2.Response) -> AsyncGenerator[dict[str, Any], None]:
-    """Yield the data of each server-sent event. The SDK's own reader makes a model of each, at three times the cost."""
+    """Yield the data of each server-sent event. The SDK's reader builds models of them, in three times the time."""
     async for line in response.aiter_lines():
         data = line.removeprefix("data:").strip()
         if line.startswith("data:") and data and data != "[DONE]":
@@ -195,10 +200,10 @@ async def _events(response: httpx2.Response) -> AsyncGenerator[dict[str, Any], N
             yield event
 
 
-async def _in_larger_deltas(events: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[tuple[str, str], None]:
-    """Yield (text, reason to finish or ""): the first words one by one, later ones together.
+async def _coalesced(events: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[tuple[str, str], None]:
+    """Yield (text, finish reason or ""): the first words one by one, later words joined.
 
-    The voice waits for the first ones only, and to read, show and pass on a word costs as much as several do.
+    Text to speech waits for the first words only, and one word costs as much as several to read, show and pass on.
     """
     now = asyncio.get_running_loop().time
     text, length, next_time = "", 0, 0.0
@@ -212,23 +217,24 @@ async def _in_larger_deltas(events: AsyncIterator[dict[str, Any]]) -> AsyncGener
                 text = ""
                 if length >= _FIRST_CHARACTERS and not finish_reason:
                     next_time = now() + _DELTA_SECONDS
-                    await asyncio.sleep(0.8 * _DELTA_SECONDS)  # The rest is for reading what has come by then.
+                    await asyncio.sleep(0.8 * _DELTA_SECONDS)  # The rest is for reading the events that have arrived.
     if text:
         yield text, ""
 
 
-async def _read_tail(events: AsyncIterator[dict[str, Any]]) -> None:
-    """Read what follows the end of a reply, so that its connection can be used again. The reply is whole without it."""
-    with suppress(ProviderError, httpx2.HTTPError, TimeoutError, *_WRONG_FORM):
-        async with asyncio.timeout(_TAIL_SECONDS):
+async def _log_usage(events: AsyncIterator[dict[str, Any]]) -> None:
+    """Read the events after a complete reply, so that its connection can be reused, and log the tokens."""
+    with suppress(ProviderError, httpx2.HTTPError, TimeoutError, *_INVALID_RESPONSE):
+        async with asyncio.timeout(_USAGE_SECONDS):
             async for event in events:
                 if usage := event.get("usage"):
-                    logger.info("think: %s tokens read, %s written", usage["prompt_tokens"], usage["completion_tokens"])
+                    prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
+                    logger.info("think: %s prompt tokens, %s completion tokens", prompt, completion)
 
 
 @contextmanager
 def _openai_errors(stage: Stage) -> Iterator[None]:
-    """Raise what the SDK raises as `ProviderError`, without its texts: they repeat keys and what users said."""
+    """Convert the errors of the SDK to ProviderError, without their messages, which repeat keys and users' words."""
     try:
         yield
     except APIStatusError as error:
@@ -236,26 +242,26 @@ def _openai_errors(stage: Stage) -> Iterator[None]:
             error.status_code,
             stage=stage,
             headers=error.response.headers,
-            said=_names(error.code, error.type),
-            known=_KNOWN_CODES,
+            provider_codes=_strings(error.code, error.type),
+            known_codes=_KNOWN_CODES,
             request_id=error.request_id or "",
         ) from None
     except APIConnectionError as error:
-        if isinstance(error.__cause__, AnswerTooLargeError):
+        if isinstance(error.__cause__, ResponseTooLargeError):
             raise provider_error("provider_answer_invalid", stage=stage) from None
         raise connection_error(error.__cause__ or error, stage=stage) from None
     except httpx2.HTTPError as error:  # The connection was lost in the middle of a stream.
         raise connection_error(error, stage=stage) from None
-    except _WRONG_FORM:
+    except _INVALID_RESPONSE:
         raise provider_error("provider_answer_invalid", stage=stage) from None
 
 
 def _error_in_stream(error: object) -> ProviderError:
-    """Return what an error event means inside of a stream that began well."""
-    said = _names(error.get("code"), error.get("type")) if isinstance(error, dict) else []
-    code = next((_KNOWN_CODES[name] for name in said if name in _KNOWN_CODES), "provider_failed")
-    return provider_error(code, stage="think", provider_code=" ".join(said))
+    """Return the error for an error event in a stream that started without one."""
+    codes = _strings(error.get("code"), error.get("type")) if isinstance(error, dict) else []
+    code = next((_KNOWN_CODES[each] for each in codes if each in _KNOWN_CODES), "provider_failed")
+    return provider_error(code, stage="think", provider_code=" ".join(codes))
 
 
-def _names(*values: object) -> list[str]:
+def _strings(*values: object) -> list[str]:
     return [value for value in values if isinstance(value, str)]

@@ -1,6 +1,6 @@
-"""How long a provider may take and how often it is asked: the deadlines, retries and breakers around every call.
+"""The deadlines, retries and breakers around every call to a provider.
 
-The numbers are settings (`docs/reliability.md` has them all), which `registry` hands to each provider's config.
+The numbers are settings, listed in `docs/reliability.md`. `apps/speech/configs.py` puts them into each config.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-MOMENTARY = frozenset({"provider_busy", "provider_failed", "provider_unreachable", "provider_incomplete"})
-NOTHING_SENT = frozenset({"provider_unreachable"})
+TRANSIENT_CODES = frozenset({"provider_busy", "provider_failed", "provider_unreachable", "provider_incomplete"})
+NOT_SENT_CODES = frozenset({"provider_unreachable"})
 
-# An unused connection stays open this long: two turns of a conversation are further apart than httpx's five seconds.
-KEPT_ALIVE_SECONDS = 120
+# An unused connection stays open this long, because the time between two turns exceeds httpx's default of 5 s.
+KEEP_ALIVE_SECONDS = 120
 
-_random_pause = wait_random_exponential(multiplier=0.5, max=4)  # "full jitter": from none up to 0.5, 1, 2, 4 s
+_random_pause = wait_random_exponential(multiplier=0.5, max=4)  # "Full jitter": from 0 to at most 0.5, 1, 2, 4 s.
 _deadline: ContextVar[asyncio.Timeout] = ContextVar("deadline")
 
 
@@ -50,12 +50,13 @@ async def with_retries(
     breaker: Breaker,
     seconds: float,
     max_retries: int,
-    codes: frozenset[str] = MOMENTARY,
+    codes: frozenset[str] = TRANSIENT_CODES,
 ) -> Result:
-    """Return what `call` returns, calling again up to `max_retries` times after a failure with one of `codes`.
+    """Return the result of `call`. After a failure with one of `codes`, call it again, up to `max_retries` times.
 
-    The pause before each retry is what the provider asks for, or else random. `seconds` is the deadline of it all; a
-    pause that would outlast it is not begun. Nothing is called while `breaker` is open.
+    The pause before each retry is the one that the provider asks for, or else random. `seconds` is the deadline of all
+    calls and pauses together; a pause that would exceed it does not start. Nothing is called while `breaker` is open.
+    Raises ProviderError.
     """
     deadline = asyncio.get_running_loop().time() + seconds
 
@@ -76,38 +77,39 @@ async def stream_with_retries(
     total_seconds: float = math.inf,
     max_retries: int,
 ) -> AsyncGenerator[Result, None]:
-    """Yield what `start()` yields, starting again as `with_retries` does as long as nothing came.
+    """Yield the items of `start()`. Until the first item arrives, retry as `with_retries` does.
 
-    `first_seconds` is the deadline of the first item, all retries included, `idle_seconds` that of every other one, and
-    `total_seconds` that of them all. Closing this generator closes the one that `start` returned.
+    `first_seconds` is the deadline of the first item including all retries, `idle_seconds` the deadline of each later
+    item, and `total_seconds` the deadline of the whole stream. Closing this generator closes the generator of `start`.
+    Raises ProviderError.
     """
     now = asyncio.get_running_loop().time
     first_deadline, last_deadline = now() + first_seconds, now() + total_seconds
 
-    async def first() -> _Begun[Result]:
+    async def first() -> _StartedStream[Result]:
         with ExitStack() as guard:
             guard.enter_context(breaker.guarding())
             async with until(first_deadline, stage=breaker.stage):
                 items = start()
                 item = await anext(items, None)
-            return _Begun(item, items, guard.pop_all())
+            return _StartedStream(item, items, guard.pop_all())
 
-    begun: _Begun[Result] = await _retrying(first_seconds, max_retries, MOMENTARY)(first)
-    item = begun.item
-    with begun.guard:
-        if item is None:  # No outage: it depends on what was asked for.
+    started: _StartedStream[Result] = await _retrying(first_seconds, max_retries, TRANSIENT_CODES)(first)
+    item = started.item
+    with started.guard:
+        if item is None:  # Not an outage: an empty stream depends on the request.
             raise provider_error("provider_incomplete", stage=breaker.stage, is_outage=False)
-        async with aclosing(begun.items) as items, _clock(breaker.stage) as clock:
+        async with aclosing(started.items) as items, _timer(breaker.stage) as timer:
             while item is not None:
-                clock.reschedule(None)  # It stands still while others work on the item.
+                timer.reschedule(None)  # Stopped while the consumer works on the item.
                 yield item
-                clock.reschedule(min(now() + idle_seconds, last_deadline))
+                timer.reschedule(min(now() + idle_seconds, last_deadline))
                 item = await anext(items, None)
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun(Generic[Result]):
-    """A stream whose first item is there, or which has none, still under the guard of its breaker."""
+class _StartedStream(Generic[Result]):
+    """A stream and its first item (None if it is empty), still guarded by its breaker."""
 
     item: Result | None
     items: AsyncGenerator[Result, None]
@@ -117,7 +119,7 @@ class _Begun(Generic[Result]):
 def _retrying(seconds: float, max_retries: int, codes: frozenset[str]) -> AsyncRetrying:
     return AsyncRetrying(
         retry=retry_if_exception(partial(_has_code, codes)),
-        wait=_pause,
+        wait=_pause_seconds,
         stop=stop_after_attempt(max_retries + 1) | stop_before_delay(seconds),
         sleep=asyncio.sleep,
         reraise=True,
@@ -128,18 +130,18 @@ def _has_code(codes: frozenset[str], error: BaseException) -> bool:
     return isinstance(error, ProviderError) and error.code in codes
 
 
-def _pause(state: RetryCallState) -> float:
+def _pause_seconds(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    wished = error.retry_after if isinstance(error, ProviderError) else None
-    return _random_pause(state) if wished is None else wished
+    requested = error.retry_after if isinstance(error, ProviderError) else None
+    return _random_pause(state) if requested is None else requested
 
 
 @asynccontextmanager
 async def until(deadline: float, *, stage: Stage) -> AsyncIterator[None]:
-    """Raise the error "provider_timeout" when the body is not over at `deadline`, a time of the event loop."""
-    async with _clock(stage) as clock:
-        clock.reschedule(None if math.isinf(deadline) else deadline)
-        outer = _deadline.set(clock)
+    """Raise ProviderError provider_timeout if the block runs past `deadline`, a time of the event loop's clock."""
+    async with _timer(stage) as timer:
+        timer.reschedule(None if math.isinf(deadline) else deadline)
+        outer = _deadline.set(timer)
         try:
             yield
         finally:
@@ -147,28 +149,28 @@ async def until(deadline: float, *, stage: Stage) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _clock(stage: Stage) -> AsyncIterator[asyncio.Timeout]:
-    """Give a clock that stands still until it is set; when it runs out, raise the error "provider_timeout"."""
+async def _timer(stage: Stage) -> AsyncIterator[asyncio.Timeout]:
+    """Give a timer that is stopped until it is scheduled. When it expires, raise ProviderError provider_timeout."""
     try:
-        async with asyncio.timeout(None) as clock:
-            yield clock
+        async with asyncio.timeout(None) as timer:
+            yield timer
     except TimeoutError:
         raise provider_error("provider_timeout", stage=stage) from None
 
 
 @contextmanager
-def standing_still() -> Iterator[None]:
-    """Stop the clock of the deadline inside of the block: what is waited for there is not the provider."""
+def deadline_paused() -> Iterator[None]:
+    """Pause the deadline inside the block, which waits for something other than the provider."""
     timeout = _deadline.get(None)
     deadline = timeout.when() if timeout else None
     if timeout is None or deadline is None:
         yield
         return
     now = asyncio.get_running_loop().time
-    left = deadline - now()
+    remaining = deadline - now()
     timeout.reschedule(None)
     try:
         yield
     finally:
         if not timeout.expired():
-            timeout.reschedule(now() + left)
+            timeout.reschedule(now() + remaining)

@@ -1,4 +1,4 @@
-"""A limit on calls at once, in which the urgent go first."""
+"""A limit on concurrent calls, in which urgent calls go first."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from apps.speech import metrics
-from apps.speech.providers.retries import standing_still
+from apps.speech.providers.retries import deadline_paused
 
 
 class Slots:
-    """At most `size` are taken at once on one event loop. A free one goes to the urgent, then to who waits longest.
+    """At most `size` slots are taken at a time, on one event loop.
 
-    The deadline of a call does not run while it waits for its slot.
+    A free slot goes to an urgent call first, then to the call that has waited longest. The deadline of a call is paused
+    while it waits for its slot.
     """
 
     def __init__(self, size: int) -> None:
@@ -24,8 +25,8 @@ class Slots:
         self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
-    async def taken(self, *, urgent: bool) -> AsyncIterator[None]:
-        """Hold a slot inside the block; wait for one before it."""
+    async def slot(self, *, urgent: bool) -> AsyncIterator[None]:
+        """Wait for a slot, and hold it inside the block."""
         await self._take(urgent=urgent)
         try:
             yield
@@ -33,10 +34,10 @@ class Slots:
             self._give_back()
 
     def shrink(self, *, seconds: float) -> None:
-        """Do with one slot less than are taken now for so long, but not with none: there are fewer than was thought."""
-        fewer = self._size - max(1, self._size - self._free - 1)
-        self._add(-fewer)
-        asyncio.get_running_loop().call_later(seconds, self._add, fewer)
+        """For `seconds`, lower the size to one less than the number of slots taken now, but at least to 1."""
+        removed = self._size - max(1, self._size - self._free - 1)
+        self._add(-removed)
+        asyncio.get_running_loop().call_later(seconds, self._add, removed)
 
     def _add(self, count: int) -> None:
         self._size += count
@@ -47,13 +48,13 @@ class Slots:
         if self._free > 0:
             self._free -= 1
             return
-        turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (not urgent, next(self._arrivals), turn))
+        waiter = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (not urgent, next(self._arrivals), waiter))
         try:
-            with metrics.SPEECH_QUEUE.track_inprogress(), standing_still():
-                await turn
+            with metrics.SPEECH_QUEUE.track_inprogress(), deadline_paused():
+                await waiter
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # The slot came in the same moment.
+            if waiter.done() and not waiter.cancelled():  # It got the slot and was cancelled at the same moment.
                 self._give_back()
             raise
 
@@ -63,7 +64,7 @@ class Slots:
 
     def _hand_out(self) -> None:
         while self._free > 0 and self._waiting:
-            _calm, _arrival, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                turn.set_result(None)
+            _not_urgent, _arrival, waiter = heapq.heappop(self._waiting)
+            if not waiter.done():
+                waiter.set_result(None)
                 self._free -= 1

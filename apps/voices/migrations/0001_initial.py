@@ -4,8 +4,60 @@ import apps.core.leases
 import apps.voices.models
 import django.db.models.deletion
 import uuid
+from typing import Any
+
 from django.conf import settings
 from django.db import migrations, models
+
+FIXED = ["id", "method", "statement_version", "language", "purpose", "seconds", "sha256", "word_error", "given_at"]
+FIXED += ["valid_until", "retain_until"]
+# The columns that the erasure of an account may empty, and their empty values.
+ERASED = {"owner_id": "NULL", "statement": "''", "transcript": "''", "clip": "''"}
+
+FUNCTION = """
+CREATE FUNCTION voices_consent_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'a consent cannot be changed' USING ERRCODE = 'integrity_constraint_violation'; END $$
+"""
+TRIGGERS = {
+    "sqlite": [
+        """
+        CREATE TRIGGER voices_consent_is_fixed BEFORE UPDATE ON voices_consent WHEN NOT ({allowed})
+        BEGIN SELECT RAISE(ABORT, 'a consent cannot be changed'); END
+        """
+    ],
+    "postgresql": [
+        FUNCTION,
+        """
+        CREATE TRIGGER voices_consent_is_fixed BEFORE UPDATE ON voices_consent FOR EACH ROW WHEN (NOT ({allowed}))
+        EXECUTE FUNCTION voices_consent_refuse()
+        """,
+    ],
+}
+NO_TRIGGERS = {
+    "sqlite": ["DROP TRIGGER voices_consent_is_fixed"],
+    "postgresql": ["DROP TRIGGER voices_consent_is_fixed ON voices_consent", "DROP FUNCTION voices_consent_refuse()"],
+}
+
+
+def allowed(same: str) -> str:
+    """Return the SQL condition under which a row may change; `same` is the database's comparison that accepts NULL."""
+    conditions = [f"NEW.{name} {same} OLD.{name}" for name in FIXED]
+    conditions += [f"(NEW.{name} {same} OLD.{name} OR NEW.{name} {same} {value})" for name, value in ERASED.items()]
+    conditions += [f"(NEW.withdrawn_at {same} OLD.withdrawn_at OR OLD.withdrawn_at IS NULL)"]
+    return " AND ".join(conditions)
+
+
+def make_triggers(_apps: Any, schema_editor: Any) -> None:
+    """Let the database reject changes of consents. On SQLite, a migration that recreates the table drops the trigger."""
+    vendor = schema_editor.connection.vendor
+    condition = allowed({"sqlite": "IS", "postgresql": "IS NOT DISTINCT FROM"}[vendor])
+    for statement in TRIGGERS[vendor]:
+        schema_editor.execute(statement.replace("{allowed}", condition))
+
+
+def drop_triggers(_apps: Any, schema_editor: Any) -> None:
+    for statement in NO_TRIGGERS[schema_editor.connection.vendor]:
+        schema_editor.execute(statement)
 
 
 class Migration(migrations.Migration):
@@ -249,4 +301,5 @@ class Migration(migrations.Migration):
                 name="one_row_per_voice",
             ),
         ),
+        migrations.RunPython(make_triggers, drop_triggers),
     ]

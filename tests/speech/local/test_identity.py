@@ -1,4 +1,4 @@
-"""Who speaks is told by the voice, and neither by the microphone nor by the noise around it."""
+"""Speakers are recognised by their voice, regardless of the microphone and background noise."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def recording_of(samples: NDArray[np.float64]) -> Recording:
 
 
 def through_another_microphone(recording: Recording) -> Recording:
-    """Take the low and the high sounds away, and let those between ripple."""
+    """Attenuate low and high frequencies, and add a ripple between them."""
     spectrum = np.fft.rfft(samples_of(recording))
     hertz = np.fft.rfftfreq(len(recording.pcm) // 2, 1 / RATE)
     highs = np.where(hertz > 5000, np.exp(-(hertz - 5000) / 800), 1)
@@ -42,7 +42,7 @@ def through_another_microphone(recording: Recording) -> Recording:
 
 
 def beside_a_fan(recording: Recording) -> Recording:
-    """Add noise that is 20 dB quieter than speech."""
+    """Add white noise at 20 dB below the speech."""
     samples = samples_of(recording)
     noise = np.random.default_rng(0).normal(size=len(samples))
     return recording_of(samples + noise * np.sqrt(np.mean(samples**2)) / 10)
@@ -68,27 +68,27 @@ CHANGES: list[Change] = [lambda recording: recording, through_another_microphone
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_same_speaker_is_known_whatever_the_line(
+def test_a_speaker_is_recognised_over_another_channel(
     config: LocalConfig, consent: Recording, sample: Recording, change: Change
 ) -> None:
     assert identify(config, consent).similarity(identify(config, change(sample))) > THRESHOLD
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_same_line_makes_nobody_another(
+def test_two_speakers_on_the_same_channel_differ(
     config: LocalConfig, consent: Recording, stranger: Recording, change: Change
 ) -> None:
     assert identify(config, change(consent)).similarity(identify(config, change(stranger))) < THRESHOLD
 
 
-def test_each_piece_of_a_recording_is_looked_at(config: LocalConfig, sample: Recording, stranger: Recording) -> None:
+def test_each_segment_of_a_recording_is_compared(config: LocalConfig, sample: Recording, stranger: Recording) -> None:
     both = join([sample, stranger])
     assert identify(config, sample).similarity(identify(config, sample)) > THRESHOLD
     assert identify(config, sample).similarity(identify(config, both)) < THRESHOLD
 
 
 @pytest.mark.parametrize("seconds", [0, 0.001, 3])
-def test_silence_is_nobody(config: LocalConfig, seconds: float) -> None:
+def test_silence_is_refused(config: LocalConfig, seconds: float) -> None:
     with pytest.raises(ProviderError) as raised:
         identify(config, silence(seconds))
     assert raised.value.code == "provider_audio_refused"

@@ -12,7 +12,7 @@ from apps.speech.audio.resampling import join, resample
 from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
 from apps.speech.local import kokoro, speaker
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.kokoro import LocalTextToSpeech, LocalVoiceCloner, spoken_pieces
+from apps.speech.local.kokoro import LocalTextToSpeech, LocalVoiceCloner, split_into_segments
 from apps.speech.local.whisper import LocalSpeechToText
 from tests.audio_samples import silence
 from tests.speech.local.wording import plain_words
@@ -22,7 +22,7 @@ SENTENCES = ["Thank you for asking, I am well.", "What would you like to talk ab
 
 @pytest.fixture(scope="session")
 def spoken(config: LocalConfig, voice_id: str) -> list[Recording]:
-    """What the voice makes of SENTENCES, chunk by chunk."""
+    """The speech of SENTENCES, chunk by chunk."""
     return speak(config, " ".join(SENTENCES), voice_id)
 
 
@@ -36,7 +36,7 @@ def speak(config: LocalConfig, text: str, voice_id: str, *, speed: float | None 
     return asyncio.run(run())
 
 
-def test_it_speaks_so_that_it_is_understood(config: LocalConfig, spoken: list[Recording]) -> None:
+def test_its_speech_is_intelligible(config: LocalConfig, spoken: list[Recording]) -> None:
     recording = Recording(b"".join(chunk.pcm for chunk in spoken), spoken[0].sample_rate)
     assert 3 < recording.seconds < 8
     assert -40 < measure(recording).rms_db < -12
@@ -49,7 +49,7 @@ def test_it_speaks_sentence_by_sentence(spoken: list[Recording]) -> None:
     assert all(len(chunk.pcm) % 2 == 0 for chunk in spoken)
 
 
-def test_the_clone_is_nearer_to_the_speaker_than_stock_voices_are(
+def test_a_clone_is_closer_to_the_speaker_than_stock_voices(
     config: LocalConfig, clips: list[Recording], spoken: list[Recording]
 ) -> None:
     async def embeddings() -> tuple[speaker.Embedding, speaker.Embedding]:
@@ -69,14 +69,14 @@ def test_a_voice_is_a_table_of_styles(config: LocalConfig, voice_id: str) -> Non
     assert np.isfinite(voice).all()
 
 
-def test_speed_changes_how_long_it_takes(config: LocalConfig, voice_id: str) -> None:
+def test_speed_changes_the_duration(config: LocalConfig, voice_id: str) -> None:
     (slow,) = speak(config, "One, two, three.", voice_id, speed=0.7)
     (fast,) = speak(config, "One, two, three.", voice_id, speed=1.2)
     assert slow.seconds > 1.2 * fast.seconds
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "...", "**", "—"])
-def test_it_has_nothing_to_say_without_words(config: LocalConfig, voice_id: str, text: str) -> None:
+def test_text_without_words_gives_no_sound(config: LocalConfig, voice_id: str, text: str) -> None:
     assert speak(config, text, voice_id) == []
 
 
@@ -88,25 +88,25 @@ def test_it_stops_when_nobody_listens(config: LocalConfig, voice_id: str) -> Non
         chunks = engine.speak(text, voice_id=voice_id, settings=VoiceSettings(), previous_text="")
         await anext(chunks)
         await chunks.aclose()
-        await engine.preload()  # Waits until the model is free.
+        await engine.preload()  # Waits until the model is idle.
 
-    asyncio.run(asyncio.wait_for(run(), timeout=30))  # All of it takes minutes.
+    asyncio.run(asyncio.wait_for(run(), timeout=30))  # Without stopping it would take minutes.
 
 
-def test_long_texts_are_cut_at_sentences() -> None:
+def test_long_texts_are_split_at_sentences() -> None:
     text = 'Oh. Well, I paid $3.50 for "it"! **Why?** Nobody knows…\n\n- One thing\n- Another thing'
-    assert list(spoken_pieces(text)) == [
+    assert list(split_into_segments(text)) == [
         'Oh. Well, I paid $3.50 for "it"!',
         "Why? Nobody knows…",
         "- One thing - Another thing",
     ]
 
 
-def test_long_sentences_are_cut_at_clauses() -> None:
+def test_long_sentences_are_split_at_clauses() -> None:
     text = (
         "Like that, it begins: first a bit, then more; and now it goes on for long, but without a pause. So, it ends."
     )
-    assert list(spoken_pieces(text)) == [
+    assert list(split_into_segments(text)) == [
         "Like that, it begins: first a bit,",
         "then more; and now it goes on for long, but without a pause.",
         "So, it ends.",
@@ -114,7 +114,7 @@ def test_long_sentences_are_cut_at_clauses() -> None:
 
 
 @pytest.mark.parametrize("voice_id", ["local-" + "0" * 32, "af_heart", "../local-" + "0" * 32, "local-" + "0" * 33, ""])
-def test_it_refuses_a_voice_that_is_not_there(config: LocalConfig, voice_id: str) -> None:
+def test_it_refuses_a_missing_voice(config: LocalConfig, voice_id: str) -> None:
     with pytest.raises(ProviderError) as raised:
         speak(config, "Hello.", voice_id)
     assert (raised.value.code, raised.value.stage) == ("provider_voice_missing", "speak")
@@ -139,7 +139,7 @@ def test_voices_are_listed_until_they_are_deleted(config: LocalConfig, clips: li
     assert len(list((tmp_path / "voices").iterdir())) == 1
 
 
-def test_deleting_reaches_no_other_file(config: LocalConfig, tmp_path: Path) -> None:
+def test_deleting_cannot_delete_other_files(config: LocalConfig, tmp_path: Path) -> None:
     precious = tmp_path / "precious.npz"
     precious.touch()
     cloner = LocalVoiceCloner(LocalConfig(config.models_dir, voices_dir=tmp_path / "voices"))
@@ -147,13 +147,13 @@ def test_deleting_reaches_no_other_file(config: LocalConfig, tmp_path: Path) -> 
     assert precious.exists()
 
 
-def test_silence_can_not_be_cloned(config: LocalConfig) -> None:
+def test_silence_cannot_be_cloned(config: LocalConfig) -> None:
     with pytest.raises(ProviderError) as raised:
         asyncio.run(LocalVoiceCloner(config).create("Nobody", [silence(12)]))
     assert (raised.value.code, raised.value.stage) == ("provider_audio_refused", "clone")
 
 
-def test_it_says_that_the_models_are_missing(config_without_models: LocalConfig, clips: list[Recording]) -> None:
+def test_missing_models_are_an_error(config_without_models: LocalConfig, clips: list[Recording]) -> None:
     with pytest.raises(ProviderError) as raised:
         speak(config_without_models, "Hello.", "local-" + "0" * 32)
     assert (raised.value.code, raised.value.stage) == ("models_missing", "speak")

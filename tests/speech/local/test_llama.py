@@ -13,7 +13,7 @@ import pytest
 
 from apps.speech.base import Message, ProviderError
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.llama import NICENESS, LocalLanguageModel, can_forget, forget_oldest
+from apps.speech.local.llama import NICENESS, LocalLanguageModel, can_drop, drop_oldest
 
 INSTRUCTIONS = Message("system", "You are a friendly voice assistant. Answer in one or two short sentences.")
 
@@ -28,23 +28,23 @@ def ask(config: LocalConfig, *messages: Message, max_tokens: int = 60) -> list[s
 
 def niceness_of_threads() -> Iterator[int]:
     for thread in Path("/proc/self/task").iterdir():
-        with suppress(ProcessLookupError):  # Some are over by now.
+        with suppress(ProcessLookupError):  # Some threads have ended.
             yield os.getpriority(os.PRIO_PROCESS, int(thread.name))
 
 
-def test_it_answers_piece_by_piece(config: LocalConfig) -> None:
+def test_it_replies_in_deltas(config: LocalConfig) -> None:
     deltas = ask(config, INSTRUCTIONS, Message("user", "What is the capital of France?"))
     assert len(deltas) > 3
     assert len("".join(deltas).split()) > 3
 
 
-def test_its_reply_ends_with_a_sentence(config: LocalConfig) -> None:
+def test_a_reply_ends_with_a_complete_sentence(config: LocalConfig) -> None:
     reply = "".join(ask(config, INSTRUCTIONS, Message("user", "Tell me a long story about a dog."), max_tokens=80))
     assert reply.endswith((".", "!", "?", '"', "…"))
     assert len(reply) < 80 * 8
 
 
-def test_its_tokens_are_capped(config: LocalConfig) -> None:
+def test_the_number_of_tokens_is_limited(config: LocalConfig) -> None:
     reply = "".join(ask(replace(config, max_reply_tokens=5), Message("user", "Tell me a long story."), max_tokens=400))
     assert 1 <= len(reply.split()) <= 5
 
@@ -57,21 +57,21 @@ def test_it_stops_when_nobody_listens(config: LocalConfig) -> None:
         await anext(reply)
         started = time.perf_counter()
         await reply.aclose()
-        await model.preload()  # Waits until the model is free.
+        await model.preload()  # Waits until the model is idle.
         return time.perf_counter() - started
 
-    assert asyncio.run(run()) < 2  # The time of some tokens; all of them take twice as long even on a fast machine.
+    assert asyncio.run(run()) < 2  # The time for a few tokens. All tokens take twice as long, even on a fast machine.
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
-def test_it_stands_back_where_others_want_the_processor(config: LocalConfig) -> None:
+def test_its_threads_have_a_low_priority(config: LocalConfig) -> None:
     ask(config, Message("user", "Hello."))
     assert os.getpriority(os.PRIO_PROCESS, os.getpid()) < NICENESS
     assert NICENESS in set(niceness_of_threads())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_nothing_can_be_reached_from_outside(config: LocalConfig, tmp_path: Path) -> None:
+def test_no_address_is_reachable_from_outside(config: LocalConfig, tmp_path: Path) -> None:
     already_listening = listening_inodes()
     loaded_anew = replace(config, chat_model=str(config.chat_model_path.absolute()), models_dir=tmp_path)
     ask(loaded_anew, Message("user", "Hello"), max_tokens=1)
@@ -82,7 +82,7 @@ def test_nothing_can_be_reached_from_outside(config: LocalConfig, tmp_path: Path
 
 
 def listening_inodes() -> set[str]:
-    """Return the inodes of all TCP sockets of this machine that listen."""
+    """Return the inodes of all listening TCP sockets of this machine."""
     inodes = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
@@ -92,7 +92,7 @@ def listening_inodes() -> set[str]:
     return inodes
 
 
-def test_a_long_conversation_is_cut_until_it_fits(config: LocalConfig) -> None:
+def test_a_long_conversation_is_shortened_until_it_fits(config: LocalConfig) -> None:
     early = [Message("user", "word " * 400), Message("assistant", "fine " * 400)] * 8
     assert ask(config, INSTRUCTIONS, *early, Message("user", "Say hello."), max_tokens=20)
 
@@ -103,17 +103,17 @@ def test_a_message_that_is_too_long_is_refused(config: LocalConfig) -> None:
     assert (raised.value.code, raised.value.stage, raised.value.retryable) == ("provider_refused", "think", False)
 
 
-def test_the_oldest_exchange_is_forgotten_first() -> None:
+def test_the_oldest_exchange_is_dropped_first() -> None:
     conversation = [INSTRUCTIONS, *(Message(role, role + str(i)) for i in (1, 2) for role in ("user", "assistant"))]
     question = Message("user", "user3")
-    shorter = forget_oldest([*conversation, question])
+    shorter = drop_oldest([*conversation, question])
     assert shorter == [INSTRUCTIONS, *conversation[3:], question]
-    assert can_forget(shorter)
-    assert forget_oldest(shorter) == [INSTRUCTIONS, question]
-    assert not can_forget([INSTRUCTIONS, question])
+    assert can_drop(shorter)
+    assert drop_oldest(shorter) == [INSTRUCTIONS, question]
+    assert not can_drop([INSTRUCTIONS, question])
 
 
-def test_it_does_not_mix_up_who_asked(config: LocalConfig) -> None:
+def test_concurrent_replies_are_not_mixed_up(config: LocalConfig) -> None:
     model = LocalLanguageModel(config)
 
     async def run() -> list[str]:
@@ -126,18 +126,18 @@ def test_it_does_not_mix_up_who_asked(config: LocalConfig) -> None:
     assert len(set(asyncio.run(run()))) == 3
 
 
-def test_it_is_silent_about_its_work(config: LocalConfig, capfd: pytest.CaptureFixture[str]) -> None:
+def test_it_prints_nothing(config: LocalConfig, capfd: pytest.CaptureFixture[str]) -> None:
     ask(config, Message("user", "Hello"), max_tokens=2)
     assert capfd.readouterr() == ("", "")
 
 
-def test_it_says_that_the_model_is_missing(config_without_models: LocalConfig) -> None:
+def test_a_missing_model_is_an_error(config_without_models: LocalConfig) -> None:
     with pytest.raises(ProviderError) as raised:
         ask(config_without_models, Message("user", "Hello"))
     assert (raised.value.code, raised.value.stage, raised.value.retryable) == ("models_missing", "think", False)
 
 
-def test_a_file_that_is_no_model_is_a_failure(config: LocalConfig, tmp_path: Path) -> None:
+def test_an_invalid_model_file_is_an_error(config: LocalConfig, tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF and nothing else")
     with pytest.raises(ProviderError, match="provider_failed"):
         ask(replace(config, chat_model=str(tmp_path / "broken.gguf")), Message("user", "Hello"))

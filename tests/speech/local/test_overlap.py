@@ -10,6 +10,8 @@ import pytest
 from tests.client import SAMPLES, Api
 
 if TYPE_CHECKING:
+    from pytest_django import Settings
+
     from tests.conftest import Server
 
 QUESTION = "Tell me a long story about a dog who travels around the world."
@@ -18,8 +20,9 @@ QUESTION = "Tell me a long story about a dog who travels around the world."
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("consent")
 def test_the_voice_begins_before_a_long_reply_is_written(
-    models_dir: Path, local_server: Server, alice_token: str
+    models_dir: Path, local_server: Server, alice_token: str, settings: Settings
 ) -> None:
+    settings.MAX_REPLY_TOKENS = 120  # Some ten times as long as what the voice begins with.
     with Api(local_server.url, alice_token) as api:
         assert api.clone_voice(recordings=SAMPLES, voice_name="Alice").status_code == 201
         (voice,) = api.get("/api/v1/voices").json()["results"]

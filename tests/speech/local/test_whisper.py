@@ -28,7 +28,7 @@ def transcribe(config: LocalConfig, recordings: Iterable[Recording], *, language
     return asyncio.run(run())
 
 
-def test_it_hears_what_people_say(config: LocalConfig, clips: list[Recording]) -> None:
+def test_it_transcribes_speech(config: LocalConfig, clips: list[Recording]) -> None:
     heard = transcribe(config, clips, language="en")
     references = [plain_words(text) for text in TRANSCRIPTS.values()]
     assert jiwer.wer(references, [plain_words(transcript.text) for transcript in heard]) <= 0.05
@@ -47,7 +47,7 @@ def pink_noise(generator: np.random.Generator, count: int) -> NDArray[np.float64
     return np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), count)
 
 
-def test_it_hears_nothing_where_nobody_speaks(config: LocalConfig) -> None:
+def test_the_transcript_of_silence_and_noise_is_empty(config: LocalConfig) -> None:
     generator = np.random.default_rng(7)
     count = 4 * SAMPLE_RATE
     time = np.arange(count) / SAMPLE_RATE
@@ -64,27 +64,27 @@ def test_it_hears_nothing_where_nobody_speaks(config: LocalConfig) -> None:
     assert set(heard) == {Transcript("", "")}
 
 
-def test_a_long_pause_is_no_words(config: LocalConfig, clips: list[Recording]) -> None:
+def test_a_long_pause_adds_no_words(config: LocalConfig, clips: list[Recording]) -> None:
     recording = Recording(clips[1].pcm + silence(8).pcm + clips[4].pcm + silence(8).pcm, SAMPLE_RATE)
     (heard,) = transcribe(config, [recording], language="en")
     expected = f"{TRANSCRIPTS['austen-0880.wav']} {TRANSCRIPTS['austen-0930.wav']}"
     assert plain_words(heard.text) == plain_words(expected)
 
 
-def test_it_says_that_the_models_are_missing(config_without_models: LocalConfig) -> None:
+def test_missing_models_are_an_error(config_without_models: LocalConfig) -> None:
     with pytest.raises(ProviderError) as raised:
         transcribe(config_without_models, [silence(1)], language="en")
     assert (raised.value.code, raised.value.stage, raised.value.retryable) == ("models_missing", "hear", False)
 
 
-def test_it_never_looks_for_missing_files_elsewhere(config: LocalConfig, tmp_path: Path) -> None:
+def test_it_never_downloads_missing_files(config: LocalConfig, tmp_path: Path) -> None:
     for name in ("model.bin", "config.json", "vocabulary.txt"):
         (tmp_path / name).symlink_to(config.whisper_dir / name)
     with pytest.raises(ProviderError, match="models_missing"):
         transcribe(replace(config, stt_model=str(tmp_path)), [silence(1)], language="en")
 
 
-def test_it_tells_when_something_is_said(config: LocalConfig, clips: list[Recording]) -> None:
+def test_segments_have_the_times_of_the_recording(config: LocalConfig, clips: list[Recording]) -> None:
     before, between = silence(3), silence(4)
     parts = [before, clips[1], between, clips[3]]
     assert len({part.sample_rate for part in parts}) == 1

@@ -13,27 +13,27 @@ from apps.speech.local.worker import Listener, ModelWorker, shared_worker
 
 
 class Machine:
-    """Stands for a model: it notices when two use it at once."""
+    """A fake model that detects concurrent use."""
 
     def __init__(self) -> None:
         self.loaded_in = threading.current_thread()
         self.busy = threading.Lock()
 
     def work(self, seconds: float = 0.01) -> threading.Thread:
-        assert self.busy.acquire(blocking=False), "used by two at once"
+        assert self.busy.acquire(blocking=False), "used concurrently"
         time.sleep(seconds)
         self.busy.release()
         return threading.current_thread()
 
     def count(self, listener: Listener[int]) -> None:
         self.counted = 0
-        while not listener.gone and self.counted < 1000:
+        while not listener.is_closed and self.counted < 1000:
             listener.send(self.counted)
             self.counted += 1
             time.sleep(0.002)
 
 
-def test_a_model_is_loaded_once_and_used_by_one_at_a_time() -> None:
+def test_a_model_is_loaded_once_and_never_used_concurrently() -> None:
     loads: list[Machine] = []
 
     def load() -> Machine:
@@ -45,12 +45,12 @@ def test_a_model_is_loaded_once_and_used_by_one_at_a_time() -> None:
     async def ask() -> set[threading.Thread]:
         return set(await asyncio.gather(*[worker.run(Machine.work, stage="hear") for _ in range(10)]))
 
-    threads = asyncio.run(ask()) | asyncio.run(ask())  # Two event loops, as those of a server and of a background task.
+    threads = asyncio.run(ask()) | asyncio.run(ask())  # Two event loops, like those of a server and a background task.
     assert len(loads) == 1
     assert threads == {loads[0].loaded_in} != {threading.main_thread()}
 
 
-def test_all_who_ask_for_the_same_model_share_it() -> None:
+def test_all_callers_share_a_model() -> None:
     def load(_path: Path) -> Machine:
         return Machine()
 
@@ -64,7 +64,7 @@ def test_all_who_ask_for_the_same_model_share_it() -> None:
     assert shared_worker(load, Path("b")) is not with_threads[0]
 
 
-def test_the_event_loop_goes_on_while_a_model_works() -> None:
+def test_a_model_does_not_block_the_event_loop() -> None:
     async def ask() -> int:
         work = asyncio.ensure_future(ModelWorker(Machine).run(lambda machine: machine.work(0.2), stage="hear"))
         ticks = 0
@@ -76,7 +76,7 @@ def test_the_event_loop_goes_on_while_a_model_works() -> None:
     assert asyncio.run(ask()) > 5
 
 
-def test_what_waits_for_a_model_can_be_cancelled() -> None:
+def test_a_call_that_waits_for_the_model_can_be_cancelled() -> None:
     worker = ModelWorker(Machine)
     used: list[str] = []
 
@@ -92,7 +92,7 @@ def test_what_waits_for_a_model_can_be_cancelled() -> None:
     assert used == ["third"]
 
 
-def test_items_arrive_in_order_while_they_are_made() -> None:
+def test_items_arrive_in_order() -> None:
     def produce(_machine: Machine, listener: Listener[int]) -> None:
         for number in range(50):
             listener.send(number)
@@ -103,7 +103,7 @@ def test_items_arrive_in_order_while_they_are_made() -> None:
     assert asyncio.run(ask()) == list(range(50))
 
 
-def test_work_ends_when_nobody_listens_any_longer() -> None:
+def test_closing_the_stream_stops_the_work() -> None:
     worker = ModelWorker(Machine)
 
     async def ask() -> int:
@@ -117,7 +117,7 @@ def test_work_ends_when_nobody_listens_any_longer() -> None:
     assert asyncio.run(ask()) < 100
 
 
-def test_work_ends_with_an_event_loop_that_was_closed() -> None:
+def test_closing_the_event_loop_stops_the_work() -> None:
     worker = ModelWorker(Machine)
 
     async def ask() -> None:
@@ -127,7 +127,7 @@ def test_work_ends_with_an_event_loop_that_was_closed() -> None:
     assert asyncio.run(worker.run(lambda machine: machine.counted, stage="think")) < 100
 
 
-def test_an_error_comes_after_the_items_before_it() -> None:
+def test_an_error_is_raised_after_the_items_before_it() -> None:
     def produce(_machine: Machine, listener: Listener[str]) -> None:
         listener.send("one")
         raise RuntimeError
@@ -149,7 +149,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
         (RuntimeError("out of memory"), "provider_failed", True),
     ],
 )
-def test_only_provider_errors_leave(error: Exception, code: str, retryable: bool) -> None:
+def test_every_error_becomes_a_provider_error(error: Exception, code: str, retryable: bool) -> None:
     def load() -> Machine:
         raise error
 
@@ -157,11 +157,11 @@ def test_only_provider_errors_leave(error: Exception, code: str, retryable: bool
     with pytest.raises(ProviderError) as raised:
         asyncio.run(worker.preload(stage="speak"))
     assert (raised.value.code, raised.value.stage, raised.value.retryable) == (code, "speak", retryable)
-    with pytest.raises(ProviderError):  # It is tried anew each time: the files may have come in the meantime.
+    with pytest.raises(ProviderError):  # Each call tries again, because the files may have been installed meanwhile.
         asyncio.run(worker.preload(stage="speak"))
 
 
-def test_what_a_user_said_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_words_of_the_user_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     def use(_machine: Machine) -> None:
         message = "cannot speak: my secret"
         raise ValueError(message)

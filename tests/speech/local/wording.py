@@ -14,6 +14,6 @@ _plain = jiwer.Compose(
 
 
 def plain_words(text: str) -> str:
-    """Return `text` as it sounds, so that two spellings of the same words are equal."""
+    """Return the spoken form of `text`, so that different spellings of the same words are equal."""
     plain: str = _plain(text)
     return plain

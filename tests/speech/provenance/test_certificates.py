@@ -1,4 +1,4 @@
-"""What an installation signs with: made once, by one of many, and read by nobody else."""
+"""The signing identity of an installation: created once, and readable only by its owner."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 START = """
 import sys
 from pathlib import Path
-from apps.speech.certificates import own_identity
+from apps.speech.provenance.certificates import own_identity
 sys.stdout.buffer.write(own_identity(Path(sys.argv[1])).chain)
 """
 
 
-def test_several_processes_that_start_together_sign_with_the_same(tmp_path: Path) -> None:
+def test_concurrent_processes_get_the_same_identity(tmp_path: Path) -> None:
     folder = tmp_path / "var" / "marks"
     command = [sys.executable, "-c", START, str(folder)]
     with ThreadPoolExecutor(6) as starts:
@@ -45,7 +45,7 @@ def test_several_processes_that_start_together_sign_with_the_same(tmp_path: Path
     assert sorted(path.name for path in folder.iterdir()) == [ROOT_FILE, OWN_FILE]
 
 
-def test_only_their_owner_may_read_the_key(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_key(tmp_path: Path) -> None:
     folder = tmp_path / "marks"
     own_identity(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -53,12 +53,12 @@ def test_only_their_owner_may_read_the_key(tmp_path: Path) -> None:
     assert b"PRIVATE KEY" not in (folder / ROOT_FILE).read_bytes()
 
 
-def test_it_stays_the_same(tmp_path: Path) -> None:
+def test_the_identity_does_not_change(tmp_path: Path) -> None:
     assert own_identity(tmp_path) == own_identity(tmp_path)
     assert root_of(own_identity(tmp_path).chain) == (tmp_path / ROOT_FILE).read_bytes()
 
 
-def test_the_operators_own_is_taken(tmp_path: Path) -> None:
+def test_the_operators_files_are_used(tmp_path: Path) -> None:
     identity = make_identity()
     certificate, key = tmp_path / "chain.pem", tmp_path / "key.pem"
     certificate.write_bytes(identity.chain)
@@ -87,18 +87,18 @@ LEAF, ROOT = certificates_of(OWN)
     [
         (b"", OWN.chain, "private key in PEM"),
         (key_for(ec.SECP384R1()), OWN.chain, "P-256"),
-        (OTHER.key, OWN.chain, "must be that of the key"),
-        (OWN.key, ROOT + LEAF, "must be that of the key"),
+        (OTHER.key, OWN.chain, "must belong to the key"),
+        (OWN.key, ROOT + LEAF, "must belong to the key"),
         (OWN.key, LEAF + certificates_of(OTHER)[1], "issued by the one that follows"),
         (OWN.key, b"", "must be in PEM"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(key: bytes, chain: bytes, told: str) -> None:
+def test_invalid_keys_and_chains_are_refused(key: bytes, chain: bytes, told: str) -> None:
     with pytest.raises(CertificateError, match=told):
         Identity.from_pem(key, chain)
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CertificateError, match="cannot be written"):
         own_identity(tmp_path / "file")

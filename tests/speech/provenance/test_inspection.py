@@ -1,4 +1,4 @@
-"""What a file tells of where it comes from, whatever is done to it and whoever made it."""
+"""The findings for files of this installation, of others, and without signatures, also after changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from apps.speech.audio.wav import to_wav
 from apps.speech.provenance import inspection
 from apps.speech.provenance.certificates import make_identity, root_of, serial_number_of
 from apps.speech.provenance.encoders import AudioFormat, create_encoder
-from apps.speech.provenance.inspection import Finding, UnreadableError, Verdict, inspect, inspect_apart
+from apps.speech.provenance.inspection import Finding, UnreadableError, Verdict, inspect, inspect_in_subprocess
 from apps.speech.provenance.marks import SYNTHETIC, Origin
 from apps.speech.provenance.signing import Marker
 from tests.audio_samples import clip, mp4, webm
@@ -54,22 +54,22 @@ class TestMadeHere:
     def test_it_is_recognised(self, data: bytes) -> None:
         assert look_at(data) == replace(AS_MADE, signed_here=True)
 
-    def test_who_changes_the_sound_is_found_out_and_the_origin_still_told(self, data: bytes) -> None:
+    def test_changed_audio_is_detected_and_the_origin_is_still_known(self, data: bytes) -> None:
         altered = flipped(data, len(data) - 5000)
         assert look_at(altered) == replace(AS_MADE, verdict=Verdict.ALTERED, signed_here=True)
 
-    def test_a_part_of_it_is_altered(self, data: bytes) -> None:
+    def test_a_part_of_a_file_is_altered(self, data: bytes) -> None:
         assert look_at(data[:-2000]).verdict == Verdict.ALTERED
 
-    def test_one_flipped_bit_anywhere_never_proves_anything_else(self, data: bytes) -> None:
-        chance = random.Random(7)  # noqa: S311 - no secret
+    def test_a_flipped_bit_never_changes_the_finding_to_another_origin(self, data: bytes) -> None:
+        chance = random.Random(7)  # noqa: S311 - not a secret
         verdicts = []
         for position in [chance.randrange(len(data)) for _ in range(40)] + list(range(0, 4000, 100)):
             try:
                 finding = look_at(flipped(data, position))
             except UnreadableError:
                 continue
-            # Between the parts of a manifest is padding, which nobody signs because it says nothing.
+            # The padding between the parts of a manifest is not signed.
             if finding.verdict == Verdict.MADE_HERE:
                 assert (finding.made_at, finding.engine) == (AS_MADE.made_at, AS_MADE.engine)
             assert finding.verdict in {Verdict.ALTERED, Verdict.MADE_HERE}
@@ -82,15 +82,15 @@ def flipped(data: bytes, position: int) -> bytes:
 
 
 class TestElsewhere:
-    def test_another_installation_is_somebody_else(self) -> None:
+    def test_a_file_of_another_installation_is_from_elsewhere(self) -> None:
         finding = look_at(ELSEWHERE.to_mp3(SPEECH, ORIGIN))
         assert finding == replace(AS_MADE, verdict=Verdict.ELSEWHERE, signed_by="VoiceClone")
 
-    def test_who_has_a_certificate_of_the_same_root_is_somebody_else(self) -> None:
+    def test_another_certificate_of_the_same_root_is_from_elsewhere(self) -> None:
         finding = inspect(MP3, roots=HERE.roots, serial_numbers=["1"])
         assert finding.verdict == Verdict.ELSEWHERE
 
-    def test_what_somebody_else_altered_is_altered(self) -> None:
+    def test_a_changed_file_from_elsewhere_is_altered(self) -> None:
         data = ELSEWHERE.to_mp3(SPEECH, ORIGIN)
         finding = look_at(flipped(data, len(data) - 5000))
         assert (finding.verdict, finding.signed_here) == (Verdict.ALTERED, False)
@@ -109,13 +109,13 @@ class TestElsewhere:
 
 class TestWithoutSignature:
     @pytest.mark.parametrize("audio_format", [AudioFormat.MP3, AudioFormat.WAV, AudioFormat.FLAC, AudioFormat.OPUS])
-    def test_a_stream_is_known_by_its_tags(self, audio_format: AudioFormat) -> None:
+    def test_a_stream_is_recognised_by_its_tags(self, audio_format: AudioFormat) -> None:
         encoder = create_encoder(audio_format, 24_000, ORIGIN)
         finding = look_at(encoder.encode(SPEECH.pcm) + encoder.finish())
         assert (finding.verdict, finding.engine, finding.says_synthetic) == (Verdict.TAGGED, "elevenlabs", True)
         assert finding.made_at.startswith("2026-03-02")
 
-    def test_a_manifest_that_is_taken_out_leaves_the_tags(self) -> None:
+    def test_without_its_manifest_a_file_still_has_tags(self) -> None:
         file = io.BytesIO(MP3)
         tag = ID3(file)
         tag.delall("GEOB")
@@ -123,7 +123,7 @@ class TestWithoutSignature:
         tag.save(file)
         assert look_at(file.getvalue()).verdict == Verdict.TAGGED
 
-    def test_tags_that_are_taken_out_leave_nothing(self) -> None:
+    def test_without_tags_a_file_is_unmarked(self) -> None:
         file = io.BytesIO(MP3)
         ID3(file).delete(file)
         assert look_at(file.getvalue()) == Finding(Verdict.UNMARKED)
@@ -133,42 +133,42 @@ class TestWithoutSignature:
         [to_flac(SPEECH), to_mp3(SPEECH), to_wav(SPEECH), webm(SPEECH), mp4(SPEECH)],
         ids=["flac", "mp3", "wav", "webm", "mp4"],
     )
-    def test_human_speech_has_no_mark(self, data: bytes) -> None:
+    def test_human_speech_is_unmarked(self, data: bytes) -> None:
         assert look_at(data) == Finding(Verdict.UNMARKED)
 
     @pytest.mark.parametrize(
         "data", [b"", b"text", b"ID3\x04\0\0\0\0\0\0", b"\x89PNG\r\n\x1a\n", b"ID3" + b"\xff" * 99]
     )
-    def test_what_is_no_sound_is_refused(self, data: bytes) -> None:
+    def test_other_files_are_refused(self, data: bytes) -> None:
         with pytest.raises(UnreadableError):
             look_at(data)
 
 
-class TestApart:
+class TestSubprocess:
     def in_file(self, data: bytes) -> Finding:
         with tempfile.TemporaryFile() as file:
             file.write(data)
             file.flush()
-            return inspect_apart(file, roots=HERE.roots, serial_numbers=HERE.serial_numbers)
+            return inspect_in_subprocess(file, roots=HERE.roots, serial_numbers=HERE.serial_numbers)
 
-    def test_another_process_finds_the_same(self) -> None:
+    def test_it_has_the_same_finding(self) -> None:
         assert self.in_file(FLAC) == look_at(FLAC)
         assert self.in_file(to_mp3(SPEECH)) == Finding(Verdict.UNMARKED)
 
-    def test_a_file_that_takes_too_much_memory_harms_nobody(self, monkeypatch: MonkeyPatch) -> None:
+    def test_a_file_that_takes_too_much_memory_is_refused(self, monkeypatch: MonkeyPatch) -> None:
         with tempfile.TemporaryFile() as file:
-            file.truncate(2 * inspection.MAX_MEMORY_BYTES)  # A hole: it takes no space.
+            file.truncate(2 * inspection.MAX_MEMORY_BYTES)  # A sparse file, which takes no space.
             with pytest.raises(UnreadableError):
-                inspect_apart(file, roots=HERE.roots, serial_numbers=[])
+                inspect_in_subprocess(file, roots=HERE.roots, serial_numbers=[])
 
-    def test_a_file_that_takes_too_long_is_given_up(self, monkeypatch: MonkeyPatch) -> None:
+    def test_a_file_that_takes_too_long_is_refused(self, monkeypatch: MonkeyPatch) -> None:
         monkeypatch.setattr(inspection, "MAX_SECONDS", 0.01)
         with pytest.raises(UnreadableError):
             self.in_file(FLAC)
 
     @pytest.mark.parametrize("media", ["flac", "mp3", "wav"])
-    def test_damaged_files_are_examined_or_refused(self, media: str) -> None:
-        chance = random.Random(media)  # noqa: S311 - no secret
+    def test_damaged_files_have_a_finding_or_are_refused(self, media: str) -> None:
+        chance = random.Random(media)  # noqa: S311 - not a secret
         data = bytearray({"flac": FLAC, "mp3": MP3, "wav": WAV}[media])
         for _ in range(200):
             data[chance.randrange(12, 4000)] = chance.randrange(256)

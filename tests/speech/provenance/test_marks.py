@@ -1,4 +1,4 @@
-"""Tags and signatures on synthetic speech, and what they cost it: nothing."""
+"""Tags and signatures of synthetic speech, which do not change its audio."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def stream(audio_format: AudioFormat, pcm: bytes = SPEECH.pcm) -> bytes:
 
 
 def read_elsewhere(media_type: str, data: bytes, root: bytes, folder: Path) -> dict[str, object]:
-    """Read a file as somebody else would, who has nothing but the root."""
+    """Read a file in another process, with nothing but the root."""
     (folder / "file").write_bytes(data)
     (folder / "root.pem").write_bytes(root)
     command = [sys.executable, "-c", READ, media_type, str(folder / "file"), str(folder / "root.pem")]
@@ -83,7 +83,7 @@ class TestSignatures:
         assert action["parameters"] == {"turn": ORIGIN.turn}
         assert datetime.fromisoformat(action["when"]) == ORIGIN.made_at
 
-    def test_it_is_not_trusted_by_who_trusts_another_installation(self, marker: Marker, tmp_path: Path) -> None:
+    def test_it_is_not_trusted_with_the_root_of_another_installation(self, marker: Marker, tmp_path: Path) -> None:
         other = root_of(make_identity().chain)
         store = read_elsewhere("audio/flac", marker.to_flac(SPEECH, ORIGIN), other, tmp_path)
         assert store["validation_state"] == "Valid"
@@ -94,15 +94,13 @@ class TestSignatures:
         assert store["validation_state"] == "Trusted"
         assert b"parameters" not in mp3
 
-    def test_what_can_not_be_signed_is_an_error(self, marker: Marker) -> None:
+    def test_data_that_cannot_be_signed_is_an_error(self, marker: Marker) -> None:
         with pytest.raises(MarkError):
             marker.sign(b"no sound at all", "audio/ogg", ORIGIN)
 
-    @settings(max_examples=8, deadline=None)  # Each encodes and signs three files.
+    @settings(max_examples=8, deadline=None)  # Each example encodes and signs three files.
     @given(seed=st.integers(0, 2**32 - 1), samples=st.integers(6_000, 12_000), loudness=st.integers(0, 32_767))
-    def test_the_sound_of_a_signed_file_is_what_it_was(
-        self, marker: Marker, seed: int, samples: int, loudness: int
-    ) -> None:
+    def test_signing_does_not_change_the_audio(self, marker: Marker, seed: int, samples: int, loudness: int) -> None:
         noise = np.random.default_rng(seed).integers(-loudness, loudness, samples, endpoint=True)
         recording = Recording(noise.astype("<i2").tobytes(), 24_000)
         assert decode(marker.to_flac(recording, ORIGIN)).pcm == recording.pcm
@@ -159,20 +157,20 @@ class TestTags:
             assert file.metadata["encoder"] == "VoiceClone"
             assert file.metadata["date"] == "2026-03-02"
 
-    def test_they_are_the_first_that_a_stream_sends(self) -> None:
+    def test_a_stream_starts_with_them(self) -> None:
         for audio_format in set(AudioFormat) - {AudioFormat.PCM}:
             head = create_encoder(audio_format, 24_000, ORIGIN).encode(SPEECH.pcm[:48_000])
             assert b"AI_GENERATED" in head
 
     @pytest.mark.parametrize("audio_format", [AudioFormat.WAV, AudioFormat.FLAC, AudioFormat.MP3])
-    def test_a_stream_sounds_as_without_them(self, audio_format: AudioFormat) -> None:
+    def test_they_do_not_change_the_audio_of_a_stream(self, audio_format: AudioFormat) -> None:
         expected = decode(to_mp3(SPEECH)) if audio_format is AudioFormat.MP3 else SPEECH
         assert decode(stream(audio_format)).pcm == expected.pcm
 
-    def test_bare_samples_stay_bare(self) -> None:
+    def test_raw_pcm_has_no_tags(self) -> None:
         assert stream(AudioFormat.PCM) == SPEECH.pcm
 
-    def test_where_it_comes_from_can_be_read_back(self, marker: Marker) -> None:
+    def test_the_origin_can_be_read_back(self, marker: Marker) -> None:
         assert origin_in_flac(marker.to_flac(SPEECH, ORIGIN)) == ORIGIN
         assert origin_in_flac(to_flac(SPEECH)) is None
         assert origin_in_flac(b"fLaC") is None

@@ -10,7 +10,7 @@ import pytest
 
 from apps.speech.base import ProviderError
 from apps.speech.providers.breakers import Breaker
-from apps.speech.providers.retries import standing_still, stream_with_retries, with_retries
+from apps.speech.providers.retries import deadline_paused, stream_with_retries, with_retries
 from apps.speech.providers.slots import Slots
 
 DOWN = ProviderError("provider_failed", stage="think", retryable=True, is_outage=True)
@@ -53,7 +53,7 @@ def open_it(breaker: Breaker) -> None:
         call(breaker, DOWN)
 
 
-def test_it_opens_after_so_many_outages_in_a_row(breaker: Breaker) -> None:
+def test_it_opens_after_the_configured_number_of_outages_in_a_row(breaker: Breaker) -> None:
     call(breaker, DOWN)
     call(breaker, DOWN)
     assert is_let_through(breaker)
@@ -62,20 +62,20 @@ def test_it_opens_after_so_many_outages_in_a_row(breaker: Breaker) -> None:
     assert not is_let_through(breaker)
 
 
-def test_an_answer_between_them_starts_the_count_anew(breaker: Breaker) -> None:
+def test_an_answer_in_between_resets_the_count(breaker: Breaker) -> None:
     for error in (DOWN, DOWN, None, DOWN, DOWN):
         call(breaker, error)
     assert breaker.state == "closed"
 
 
 @pytest.mark.parametrize("error", [REFUSED, asyncio.CancelledError(), ZeroDivisionError()])
-def test_what_is_no_outage_of_the_provider_never_opens_it(breaker: Breaker, error: BaseException) -> None:
+def test_other_errors_never_open_it(breaker: Breaker, error: BaseException) -> None:
     for _ in range(10):
         call(breaker, error)
     assert breaker.state == "closed"
 
 
-def test_while_it_is_open_nothing_is_called_and_it_tells_how_long(breaker: Breaker, clock: Clock) -> None:
+def test_while_it_is_open_nothing_is_called_and_the_error_says_how_long(breaker: Breaker, clock: Clock) -> None:
     open_it(breaker)
     clock.time += 10
     with pytest.raises(ProviderError) as refused, breaker.guarding():
@@ -95,7 +95,7 @@ def test_afterwards_one_call_goes_through_and_closes_it(breaker: Breaker, clock:
     assert is_let_through(breaker)
 
 
-def test_a_trial_that_fails_opens_it_for_as_long_again(breaker: Breaker, clock: Clock) -> None:
+def test_a_failed_trial_opens_it_again_for_the_same_time(breaker: Breaker, clock: Clock) -> None:
     open_it(breaker)
     clock.time += 31
     call(breaker, DOWN)
@@ -104,7 +104,7 @@ def test_a_trial_that_fails_opens_it_for_as_long_again(breaker: Breaker, clock: 
     assert breaker.state == "open"
 
 
-def test_a_trial_that_is_broken_off_lets_the_next_call_try(breaker: Breaker, clock: Clock) -> None:
+def test_a_cancelled_trial_lets_the_next_call_try(breaker: Breaker, clock: Clock) -> None:
     open_it(breaker)
     clock.time += 31
     call(breaker, asyncio.CancelledError())
@@ -112,7 +112,7 @@ def test_a_trial_that_is_broken_off_lets_the_next_call_try(breaker: Breaker, clo
     assert is_let_through(breaker)
 
 
-def test_each_try_counts_and_an_open_breaker_ends_them(breaker: Breaker) -> None:
+def test_each_retry_counts_and_an_open_breaker_ends_the_retries(breaker: Breaker) -> None:
     calls = 0
 
     async def fail() -> None:
@@ -128,7 +128,7 @@ def test_each_try_counts_and_an_open_breaker_ends_them(breaker: Breaker) -> None
     assert calls == 3
 
 
-def test_a_deadline_that_is_over_is_an_outage(breaker: Breaker) -> None:
+def test_a_missed_deadline_is_an_outage(breaker: Breaker) -> None:
     async def run() -> None:
         for _ in range(3):
             with pytest.raises(ProviderError, match="provider_timeout"):
@@ -160,15 +160,15 @@ def test_a_stream_that_stops_in_the_middle_is_an_outage_but_an_empty_one_is_not(
     assert breaker.state == ("open" if items else "closed")
 
 
-def test_to_wait_for_a_slot_costs_no_time_of_the_deadline(breaker: Breaker) -> None:
+def test_waiting_for_a_slot_does_not_count_towards_the_deadline(breaker: Breaker) -> None:
     slots = Slots(1)
 
     async def wait() -> str:
-        async with slots.taken(urgent=False):
+        async with slots.slot(urgent=False):
             return "its turn came"
 
     async def run() -> str:
-        async with slots.taken(urgent=True):
+        async with slots.slot(urgent=True):
             waiting = asyncio.create_task(with_retries(wait, breaker=breaker, seconds=0.05, max_retries=0))
             await asyncio.sleep(0.2)
         return await waiting
@@ -176,6 +176,6 @@ def test_to_wait_for_a_slot_costs_no_time_of_the_deadline(breaker: Breaker) -> N
     assert asyncio.run(run()) == "its turn came"
 
 
-def test_without_a_deadline_no_clock_has_to_stand_still() -> None:
-    with standing_still():
+def test_pausing_without_a_deadline_does_nothing() -> None:
+    with deadline_paused():
         pass

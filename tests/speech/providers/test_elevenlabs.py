@@ -38,7 +38,7 @@ AT_ONCE = {"retry-after": "0"}
 JSON = {"content-type": "application/json"}
 PCM = {"content-type": "audio/pcm"}
 
-# Status, body, and what it means for speaking and for cloning.
+# HTTP status, body, and the error code when speaking and when cloning.
 REFUSALS = [
     (400, {"detail": {"status": "voice_not_found"}}, "provider_voice_missing", "provider_voice_missing"),
     (400, elevenlabs_error("invalid_voice_id"), "provider_voice_missing", "provider_voice_missing"),
@@ -63,7 +63,7 @@ REFUSALS = [
     (409, elevenlabs_error("voice_already_exists"), "provider_refused", "provider_refused"),
     (422, {"detail": [{"loc": ["body"], "msg": "?"}]}, "provider_refused", "provider_audio_refused"),
 ]
-MOMENTARY = [
+TRANSIENT_FAILURES = [
     (429, {"detail": {"status": "too_many_concurrent_requests"}}, "provider_busy"),
     (429, elevenlabs_error("concurrent_limit_exceeded"), "provider_busy"),
     (429, elevenlabs_error("system_busy"), "provider_busy"),
@@ -74,7 +74,12 @@ MOMENTARY = [
 
 
 def config_for(provider: FakeProvider, **changes: Any) -> ElevenLabsConfig:
-    values = {"api_key": "test-key", "base_url": provider.url, "model": "mouth-1"}
+    values: dict[str, Any] = {
+        "api_key": "test-key",
+        "base_url": provider.url,
+        "model": "mouth-1",
+        "max_concurrent": 10,
+    }
     return ElevenLabsConfig(**values | changes)
 
 
@@ -98,7 +103,7 @@ def speak(
     previous_text: str = "",
     **changes: Any,
 ) -> bytes:
-    """Return the whole sound; `chunks` gets what came before a failure, too."""
+    """Return all PCM. `chunks` also gets the chunks that arrive before a failure."""
     config = config_for(provider, **changes)
     voice_id = voice_id or provider.add_voice("Alice")
     heard: list[bytes] = [] if chunks is None else chunks
@@ -106,7 +111,7 @@ def speak(
     async def listen(client: ElevenLabsClient) -> bytes:
         engine = ElevenLabsTextToSpeech(client, config)
         async for chunk in engine.speak(TEXT, voice_id=voice_id, settings=settings, previous_text=previous_text):
-            heard.append(chunk)  # noqa: PERF401 - What came before a failure counts.
+            heard.append(chunk)  # noqa: PERF401 - The chunks before a failure count.
         return b"".join(heard)
 
     return run(config, listen)
@@ -136,7 +141,7 @@ def error_of(call: Callable[..., object], *arguments: Any, **changes: Any) -> Pr
 
 @contextmanager
 def full_listener() -> Iterator[int]:
-    """Give a port where connecting neither succeeds nor fails: its short queue is full and nobody takes from it."""
+    """Give a port where connecting neither succeeds nor fails: its backlog is full and nobody accepts."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as stack:
         address = listener.getsockname()
         for _ in range(3):
@@ -147,7 +152,7 @@ def full_listener() -> Iterator[int]:
 
 
 class TestTextToSpeech:
-    def test_it_yields_the_sound_in_whole_samples(self, provider: FakeProvider) -> None:
+    def test_it_yields_whole_samples(self, provider: FakeProvider) -> None:
         chunks: list[bytes] = []
 
         assert speak(provider, chunks) == speech(TEXT, ElevenLabsTextToSpeech.sample_rate)
@@ -159,7 +164,7 @@ class TestTextToSpeech:
 
         assert speak(provider) == b"ab"
 
-    def test_it_asks_for_pcm_and_sends_nothing_that_was_not_given(self, provider: FakeProvider) -> None:
+    def test_it_requests_pcm_and_sends_no_unset_value(self, provider: FakeProvider) -> None:
         voice_id = provider.add_voice("Alice")
 
         speak(provider, voice_id=voice_id)
@@ -169,18 +174,18 @@ class TestTextToSpeech:
         assert request.query == {"output_format": "pcm_24000"}
         assert request.json == {"text": TEXT, "model_id": "mouth-1"}
 
-    def test_it_sends_the_settings_that_are_given(self, provider: FakeProvider) -> None:
+    def test_it_sends_the_settings_that_are_set(self, provider: FakeProvider) -> None:
         speak(provider, settings=VoiceSettings(similarity=0.8, style=0, speed=1.1))
 
         assert provider.last_request.json["voice_settings"] == {"similarity_boost": 0.8, "style": 0, "speed": 1.1}
 
-    def test_it_sends_what_was_said_before(self, provider: FakeProvider) -> None:
+    def test_it_sends_the_previous_text(self, provider: FakeProvider) -> None:
         speak(provider, previous_text="Well.")
 
         assert provider.last_request.json["previous_text"] == "Well."
 
     @pytest.mark.parametrize(("status", "body", "code"), [refusal[:3] for refusal in REFUSALS])
-    def test_a_refused_text_is_not_sent_again(
+    def test_a_refused_text_is_not_retried(
         self, provider: FakeProvider, status: int, body: dict[str, Any] | str, code: str
     ) -> None:
         provider.fail_next(SPEECH, status=status, body=body, headers=AT_ONCE, times=3)
@@ -190,8 +195,8 @@ class TestTextToSpeech:
         assert (error.code, error.stage, error.retryable) == (code, "speak", False)
         assert len(provider.requests) == 1
 
-    @pytest.mark.parametrize(("status", "body", "code"), MOMENTARY)
-    def test_a_momentary_failure_is_retried_twice(
+    @pytest.mark.parametrize(("status", "body", "code"), TRANSIENT_FAILURES)
+    def test_a_transient_failure_is_retried_twice(
         self, provider: FakeProvider, status: int, body: dict[str, Any] | str, code: str
     ) -> None:
         provider.fail_next(SPEECH, status=status, body=body, headers=AT_ONCE, times=3)
@@ -201,12 +206,12 @@ class TestTextToSpeech:
         assert (error.code, error.stage, error.retryable) == (code, "speak", True)
         assert len(provider.requests) == 3
 
-    def test_a_retry_that_succeeds_shows_no_failure(self, provider: FakeProvider) -> None:
+    def test_a_successful_retry_hides_the_failure(self, provider: FakeProvider) -> None:
         provider.fail_next(SPEECH, status=429, body={"detail": {"status": "system_busy"}}, headers=AT_ONCE, times=2)
 
         assert speak(provider) == speech(TEXT, 24_000)
 
-    def test_it_waits_as_long_as_the_provider_asks(self, provider: FakeProvider) -> None:
+    def test_it_waits_for_as_long_as_the_provider_asks(self, provider: FakeProvider) -> None:
         provider.fail_next(SPEECH, status=503, headers={"retry-after": "0.3"})
 
         speak(provider)
@@ -214,7 +219,7 @@ class TestTextToSpeech:
         first, second = provider.requests
         assert second.time - first.time > 0.25
 
-    def test_a_sound_cut_off_in_the_middle_is_not_asked_for_again(self, provider: FakeProvider) -> None:
+    def test_audio_cut_off_in_the_middle_is_not_retried(self, provider: FakeProvider) -> None:
         provider.cut_after(SPEECH, 20_000)
         chunks: list[bytes] = []
 
@@ -225,32 +230,32 @@ class TestTextToSpeech:
         assert chunks
         assert len(provider.requests) == 1
 
-    def test_a_sound_cut_off_before_it_began_is_asked_for_again(self, provider: FakeProvider) -> None:
+    def test_audio_cut_off_before_the_first_chunk_is_retried(self, provider: FakeProvider) -> None:
         provider.cut_after(SPEECH, 0)
 
         assert speak(provider) == speech(TEXT, 24_000)
         assert len(provider.requests) == 2
 
-    def test_no_sound_at_all_is_incomplete(self, provider: FakeProvider) -> None:
+    def test_an_empty_answer_is_incomplete(self, provider: FakeProvider) -> None:
         provider.fail_next(SPEECH, status=200, headers=PCM)
 
         assert error_of(speak, provider).code == "provider_incomplete"
         assert len(provider.requests) == 1
 
     @pytest.mark.parametrize("body", [{"audio": "UklGRg=="}, "<html>Welcome</html>"])
-    def test_an_answer_that_is_no_sound_is_invalid(self, provider: FakeProvider, body: dict[str, Any] | str) -> None:
+    def test_an_answer_that_is_not_audio_is_invalid(self, provider: FakeProvider, body: dict[str, Any] | str) -> None:
         provider.fail_next(SPEECH, status=200, body=body)
 
         assert error_of(speak, provider).code == "provider_answer_invalid"
         assert len(provider.requests) == 1
 
-    def test_it_waits_only_so_long_for_the_first_sound(self, provider: FakeProvider) -> None:
+    def test_the_first_chunk_has_a_deadline(self, provider: FakeProvider) -> None:
         provider.behaviour.first_audio_seconds = 60
 
         assert error_of(speak, provider, first_audio_seconds=0.5).code == "provider_timeout"
         assert len(provider.requests) == 1
 
-    def test_it_waits_only_so_long_for_the_next_sound(self, provider: FakeProvider) -> None:
+    def test_each_later_chunk_has_a_deadline(self, provider: FakeProvider) -> None:
         provider.behaviour.audio_speed = 0.01
         chunks: list[bytes] = []
 
@@ -277,7 +282,7 @@ class TestTextToSpeech:
 
 
 class TestCreate:
-    def test_it_makes_a_voice(self, provider: FakeProvider) -> None:
+    def test_it_creates_a_voice(self, provider: FakeProvider) -> None:
         voice_id = create(provider)
 
         assert provider.voices[voice_id].name == "Alice"
@@ -295,7 +300,7 @@ class TestCreate:
         assert provider.last_request.form == {"name": "Alice", "labels": "{}"}
 
     @pytest.mark.parametrize(("status", "body", "code"), [(each[0], each[1], each[3]) for each in REFUSALS])
-    def test_refused_samples_are_not_sent_again(
+    def test_refused_samples_are_not_retried(
         self, provider: FakeProvider, status: int, body: dict[str, Any] | str, code: str
     ) -> None:
         provider.fail_next(VOICES_ADD, status=status, body=body, headers=AT_ONCE, times=3)
@@ -305,8 +310,8 @@ class TestCreate:
         assert (error.code, error.stage, error.retryable) == (code, "clone", False)
         assert len(provider.requests) == 1
 
-    @pytest.mark.parametrize(("status", "body", "code"), MOMENTARY)
-    def test_a_failure_that_may_have_made_a_voice_is_not_retried(
+    @pytest.mark.parametrize(("status", "body", "code"), TRANSIENT_FAILURES)
+    def test_a_failure_that_may_have_created_a_voice_is_not_retried(
         self, provider: FakeProvider, status: int, body: dict[str, Any] | str, code: str
     ) -> None:
         provider.fail_next(VOICES_ADD, status=status, body=body, headers=AT_ONCE, times=3)
@@ -316,16 +321,16 @@ class TestCreate:
         assert (error.code, error.stage, error.retryable) == (code, "clone", True)
         assert len(provider.requests) == 1
 
-    def test_an_answer_cut_off_is_not_asked_for_again(self, provider: FakeProvider) -> None:
+    def test_an_answer_that_is_cut_off_is_not_retried(self, provider: FakeProvider) -> None:
         provider.cut_after(VOICES_ADD, 10)
 
         assert error_of(create, provider).code == "provider_incomplete"
         assert len(provider.requests) == 1
 
-    def test_a_connection_lost_after_sending_is_not_one_that_was_never_made(
+    def test_a_connection_lost_after_sending_is_not_retried(
         self, provider: FakeProvider, losing_server: LosingServer
     ) -> None:
-        """The voice may have been made: to ask again could make a second one."""
+        """The voice may exist already: a retry could create a second one."""
         error = error_of(create, provider, base_url=losing_server.url)
 
         assert (error.code, error.stage) == ("provider_incomplete", "clone")
@@ -337,7 +342,7 @@ class TestCreate:
         assert error_of(create, provider, clone_seconds=0.5).code == "provider_timeout"
         assert len(provider.requests) == 1
 
-    def test_a_server_that_is_not_there_is_tried_again(
+    def test_an_unreachable_server_is_retried(
         self, provider: FakeProvider, unused_port: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         error = error_of(create, provider, base_url=f"http://127.0.0.1:{unused_port}")
@@ -365,12 +370,12 @@ class TestCreate:
         assert error_of(create, provider).code == "provider_answer_invalid"
         assert len(provider.requests) == 1
 
-    def test_an_answer_that_says_nothing_of_verification_will_do(self, provider: FakeProvider) -> None:
+    def test_an_answer_without_a_word_on_verification_is_valid(self, provider: FakeProvider) -> None:
         provider.fail_next(VOICES_ADD, status=200, body={"voice_id": "abc"})
 
         assert create(provider) == "abc"
 
-    def test_a_voice_that_wants_verification_is_deleted_again(self, provider: FakeProvider) -> None:
+    def test_a_voice_that_requires_verification_is_deleted_again(self, provider: FakeProvider) -> None:
         provider.behaviour.requires_verification = True
 
         error = error_of(create, provider)
@@ -378,7 +383,7 @@ class TestCreate:
         assert (error.code, error.retryable) == ("provider_voice_unverified", False)
         assert provider.voices == {}
 
-    def test_a_full_plan_is_told_apart(self, provider: FakeProvider) -> None:
+    def test_a_full_plan_has_its_own_code(self, provider: FakeProvider) -> None:
         provider.behaviour.voice_limit = 0
 
         assert error_of(create, provider).code == "provider_voice_limit"
@@ -392,20 +397,20 @@ class TestDelete:
 
         assert provider.voices == {}
 
-    def test_a_voice_that_is_not_there_counts_as_deleted(self, provider: FakeProvider) -> None:
+    def test_a_missing_voice_counts_as_deleted(self, provider: FakeProvider) -> None:
         delete(provider, "gone")
 
         assert provider.last_request.status == 404
 
     @pytest.mark.parametrize("name", ["voice_not_found", "voice_does_not_exist"])
-    def test_an_older_way_to_say_so_counts_as_well(self, provider: FakeProvider, name: str) -> None:
+    def test_the_older_codes_of_a_missing_voice_count_as_well(self, provider: FakeProvider, name: str) -> None:
         provider.fail_next(VOICES, status=400, body={"detail": {"status": name}})
 
         delete(provider, "gone")
 
         assert len(provider.requests) == 1
 
-    def test_a_momentary_failure_is_retried(self, provider: FakeProvider) -> None:
+    def test_a_transient_failure_is_retried(self, provider: FakeProvider) -> None:
         voice_id = provider.add_voice("Alice")
         provider.fail_next(VOICES, status=500, headers=AT_ONCE, times=2)
 
@@ -413,7 +418,7 @@ class TestDelete:
 
         assert provider.voices == {}
 
-    def test_a_failure_that_lasts_is_an_error(self, provider: FakeProvider) -> None:
+    def test_a_lasting_failure_is_an_error(self, provider: FakeProvider) -> None:
         provider.fail_next(VOICES, status=500, headers=AT_ONCE, times=9)
 
         error = error_of(delete, provider, "there")
@@ -433,7 +438,7 @@ class TestList:
     def test_an_account_without_voices_has_an_empty_list(self, provider: FakeProvider) -> None:
         assert list_voices(provider) == []
 
-    def test_a_momentary_failure_is_retried(self, provider: FakeProvider) -> None:
+    def test_a_transient_failure_is_retried(self, provider: FakeProvider) -> None:
         provider.fail_next(VOICES_SEARCH, status=503, headers=AT_ONCE, times=2)
 
         assert list_voices(provider) == []
@@ -441,19 +446,19 @@ class TestList:
     @pytest.mark.parametrize(
         "body", [{}, {"voices": None}, {"voices": [{"name": "Alice"}]}, {"voices": ["Alice"]}, "[]", "<html></html>"]
     )
-    def test_an_answer_of_another_form_is_invalid(self, provider: FakeProvider, body: dict[str, Any] | str) -> None:
+    def test_an_unexpected_structure_is_invalid(self, provider: FakeProvider, body: dict[str, Any] | str) -> None:
         provider.fail_next(VOICES_SEARCH, status=200, body=body, headers=JSON)
 
         assert error_of(list_voices, provider).code == "provider_answer_invalid"
 
-    def test_pages_without_an_end_run_into_the_deadline(self, provider: FakeProvider) -> None:
+    def test_endless_pages_reach_the_deadline(self, provider: FakeProvider) -> None:
         page = {"voices": [], "has_more": True, "next_page_token": "again"}
         provider.fail_next(VOICES_SEARCH, status=200, body=page, times=1_000_000)
 
         assert error_of(list_voices, provider, clone_seconds=0.5).code == "provider_timeout"
 
 
-def test_where_the_plan_allows_fewer_at_once_the_next_try_waits_for_one_under_way(provider: FakeProvider) -> None:
+def test_if_the_plan_allows_fewer_requests_the_retry_waits_for_a_running_one(provider: FakeProvider) -> None:
     config, voice_id = config_for(provider, max_retries=1), provider.add_voice("Alice")
     ended: list[str] = []
 
@@ -512,7 +517,7 @@ class TestClient:
         assert len(provider.requests) == 2
         assert provider.connections == 1
 
-    def test_to_open_a_connection_in_vain_is_no_error(self, provider: FakeProvider) -> None:
+    def test_a_failed_warm_up_is_not_an_error(self, provider: FakeProvider) -> None:
         run(config_for(provider, base_url=NOWHERE), connect)
 
         assert not provider.requests
@@ -525,7 +530,7 @@ class TestClient:
         assert error_of(create, provider).code == "provider_answer_invalid"
         assert provider.requests_to("/elsewhere") == []
 
-    def test_a_server_that_does_not_answer_is_unreachable_soon(self, provider: FakeProvider) -> None:
+    def test_a_server_that_does_not_accept_is_soon_unreachable(self, provider: FakeProvider) -> None:
         began = time.monotonic()
         with full_listener() as port:
             error = error_of(
@@ -536,7 +541,7 @@ class TestClient:
         assert time.monotonic() - began < 3
 
     @pytest.mark.parametrize("call", [speak, create, list_voices])
-    def test_the_key_is_sent_and_shown_nowhere(
+    def test_the_key_is_sent_and_never_shown(
         self, provider: FakeProvider, caplog: pytest.LogCaptureFixture, call: Callable[..., object]
     ) -> None:
         caplog.set_level(logging.DEBUG)
@@ -551,7 +556,7 @@ class TestClient:
         assert caplog.text
         assert not any(secret in text for text in shown)
 
-    def test_what_is_said_is_not_logged(self, provider: FakeProvider, caplog: pytest.LogCaptureFixture) -> None:
+    def test_spoken_text_is_not_logged(self, provider: FakeProvider, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         provider.fail_next(SPEECH, status=400, body=elevenlabs_error("invalid_text", f"Do not say: {TEXT}"))
 

@@ -17,9 +17,9 @@ REFUSED = ProviderError("provider_key_invalid", stage="hear", retryable=False)
 
 
 class Engine:
-    """Both engines in one, which say their own name, or say some words and then fail."""
+    """A fake of both engines. It says its own name, or some words before it fails."""
 
-    tells_times = True
+    supports_timestamps = True
 
     def __init__(self, name: str, error: ProviderError | None = None, words: Sequence[str] = ()) -> None:
         self.name = name
@@ -65,24 +65,24 @@ def test_the_first_works_alone_while_it_works(ask) -> None:  # type: ignore[no-u
 
 
 @pytest.mark.parametrize("ask", [transcribe, reply])
-def test_what_the_operator_has_to_mend_is_not_hidden(ask) -> None:  # type: ignore[no-untyped-def]
+def test_errors_that_the_operator_has_to_fix_are_raised(ask) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ProviderError, match="provider_key_invalid"):
         ask(Engine("openai", REFUSED), Engine("local"))
 
 
-def test_a_reply_that_has_begun_is_not_begun_again() -> None:
+def test_a_reply_that_has_started_is_not_started_again() -> None:
     with pytest.raises(ProviderError, match="provider_unreachable"):
         reply(Engine("openai", OUTAGE, ["Paris "]), Engine("local"))
 
 
 @pytest.mark.parametrize("ask", [transcribe, reply])
-def test_where_both_are_down_the_last_one_says_so(ask) -> None:  # type: ignore[no-untyped-def]
+def test_if_both_are_down_the_error_is_the_last_ones(ask) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ProviderError, match="provider_unavailable"):
         ask(Engine("openai", OUTAGE), Engine("local", UNAVAILABLE))
 
 
-def test_times_are_told_where_both_tell_them() -> None:
+def test_it_returns_times_only_if_both_engines_do() -> None:
     silent = Engine("openai")
-    silent.tells_times = False
-    assert FallbackSpeechToText([Engine("local"), Engine("other")]).tells_times
-    assert not FallbackSpeechToText([Engine("local"), silent]).tells_times
+    silent.supports_timestamps = False
+    assert FallbackSpeechToText([Engine("local"), Engine("other")]).supports_timestamps
+    assert not FallbackSpeechToText([Engine("local"), silent]).supports_timestamps

@@ -34,7 +34,7 @@ def test_other_models_have_no_end(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", ANNOUNCED_ENDS)
-def test_the_days_are_those_of_the_installed_sdk(model: str) -> None:
+def test_the_days_match_the_installed_sdk(model: str) -> None:
     notes = " ".join((inspect.getsource(chat_model) + inspect.getsource(audio_model)).split())
     days = [
         date.fromisoformat(day)

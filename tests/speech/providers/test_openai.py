@@ -61,13 +61,13 @@ def transcribe(provider: FakeProvider, *, language: str = "", **changes: Any) ->
 
 
 def reply(provider: FakeProvider, said: list[str] | None = None, **changes: Any) -> str:
-    """Return the whole reply; `said` gets the deltas that came before a failure, too."""
+    """Return the whole reply. `said` also gets the deltas that arrive before a failure."""
     config = config_for(provider, **changes)
     deltas: list[str] = [] if said is None else said
 
     async def read(client: AsyncOpenAI) -> str:
         async for delta in OpenAILanguageModel(client, config).reply(QUESTION, max_tokens=200):
-            deltas.append(delta)  # noqa: PERF401 - What came before a failure counts.
+            deltas.append(delta)  # noqa: PERF401 - The deltas before a failure count.
         return "".join(deltas)
 
     return run(config, read)
@@ -81,12 +81,12 @@ def error_of(call: Callable[..., object], *arguments: Any, **changes: Any) -> Pr
 
 
 class TestSpeechToText:
-    def test_it_returns_what_was_said(self, provider: FakeProvider) -> None:
+    def test_it_returns_the_transcript(self, provider: FakeProvider) -> None:
         provider.behaviour.transcript = " Good morning. \n"
 
         assert transcribe(provider) == Transcript("Good morning.", "")
 
-    def test_it_sends_wav_of_16_khz_under_a_name_with_its_type(self, provider: FakeProvider) -> None:
+    def test_it_sends_16_khz_wav_with_a_file_name(self, provider: FakeProvider) -> None:
         transcribe(provider)
 
         wav = to_wav(resample(RECORDING, sample_rate=16_000))
@@ -95,13 +95,13 @@ class TestSpeechToText:
         assert file.sha256 == hashlib.sha256(wav).hexdigest()
         assert provider.last_request.form == {"model": "ears-1", "response_format": "json"}
 
-    def test_it_hands_on_the_language_as_a_hint(self, provider: FakeProvider) -> None:
+    def test_it_sends_the_language_as_a_hint(self, provider: FakeProvider) -> None:
         transcript = transcribe(provider, language="fr")
 
         assert provider.last_request.form["language"] == "fr"
         assert transcript.language == "fr"
 
-    def test_a_detected_language_counts_more_than_the_hint(self, provider: FakeProvider) -> None:
+    def test_a_detected_language_overrides_the_hint(self, provider: FakeProvider) -> None:
         provider.behaviour.languages = ["de", "en"]
 
         assert transcribe(provider, language="fr").language == "de"
@@ -122,7 +122,7 @@ class TestSpeechToText:
             ("", {"content-type": "application/json"}),
         ],
     )
-    def test_an_answer_of_another_form_is_invalid(
+    def test_an_unexpected_structure_is_invalid(
         self, provider: FakeProvider, body: str, headers: dict[str, str]
     ) -> None:
         provider.fail_next(TRANSCRIPTIONS, status=200, body=body, headers=headers)
@@ -163,18 +163,18 @@ class TestLanguageModel:
             "stream_options": {"include_usage": True},
         }
 
-    def test_it_sends_a_reasoning_effort_that_is_configured(self, provider: FakeProvider) -> None:
+    def test_it_sends_the_configured_reasoning_effort(self, provider: FakeProvider) -> None:
         reply(provider, reasoning_effort="none")
 
         assert provider.last_request.json["reasoning_effort"] == "none"
 
-    def test_it_logs_what_a_reply_cost(self, provider: FakeProvider, caplog: pytest.LogCaptureFixture) -> None:
+    def test_it_logs_the_tokens_of_a_reply(self, provider: FakeProvider, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "voiceclone.speech"):
             reply(provider)
 
-        assert "think: 20 tokens read, 11 written" in caplog.messages
+        assert "think: 20 prompt tokens, 11 completion tokens" in caplog.messages
 
-    def test_a_reply_that_reached_its_longest_length_is_whole(self, provider: FakeProvider) -> None:
+    def test_a_reply_of_the_maximum_length_is_complete(self, provider: FakeProvider) -> None:
         provider.behaviour.finish_reason = "length"
 
         assert reply(provider) == provider.behaviour.reply
@@ -186,7 +186,7 @@ class TestLanguageModel:
 
         assert (error.code, error.retryable) == ("provider_refused", False)
 
-    def test_a_reply_without_an_end_is_incomplete(self, provider: FakeProvider) -> None:
+    def test_a_reply_without_a_finish_reason_is_incomplete(self, provider: FakeProvider) -> None:
         provider.leave_out_end(CHAT)
         said: list[str] = []
 
@@ -196,13 +196,13 @@ class TestLanguageModel:
         assert "".join(said) == provider.behaviour.reply
         assert len(provider.requests) == 1
 
-    def test_a_reply_without_a_word_is_incomplete(self, provider: FakeProvider) -> None:
+    def test_an_empty_reply_is_incomplete(self, provider: FakeProvider) -> None:
         provider.behaviour.reply = ""
 
         assert error_of(reply, provider).code == "provider_incomplete"
         assert len(provider.requests) == 1
 
-    def test_a_stream_cut_off_after_some_words_is_not_asked_for_again(self, provider: FakeProvider) -> None:
+    def test_a_stream_cut_off_after_some_words_is_not_retried(self, provider: FakeProvider) -> None:
         provider.cut_after(CHAT, 600)
         said: list[str] = []
 
@@ -212,7 +212,7 @@ class TestLanguageModel:
         assert said[0] == "The"
         assert len(provider.requests) == 1
 
-    def test_a_long_reply_comes_word_by_word_first_and_then_in_larger_deltas(self, provider: FakeProvider) -> None:
+    def test_a_long_reply_starts_word_by_word_and_continues_in_larger_deltas(self, provider: FakeProvider) -> None:
         provider.behaviour.reply, provider.behaviour.tokens_per_second = "word " * 119 + "end.", 200
         said: list[str] = []
 
@@ -220,7 +220,7 @@ class TestLanguageModel:
         assert said[:10] == ["word", *[" word"] * 9]
         assert len(said) < 40
 
-    def test_a_stream_cut_off_before_the_first_word_is_asked_for_again(self, provider: FakeProvider) -> None:
+    def test_a_stream_cut_off_before_the_first_word_is_retried(self, provider: FakeProvider) -> None:
         provider.cut_after(CHAT, 20)
 
         assert reply(provider) == provider.behaviour.reply
@@ -257,7 +257,7 @@ class TestLanguageModel:
             ('data: {"choices": ["The"]}\n\n', EVENTS),
         ],
     )
-    def test_an_answer_of_another_form_is_invalid(
+    def test_an_unexpected_structure_is_invalid(
         self, provider: FakeProvider, body: str, headers: dict[str, str]
     ) -> None:
         provider.fail_next(CHAT, status=200, body=body, headers=headers)
@@ -265,27 +265,27 @@ class TestLanguageModel:
         assert error_of(reply, provider).code == "provider_answer_invalid"
         assert len(provider.requests) == 1
 
-    def test_it_waits_only_so_long_for_the_first_word(self, provider: FakeProvider) -> None:
+    def test_the_first_word_has_a_deadline(self, provider: FakeProvider) -> None:
         provider.behaviour.first_token_seconds = 60
 
         assert error_of(reply, provider, first_token_seconds=0.5).code == "provider_timeout"
         assert len(provider.requests) == 1
 
-    def test_it_waits_only_so_long_for_the_next_word(self, provider: FakeProvider) -> None:
+    def test_each_later_word_has_a_deadline(self, provider: FakeProvider) -> None:
         provider.behaviour.tokens_per_second = 0.1
         said: list[str] = []
 
         assert error_of(reply, provider, said, idle_seconds=0.2).code == "provider_timeout"
         assert said == ["The"]
 
-    def test_it_waits_only_so_long_for_the_whole_reply(self, provider: FakeProvider) -> None:
+    def test_the_whole_reply_has_a_deadline(self, provider: FakeProvider) -> None:
         provider.behaviour.tokens_per_second = 5
         said: list[str] = []
 
         assert error_of(reply, provider, said, reply_seconds=1).code == "provider_timeout"
         assert said
 
-    def test_a_whole_reply_does_not_wait_for_the_stream_to_close(self, provider: FakeProvider) -> None:
+    def test_a_complete_reply_does_not_wait_for_the_stream_to_close(self, provider: FakeProvider) -> None:
         provider.hang_at_end(CHAT)
 
         began = time.monotonic()
@@ -325,7 +325,7 @@ class TestLanguageModel:
     ],
 )
 class TestRefusals:
-    def test_a_refused_recording_is_not_sent_again(
+    def test_a_refused_recording_is_not_retried(
         self, provider: FakeProvider, status: int, name: str, hearing: str, thinking: str
     ) -> None:
         provider.fail_next(TRANSCRIPTIONS, status=status, body=openai_error(name), headers=AT_ONCE, times=3)
@@ -335,7 +335,7 @@ class TestRefusals:
         assert (error.code, error.stage, error.retryable) == (hearing, "hear", False)
         assert len(provider.requests) == 1
 
-    def test_a_refused_conversation_is_not_sent_again(
+    def test_a_refused_conversation_is_not_retried(
         self, provider: FakeProvider, status: int, name: str, hearing: str, thinking: str
     ) -> None:
         provider.fail_next(CHAT, status=status, body=openai_error(name), headers=AT_ONCE, times=3)
@@ -357,7 +357,7 @@ class TestRetries:
             (503, "provider_busy"),
         ],
     )
-    def test_a_momentary_failure_is_retried_twice(self, provider: FakeProvider, status: int, code: str) -> None:
+    def test_a_transient_failure_is_retried_twice(self, provider: FakeProvider, status: int, code: str) -> None:
         provider.fail_next("/v1", status=status, body="<html>Oops</html>", headers=AT_ONCE, times=6)
 
         heard, thought = error_of(transcribe, provider), error_of(reply, provider)
@@ -367,13 +367,13 @@ class TestRetries:
         assert len(provider.requests_to(TRANSCRIPTIONS)) == 3
         assert len(provider.requests_to(CHAT)) == 3
 
-    def test_a_retry_that_succeeds_shows_no_failure(self, provider: FakeProvider) -> None:
+    def test_a_successful_retry_hides_the_failure(self, provider: FakeProvider) -> None:
         provider.fail_next("/v1", status=500, headers=AT_ONCE, times=2)
 
         assert transcribe(provider).text == provider.behaviour.transcript
         assert len({request.files[0].sha256 for request in provider.requests}) == 1
 
-    def test_without_a_wish_of_the_provider_the_pause_is_short(self, provider: FakeProvider) -> None:
+    def test_without_a_retry_after_header_the_pause_is_short(self, provider: FakeProvider) -> None:
         provider.fail_next(CHAT, status=500)
 
         began = time.monotonic()
@@ -382,7 +382,7 @@ class TestRetries:
         assert time.monotonic() - began < 2
 
     @pytest.mark.parametrize("form", ["seconds", "date"])
-    def test_it_waits_as_long_as_the_provider_asks(self, provider: FakeProvider, form: str) -> None:
+    def test_it_waits_for_as_long_as_the_provider_asks(self, provider: FakeProvider, form: str) -> None:
         soon = datetime.now(UTC) + timedelta(seconds=1.9)  # A date has no fractions of a second.
         wait = "0.3" if form == "seconds" else format_datetime(soon, usegmt=True)
         provider.fail_next(CHAT, status=429, headers={"retry-after": wait})
@@ -392,7 +392,7 @@ class TestRetries:
         first, second = provider.requests
         assert 0.25 < second.time - first.time < 3
 
-    def test_a_wait_longer_than_the_deadline_is_not_begun(self, provider: FakeProvider) -> None:
+    def test_a_pause_longer_than_the_deadline_does_not_start(self, provider: FakeProvider) -> None:
         provider.fail_next(CHAT, status=429, headers={"retry-after": "100"})
 
         began = time.monotonic()
@@ -402,12 +402,12 @@ class TestRetries:
         assert time.monotonic() - began < 2
 
     @pytest.mark.parametrize("wish", ["soon", "-1", "nan", "Tue, 99 Foo", "Tue, 01 Jan 2030 00:00:00 -0000"])
-    def test_a_wish_that_makes_no_sense_is_ignored(self, provider: FakeProvider, wish: str) -> None:
+    def test_an_invalid_retry_after_header_is_ignored(self, provider: FakeProvider, wish: str) -> None:
         provider.fail_next(CHAT, status=429, headers={"retry-after": wish})
 
         assert reply(provider) == provider.behaviour.reply
 
-    def test_a_server_that_is_not_there_is_unreachable(
+    def test_a_closed_port_is_unreachable(
         self, provider: FakeProvider, unused_port: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         error = error_of(reply, provider, base_url=f"http://127.0.0.1:{unused_port}/v1")
@@ -416,7 +416,7 @@ class TestRetries:
         assert len(caplog.messages) == 3
 
     @pytest.mark.parametrize("call", [transcribe, reply])
-    def test_a_connection_lost_after_sending_is_told_and_tried_again(
+    def test_a_connection_lost_after_sending_is_reported_and_retried(
         self, provider: FakeProvider, losing_server: LosingServer, call: Callable[..., object]
     ) -> None:
         error = error_of(call, provider, base_url=f"{losing_server.url}/v1")
@@ -460,12 +460,12 @@ class TestClient:
         assert len(provider.requests) == 2
         assert provider.connections == 1
 
-    def test_to_open_a_connection_in_vain_is_no_error(self, provider: FakeProvider) -> None:
+    def test_a_failed_warm_up_is_not_an_error(self, provider: FakeProvider) -> None:
         run(config_for(provider, base_url=NOWHERE), connect)
 
         assert not provider.requests
 
-    def test_the_key_is_sent_and_shown_nowhere(self, provider: FakeProvider, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_key_is_sent_and_never_shown(self, provider: FakeProvider, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         secret = "sk-very-secret"
 
@@ -478,7 +478,7 @@ class TestClient:
         assert caplog.text
         assert not any(secret in text for text in shown)
 
-    def test_what_was_said_is_not_logged(self, provider: FakeProvider, caplog: pytest.LogCaptureFixture) -> None:
+    def test_transcripts_are_not_logged(self, provider: FakeProvider, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         said = "Paris is what I said"
         provider.fail_next(CHAT, status=400, body=openai_error("bad\nvalue", f"Do not say: {said}"))

@@ -6,18 +6,18 @@ from apps.speech.providers.slots import Slots
 
 
 async def call(slots: Slots, name: str, order: list[str], *, urgent: bool = False) -> None:
-    async with slots.taken(urgent=urgent):
+    async with slots.slot(urgent=urgent):
         order.append(name)
         await asyncio.sleep(0.01)
 
 
 async def most_at_once(slots: Slots) -> int:
-    """Return how many of nine calls ran at once."""
+    """Return the largest number of calls, of nine, that ran concurrently."""
     at_once, most = 0, 0
 
     async def count() -> None:
         nonlocal at_once, most
-        async with slots.taken(urgent=False):
+        async with slots.slot(urgent=False):
             at_once += 1
             most = max(most, at_once)
             await asyncio.sleep(0.002)
@@ -27,14 +27,14 @@ async def most_at_once(slots: Slots) -> int:
     return most
 
 
-def test_no_more_are_taken_than_there_are() -> None:
+def test_it_never_exceeds_the_size() -> None:
     async def run() -> None:
         assert await most_at_once(Slots(2)) == 2
 
     asyncio.run(run())
 
 
-def test_the_urgent_go_first_and_the_others_in_the_order_of_their_arrival() -> None:
+def test_urgent_calls_go_first_and_the_others_in_order_of_arrival() -> None:
     order: list[str] = []
 
     async def run() -> None:
@@ -46,7 +46,7 @@ def test_the_urgent_go_first_and_the_others_in_the_order_of_their_arrival() -> N
     assert order == ["first", "urgent", "second", "third"]
 
 
-def test_who_leaves_the_queue_or_fails_takes_no_slot_along() -> None:
+def test_a_cancelled_or_failed_call_gives_its_slot_back() -> None:
     order: list[str] = []
 
     async def run() -> None:
@@ -64,12 +64,12 @@ def test_who_leaves_the_queue_or_fails_takes_no_slot_along() -> None:
     assert order == ["holding", "next"]
 
 
-def test_a_slot_that_comes_in_the_moment_of_leaving_goes_on_to_the_next() -> None:
+def test_a_slot_granted_at_the_moment_of_cancellation_goes_to_the_next_call() -> None:
     order: list[str] = []
 
     async def run() -> None:
         slots = Slots(1)
-        async with slots.taken(urgent=False):
+        async with slots.slot(urgent=False):
             leaving = asyncio.create_task(call(slots, "leaving", order))
             await asyncio.sleep(0)
         leaving.cancel()
@@ -80,10 +80,10 @@ def test_a_slot_that_comes_in_the_moment_of_leaving_goes_on_to_the_next() -> Non
     assert order == ["next"]
 
 
-def test_a_shrunk_limit_is_one_less_than_were_taken_for_a_while() -> None:
+def test_a_shrunk_limit_is_one_below_the_number_taken_for_a_while() -> None:
     async def run() -> None:
         slots = Slots(5)
-        async with slots.taken(urgent=False), slots.taken(urgent=False), slots.taken(urgent=False):
+        async with slots.slot(urgent=False), slots.slot(urgent=False), slots.slot(urgent=False):
             slots.shrink(seconds=0.2)
         assert await most_at_once(slots) == 2
         await asyncio.sleep(0.25)
@@ -102,7 +102,7 @@ def test_a_shrunk_limit_never_falls_below_one() -> None:
     asyncio.run(run())
 
 
-def test_a_limit_that_shrinks_while_all_are_taken_waits_for_one_more_to_come_back() -> None:
+def test_after_shrinking_with_all_slots_taken_two_have_to_be_given_back() -> None:
     order: list[str] = []
 
     async def run() -> None:

@@ -22,16 +22,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
-        parser.add_argument("--name", default="command line", help="what the token is for (default: %(default)s)")
+        parser.add_argument("--name", default="command line", help="purpose of the token (default: %(default)s)")
         parser.add_argument(
             "--scope",
             action="append",
             dest="scopes",
             choices=Scope.values,
-            help="what the token may be used for; may be given several times (default: everything)",
+            help="scope of the token; may be given several times (default: all scopes)",
         )
         parser.add_argument(
-            "--expires-days", type=_days, metavar="DAYS", help="after how many days it ends (default: never)"
+            "--expires-days", type=_days, metavar="DAYS", help="days until the token expires (default: never)"
         )
 
     def handle(
@@ -58,7 +58,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _without_log_lines() -> Iterator[None]:
-    """Print the token and nothing else, on the error stream as well: scripts read both."""
+    """Silence log lines on the error stream, so that scripts that read both streams get only the token."""
     logging.disable(logging.INFO)
     try:
         yield

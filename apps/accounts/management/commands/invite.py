@@ -18,15 +18,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         site = next(iter(settings.CSRF_TRUSTED_ORIGINS), "http://127.0.0.1:8000")
         parser.add_argument("email")
-        parser.add_argument("--site", default=site, help="where this site is reached (default: %(default)s)")
+        parser.add_argument("--site", default=site, help="address of this site (default: %(default)s)")
 
     def handle(self, *_args: Any, email: str, site: str, **_options: Any) -> None:
         try:
             validate_email(email)
         except ValidationError as error:
-            message = f"{email} is no email address."
+            message = f"{email} is not an email address."
             raise CommandError(message) from error
         link = site.rstrip("/") + reverse("accounts:invitation", args=[invite(email=email)])
         self.stdout.write(link)
         if mail_invitation(email=email, link=link):
-            self.stderr.write(f"It is also on its way to {email}.")
+            self.stderr.write(f"The link was also sent to {email}.")

@@ -10,12 +10,12 @@ from apps.background.reconciling import planned, reconcile
 
 class Command(BaseCommand):
     help = (
-        "Put right what killed processes left behind: turns, voices, voices at the provider, and files. "
-        "The worker does too."
+        "Repair turns, voices, voices at the provider, and files that killed processes left behind. "
+        "The worker does this too."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+        parser.add_argument("--dry-run", action="store_true", help="only print the planned repairs")
 
     def handle(self, *_args: Any, dry_run: bool, **_options: Any) -> None:
         lines = map(str, planned()) if dry_run else (f"{repair} ({outcome})" for repair, outcome in reconcile())

@@ -20,69 +20,70 @@ from apps.background.reconciling import reconcile
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2
-PAUSE_SECONDS = 5
-TIDY_SECONDS = 60
+PARENT_CHECK_SECONDS = 2
+DATABASE_PAUSE_SECONDS = 5
+HOUSEKEEPING_SECONDS = 60
 RECONCILE_SECONDS = 180
-FILES_EVERY = 480  # Once a day: to look through a large folder takes a while, and what is stray there waits for nobody.
+RUNS_PER_FILE_SEARCH = 480  # Once a day: searching a large folder takes a while, and stray files are not urgent.
 
 
 class Command(WorkerCommand):
-    """The worker of django-tasks, which also keeps its queue in order and ends with the process that started it.
+    """The worker of django-tasks. It also does the housekeeping, and ends with the process that started it.
 
-    Beside the queue, it puts right what killed processes left: first of all, and every few minutes.
+    It repairs what killed processes left behind at its start and then every few minutes.
     """
 
     help = "Do background work, such as sending webhooks, until stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        over = Event()
-        watch = Thread(target=_watch, args=[over], daemon=True)
-        watch.start()
-        # Not waited for at the end: a provider may take long to answer, and the next run does what this one did not.
-        Thread(target=_reconcile_regularly, args=[over], daemon=True).start()
+        stopped = Event()
+        housekeeping_thread = Thread(target=_do_housekeeping, args=[stopped], daemon=True)
+        housekeeping_thread.start()
+        # Not joined at the end: a provider can take long to answer, and the next run repairs what this one did not.
+        Thread(target=_reconcile_regularly, args=[stopped], daemon=True).start()
         try:
             self._work(options)
         finally:
-            over.set()
-            watch.join()
+            stopped.set()
+            housekeeping_thread.join()
 
     def _work(self, options: dict[str, Any]) -> None:
-        """Work until stopped. While the database is gone or locked there is nothing to do, and no reason to end."""
-        DBTaskResult.objects.exists()  # Without its tables it ends here.
+        """Work until stopped. If the database is missing or locked, wait for it instead of ending."""
+        DBTaskResult.objects.exists()  # Without the tables, end here with an error.
         while True:
             try:
                 super().handle(**options)
             except DatabaseError:
-                logger.exception("The database does not answer: background work goes on when it does")
+                logger.exception("The database does not answer: background work continues when it does")
                 connection.close()
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(DATABASE_PAUSE_SECONDS)
             else:
                 return
 
 
-def _watch(over: Event) -> None:
+def _do_housekeeping(stopped: Event) -> None:
+    """Do the housekeeping regularly, and end this process with its parent."""
     parent = os.getppid()
-    looks = 0
+    checks = 0
     try:
         while True:
-            if looks % (TIDY_SECONDS // LOOK_SECONDS) == 0:
+            if checks % (HOUSEKEEPING_SECONDS // PARENT_CHECK_SECONDS) == 0:
                 close_old_connections()
                 housekeeping.run_steps()
             if os.getppid() != parent:
-                # Who had started this was killed, and could not end it.
+                # The parent was killed, so that it could not end this process.
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
-            looks += 1
-            if over.wait(LOOK_SECONDS):
+            checks += 1
+            if stopped.wait(PARENT_CHECK_SECONDS):
                 return
     finally:
         connection.close()
 
 
-def _reconcile_regularly(over: Event) -> None:
+def _reconcile_regularly(stopped: Event) -> None:
     for run in count():
-        deque(reconcile(with_files=run % FILES_EVERY == 0), maxlen=0)
+        deque(reconcile(with_files=run % RUNS_PER_FILE_SEARCH == 0), maxlen=0)
         connection.close()
-        if over.wait(RECONCILE_SECONDS):
+        if stopped.wait(RECONCILE_SECONDS):
             return

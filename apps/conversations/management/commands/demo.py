@@ -22,8 +22,8 @@ DEMO_DIR = Path(__file__).resolve().parents[2] / "demo"
 USERNAME = "demo"
 VOICE_NAME = "Demo voice"
 STATEMENT = (
-    "The sample is a LibriVox recording, which its reader has given to the public domain. It is cloned to show how "
-    "this software works, and for nothing else."
+    "The sample is a LibriVox recording, which its reader has placed in the public domain. It is cloned only to show "
+    "how this software works."
 )
 
 
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         return user
 
     def _voice(self, user: User) -> VoiceProfile:
-        """Clone only once: at a provider every voice takes a place in the plan."""
+        """Return the demo voice. Clone it only once, because a provider's plan limits the number of voices."""
         voices = VoiceProfile.objects.for_user(user).filter(name=VOICE_NAME, provider=settings.TEXT_TO_SPEECH)
         voice = voices.that_speak().first()
         if voice is None:

@@ -1,4 +1,4 @@
-"""`manage.py apply_retention`: deletes what nobody has used for its term, and announces that before."""
+"""`manage.py apply_retention`: deletes data whose term is over, after announcing it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from apps.privacy import retention
 
 
 class Command(BaseCommand):
-    help = "Delete what nobody has used for the term that the settings name. The worker does so every day."
+    help = (
+        "Announce and delete data that has not been used for the term in the settings. The worker does this every day."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+        parser.add_argument("--dry-run", action="store_true", help="only print the planned steps")
 
     def handle(self, *_args: Any, dry_run: bool, **_options: Any) -> None:
         problems = 0
-        for each in retention.due():
-            problem = "" if dry_run else retention.apply(each)
+        for due in retention.find_due():
+            problem = "" if dry_run else retention.apply(due)
             problems += bool(problem)
-            self.stdout.write(f"{retention.in_words(each, is_done=not dry_run)}{problem and f' FAILED: {problem}'}")
+            self.stdout.write(f"{retention.describe(due, is_done=not dry_run)}{problem and f' FAILED: {problem}'}")
         if problems:
-            message = f"{problems} could not be done, and will be tried again."
+            message = f"{problems} could not be done and will be tried again."
             raise CommandError(message)

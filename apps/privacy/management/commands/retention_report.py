@@ -1,4 +1,4 @@
-"""`manage.py retention_report`: what is kept, how long, and what goes when."""
+"""`manage.py retention_report`: prints the retention schedule and the deletions to come."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.privacy import retention
 
 
 class Command(BaseCommand):
-    help = "Say what is kept how long by the settings in force, and what is due in the days to come."
+    help = "Print how long each kind of data is kept by the current settings, and what is due in the coming days."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--days", type=int, default=30, help="how far to look ahead (default: %(default)s)")
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         for data in all_personal_data():
             for kept in data.schedule():
                 self.stdout.write(f"{kept.what}: {kept.until}")
-        coming = retention.due(days_ahead=days)
+        coming = retention.find_due(days_ahead=days)
         self.stdout.write(f"\nDue within {days} days: {len(coming)}")
-        for each in coming:
-            self.stdout.write(retention.in_words(each, is_done=False))
+        for due in coming:
+            self.stdout.write(retention.describe(due, is_done=False))

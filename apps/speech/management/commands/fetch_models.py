@@ -6,13 +6,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.speech.availability import engines_of
+from apps.speech.base import LOCAL
 from apps.speech.local import weights
 from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, SPEAKER_ENCODER, Model
-from apps.speech.registry import LOCAL, engines_of
 
 
 class Command(BaseCommand):
-    help = "Fetch the models of the embedded engines (380 MB), so that the site works without any account."
+    help = "Download the models of the embedded engines (380 MB), so that the site works without any account."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -22,13 +23,13 @@ class Command(BaseCommand):
             action="append",
             default=[],
             choices=[model.name for model in OPTIONAL_MODELS],
-            help="fetch this model too (repeatable); those that the settings name are fetched anyway",
+            help="also download this model (repeatable); models that the settings name are always downloaded",
         )
         parser.add_argument("--models-dir", type=Path, default=None, help="folder of the models (default: MODELS_DIR)")
         parser.add_argument(
             "--if-used",
             action="store_true",
-            help="where no engine is set to local, fetch the speaker encoder alone (12 MB), which every site needs",
+            help="if no engine is set to local, download only the speaker encoder (12 MB), which every site needs",
         )
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
@@ -44,10 +45,10 @@ class Command(BaseCommand):
 
     def report(self, line: str) -> None:
         self.stdout.write(line)
-        self.stdout.flush()  # A pipe would hold it back until the end.
+        self.stdout.flush()  # Otherwise a pipe buffers it until the end.
 
 
 def optional_models(names: list[str]) -> list[Model]:
-    """Return the optional models in `names` and in the settings."""
+    """Return the optional models that `names` or the settings contain."""
     wanted = {*names, settings.LOCAL_STT_MODEL, settings.LOCAL_CHAT_MODEL}
     return [model for model in OPTIONAL_MODELS if model.name in wanted]

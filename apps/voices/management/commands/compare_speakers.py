@@ -1,4 +1,4 @@
-"""`manage.py compare_speakers`: how similar the speakers of recordings are, beside the threshold in force."""
+"""`manage.py compare_speakers`: the similarity of the speakers of recordings, and the current threshold."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from apps.speech.local.identity import Voiceprint
 
 MAX_SECONDS = 600
-OPERATOR = 0  # No user has this key.
+OPERATOR_PK = 0  # No user has this primary key.
 
 
 class Command(BaseCommand):
     help = (
-        "Say how similar the speakers of recordings are, in percent, as consents and samples are compared. Each "
-        "argument is one person: a file, or a folder of files. For one person it says the least similar two files, "
-        "for two people the most similar ones; * is at the threshold SPEAKER_SIMILARITY or above."
+        "Print the similarity of the speakers of recordings, in percent, compared like consents and samples. Each "
+        "argument is one person: a file, or a folder of files. For one person, it prints the lowest similarity of two "
+        "files; for two people, the highest. A * marks values at or above the threshold SPEAKER_SIMILARITY."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,8 +37,8 @@ class Command(BaseCommand):
         columns = [name[:9].rjust(10) for name in voiceprints]
         self.stdout.write(f"threshold: {settings.SPEAKER_SIMILARITY} %\n\n{'':{width}}{''.join(columns)}")
         for number, (name, mine) in enumerate(voiceprints.items()):
-            cells = [_of_two(mine, theirs) for theirs in itertools.islice(voiceprints.values(), number)]
-            self.stdout.write(f"{name:{width}}{''.join(cells)}{_of_one(mine)}")
+            cells = [_highest_similarity(mine, theirs) for theirs in itertools.islice(voiceprints.values(), number)]
+            self.stdout.write(f"{name:{width}}{''.join(cells)}{_lowest_similarity(mine)}")
 
     def _voiceprints(self, path: Path) -> list[Voiceprint]:
         files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
@@ -50,7 +50,7 @@ class Command(BaseCommand):
     def _voiceprint(self, file: Path) -> Voiceprint:
         try:
             recording = registry.decode(
-                file.read_bytes(), sample_rate=SAMPLE_RATE, max_seconds=MAX_SECONDS, asker=OPERATOR
+                file.read_bytes(), sample_rate=SAMPLE_RATE, max_seconds=MAX_SECONDS, asker=OPERATOR_PK
             )
             return registry.call(lambda engines: engines.identify_speaker(recording))
         except OSError as error:
@@ -61,13 +61,13 @@ class Command(BaseCommand):
             raise CommandError(message) from error
 
 
-def _of_one(mine: list[Voiceprint]) -> str:
-    """Return the least similarity of one person's recordings, in percent."""
+def _lowest_similarity(mine: list[Voiceprint]) -> str:
+    """Return the lowest similarity between one person's recordings, in percent, as a column."""
     similarities = [one.similarity(other) for one, other in itertools.permutations(mine, 2)]
     return (f"{100 * min(similarities):.0f}" if similarities else "–").rjust(10)
 
 
-def _of_two(mine: list[Voiceprint], theirs: list[Voiceprint]) -> str:
-    """Return the greatest similarity of two people's recordings, in percent."""
+def _highest_similarity(mine: list[Voiceprint], theirs: list[Voiceprint]) -> str:
+    """Return the highest similarity between two people's recordings, in percent, as a column."""
     similarity = 100 * max(one.similarity(other) for one, other in itertools.product(mine, theirs))
     return f"{similarity:.0f}{'*' if similarity >= settings.SPEAKER_SIMILARITY else ''}".rjust(10)

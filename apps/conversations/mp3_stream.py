@@ -1,4 +1,4 @@
-"""The answer of a turn as one MP3, made while it is still being spoken."""
+"""Streams the answer of a turn as one MP3 while it is being spoken."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from apps.speech.registry import current_engines
 
 
 class BrokenAnswerError(Exception):
-    """The voice failed in the middle of the answer. A body that breaks off is the only way left to say so."""
+    """The voice failed in the middle of the answer. Only breaking off the body can still tell the client."""
 
 
 async def mp3_of_turn(prepared: PreparedTurn) -> AsyncGenerator[bytes, None]:
-    """Run the turn and yield its sound as MP3, from when its reply is written; nothing if it ends without any sound.
+    """Run the turn and yield its sound as MP3 as soon as its reply is complete; yield nothing if there is no sound.
 
-    Raises BrokenAnswerError where the voice fails after that. Closing it interrupts the turn.
+    Raises BrokenAnswerError if the voice fails after the first bytes. Closing the generator interrupts the turn.
     """
     turn = prepared.turn
     encoder: Encoder | None = None

@@ -1,11 +1,11 @@
-"""The caller's conversations and turns; anybody else's do not exist for them."""
+"""Looks up the caller's conversations and turns; a foreign id raises Http404."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from uuid import UUID
 
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from rest_framework.request import Request
@@ -14,11 +14,11 @@ from apps.accounts.idempotency import key_in_use
 from apps.accounts.models import IdempotencyKey
 from apps.conversations.models import RUNNING, Conversation, Turn
 
-# A turn is stored while it is already being heard; one that is not there so long after that was deleted.
+# A turn is stored while its question is already being transcribed; one that is missing after this time was deleted.
 STORED_WITHIN = timedelta(seconds=30)
 
 
-def own_conversation(request: Request, conversation_pk: UUID) -> Conversation:
+def own_conversation(request: HttpRequest | Request, conversation_pk: UUID) -> Conversation:
     """Return a conversation of the caller's with its voice. Raises Http404."""
     conversations = Conversation.objects.for_user(request.user).select_related("voice__consent")
     return get_object_or_404(conversations, pk=conversation_pk)
@@ -30,8 +30,11 @@ def own_turn(request: Request, turn_pk: UUID) -> Turn:
     return get_object_or_404(turns, pk=turn_pk)
 
 
-def made_turn(request: Request, row: IdempotencyKey) -> Turn:
-    """Return the turn that the first request with the same key made. Raises UserError (409) while it runs."""
+def turn_of_key(request: Request, row: IdempotencyKey) -> Turn:
+    """Return the turn that the first request with this key created.
+
+    Raises UserError (409) while it runs, and Http404 if it was deleted.
+    """
     turn = Turn.objects.for_user(request.user).filter(pk=row.made).first()
     if turn is None and timezone.now() - row.claimed_at > STORED_WITHIN:
         raise Http404

@@ -1,0 +1,81 @@
+"""Which engine the settings name for each stage, and which of them work at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.conf import settings
+
+from apps.speech.base import LOCAL, ProviderError, Stage
+from apps.speech.providers.breakers import Breaker, Breakers
+
+# All event loops of the process share the breakers: each loop learns from the calls of the others.
+_breakers: dict[str, Breakers] = {}
+
+
+def engines_of(stage: Stage) -> list[str]:
+    """Return the names of the engines of a stage: the first choice, then its fallback if one is set."""
+    engines = {
+        "hear": [settings.SPEECH_TO_TEXT, settings.SPEECH_TO_TEXT_FALLBACK],
+        "think": [settings.LANGUAGE_MODEL, settings.LANGUAGE_MODEL_FALLBACK],
+        "speak": [settings.TEXT_TO_SPEECH],
+        "clone": [settings.TEXT_TO_SPEECH],
+    }
+    return [engine for engine in engines[stage] if engine]
+
+
+def breakers_of(provider: str) -> Breakers:
+    """Return the breakers of a remote service. All engines of the process share them."""
+    if provider not in _breakers:
+        _breakers[provider] = Breakers(failures=settings.BREAKER_FAILURES, seconds=settings.BREAKER_SECONDS)
+    return _breakers[provider]
+
+
+def breakers_in_use() -> Iterable[Breakers]:
+    """Return the breakers of every service that was called, including services that the settings no longer name."""
+    return _breakers.values()
+
+
+def breakers() -> dict[tuple[str, Stage], Breaker]:
+    """Return the breakers of the remote services that the settings name, by service and stage."""
+    return {
+        (engine, stage): breakers_of(engine)[stage]
+        for stage in ("clone", "hear", "think", "speak")
+        for engine in engines_of(stage)
+        if engine != LOCAL
+    }
+
+
+def require_elevenlabs_key(stage: Stage) -> None:
+    """Raise the error "provider_not_configured" if the site has no key for ElevenLabs."""
+    if not settings.ELEVENLABS_API_KEY:
+        raise ProviderError("provider_not_configured", stage=stage, retryable=False)
+
+
+def require_working(stage: Stage, *, provider: str = "") -> None:
+    """Raise the error "provider_unavailable" if no engine of `stage` works, before any work is done or paid for.
+
+    With `provider`, that engine has to work; otherwise any engine of the stage.
+    """
+    engines = [provider] if provider else engines_of(stage)
+    if LOCAL in engines:
+        return
+    down: ProviderError | None = None
+    for engine in engines:
+        try:
+            breakers_of(engine)[stage].check()
+        except ProviderError as error:
+            down = error
+        else:
+            return
+    if down is not None:
+        raise down
+
+
+def is_working(stage: Stage) -> bool:
+    """Tell whether an engine of `stage` works, as far as the breakers know."""
+    try:
+        require_working(stage)
+    except ProviderError:
+        return False
+    return True

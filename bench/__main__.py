@@ -56,7 +56,7 @@ def _options() -> argparse.Namespace:
         "--memory-turns",
         type=int,
         default=0,
-        help="number of turns of the memory test, which runs if this is set (1000)",
+        help="turns of the memory test, such as 1000 (0: no test)",
     )
     parser.add_argument("--json", type=Path, help="file for all individual figures, in seconds and megabytes")
     options = parser.parse_args()

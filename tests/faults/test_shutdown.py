@@ -20,11 +20,7 @@ if TYPE_CHECKING:
     from apps.conversations.models import Conversation
 
 LONG_REPLY = "One sentence. " + "Another one, a little longer. " * 8
-STATUS = """
-from apps.conversations.models import Turn
-for turn in Turn.objects.all():
-    print(turn.status, len(turn.reply), bool(turn.answer))
-"""
+TURNS = "SELECT status, length(reply), answer != '' FROM conversations_turn"
 
 
 class ListeningClient:
@@ -89,7 +85,7 @@ def test_a_running_turn_is_finished_while_new_work_is_refused(
         site.process.wait(60)
         assert turn.events[-1].name == "done"
         assert turn.events[-1].data["reply"] == LONG_REPLY.strip()
-        assert site.shell(STATUS).splitlines()[-1] == f"spoken {len(LONG_REPLY.strip())} True"
+        assert site.rows(TURNS) == [("spoken", len(LONG_REPLY.strip()), True)]
         assert "Traceback" not in site.log.read_text()
 
 
@@ -106,7 +102,7 @@ def test_a_longer_turn_is_interrupted_and_stored_and_its_stream_ends(
         site.process.wait(60)
         assert turn.events[-1].name == "done"
         assert len(turn.events[-1].data["reply"]) < len(LONG_REPLY)
-        assert site.shell(STATUS).splitlines()[-1] == f"interrupted {len((LONG_REPLY * 3).strip())} True"
+        assert site.rows(TURNS) == [("interrupted", len((LONG_REPLY * 3).strip()), True)]
     assert all(speak.finished.wait(5) for speak in provider.requests_to(SPEECH))
 
 

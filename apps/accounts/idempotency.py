@@ -40,9 +40,9 @@ KEY_PARAMETER = OpenApiParameter(
     description="A random text of 1 to 255 characters for this one request. Sent again with the same key within 24 "
     "hours, it is not carried out again, and the first answer comes back.",
 )
-KEPT_FOR = timedelta(hours=24)
+ANSWER_LIFETIME = timedelta(hours=24)
 # Longer than any request runs: a process that has held a key for longer was killed.
-LONGEST_REQUEST = timedelta(minutes=10)
+MAX_REQUEST_DURATION = timedelta(minutes=10)
 RETRY_SECONDS = 2
 # Sixteen minutes of speech as WAV, which is longer than the longest text.
 MAX_KEPT_BYTES = 48_000_000
@@ -192,12 +192,12 @@ def claim(*, owner: User, key: str, fingerprint: str) -> tuple[IdempotencyKey, b
 def _take_over(row: IdempotencyKey) -> bool:
     now = timezone.now()
     running = IdempotencyKey.objects.filter(pk=row.pk, claimed_at=row.claimed_at, status=None, made="")
-    return bool(running.filter(claimed_at__lt=now - LONGEST_REQUEST).update(claimed_at=now))
+    return bool(running.filter(claimed_at__lt=now - MAX_REQUEST_DURATION).update(claimed_at=now))
 
 
 def forget_old_keys() -> None:
     """Delete keys that are older than a day, with the answers stored in them."""
-    IdempotencyKey.objects.filter(claimed_at__lt=timezone.now() - KEPT_FOR).delete()
+    IdempotencyKey.objects.filter(claimed_at__lt=timezone.now() - ANSWER_LIFETIME).delete()
 
 
 def _kept_answer(row: IdempotencyKey) -> HttpResponseBase:

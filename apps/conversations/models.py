@@ -103,7 +103,7 @@ class Turn(Leased):
     language = models.CharField(_("language"), max_length=10, blank=True)
     reply = models.TextField(_("reply"), blank=True)
     # The part of the reply that was heard before an interruption, or spoken before the voice failed; else "".
-    spoken_text = models.TextField(_("spoken of the reply"), blank=True)
+    spoken_text = models.TextField(_("spoken part of the reply"), blank=True)
     stop_requested = models.BooleanField(_("stop requested"), default=False)
     answer = models.FileField(_("answer"), upload_to=answer_path, blank=True)
     # A copy as MP3, made on the first request and kept: signing it again would give other bytes.
@@ -114,7 +114,7 @@ class Turn(Leased):
     heard_ms = models.PositiveIntegerField(_("heard after (ms)"), null=True, blank=True)
     first_word_ms = models.PositiveIntegerField(_("first word after (ms)"), null=True, blank=True)
     first_audio_ms = models.PositiveIntegerField(_("first audio after (ms)"), null=True, blank=True)
-    total_ms = models.PositiveIntegerField(_("over after (ms)"), null=True, blank=True)
+    total_ms = models.PositiveIntegerField(_("finished after (ms)"), null=True, blank=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     objects: ClassVar[OwnedQuerySet[Turn]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
@@ -195,8 +195,8 @@ class AbuseReport(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    about = models.CharField(_("what it is about"), max_length=500, blank=True)
-    text = models.TextField(_("what happened"), max_length=4000)
+    about = models.CharField(_("subject"), max_length=500, blank=True)
+    text = models.TextField(_("description"), max_length=4000)
     contact = models.EmailField(_("email address"), blank=True)
     file = models.FileField(_("file"), upload_to=report_path, blank=True)
     turn = models.ForeignKey(

@@ -97,7 +97,7 @@ def _delete_files(files: Iterable[FieldFile]) -> None:
 def read_question(*, owner: User, data: bytes) -> Recording:
     """Decode a question in any accepted format. Raises UserError (422) if it is silent, and AudioError."""
     recording = registry.decode(
-        data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, asker=owner.pk
+        data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, user_id=owner.pk
     )
     if is_silent(recording):
         raise UserError(NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]), status=422)

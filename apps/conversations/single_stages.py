@@ -41,7 +41,7 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
     if with_times:
         registry.call(_require_times)
     recording = registry.decode(
-        data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, asker=owner.pk
+        data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, user_id=owner.pk
     )
     if is_silent(recording):
         return Transcript(""), recording.seconds

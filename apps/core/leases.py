@@ -34,7 +34,7 @@ def new_lease() -> datetime:
 class Leased(models.Model):
     """A row that one process at a time works on."""
 
-    lease_until = models.DateTimeField(_("worked on until"), default=new_lease, editable=False)
+    lease_until = models.DateTimeField(_("leased until"), default=new_lease, editable=False)
 
     class Meta:
         abstract = True

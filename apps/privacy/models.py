@@ -26,7 +26,7 @@ class Export(models.Model):
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting")
-        RUNNING = "running", _("being made")
+        RUNNING = "running", _("being created")
         READY = "ready", _("ready")
         FAILED = "failed", _("failed")
 
@@ -38,8 +38,8 @@ class Export(models.Model):
     parts_done = models.PositiveIntegerField(_("parts done"), default=0)
     parts = models.PositiveIntegerField(_("parts"), default=0)
     starts = models.PositiveSmallIntegerField(_("starts"), default=0)
-    lease_until = models.DateTimeField(_("begun anew after"), default=timezone.now)
-    created_at = models.DateTimeField(_("asked for"), default=timezone.now, editable=False)
+    lease_until = models.DateTimeField(_("restarted after"), default=timezone.now)
+    created_at = models.DateTimeField(_("requested"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("deleted after"), null=True, blank=True)
 
     objects: ClassVar[OwnedQuerySet[Export]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
@@ -65,7 +65,7 @@ class Erasure(models.Model):
     """
 
     class State(models.TextChoices):
-        WAITING = "waiting", _("can be taken back")
+        WAITING = "waiting", _("can be cancelled")
         RUNNING = "running", _("being deleted")
         DONE = "done", _("deleted")
 
@@ -79,14 +79,14 @@ class Erasure(models.Model):
         verbose_name=_("account"),
     )
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
-    requested_at = models.DateTimeField(_("asked for"), default=timezone.now, editable=False)
-    due_at = models.DateTimeField(_("begins"))
+    requested_at = models.DateTimeField(_("requested"), default=timezone.now, editable=False)
+    due_at = models.DateTimeField(_("starts"))
     next_try_at = models.DateTimeField(_("next try"), null=True, blank=True)
     tries = models.PositiveIntegerField(_("tries"), default=0)
-    error_code = models.CharField(_("what the last try failed at"), max_length=50, blank=True)
+    error_code = models.CharField(_("error code of the last try"), max_length=50, blank=True)
     done_at = models.DateTimeField(_("done"), null=True, blank=True)
-    receipt = models.JSONField(_("what was deleted"), default=list, blank=True)
-    kept = models.JSONField(_("what is kept"), default=list, blank=True)
+    receipt = models.JSONField(_("receipt"), default=list, blank=True)
+    kept = models.JSONField(_("retained"), default=list, blank=True)
 
     class Meta:
         verbose_name = _("erasure")

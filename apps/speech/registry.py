@@ -223,12 +223,12 @@ def _prepare_marker() -> None:
         logger.error("Synthetic speech cannot be signed: %s", error)
 
 
-def decode(data: bytes, *, sample_rate: int, max_seconds: float, asker: int) -> Recording:
-    """Decode an upload of the user with the primary key `asker` in a process of the pool, as `decoding.decode` does.
+def decode(data: bytes, *, sample_rate: int, max_seconds: float, user_id: int) -> Recording:
+    """Decode an upload of the user with the primary key `user_id` in a process of the pool, as `decoding.decode` does.
 
     Raises AudioError, also with the code audio_too_costly, and AudioBusyError.
     """
-    return _decoders().decode(data, sample_rate=sample_rate, max_seconds=max_seconds, asker=asker)
+    return _decoders().decode(data, sample_rate=sample_rate, max_seconds=max_seconds, user_id=user_id)
 
 
 @cache

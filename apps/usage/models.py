@@ -45,7 +45,7 @@ class UsageRecord(UsageCounts):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
     reference = models.UUIDField(_("turn or voice"), null=True, blank=True, db_index=True)
-    created_at = models.DateTimeField(_("over"), auto_now_add=True)
+    created_at = models.DateTimeField(_("finished"), auto_now_add=True)
 
     objects: ClassVar[OwnedQuerySet[UsageRecord]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
 

@@ -220,7 +220,7 @@ class SampleChecks(APIView):
     def post(self, request: Request) -> Response:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
-        quality = measure_sample(values.validated_data["audio"].read(), asker=signed_in_user(request).pk)
+        quality = measure_sample(values.validated_data["audio"].read(), user_id=signed_in_user(request).pk)
         return Response(self.Output(quality).data)
 
 

@@ -200,7 +200,7 @@ def _claimed(challenge: ConsentChallenge) -> Iterator[None]:
 
 
 def _decode_clip(owner: User, data: bytes) -> Recording:
-    recording = registry.decode(data, sample_rate=CLIP_SAMPLE_RATE, max_seconds=MAX_CLIP_SECONDS, asker=owner.pk)
+    recording = registry.decode(data, sample_rate=CLIP_SAMPLE_RATE, max_seconds=MAX_CLIP_SECONDS, user_id=owner.pk)
     if is_silent(recording):
         text = _("This recording is silent. Check the microphone, and read the statement again.")
         raise UserError("consent_silent", text, status=422)

@@ -86,9 +86,9 @@ class VoiceProfile(Leased):
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
     suspended_at = models.DateTimeField(_("suspended"), null=True, blank=True)
     suspended_by = models.CharField(_("suspended by"), max_length=10, choices=Suspension.choices, blank=True)
-    suspension_note = models.CharField(_("what its owner is told"), max_length=300, blank=True)
+    suspension_note = models.CharField(_("note for the owner"), max_length=300, blank=True)
     # The time at which the owner was told that the idle voice will be deleted.
-    idle_notice_at = models.DateTimeField(_("end announced"), null=True, blank=True)
+    idle_notice_at = models.DateTimeField(_("deletion announced"), null=True, blank=True)
 
     objects: ClassVar[VoiceQuerySet] = OwnedVoiceManager()  # type: ignore[assignment]
 
@@ -172,7 +172,7 @@ class VoiceTag(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
-        verbose_name = _("tag of a voice")
+        verbose_name = _("voice tag")
 
     def __str__(self) -> str:
         return str(self.pk)

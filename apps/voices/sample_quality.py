@@ -51,9 +51,9 @@ class SampleQuality:
         return all(point.passed for point in self.points)
 
 
-def measure_sample(data: bytes, *, asker: int) -> SampleQuality:
+def measure_sample(data: bytes, *, user_id: int) -> SampleQuality:
     """Measure an upload without storing it. Raises UserError and AudioError, as cloning does."""
-    sample = check_sample(data, asker=asker)
+    sample = check_sample(data, user_id=user_id)
     speech = measure_speech(sample.recording)
     return SampleQuality(
         seconds=sample.recording.seconds,

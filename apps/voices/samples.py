@@ -48,8 +48,8 @@ def sample_rules() -> SampleRules:
     )
 
 
-def check_samples(files: Sequence[bytes], *, asker: int) -> list[CheckedSample]:
-    """Decode `files` for the user with the primary key `asker`, and check each and their total length.
+def check_samples(files: Sequence[bytes], *, user_id: int) -> list[CheckedSample]:
+    """Decode `files` for the user with the primary key `user_id`, and check each and their total length.
 
     Raises UserError and AudioError. The messages name the measured and the accepted values.
     """
@@ -58,14 +58,14 @@ def check_samples(files: Sequence[bytes], *, asker: int) -> list[CheckedSample]:
     if len(files) > MAX_FILES:
         text = _("You sent %(count)d recordings; a voice takes at most %(maximum)d. Send fewer, longer ones.")
         raise UserError("too_many_samples", text % {"count": len(files), "maximum": MAX_FILES}, status=422)
-    samples = [check_sample(data, asker=asker) for data in files]
+    samples = [check_sample(data, user_id=user_id) for data in files]
     _check_length(sum(sample.recording.seconds for sample in samples))
     return samples
 
 
-def check_sample(data: bytes, *, asker: int) -> CheckedSample:
+def check_sample(data: bytes, *, user_id: int) -> CheckedSample:
     """Decode and measure one recording. Raises UserError and AudioError if it is unusable for cloning."""
-    recording = registry.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS, asker=asker)
+    recording = registry.decode(data, sample_rate=SAMPLE_RATE, max_seconds=settings.MAX_SAMPLE_SECONDS, user_id=user_id)
     level = measure(recording)
     if is_silent(recording):
         text = _(

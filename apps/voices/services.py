@@ -60,7 +60,7 @@ def clone_voice(
     consent = consent or require_consent(owner=owner)
     require_valid(consent=consent)
     availability.require_working("clone")
-    samples = check_samples(files, asker=owner.pk)
+    samples = check_samples(files, user_id=owner.pk)
     recordings = [sample.recording for sample in samples]
     with metering.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
         similarities = require_same_speaker(consent, recordings)

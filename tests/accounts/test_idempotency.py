@@ -325,7 +325,9 @@ class TestFreed:
         transcribe(alice_api)
         IdempotencyKey.objects.update(status=None, body=None)
         assert error_of(transcribe(alice_api))["code"] == "idempotency_key_in_use"
-        IdempotencyKey.objects.update(claimed_at=timezone.now() - idempotency.LONGEST_REQUEST - timedelta(seconds=1))
+        IdempotencyKey.objects.update(
+            claimed_at=timezone.now() - idempotency.MAX_REQUEST_DURATION - timedelta(seconds=1)
+        )
         assert transcribe(alice_api).status_code == 200
 
     def test_an_answer_that_is_too_large_is_not_kept_and_not_made_again(

@@ -47,8 +47,8 @@ def pools() -> Iterator[list[DecoderPool]]:
         pool.close()
 
 
-def decode(pool: DecoderPool, data: bytes = CHROME, *, sample_rate: int = 16_000, asker: int = 1) -> Recording:
-    return pool.decode(data, sample_rate=sample_rate, max_seconds=60, asker=asker)
+def decode(pool: DecoderPool, data: bytes = CHROME, *, sample_rate: int = 16_000, user_id: int = 1) -> Recording:
+    return pool.decode(data, sample_rate=sample_rate, max_seconds=60, user_id=user_id)
 
 
 def children() -> set[int]:
@@ -85,7 +85,7 @@ def test_errors_are_the_same_as_in_this_process(shared_pool: DecoderPool) -> Non
         with pytest.raises(AudioError) as here:
             decoding.decode(data, sample_rate=16_000, max_seconds=1)
         with pytest.raises(AudioError) as there:
-            shared_pool.decode(data, sample_rate=16_000, max_seconds=1, asker=1)
+            shared_pool.decode(data, sample_rate=16_000, max_seconds=1, user_id=1)
         assert (there.value.code, there.value.message) == (here.value.code, here.value.message)
 
 
@@ -204,7 +204,7 @@ class TestFailure:
         thread.join()
         assert first[0].seconds > 1
 
-    def test_one_asker_cannot_occupy_all_processes(self, pools: list[DecoderPool]) -> None:
+    def test_one_user_cannot_occupy_all_processes(self, pools: list[DecoderPool]) -> None:
         pools.append(DecoderPool(limits(processes=2, wait_seconds=0.01)))
         pools[0].warm_up()
         first = pools[0]._idle[0]._process.pid
@@ -214,7 +214,7 @@ class TestFailure:
         wait_until(lambda: len(pools[0]._idle) == 1)
         with pytest.raises(AudioBusyError):
             decode(pools[0])
-        assert decode(pools[0], asker=2).seconds > 1
+        assert decode(pools[0], user_id=2).seconds > 1
         os.kill(first, signal.SIGCONT)
         thread.join()
         assert decode(pools[0]).seconds > 1

@@ -38,7 +38,7 @@ def longer(recording: Recording, *, times: int) -> Recording:
 
 
 def quality(recording: Recording) -> SampleQuality:
-    return measure_sample(to_wav(recording), asker=1)
+    return measure_sample(to_wav(recording), user_id=1)
 
 
 def failed_points(found: SampleQuality) -> dict[str, str]:

@@ -21,7 +21,7 @@ LONG = clip("austen-0870.wav")
 
 
 def check_samples(files: Sequence[bytes]) -> list[CheckedSample]:
-    return voice_samples.check_samples(files, asker=1)
+    return voice_samples.check_samples(files, user_id=1)
 
 
 def refusal_of(files: Sequence[bytes]) -> UserError:

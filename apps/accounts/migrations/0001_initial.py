@@ -197,8 +197,8 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("key", models.CharField(max_length=255, verbose_name="key")),
                 ("fingerprint", models.CharField(max_length=64, verbose_name="SHA-256 of the request")),
-                ("claimed_at", models.DateTimeField(db_index=True, verbose_name="began")),
-                ("made", models.CharField(blank=True, max_length=36, verbose_name="id of what it made")),
+                ("claimed_at", models.DateTimeField(db_index=True, verbose_name="started")),
+                ("made", models.CharField(blank=True, max_length=36, verbose_name="id of the created row")),
                 (
                     "status",
                     models.PositiveSmallIntegerField(blank=True, null=True, verbose_name="status of the answer"),

@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                 (
                     "lease_until",
                     models.DateTimeField(
-                        default=apps.core.leases.new_lease, editable=False, verbose_name="worked on until"
+                        default=apps.core.leases.new_lease, editable=False, verbose_name="leased until"
                     ),
                 ),
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -130,7 +130,7 @@ class Migration(migrations.Migration):
                 ("transcript", models.TextField(blank=True, verbose_name="transcript")),
                 ("language", models.CharField(blank=True, max_length=10, verbose_name="language")),
                 ("reply", models.TextField(blank=True, verbose_name="reply")),
-                ("spoken_text", models.TextField(blank=True, verbose_name="spoken of the reply")),
+                ("spoken_text", models.TextField(blank=True, verbose_name="spoken part of the reply")),
                 ("stop_requested", models.BooleanField(default=False, verbose_name="stop requested")),
                 (
                     "answer",
@@ -164,7 +164,7 @@ class Migration(migrations.Migration):
                     "first_audio_ms",
                     models.PositiveIntegerField(blank=True, null=True, verbose_name="first audio after (ms)"),
                 ),
-                ("total_ms", models.PositiveIntegerField(blank=True, null=True, verbose_name="over after (ms)")),
+                ("total_ms", models.PositiveIntegerField(blank=True, null=True, verbose_name="finished after (ms)")),
                 (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
@@ -208,8 +208,8 @@ class Migration(migrations.Migration):
             name="AbuseReport",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("about", models.CharField(blank=True, max_length=500, verbose_name="what it is about")),
-                ("text", models.TextField(max_length=4000, verbose_name="what happened")),
+                ("about", models.CharField(blank=True, max_length=500, verbose_name="subject")),
+                ("text", models.TextField(max_length=4000, verbose_name="description")),
                 ("contact", models.EmailField(blank=True, max_length=254, verbose_name="email address")),
                 (
                     "file",

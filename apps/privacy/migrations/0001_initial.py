@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 (
                     "state",
                     models.CharField(
-                        choices=[("waiting", "can be taken back"), ("running", "being deleted"), ("done", "deleted")],
+                        choices=[("waiting", "can be cancelled"), ("running", "being deleted"), ("done", "deleted")],
                         default="waiting",
                         max_length=10,
                         verbose_name="state",
@@ -31,15 +31,15 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "requested_at",
-                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="asked for"),
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="requested"),
                 ),
-                ("due_at", models.DateTimeField(verbose_name="begins")),
+                ("due_at", models.DateTimeField(verbose_name="starts")),
                 ("next_try_at", models.DateTimeField(blank=True, null=True, verbose_name="next try")),
                 ("tries", models.PositiveIntegerField(default=0, verbose_name="tries")),
-                ("error_code", models.CharField(blank=True, max_length=50, verbose_name="what the last try failed at")),
+                ("error_code", models.CharField(blank=True, max_length=50, verbose_name="error code of the last try")),
                 ("done_at", models.DateTimeField(blank=True, null=True, verbose_name="done")),
-                ("receipt", models.JSONField(blank=True, default=list, verbose_name="what was deleted")),
-                ("kept", models.JSONField(blank=True, default=list, verbose_name="what is kept")),
+                ("receipt", models.JSONField(blank=True, default=list, verbose_name="receipt")),
+                ("kept", models.JSONField(blank=True, default=list, verbose_name="retained")),
                 (
                     "user",
                     models.OneToOneField(
@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("waiting", "waiting"),
-                            ("running", "being made"),
+                            ("running", "being created"),
                             ("ready", "ready"),
                             ("failed", "failed"),
                         ],
@@ -82,11 +82,11 @@ class Migration(migrations.Migration):
                 ("starts", models.PositiveSmallIntegerField(default=0, verbose_name="starts")),
                 (
                     "lease_until",
-                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="begun anew after"),
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="restarted after"),
                 ),
                 (
                     "created_at",
-                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="asked for"),
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="requested"),
                 ),
                 ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="deleted after")),
                 (

@@ -57,12 +57,12 @@ class DecoderLimits:
 class DecoderPool:
     """Processes that wait for uploads, for all threads. They start when they are first needed, or by `warm_up`.
 
-    A process that fails is replaced at once. If there are several processes, one asker cannot occupy all of them.
+    A process that fails is replaced at once. If there are several processes, one user cannot occupy all of them.
     """
 
     def __init__(self, limits: DecoderLimits) -> None:
         self._limits = limits
-        self._max_per_asker = max(1, limits.processes - 1)
+        self._max_per_user = max(1, limits.processes - 1)
         self._busy: Counter[Hashable] = Counter()
         self._slot_released = threading.Condition()
         self._idle: deque[_Decoder] = deque()
@@ -74,34 +74,34 @@ class DecoderPool:
         for decoder in list(self._idle):
             decoder.wait_until_ready()
 
-    def decode(self, data: bytes, *, sample_rate: int, max_seconds: float, asker: Hashable) -> Recording:
-        """Decode as `decoding.decode` does, with the same result and errors. `asker` is any key of the user.
+    def decode(self, data: bytes, *, sample_rate: int, max_seconds: float, user_id: Hashable) -> Recording:
+        """Decode as `decoding.decode` does, with the same result and errors. `user_id` is any key of the user.
 
         Also raises AudioError audio_too_costly if a limit is exceeded or the process dies, and AudioBusyError if no
-        process gets free for this asker in time.
+        process gets free for this user in time.
         """
         plain = decode_plain_wav(data, sample_rate=sample_rate, max_seconds=max_seconds)
         if plain is not None:
             return plain
-        with self._place_for(asker):
+        with self._place_for(user_id):
             return self._decode(data, sample_rate, max_seconds)
 
     @contextlib.contextmanager
-    def _place_for(self, asker: Hashable) -> Iterator[None]:
+    def _place_for(self, user_id: Hashable) -> Iterator[None]:
         with self._slot_released:
-            if not self._slot_released.wait_for(lambda: self._is_free_for(asker), self._limits.wait_seconds):
+            if not self._slot_released.wait_for(lambda: self._is_free_for(user_id), self._limits.wait_seconds):
                 raise AudioBusyError(retry_after=round(self._limits.seconds))
-            self._busy[asker] += 1
+            self._busy[user_id] += 1
         try:
             yield
         finally:
             with self._slot_released:
-                self._busy[asker] -= 1
+                self._busy[user_id] -= 1
                 self._busy += Counter()  # Drops the keys with a count of 0.
                 self._slot_released.notify_all()
 
-    def _is_free_for(self, asker: Hashable) -> bool:
-        return self._busy.total() < self._limits.processes and self._busy[asker] < self._max_per_asker
+    def _is_free_for(self, user_id: Hashable) -> bool:
+        return self._busy.total() < self._limits.processes and self._busy[user_id] < self._max_per_user
 
     def _decode(self, data: bytes, sample_rate: int, max_seconds: float) -> Recording:
         decoder = self._idle_decoder()

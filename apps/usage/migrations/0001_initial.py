@@ -81,7 +81,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("reference", models.UUIDField(blank=True, db_index=True, null=True, verbose_name="turn or voice")),
-                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="over")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="finished")),
                 (
                     "owner",
                     models.ForeignKey(

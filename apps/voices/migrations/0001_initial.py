@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
-                "verbose_name": "tag of a voice",
+                "verbose_name": "voice tag",
             },
         ),
         migrations.CreateModel(
@@ -171,7 +171,7 @@ class Migration(migrations.Migration):
                 (
                     "lease_until",
                     models.DateTimeField(
-                        default=apps.core.leases.new_lease, editable=False, verbose_name="worked on until"
+                        default=apps.core.leases.new_lease, editable=False, verbose_name="leased until"
                     ),
                 ),
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -217,9 +217,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "suspension_note",
-                    models.CharField(blank=True, max_length=300, verbose_name="what its owner is told"),
+                    models.CharField(blank=True, max_length=300, verbose_name="note for the owner"),
                 ),
-                ("idle_notice_at", models.DateTimeField(blank=True, null=True, verbose_name="end announced")),
+                ("idle_notice_at", models.DateTimeField(blank=True, null=True, verbose_name="deletion announced")),
                 (
                     "consent",
                     models.ForeignKey(

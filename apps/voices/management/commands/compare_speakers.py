@@ -50,7 +50,7 @@ class Command(BaseCommand):
     def _voiceprint(self, file: Path) -> Voiceprint:
         try:
             recording = registry.decode(
-                file.read_bytes(), sample_rate=SAMPLE_RATE, max_seconds=MAX_SECONDS, asker=OPERATOR_PK
+                file.read_bytes(), sample_rate=SAMPLE_RATE, max_seconds=MAX_SECONDS, user_id=OPERATOR_PK
             )
             return registry.call(lambda engines: engines.identify_speaker(recording))
         except OSError as error:

@@ -45,16 +45,13 @@ if TYPE_CHECKING:
     from tests.client import Page
     from tests.fakes.provider import FakeProvider
 
+pytestmark = pytest.mark.usefixtures("real_transactions")
+
 NAME, EMAIL = "Zerafina", "zerafina@example.net"
 SAID, ANSWERED, VOICE_NAME = "Where is the treasure buried", "Beneath the crooked palm", "Goldfinch"
 PASSWORD = "a long password for tests"
 # Words of the person's data. "example" is not among them, because it also occurs elsewhere.
 WORDS = [NAME, "zerafina", "treasure", "buried", "crooked", VOICE_NAME, "Kitchen speaker", "hook-of-"]
-
-
-@pytest.fixture(autouse=True)
-def real_transactions(transactional_db: None) -> None:
-    """Use real transactions: the worker closes its connections, which would end a transaction around a test."""
 
 
 @pytest.fixture

@@ -45,13 +45,10 @@ if TYPE_CHECKING:
     from django.test import Client
     from pytest_django import Settings
 
+pytestmark = pytest.mark.usefixtures("real_transactions")
+
 PUBLIC = "https://93.184.215.14/hook"  # An address, so that tests need no name server.
 EVENT = WebhookEvent.TURN_DONE
-
-
-@pytest.fixture(autouse=True)
-def real_transactions(transactional_db: None) -> None:
-    """Use real transactions: the worker closes its connections, which would end a transaction around a test."""
 
 
 @dataclass

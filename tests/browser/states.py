@@ -12,7 +12,9 @@ from apps.privacy.models import Export
 from tests.browser.steps import LONG_ANSWER, LONG_CLIP, be_signed_in, marked_answer, wait_for_state
 from tests.client import LONG_REPLY
 from tests.factories import make_consent, make_turn, make_voice
-from tests.fakes.provider import CHAT, VOICES_ADD, FakeProvider, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
+from tests.fakes.openai import CHAT
+from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

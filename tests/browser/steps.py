@@ -16,7 +16,8 @@ from apps.speech.provenance.marks import Origin
 from tests.audio_samples import SPEECH_DIR, clip
 from tests.client import LONG_REPLY
 from tests.conftest import PASSWORD, Server
-from tests.fakes.provider import Behaviour, FakeProvider
+from tests.fakes.behaviour import Behaviour
+from tests.fakes.provider import FakeProvider
 
 LONG_CLIP = SPEECH_DIR / "austen-0870.wav"
 LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)

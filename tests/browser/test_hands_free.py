@@ -12,7 +12,8 @@ from apps.conversations.models import Turn
 from tests.audio_samples import clip, silence
 from tests.browser.steps import LONG_ANSWER, be_signed_in, wait_for_state
 from tests.client import wait_until
-from tests.fakes.provider import TRANSCRIPTIONS, FakeProvider
+from tests.fakes.openai import TRANSCRIPTIONS
+from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

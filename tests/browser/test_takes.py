@@ -17,7 +17,7 @@ from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
 from tests.browser.conftest import FAKE_DEVICE, FAKE_UI, faultless_page, page_without
 from tests.browser.steps import LONG_CLIP, PLAYED, add_file, be_signed_in, give_session, open_voices
-from tests.fakes.provider import VOICES_ADD, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,9 @@ from apps.conversations.views import TURNS_PER_PAGE
 from tests.browser.steps import LONG_ANSWER, ask_aloud, be_signed_in, type_question, wait_for_answer, wait_for_state
 from tests.client import LONG_REPLY, wait_until
 from tests.factories import make_turn
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, FakeProvider, openai_error
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS, openai_error
+from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

@@ -12,7 +12,7 @@ from apps.voices.models import VoiceProfile
 from tests.browser.conftest import faultless_page
 from tests.browser.steps import LONG_CLIP, PLAYED, add_file, open_voices
 from tests.factories import make_voice
-from tests.fakes.provider import SPEECH, VOICES_ADD
+from tests.fakes.elevenlabs import SPEECH, VOICES_ADD
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

@@ -15,7 +15,9 @@ import pytest
 import requests
 
 from tests.client import QUESTION, SAMPLES
-from tests.fakes.provider import CHAT, FAILURES, SPEECH, TRANSCRIPTIONS, VOICES_ADD, Fault
+from tests.fakes.behaviour import FAILURES, Fault
+from tests.fakes.elevenlabs import SPEECH, VOICES_ADD
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
 from tests.processes import OPERATED, Site, manage, running_site, wait_for
 
 if TYPE_CHECKING:

@@ -20,7 +20,9 @@ from apps.conversations.models import Conversation, Turn
 from apps.core.storage import WholeFileStorage
 from apps.speech.providers.connections import MAX_RESPONSE_BYTES
 from tests.client import Api, bearer, error_of, read_events, turns_path, wait_until
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, FakeProvider
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
+from tests.fakes.provider import FakeProvider
 from tests.processes import running_site, wait_for
 
 if TYPE_CHECKING:

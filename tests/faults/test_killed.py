@@ -19,16 +19,10 @@ from apps.usage.models import UsageDay
 from apps.voices.models import VoiceProfile, VoiceTag
 from tests.client import Api
 from tests.factories import make_consent, make_voice
-from tests.fakes.provider import (
-    CHAT,
-    SPEECH,
-    TRANSCRIPTIONS,
-    VOICES,
-    VOICES_ADD,
-    VOICES_SEARCH,
-    ClientLeftError,
-    Moment,
-)
+from tests.fakes.behaviour import Moment
+from tests.fakes.elevenlabs import SPEECH, VOICES, VOICES_ADD, VOICES_SEARCH
+from tests.fakes.exchange import ClientLeftError
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
 from tests.faults.site import Site, expire_leases, running_site, stored_files, wait_until
 
 if TYPE_CHECKING:

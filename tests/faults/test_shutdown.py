@@ -13,7 +13,9 @@ from django.test import Client
 
 from apps.core import readiness
 from tests.client import Api, Event, error_of, read_events, turns_path
-from tests.fakes.provider import CHAT, SPEECH, FakeProvider
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import CHAT
+from tests.fakes.provider import FakeProvider
 from tests.processes import Site, remote, running_site, wait_for
 
 if TYPE_CHECKING:

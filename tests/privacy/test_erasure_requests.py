@@ -18,7 +18,7 @@ from apps.privacy.models import Erasure
 from apps.voices.models import VoiceProfile
 from tests.accounts.steps import confirm_identity, is_signed_in, sign_in
 from tests.client import bearer
-from tests.fakes.provider import VOICES, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES, elevenlabs_error
 from tests.privacy.erasing import NAME, after, ask_for_deletion, run_due
 
 if TYPE_CHECKING:

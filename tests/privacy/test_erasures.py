@@ -23,7 +23,7 @@ from apps.privacy.models import Erasure
 from apps.voices.models import Consent, VoiceProfile, VoiceSample
 from tests.accounts.steps import is_signed_in
 from tests.factories import make_turn, make_voice
-from tests.fakes.provider import VOICES, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES, elevenlabs_error
 from tests.privacy.erasing import (
     EMAIL,
     NAME,

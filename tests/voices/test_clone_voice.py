@@ -13,7 +13,7 @@ from apps.voices.models import VoiceProfile, VoiceSample
 from tests.audio_samples import clip, webm
 from tests.client import NOWHERE, QUESTION, SAMPLE_SECONDS, SAMPLES, Api, error_of, wait_until
 from tests.conftest import serve
-from tests.fakes.provider import VOICES_ADD, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
 
 if TYPE_CHECKING:
     from pytest_django import Settings

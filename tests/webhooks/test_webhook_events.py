@@ -11,7 +11,9 @@ from apps.conversations.models import Conversation, Turn
 from apps.voices.models import VoiceProfile
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import Webhook, WebhookDelivery
-from tests.fakes.provider import CHAT, VOICES_ADD, FakeProvider
+from tests.fakes.elevenlabs import VOICES_ADD
+from tests.fakes.openai import CHAT
+from tests.fakes.provider import FakeProvider
 from tests.webhooks.conftest import EVENT, PUBLIC
 
 if TYPE_CHECKING:

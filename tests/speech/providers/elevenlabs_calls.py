@@ -12,7 +12,8 @@ from apps.speech.providers.elevenlabs import (
     ElevenLabsTextToSpeech,
     ElevenLabsVoiceCloner,
 )
-from tests.fakes.provider import FakeProvider, elevenlabs_error, speech
+from tests.fakes.elevenlabs import elevenlabs_error, speech
+from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from apps.speech.base import Message, Recording, Transcript
 from apps.speech.providers.openai import OpenAIConfig, OpenAILanguageModel, OpenAISpeechToText, create_client
-from tests.fakes.provider import FakeProvider, speech
+from tests.fakes.elevenlabs import speech
+from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -19,7 +19,8 @@ from apps.speech.providers.elevenlabs import (
     connect,
 )
 from tests.client import NOWHERE
-from tests.fakes.provider import SPEECH, FakeProvider, elevenlabs_error
+from tests.fakes.elevenlabs import SPEECH, elevenlabs_error
+from tests.fakes.provider import FakeProvider
 from tests.speech.providers.elevenlabs_calls import NEUTRAL, SAMPLES, TEXT, config_for, create, list_voices, run, speak
 from tests.speech.providers.failures import error_of
 

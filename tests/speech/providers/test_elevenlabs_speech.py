@@ -13,7 +13,8 @@ from apps.speech.providers.elevenlabs import (
     ElevenLabsClient,
     ElevenLabsTextToSpeech,
 )
-from tests.fakes.provider import SPEECH, FakeProvider, speech
+from tests.fakes.elevenlabs import SPEECH, speech
+from tests.fakes.provider import FakeProvider
 from tests.speech.providers.elevenlabs_calls import NEUTRAL, REFUSALS, TEXT, TRANSIENT_FAILURES, config_for, run, speak
 from tests.speech.providers.failures import AT_ONCE, error_of
 

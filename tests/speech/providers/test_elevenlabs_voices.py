@@ -10,7 +10,8 @@ import pytest
 from apps.speech.audio.mp3 import to_mp3
 from apps.speech.audio.resampling import resample
 from apps.speech.base import ProviderVoice
-from tests.fakes.provider import VOICES, VOICES_ADD, VOICES_SEARCH, FakeProvider
+from tests.fakes.elevenlabs import VOICES, VOICES_ADD, VOICES_SEARCH
+from tests.fakes.provider import FakeProvider
 from tests.speech.providers.elevenlabs_calls import REFUSALS, SAMPLES, TRANSIENT_FAILURES, create, delete, list_voices
 from tests.speech.providers.failures import AT_ONCE, error_of
 

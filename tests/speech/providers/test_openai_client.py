@@ -13,7 +13,8 @@ import pytest
 
 from apps.speech.providers.openai import OpenAILanguageModel, OpenAISpeechToText, connect
 from tests.client import NOWHERE
-from tests.fakes.provider import CHAT, TRANSCRIPTIONS, FakeProvider, openai_error
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS, openai_error
+from tests.fakes.provider import FakeProvider
 from tests.speech.providers.failures import AT_ONCE, error_of
 from tests.speech.providers.openai_calls import QUESTION, RECORDING, config_for, reply, run, transcribe
 

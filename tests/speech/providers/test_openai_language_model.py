@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.speech.providers.openai import OpenAILanguageModel
-from tests.fakes.provider import CHAT, FakeProvider, event, openai_error
+from tests.fakes.openai import CHAT, event, openai_error
+from tests.fakes.provider import FakeProvider
 from tests.speech.providers.failures import error_of
 from tests.speech.providers.openai_calls import QUESTION, config_for, reply, run
 

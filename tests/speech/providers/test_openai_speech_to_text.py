@@ -9,7 +9,8 @@ import pytest
 from apps.speech.audio.resampling import resample
 from apps.speech.audio.wav import to_wav
 from apps.speech.base import Transcript
-from tests.fakes.provider import TRANSCRIPTIONS, FakeProvider
+from tests.fakes.openai import TRANSCRIPTIONS
+from tests.fakes.provider import FakeProvider
 from tests.speech.providers.failures import error_of
 from tests.speech.providers.openai_calls import RECORDING, transcribe
 

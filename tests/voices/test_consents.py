@@ -328,7 +328,6 @@ class TestExpiry:
         refusal(alice_api.full_interaction(expired_voice.voice_id), 403, "consent_required")
 
     def test_one_query_reads_the_voice_and_its_consent(self, alice: User, expired_voice: VoiceProfile) -> None:
-        Consent.objects.update(withdrawn_at=None)
         valid = make_voice(alice, "another", consent=make_consent(alice))
         with CaptureQueriesContext(connection) as queries:
             services.ready_voice(owner=alice, pk=valid.pk)

@@ -10,7 +10,6 @@ import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -145,8 +144,3 @@ def expire_leases() -> None:
     past = timezone.now() - timedelta(seconds=1)
     Turn.objects.update(lease_until=past)
     VoiceProfile.objects.update(lease_until=past)
-
-
-def stored_files() -> list[Path]:
-    """Return all files in the media folder."""
-    return [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]

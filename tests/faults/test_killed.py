@@ -23,7 +23,8 @@ from tests.fakes.behaviour import Moment
 from tests.fakes.elevenlabs import SPEECH, VOICES, VOICES_ADD, VOICES_SEARCH
 from tests.fakes.exchange import ClientLeftError
 from tests.fakes.openai import CHAT, TRANSCRIPTIONS
-from tests.faults.site import Site, expire_leases, running_site, stored_files
+from tests.faults.site import Site, expire_leases, running_site
+from tests.storage import stored_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

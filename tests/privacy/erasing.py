@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
 import time_machine
-from django.conf import settings as django_settings
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.privacy import erasures
+from tests.storage import stored_files
 from tests.worker import work
 
 if TYPE_CHECKING:
@@ -59,10 +59,6 @@ def database_files() -> str:
         return ""
     path = Path(connection.settings_dict["NAME"])
     return "".join(file.read_bytes().decode("latin-1") for file in path.parent.glob(f"{path.name}*"))
-
-
-def stored_files() -> list[Path]:
-    return [path for path in Path(django_settings.MEDIA_ROOT).rglob("*") if path.is_file()]
 
 
 def media() -> str:

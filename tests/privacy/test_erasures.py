@@ -35,8 +35,8 @@ from tests.privacy.erasing import (
     found,
     media,
     run_due,
-    stored_files,
 )
+from tests.storage import stored_files
 from tests.worker import work
 
 if TYPE_CHECKING:

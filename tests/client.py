@@ -119,7 +119,7 @@ def names_in_order(events: Iterable[Event]) -> list[str]:
 
 
 def wait_until(is_so: Callable[[], object]) -> None:
-    """Wait for what happens in another thread."""
+    """Wait for a condition that another thread or process makes true. Fails after PATIENCE_SECONDS."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         assert time.monotonic() < deadline, "it did not happen"

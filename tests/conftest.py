@@ -72,6 +72,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     post_migrate.connect(restore, sender=apps.get_app_config("contenttypes"), weak=False)
 
 
+@pytest.fixture
+def real_transactions(transactional_db: None) -> None:
+    """Use real transactions: the worker closes its connections, which would end a transaction around a test."""
+
+
 @pytest.fixture(autouse=True)
 def media(settings: Settings) -> Iterator[None]:
     """Leave no file behind."""

@@ -8,8 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,10 +18,10 @@ from typing import Any
 import requests
 from django.conf import settings
 
+from tests.client import PATIENCE_SECONDS, wait_until
 from tests.fakes.provider import FakeProvider
 from tests.settings import SCRATCH_DIR
 
-PATIENCE_SECONDS = 60
 OPERATED = {"DJANGO_SETTINGS_MODULE": "voiceclone.settings", "SECRET_KEY": "made-up" * 8}
 PEOPLE = """
 from apps.accounts.models import User
@@ -111,7 +110,7 @@ def running_site(module: list[str], folder: Path, **variables: str) -> Iterator[
     ):
         site = Site(process, environment, f"http://127.0.0.1:{port}", log)
         try:
-            wait_for(lambda: answers(site.url))
+            wait_until(lambda: answers(site.url))
             yield site
         finally:
             if process.poll() is None:
@@ -127,10 +126,3 @@ def answers(url: str) -> bool:
         return requests.get(f"{url}/healthz", timeout=5).ok
     except requests.ConnectionError:
         return False
-
-
-def wait_for(is_so: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)

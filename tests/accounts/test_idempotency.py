@@ -16,7 +16,8 @@ from apps.accounts.models import IdempotencyKey
 from apps.conversations.models import RUNNING, Conversation, Turn
 from apps.voices.models import VoiceProfile
 from tests.client import LONG_REPLY, QUESTION, SAMPLES, Api, error_of, read_events, turns_path, wait_until
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD
+from tests.fakes.elevenlabs import SPEECH, VOICES_ADD
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,6 +19,7 @@ from apps.conversations.reports import report_abuse
 from apps.privacy.exports import build_export, start_export
 from apps.privacy.models import Export
 from tests.factories import make_consent, make_turn
+from tests.storage import stored_files
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from apps.conversations.models import Conversation
 
 OLD = SAFE_AGE + timedelta(minutes=1)
-
-
-def all_files(settings: Settings) -> set[Path]:
-    return {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
 
 
 def make_old(*paths: Path) -> None:
@@ -54,7 +51,7 @@ def kept(settings: Settings, alice: User, conversation: Conversation) -> set[Pat
     report_abuse(address="192.0.2.1", text="It is my voice.", file=ContentFile(b"sound", name="sound.mp3"))
     start_export(owner=alice)
     build_export.func(str(Export.objects.get().pk))
-    files = all_files(settings)
+    files = set(stored_files())
     assert {path.relative_to(settings.MEDIA_ROOT).parts[0] for path in files} == {
         "answers",
         "consents",
@@ -72,9 +69,9 @@ def test_files_without_rows_are_listed_and_deleted_and_all_others_stay(settings:
     stray = {stray_file(settings, name) for name in names}
     lines = [f"File {name}: delete it, since no row points to it" for name in sorted(names)]
     assert sorted(map(str, planned())) == lines
-    assert all_files(settings) == kept | stray
+    assert set(stored_files()) == kept | stray
     assert [outcome for _repair, outcome in reconcile()] == ["done"] * len(stray)
-    assert all_files(settings) == kept
+    assert set(stored_files()) == kept
     assert not list(planned())
 
 
@@ -93,7 +90,7 @@ def test_files_with_other_names_stay(settings: Settings, kept: set[Path]) -> Non
 def test_with_the_wrong_database_nothing_is_deleted(settings: Settings, conversation: Conversation) -> None:
     stray = {stray_file(settings, f"questions/1/{uuid4().hex}.flac") for _number in range(3)}
     assert not list(reconcile())
-    assert stray <= all_files(settings)
+    assert stray <= set(stored_files())
 
 
 def test_the_files_are_searched_only_on_request(settings: Settings, kept: set[Path]) -> None:

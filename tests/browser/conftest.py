@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from apps.accounts.models import User
 from apps.speech.audio.resampling import join
 from apps.speech.base import Recording
+from apps.voices.models import VoiceProfile
 from tests.audio_samples import TRANSCRIPTS, clip, silence, to_wav
+from tests.browser.steps import be_signed_in, open_voices
+from tests.conftest import Server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 TIMEOUT_MS = 20_000  # Enough for a busy machine.
@@ -97,6 +101,19 @@ def page_that_hears(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., 
             return stack.enter_context(faultless_page(context))
 
         yield make_page
+
+
+@pytest.fixture
+def talk(page: Page, server: Server, alice: User, voice: VoiceProfile) -> Page:
+    """Alice's Talk page. She has a voice."""
+    be_signed_in(page, server.url, alice)
+    return page
+
+
+@pytest.fixture
+def voices(page: Page, server: Server, alice: User) -> Page:
+    """Alice's My voices page."""
+    return open_voices(page, server, alice)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.test import override_settings
@@ -10,10 +9,12 @@ from playwright.sync_api import FilePayload, expect
 
 from apps.conversations.models import Conversation
 from apps.privacy.models import Export
-from tests.browser.steps import be_signed_in, marked_answer, wait_for_state
+from tests.browser.steps import LONG_ANSWER, LONG_CLIP, be_signed_in, marked_answer, wait_for_state
 from tests.client import LONG_REPLY
 from tests.factories import make_consent, make_turn, make_voice
-from tests.fakes.provider import CHAT, VOICES_ADD, Behaviour, FakeProvider, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
+from tests.fakes.openai import CHAT
+from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
 
-CLIP = Path(__file__).parent.parent / "data" / "speech" / "austen-0870.wav"
 NO_AUDIO = FilePayload(name="holiday.txt", mimeType="text/plain", buffer=b"no sound")
-LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
 
 
 def walk(page: Page, url: str, *, provider: FakeProvider, newcomer: User, regular: User) -> Iterator[str]:
@@ -67,7 +66,7 @@ def _mistakes_in_forms(page: Page, url: str, user: User) -> Iterator[str]:
 
 def _without_an_account(page: Page, url: str) -> Iterator[str]:
     answer = FilePayload(name="answer.mp3", mimeType="audio/mpeg", buffer=marked_answer())
-    recording = FilePayload(name=CLIP.name, mimeType="audio/wav", buffer=CLIP.read_bytes())
+    recording = FilePayload(name=LONG_CLIP.name, mimeType="audio/wav", buffer=LONG_CLIP.read_bytes())
     for name, file in {"made-here": answer, "unmarked": recording, "wrong": NO_AUDIO}.items():
         page.goto(f"{url}/verify")
         page.locator("#id_file").set_input_files(file)
@@ -112,7 +111,7 @@ def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     page.get_by_role("button", name="Stop recording").click()
     page.wait_for_selector(".take .point")
     yield "voices-take"
-    page.locator("#id_audio").set_input_files([CLIP, CLIP])
+    page.locator("#id_audio").set_input_files([LONG_CLIP, LONG_CLIP])
     page.locator("#id_audio").set_input_files(NO_AUDIO)
     expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(4)
     page.get_by_role("button", name="Clone my voice").click()
@@ -129,7 +128,7 @@ def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     yield "voices-being-made"
     page.wait_for_selector(".voice[data-status=ready]")
     yield "voices-made"
-    page.locator("#id_audio").set_input_files([CLIP, CLIP])
+    page.locator("#id_audio").set_input_files([LONG_CLIP, LONG_CLIP])
     expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(2)
     page.get_by_label("Name of the voice").fill("Out of credit")
     provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))

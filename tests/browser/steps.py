@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from django.conf import settings
 from django.test import Client
@@ -12,9 +13,18 @@ from apps.accounts.models import User
 from apps.speech import registry
 from apps.speech.audio.resampling import resample
 from apps.speech.provenance.marks import Origin
-from tests.audio_samples import clip
-from tests.conftest import PASSWORD
+from tests.audio_samples import SPEECH_DIR, clip
+from tests.client import LONG_REPLY
+from tests.conftest import PASSWORD, Server
+from tests.fakes.behaviour import Behaviour
 from tests.fakes.provider import FakeProvider
+
+LONG_CLIP = SPEECH_DIR / "austen-0870.wav"
+LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
+PLAYED = (
+    "audio => new Promise(resolve => { const look = setInterval(() => { if (audio.currentTime > 0.1) {"
+    " clearInterval(look); resolve(true); } }, 20); setTimeout(() => resolve(false), 5000); })"
+)
 
 
 def sign_up(page: Page, url: str, username: str = "carol") -> None:
@@ -75,6 +85,28 @@ def be_signed_in(page: Page, url: str, user: User) -> None:
 def wait_for_state(page: Page, state: str) -> None:
     """Wait until the Talk page is in `state`: ready, listening, thinking, speaking or failed."""
     page.wait_for_selector(f"html[data-turn-state={state}]", timeout=60_000)
+
+
+def type_question(page: Page, text: str = "What is the capital of France?") -> None:
+    page.get_by_label("Type instead of speaking").fill(text)
+    page.get_by_role("button", name="Send", exact=True).click()
+
+
+def wait_for_answer(page: Page) -> None:
+    wait_for_state(page, "speaking")
+    wait_for_state(page, "ready")
+
+
+def open_voices(page: Page, server: Server, user: User) -> Page:
+    give_session(page, server.url, user)
+    page.goto(f"{server.url}/voices/")
+    return page
+
+
+def add_file(page: Page, path: Path = LONG_CLIP, *, times: int = 2) -> None:
+    for _time in range(times):
+        page.locator("#id_audio").set_input_files(path)
+    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(times)
 
 
 def record_voice(page: Page, url: str, *, name: str, seconds: float) -> None:

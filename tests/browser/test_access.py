@@ -16,7 +16,7 @@ from tests.browser import states, tour
 from tests.browser.steps import be_signed_in, give_session, wait_for_state
 from tests.client import wait_until
 from tests.factories import make_consent
-from tests.site.test_access import routes
+from tests.site.routes import routes
 
 if TYPE_CHECKING:
     from pytest_django import Settings

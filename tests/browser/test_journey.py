@@ -14,7 +14,10 @@ from apps.voices.models import VoiceProfile
 from tests.browser.steps import ask_aloud, be_signed_in, consent_aloud, record_voice, sign_up, wait_for_state
 from tests.conftest import Server
 from tests.factories import make_consent
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, Behaviour, FakeProvider
+from tests.fakes.behaviour import Behaviour
+from tests.fakes.elevenlabs import SPEECH, VOICES_ADD
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
+from tests.fakes.provider import FakeProvider
 
 SAMPLE_SECONDS = 11
 

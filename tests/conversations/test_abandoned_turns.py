@@ -17,7 +17,8 @@ from apps.usage import metering
 from apps.usage.models import UsageDay, UsageRecord
 from tests.client import Api, names_in_order, wait_until
 from tests.factories import make_turn
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from pytest_django import Settings

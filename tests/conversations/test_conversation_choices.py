@@ -10,7 +10,7 @@ from apps.conversations.languages import Language
 from apps.conversations.models import Conversation
 from apps.conversations.pipeline.prompts import build_messages
 from tests.client import Api, error_of
-from tests.fakes.provider import CHAT, TRANSCRIPTIONS
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from pytest_django import Settings

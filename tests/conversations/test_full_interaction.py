@@ -17,14 +17,8 @@ from tests.audio_samples import clip, mp4, silence, to_wav, webm
 from tests.client import LONG_REPLY, NOWHERE, QUESTION, Api, bearer, error_of, wait_until
 from tests.conftest import serve
 from tests.factories import make_voice
-from tests.fakes.provider import (
-    CHARACTERS_PER_SECOND,
-    CHAT,
-    SPEECH,
-    TRANSCRIPTIONS,
-    elevenlabs_error,
-    openai_error,
-)
+from tests.fakes.elevenlabs import CHARACTERS_PER_SECOND, SPEECH, elevenlabs_error
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS, openai_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

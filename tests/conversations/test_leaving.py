@@ -16,7 +16,9 @@ from apps.conversations.turn_events import Done
 from apps.speech import registry
 from apps.usage.models import UsageDay, UsageRecord
 from tests.client import QUESTION, Api, read_events, turns_path, wait_until
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, Behaviour
+from tests.fakes.behaviour import Behaviour
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

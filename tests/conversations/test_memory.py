@@ -11,7 +11,7 @@ from apps.conversations.pipeline.prompts import INSTRUCTIONS, build_messages
 from apps.speech.base import Message
 from tests.client import Api
 from tests.factories import make_turn
-from tests.fakes.provider import CHAT
+from tests.fakes.openai import CHAT
 
 if TYPE_CHECKING:
     from pytest_django import Settings

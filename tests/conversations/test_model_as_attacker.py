@@ -11,7 +11,8 @@ from apps.conversations.pipeline.prompts import INSTRUCTIONS, build_messages
 from apps.speech.base import Message
 from apps.speech.local.llama import ROLE_MARK, generate
 from tests.factories import make_turn
-from tests.fakes.provider import CHAT, SPEECH
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import CHAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

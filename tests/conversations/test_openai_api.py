@@ -19,7 +19,8 @@ from apps.speech.base import Transcript, TranscriptSegment
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
 from tests.client import LONG_REPLY, QUESTION, bearer
-from tests.fakes.provider import CHARACTERS_PER_SECOND, SPEECH, TRANSCRIPTIONS
+from tests.fakes.elevenlabs import CHARACTERS_PER_SECOND, SPEECH
+from tests.fakes.openai import TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from pytest_django import Settings

@@ -19,7 +19,7 @@ from apps.voices import services
 from apps.voices.models import VoiceProfile
 from tests.client import LONG_REPLY, error_of, messages_of, wait_until
 from tests.factories import make_turn, make_voice
-from tests.fakes.provider import SPEECH
+from tests.fakes.elevenlabs import SPEECH
 
 if TYPE_CHECKING:
     from django.test import Client

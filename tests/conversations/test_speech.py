@@ -13,7 +13,7 @@ from apps.usage.models import UsageRecord
 from apps.voices.models import VoiceProfile
 from tests.client import LONG_REPLY, Api, bearer, error_of, wait_until
 from tests.factories import make_voice
-from tests.fakes.provider import CHARACTERS_PER_SECOND, SPEECH
+from tests.fakes.elevenlabs import CHARACTERS_PER_SECOND, SPEECH
 
 if TYPE_CHECKING:
     from django.test import Client

@@ -11,7 +11,7 @@ from apps.conversations.models import Turn
 from apps.usage.models import UsageRecord
 from tests.audio_samples import clip, silence, to_wav
 from tests.client import QUESTION, Api, error_of
-from tests.fakes.provider import TRANSCRIPTIONS
+from tests.fakes.openai import TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider

@@ -126,11 +126,6 @@ class TestRange:
         assert response.status_code == 200
         assert response.content == stored(turn)
 
-    def test_parts_of_the_mp3_fit_together(self, fetch: Any) -> None:
-        whole = fetch("audio?as=mp3").content
-        parts = [fetch("audio?as=mp3", Range="bytes=0-999"), fetch("audio?as=mp3", Range="bytes=1000-")]
-        assert b"".join(part.content for part in parts) == whole
-
 
 @pytest.mark.parametrize(("path", "kind"), [("audio", "answer"), ("question", "question")])
 def test_a_turn_without_recording_is_a_404(fetch: Any, turn: Turn, path: str, kind: str) -> None:

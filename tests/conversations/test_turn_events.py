@@ -10,7 +10,8 @@ import pytest
 
 from apps.conversations.models import Conversation, Turn
 from tests.client import LONG_REPLY, QUESTION, Api, Event, error_of, names_in_order, read_events, turns_path
-from tests.fakes.provider import CHARACTERS_PER_SECOND, CHAT, SPEECH, TRANSCRIPTIONS, elevenlabs_error, openai_error
+from tests.fakes.elevenlabs import CHARACTERS_PER_SECOND, SPEECH, elevenlabs_error
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS, openai_error
 
 if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider

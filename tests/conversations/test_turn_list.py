@@ -11,7 +11,8 @@ from apps.conversations.services import MAX_TEXT_CHARACTERS
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import silence, to_wav
 from tests.client import QUESTION, Api, bearer, error_of, turns_path
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, openai_error
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS, openai_error
 
 if TYPE_CHECKING:
     from django.test import Client

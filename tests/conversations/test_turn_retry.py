@@ -8,7 +8,8 @@ from apps.conversations.models import Conversation, Turn
 from apps.voices.models import VoiceProfile
 from tests.client import Api, error_of, names_in_order
 from tests.factories import make_turn, make_voice
-from tests.fakes.provider import CHARACTERS_PER_SECOND, CHAT, SPEECH, TRANSCRIPTIONS, elevenlabs_error, openai_error
+from tests.fakes.elevenlabs import CHARACTERS_PER_SECOND, SPEECH, elevenlabs_error
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS, openai_error
 
 if TYPE_CHECKING:
     from pytest_django import Settings

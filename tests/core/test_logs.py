@@ -10,7 +10,8 @@ import pytest
 from apps.core.logs import WithoutQuery, WithoutSecretLinks
 from tests.client import QUESTION, Api
 from tests.conftest import PASSWORD
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, elevenlabs_error, openai_error
+from tests.fakes.elevenlabs import SPEECH, VOICES_ADD, elevenlabs_error
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS, openai_error
 
 if TYPE_CHECKING:
     from django.test import Client

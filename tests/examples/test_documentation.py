@@ -17,7 +17,7 @@ from apps.speech.audio.decoding import decode
 from apps.speech.audio.resampling import join
 from tests.audio_samples import clip, to_wav
 from tests.client import QUESTION
-from tests.fakes.provider import VOICES_ADD
+from tests.fakes.elevenlabs import VOICES_ADD
 
 if TYPE_CHECKING:
     from tests.conftest import Server

@@ -6,7 +6,8 @@ import json
 
 import httpx
 
-from tests.fakes.provider import FakeProvider, speech
+from tests.fakes.elevenlabs import speech
+from tests.fakes.provider import FakeProvider
 
 BEARER = {"authorization": "Bearer test-key"}
 KEY = {"xi-api-key": "test-key"}

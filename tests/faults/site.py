@@ -7,11 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,19 +20,10 @@ from django.utils import timezone
 
 from apps.conversations.models import Turn
 from apps.voices.models import VoiceProfile
+from tests.client import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-TIMEOUT_SECONDS = 60
-
-
-def wait_until(is_so: Callable[[], object], what: str) -> None:
-    """Wait for a condition that another process makes true. Fails after TIMEOUT_SECONDS."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, f"timeout: {what}"
-        time.sleep(0.02)
+    from collections.abc import Iterator
 
 
 def is_alive(pid: int) -> bool:
@@ -48,7 +37,7 @@ def kill(pid: int) -> None:
     """Kill a process and wait until it has ended."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(pid), "the end of a killed process")
+    wait_until(lambda: not is_alive(pid))
 
 
 @dataclass
@@ -69,7 +58,7 @@ class Site:
         """Start the web server unless it runs already, and wait until it responds."""
         if not (self.web and is_alive(self.web)):
             self.web = self._start(f"web {self.port}")
-            wait_until(self._serves, "the start of the web server")
+            wait_until(self._serves)
 
     def start_worker(self) -> None:
         """Start the worker, which first repairs interrupted work."""
@@ -92,7 +81,7 @@ class Site:
 
     def _serves(self) -> bool:
         with suppress(requests.ConnectionError):
-            return requests.get(f"{self.url}/healthz", timeout=TIMEOUT_SECONDS).ok
+            return requests.get(f"{self.url}/healthz", timeout=PATIENCE_SECONDS).ok
         return False
 
 
@@ -155,8 +144,3 @@ def expire_leases() -> None:
     past = timezone.now() - timedelta(seconds=1)
     Turn.objects.update(lease_until=past)
     VoiceProfile.objects.update(lease_until=past)
-
-
-def stored_files() -> list[Path]:
-    """Return all files in the media folder."""
-    return [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]

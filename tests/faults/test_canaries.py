@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tests.client import QUESTION, SAMPLES
-from tests.fakes.provider import CHAT, FAILURES, SPEECH, TRANSCRIPTIONS, VOICES_ADD, Fault
-from tests.processes import OPERATED, Site, manage, running_site, wait_for
+from tests.client import QUESTION, SAMPLES, wait_until
+from tests.fakes.behaviour import FAILURES, Fault
+from tests.fakes.elevenlabs import SPEECH, VOICES_ADD
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
+from tests.processes import OPERATED, Site, manage, running_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,9 +226,9 @@ def export_and_delete(person: Person) -> None:
         export = person.send("GET", "/api/v1/exports").json()["results"][0]
         return bool(export["state"] == "ready")
 
-    wait_for(is_ready)
+    wait_until(is_ready)
     for voice in person.send("GET", "/api/v1/voices").json()["results"]:
         person.send("DELETE", f"/api/v1/voices/{voice['id']}")
     person.fill_in("/accounts/reauthenticate/", password=PASSWORD)
     person.fill_in("/accounts/delete/")
-    wait_for(lambda: "Erasure done" in person.site.log.read_text())
+    wait_until(lambda: "Erasure done" in person.site.log.read_text())

@@ -18,11 +18,11 @@ from apps.conversations.models import RUNNING, Conversation, Turn
 from apps.speech import availability
 from apps.speech.providers.faults import RETRYABLE_CODES
 from apps.voices.models import VoiceProfile, VoiceTag
-from tests.client import QUESTION, Api, error_of
+from tests.client import QUESTION, Api, error_of, wait_until
 from tests.conftest import Server, remote_settings, serve
 from tests.factories import make_voice
 from tests.faults.proxy import CuttingProxy, Direction
-from tests.faults.site import expire_leases, wait_until
+from tests.faults.site import expire_leases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def api(
     """An API client for Alice. The application reaches the providers through the proxies."""
     with Api(server_behind_proxies.url, alice_token) as api:
         yield api
-    wait_until(server_behind_proxies.is_idle, "the end of all requests")
+    wait_until(server_behind_proxies.is_idle)
 
 
 def cuts(proxy: CuttingProxy, direction: Direction, work: Any) -> list[int]:

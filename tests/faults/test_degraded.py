@@ -20,8 +20,10 @@ from apps.conversations.models import Conversation, Turn
 from apps.core.storage import WholeFileStorage
 from apps.speech.providers.connections import MAX_RESPONSE_BYTES
 from tests.client import Api, bearer, error_of, read_events, turns_path, wait_until
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, FakeProvider
-from tests.processes import running_site, wait_for
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
+from tests.fakes.provider import FakeProvider
+from tests.processes import running_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,11 +222,11 @@ STATES = "SELECT status FROM django_tasks_database_dbtaskresult"
 def test_the_site_and_its_worker_survive_a_missing_database(tmp_path: Path) -> None:
     with running_site(["voiceclone.run", "--log-level", "warning"], tmp_path) as site:
         with database_gone(tmp_path):
-            wait_for(lambda: "background work continues when it does" in site.log.read_text())
+            wait_until(lambda: "background work continues when it does" in site.log.read_text())
             assert requests.get(f"{site.url}/readyz", timeout=60).json()["database"] is False
             assert requests.get(f"{site.url}/api/v1/voices", headers=bearer("x"), timeout=60).status_code == 503
         site.shell(QUEUED)
-        wait_for(lambda: ("SUCCESSFUL",) in site.rows(STATES))
+        wait_until(lambda: ("SUCCESSFUL",) in site.rows(STATES))
         assert requests.get(f"{site.url}/readyz", timeout=60).json()["status"] == "ready"
         assert site.process.poll() is None
 

@@ -17,19 +17,14 @@ from apps.background.reconciling import planned
 from apps.conversations.models import RUNNING, Conversation, Turn
 from apps.usage.models import UsageDay
 from apps.voices.models import VoiceProfile, VoiceTag
-from tests.client import Api
+from tests.client import Api, wait_until
 from tests.factories import make_consent, make_voice
-from tests.fakes.provider import (
-    CHAT,
-    SPEECH,
-    TRANSCRIPTIONS,
-    VOICES,
-    VOICES_ADD,
-    VOICES_SEARCH,
-    ClientLeftError,
-    Moment,
-)
-from tests.faults.site import Site, expire_leases, running_site, stored_files, wait_until
+from tests.fakes.behaviour import Moment
+from tests.fakes.elevenlabs import SPEECH, VOICES, VOICES_ADD, VOICES_SEARCH
+from tests.fakes.exchange import ClientLeftError
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
+from tests.faults.site import Site, expire_leases, running_site
+from tests.storage import stored_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,7 +126,7 @@ def restart(site: Site) -> None:
     """Let the leases expire, let a worker repair interrupted work, and start the web server again."""
     expire_leases()
     site.start_worker()
-    wait_until(is_repaired, "all interrupted work is repaired")
+    wait_until(is_repaired)
     site.kill_worker()
     site.start_web()
 
@@ -211,7 +206,7 @@ def test_a_worker_continues_the_work_of_a_killed_one(
     expire_leases()
     kill_at(provider, point, site.kill_worker)
     site.start_worker()
-    wait_until(lambda: site.worker in site.killed, "the point at which the worker is killed")
+    wait_until(lambda: site.worker in site.killed)
     restart(site)
     assert_same_voices(provider)
     assert not VoiceProfile.objects.filter(pk=half_deleted.pk).exists()

@@ -12,7 +12,9 @@ from apps.usage.models import UsageRecord
 from apps.voices.models import Consent, VoiceProfile
 from tests.client import QUESTION, Api, error_of
 from tests.conftest import Server, remote_settings, serve
-from tests.fakes.provider import CHAT, SPEECH, TRANSCRIPTIONS, VOICES_ADD, FakeProvider
+from tests.fakes.elevenlabs import SPEECH, VOICES_ADD
+from tests.fakes.openai import CHAT, TRANSCRIPTIONS
+from tests.fakes.provider import FakeProvider
 from tests.outages import switch_off
 
 if TYPE_CHECKING:

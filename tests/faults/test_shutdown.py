@@ -12,9 +12,11 @@ import requests
 from django.test import Client
 
 from apps.core import readiness
-from tests.client import Api, Event, error_of, read_events, turns_path
-from tests.fakes.provider import CHAT, SPEECH, FakeProvider
-from tests.processes import Site, remote, running_site, wait_for
+from tests.client import Api, Event, error_of, read_events, turns_path, wait_until
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import CHAT
+from tests.fakes.provider import FakeProvider
+from tests.processes import Site, remote, running_site
 
 if TYPE_CHECKING:
     from apps.conversations.models import Conversation
@@ -76,7 +78,7 @@ def test_a_running_turn_is_finished_while_new_work_is_refused(
         turn = ListeningClient(site, provider)
         turn.begin()
         site.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: requests.get(f"{site.url}/readyz", timeout=5).status_code == 503)
+        wait_until(lambda: requests.get(f"{site.url}/readyz", timeout=5).status_code == 503)
         assert requests.get(f"{site.url}/readyz", timeout=5).json()["status"] == "ending"
         with Api(site.url, turn.token) as api:
             refused = api.ask(turn.conversation, text="Are you there?")

@@ -38,13 +38,10 @@ if TYPE_CHECKING:
     from tests.client import Api
     from tests.conftest import Server
 
+pytestmark = pytest.mark.usefixtures("real_transactions")
+
 # Not personal data of the owner alone, or the same as in other tables.
 NOT_EXPORTED = {"LogEntry", "Erasure", "EmailConfirmation"}
-
-
-@pytest.fixture(autouse=True)
-def real_transactions(transactional_db: None) -> None:
-    """Use real transactions: the worker closes its connections, which would end a transaction around a test."""
 
 
 def make_export(owner: User) -> Export:

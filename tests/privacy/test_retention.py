@@ -21,7 +21,7 @@ from apps.conversations.reports import report_abuse
 from apps.privacy import retention
 from apps.voices.models import VoiceProfile
 from tests.factories import make_turn, make_voice
-from tests.fakes.provider import VOICES, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES, elevenlabs_error
 
 if TYPE_CHECKING:
     from django.test import Client

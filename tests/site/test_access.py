@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.db import transaction
 from django.test import Client
-from django.urls import URLPattern, get_resolver, reverse
+from django.urls import get_resolver, reverse
 from django.utils import timezone
 
 from apps.accounts.models import ApiToken, Scope, User
@@ -22,11 +22,11 @@ from apps.voices.models import Consent, VoiceProfile
 from apps.webhooks.models import Webhook, WebhookDelivery
 from tests.client import bearer
 from tests.factories import make_turn
+from tests.site.access_rules import ADMIN, ANY_SCOPE, ELSEWHERE, FOR_PROGRAMS, MISSING, NO_TOKEN, PAGES, PUBLIC
+from tests.site.routes import routes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from django.urls import URLResolver
+    from collections.abc import Collection
 
     from tests.client import Page
     from tests.fakes.provider import FakeProvider
@@ -34,133 +34,6 @@ if TYPE_CHECKING:
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
-# Pages that anybody can see, without personal data.
-PUBLIC = {
-    "",
-    "healthz",
-    "readyz",
-    "favicon.ico",
-    "verify",
-    "privacy/",
-    "report/",
-    "api/schema/",
-    "api/docs/",
-    "accounts/invitation/<str:secret>/",
-    "accounts/login/",
-    "accounts/login/code/confirm/",
-    "accounts/logout/",
-    "accounts/inactive/",
-    "accounts/signup/",
-    "accounts/confirm-email/",
-    r"accounts/^confirm-email/(?P<key>[-:\w]+)/$",
-    "accounts/password/reset/",
-    "accounts/password/reset/done/",
-    "accounts/password/reset/key/done/",
-    "accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
-    "accounts/2fa/authenticate/",
-}
-# Pages for people who are signed in. If the URL contains a row, only its owner has access.
-PAGES = {
-    "accounts/profile/",
-    "accounts/tokens/",
-    "accounts/tokens/<int:token_pk>/revoke/",
-    "accounts/usage/",
-    "accounts/webhooks/",
-    "accounts/webhooks/<uuid:webhook_pk>/",
-    "accounts/webhooks/<uuid:webhook_pk>/switch/",
-    "accounts/webhooks/<uuid:webhook_pk>/secret/",
-    "accounts/webhooks/<uuid:webhook_pk>/delete/",
-    "accounts/webhooks/<uuid:webhook_pk>/deliveries/<uuid:delivery_pk>/redeliver/",
-    "accounts/reauthenticate/",
-    "accounts/email/",
-    "accounts/password/change/",
-    "accounts/password/set/",
-    "accounts/2fa/",
-    "accounts/2fa/reauthenticate/",
-    "accounts/2fa/totp/activate/",
-    "accounts/2fa/totp/deactivate/",
-    "accounts/2fa/recovery-codes/",
-    "accounts/2fa/recovery-codes/generate/",
-    "accounts/2fa/recovery-codes/download/",
-    "accounts/sessions/",
-    "accounts/data/",
-    "accounts/data/export/",
-    "accounts/data/export/delete/",
-    "accounts/delete/",
-    "voices/",
-    "voices/consent/",
-    "voices/consent/<uuid:consent_pk>/withdraw",
-    "voices/<uuid:voice_pk>/rename",
-    "voices/<uuid:voice_pk>/settings",
-    "voices/<uuid:voice_pk>/default",
-    "voices/<uuid:voice_pk>/retry",
-    "voices/<uuid:voice_pk>/delete",
-    "talk/",
-    "talk/<uuid:conversation_pk>/",
-    "history/",
-    "history/<uuid:conversation_pk>/rename",
-    "history/<uuid:conversation_pk>/delete",
-    "history/<uuid:conversation_pk>/export.<str:extension>",
-}
-# A 404 for people without a second factor or without a finished export.
-MISSING = {
-    "accounts/2fa/totp/deactivate/",
-    "accounts/2fa/recovery-codes/",
-    "accounts/2fa/recovery-codes/download/",
-    "api/v1/exports/<uuid:export_pk>/download",
-}
-NO_TOKEN, ANY_SCOPE = "no token", "any scope"
-# URLs for programs, with the scope that a token needs for changes. Reading always needs "read".
-FOR_PROGRAMS = {
-    "clone-voice": "voices",
-    "full-interaction": "talk",
-    "api/v1/tokens": NO_TOKEN,
-    "api/v1/tokens/<int:token_pk>": ANY_SCOPE,
-    "api/v1/usage": NO_TOKEN,
-    "api/v1/usage/records": NO_TOKEN,
-    "api/v1/webhooks": "webhooks",
-    "api/v1/webhooks/<uuid:webhook_pk>": "webhooks",
-    "api/v1/webhooks/<uuid:webhook_pk>/secret": "webhooks",
-    "api/v1/webhooks/<uuid:webhook_pk>/deliveries": NO_TOKEN,
-    "api/v1/webhooks/<uuid:webhook_pk>/deliveries/<uuid:delivery_pk>/redeliver": "webhooks",
-    "api/v1/exports": "read",
-    "api/v1/exports/<uuid:export_pk>": "read",
-    "api/v1/exports/<uuid:export_pk>/download": NO_TOKEN,
-    "api/v1/consents": "voices",
-    "api/v1/consents/challenges": "voices",
-    "api/v1/consents/<uuid:consent_pk>/withdraw": "voices",
-    "api/v1/consents/<uuid:consent_pk>/audio": NO_TOKEN,
-    "api/v1/voices": "voices",
-    "api/v1/voices/<uuid:voice_pk>": "voices",
-    "api/v1/voices/<uuid:voice_pk>/preview": "talk",
-    "api/v1/voices/<uuid:voice_pk>/retry": "voices",
-    "api/v1/voices/<uuid:voice_pk>/samples/<int:sample_pk>/audio": NO_TOKEN,
-    "api/v1/sample-checks": "voices",
-    "api/v1/conversations": "talk",
-    "api/v1/conversations/<uuid:conversation_pk>": "talk",
-    "api/v1/conversations/<uuid:conversation_pk>/turns": "talk",
-    "api/v1/transcriptions": "talk",
-    "api/v1/speech": "talk",
-    "api/v1/turns/<uuid:turn_pk>": NO_TOKEN,
-    "api/v1/turns/<uuid:turn_pk>/retry": "talk",
-    "api/v1/turns/<uuid:turn_pk>/stop": "talk",
-    "api/v1/turns/<uuid:turn_pk>/audio": NO_TOKEN,
-    "api/v1/turns/<uuid:turn_pk>/question": NO_TOKEN,
-    "v1/audio/speech": "talk",
-    "v1/audio/transcriptions": "talk",
-    "v1/models": NO_TOKEN,
-    "v1/models/<str:model>": NO_TOKEN,
-}
-# URLs with their own rules, and the tests of those rules.
-ELSEWHERE = {
-    "metrics": "tests/site/test_metrics.py",  # Its own token.
-    "api/v1/verify": "tests/site/test_verify.py",  # Anybody may post.
-    # Anybody who knows the secret URL: the account is deleted, or nobody can sign in to it.
-    "accounts/erasures/<uuid:erasure_pk>/": "tests/privacy/test_erasures.py",
-    "accounts/erasures/<uuid:erasure_pk>/receipt.txt": "tests/privacy/test_erasures.py",
-    "accounts/erasures/<uuid:erasure_pk>/cancel/": "tests/privacy/test_erasures.py",
-}
-ADMIN = "admin/"  # Only for staff.
 # Rows in a URL, which have an owner. The `extension` of a conversation and a `model` have none.
 ROWS = re.compile(r"<\w+:\w+_pk>")
 # Parts of URLs that other packages match with their own patterns, and an example of each.
@@ -170,18 +43,6 @@ PATTERNS = {
     r"\^\(\?P<app_label>.*": "accounts/",
     r"\(\?P<url>.*": "nowhere",
 }
-
-
-def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
-    """Yield the route of every address, such as `voices/<uuid:voice_pk>/rename`."""
-    for pattern in patterns:
-        route = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLPattern):
-            yield route
-        else:
-            yield from routes(pattern.url_patterns, route)
-
-
 ROUTES = list(dict.fromkeys(routes(get_resolver().url_patterns)))
 ADMIN_ROUTES = [route for route in ROUTES if route.startswith(ADMIN)]
 ROW_ROUTES = [route for route in (*PAGES, *FOR_PROGRAMS) if ROWS.search(route)]

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apps.webhooks.tasks import deliver_webhook
 from tests.client import bearer
-from tests.fakes.provider import SPEECH, openai_error
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import openai_error
 from tests.outages import switch_off
 
 if TYPE_CHECKING:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 from django.test import Client
-from django.urls import URLPattern, get_resolver
+from django.urls import get_resolver
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 
 from apps.core.api_schema import registered
+from tests.site.routes import routes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from django.urls import URLResolver
 
     from apps.voices.models import VoiceProfile
     from tests.client import Api
@@ -31,15 +30,6 @@ SCHEMA_OPERATION = "GET /api/schema/"
 def schema() -> dict[str, Any]:
     """The description that programs receive."""
     return dict(json.loads(Client().get("/api/schema/", headers={"Accept": "application/json"}).content))
-
-
-def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
-    for pattern in patterns:
-        route = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLPattern):
-            yield route
-        else:
-            yield from routes(pattern.url_patterns, route)
 
 
 def operations(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:

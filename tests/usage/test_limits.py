@@ -21,7 +21,8 @@ from apps.usage.models import UsageDay, UsageRecord
 from apps.voices.models import VoiceProfile
 from tests.client import NOWHERE, QUESTION, SAMPLES, Api, error_of, wait_until
 from tests.factories import make_voice
-from tests.fakes.provider import CHAT, FakeProvider
+from tests.fakes.openai import CHAT
+from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
     from pytest_django import Settings

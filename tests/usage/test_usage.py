@@ -15,7 +15,9 @@ from apps.usage import metering
 from apps.usage.models import UsageDay, UsageRecord
 from apps.voices.models import VoiceProfile
 from tests.client import LONG_REPLY, Api, bearer
-from tests.fakes.provider import SPEECH, TRANSCRIPTIONS, FakeProvider
+from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.openai import TRANSCRIPTIONS
+from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
     from django.test import Client

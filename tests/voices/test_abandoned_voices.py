@@ -20,7 +20,7 @@ from apps.webhooks.models import WebhookDelivery
 from apps.webhooks.services import create_webhook
 from tests.client import Api, error_of
 from tests.factories import make_voice
-from tests.fakes.provider import VOICES, VOICES_ADD, VOICES_SEARCH, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES, VOICES_ADD, VOICES_SEARCH, elevenlabs_error
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

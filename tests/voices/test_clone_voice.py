@@ -13,7 +13,8 @@ from apps.voices.models import VoiceProfile, VoiceSample
 from tests.audio_samples import clip, webm
 from tests.client import NOWHERE, QUESTION, SAMPLE_SECONDS, SAMPLES, Api, error_of, wait_until
 from tests.conftest import serve
-from tests.fakes.provider import VOICES_ADD, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
+from tests.storage import stored_files
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
 
 pytestmark = pytest.mark.usefixtures("consent")  # Cloning needs a consent.
-
-
-def stored_files() -> list[Path]:
-    return [path for path in Path(django_settings.MEDIA_ROOT, "samples").rglob("*") if path.is_file()]
 
 
 def test_it_answers_201_with_the_voice_id(alice_api: Api, provider: FakeProvider) -> None:
@@ -63,8 +60,8 @@ def test_it_stores_the_voice_and_its_samples(alice_api: Api, alice: User) -> Non
 def test_stored_recordings_have_our_names_and_private_permissions(alice_api: Api, alice: User) -> None:
     files = [("audio_file", ("../../Jane at home.webm", webm(clip("austen-0870.wav")))) for _count in range(2)]
     assert alice_api.post("/clone-voice", data={"voice_name": "Jane"}, files=files).status_code == 201
-    assert len(stored_files()) == 2
-    for path in stored_files():
+    assert len(stored_files("samples")) == 2
+    for path in stored_files("samples"):
         assert path.parent == Path(django_settings.MEDIA_ROOT) / "samples" / str(alice.pk)
         assert path.suffix == ".flac"
         assert path.stat().st_mode & 0o777 == 0o600
@@ -119,7 +116,7 @@ def test_a_bad_recording_is_refused_before_anything_is_paid_or_stored(alice_api:
     assert error_of(no_audio)["code"] == "audio_format_unknown"
     assert not provider.requests
     assert not VoiceProfile.objects.exists()
-    assert not stored_files()
+    assert not stored_files("samples")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +148,7 @@ def test_when_the_provider_refuses_the_voice_is_kept_as_failed(
     assert len(provider.requests) == 1
     voice = VoiceProfile.objects.get()
     assert (voice.status, voice.error_code, voice.voice_id, voice.is_default) == ("failed", code, "", False)
-    assert VoiceSample.objects.filter(voice=voice).count() == len(stored_files()) == 1
+    assert VoiceSample.objects.filter(voice=voice).count() == len(stored_files("samples")) == 1
 
 
 def test_when_the_provider_is_down_it_answers_503(
@@ -184,4 +181,4 @@ def test_a_voice_that_is_deleted_meanwhile_is_not_left_at_the_provider(alice_api
     assert response.status_code == 404
     assert error_of(response)["code"] == "voice_not_found"
     assert not provider.voices
-    assert not stored_files()
+    assert not stored_files("samples")

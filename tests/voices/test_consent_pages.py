@@ -12,7 +12,7 @@ from apps.voices.services import suspend_voice
 from tests.audio_samples import clip, to_wav
 from tests.client import messages_of
 from tests.factories import make_consent, make_voice
-from tests.fakes.provider import TRANSCRIPTIONS, openai_error
+from tests.fakes.openai import TRANSCRIPTIONS, openai_error
 
 if TYPE_CHECKING:
     from django.test import Client

@@ -25,7 +25,8 @@ from apps.voices.speakers import similarities_to_clip, similarity_threshold
 from tests.audio_samples import SPEECH_DIR, clip, silence, to_wav
 from tests.client import QUESTION, SAMPLES, Api, error_of
 from tests.factories import make_consent, make_voice
-from tests.fakes.provider import TRANSCRIPTIONS, VOICES_ADD, elevenlabs_error, openai_error
+from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
+from tests.fakes.openai import TRANSCRIPTIONS, openai_error
 
 if TYPE_CHECKING:
     import requests
@@ -327,7 +328,6 @@ class TestExpiry:
         refusal(alice_api.full_interaction(expired_voice.voice_id), 403, "consent_required")
 
     def test_one_query_reads_the_voice_and_its_consent(self, alice: User, expired_voice: VoiceProfile) -> None:
-        Consent.objects.update(withdrawn_at=None)
         valid = make_voice(alice, "another", consent=make_consent(alice))
         with CaptureQueriesContext(connection) as queries:
             services.ready_voice(owner=alice, pk=valid.pk)

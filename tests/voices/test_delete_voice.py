@@ -7,7 +7,7 @@ from django.core.files.storage import default_storage
 from apps.voices.deletion import delete_voice
 from apps.voices.models import VoiceProfile, VoiceSample
 from tests.client import Api, error_of
-from tests.fakes.provider import VOICES, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES, elevenlabs_error
 
 if TYPE_CHECKING:
     import requests

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from django.conf import settings as django_settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from apps.speech.base import Recording
@@ -13,6 +11,7 @@ from apps.voices.models import VoiceProfile, VoiceSample
 from apps.voices.sample_quality import SampleQuality, measure_sample
 from tests.audio_samples import clip, mp4, silence, to_wav, webm
 from tests.client import bearer, error_of
+from tests.storage import stored_files
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -137,7 +136,7 @@ def test_it_stores_nothing_and_calls_no_provider(
     check(client, alice_token, to_wav(READING))
     assert not VoiceProfile.objects.exists()
     assert not VoiceSample.objects.exists()
-    assert not [path for path in Path(django_settings.MEDIA_ROOT).rglob("*") if path.is_file()]
+    assert not stored_files()
     assert not remote_engines.requests
 
 

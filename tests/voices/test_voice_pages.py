@@ -14,7 +14,7 @@ from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip, webm
 from tests.client import QUESTION, SAMPLES, messages_of
 from tests.factories import make_voice
-from tests.fakes.provider import VOICES, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES, elevenlabs_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import pytest
 from apps.speech.audio.decoding import decode
 from apps.voices.models import VoiceProfile
 from tests.client import Api, error_of
-from tests.fakes.provider import CHARACTERS_PER_SECOND, SPEECH, elevenlabs_error
+from tests.fakes.elevenlabs import CHARACTERS_PER_SECOND, SPEECH, elevenlabs_error
 
 if TYPE_CHECKING:
     import requests

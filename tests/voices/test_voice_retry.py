@@ -6,7 +6,7 @@ import pytest
 
 from apps.voices.models import VoiceProfile
 from tests.client import Api, error_of
-from tests.fakes.provider import VOICES_ADD, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
 
 if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider

@@ -14,7 +14,7 @@ from apps.voices.deletion import finish_deletion
 from apps.voices.models import Consent, VoiceProfile
 from tests.client import Api, error_of, read_events, turns_path, wait_until
 from tests.factories import make_consent, make_voice
-from tests.fakes.provider import VOICES, VOICES_ADD, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES, VOICES_ADD, elevenlabs_error
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

@@ -1,3 +1,5 @@
+"""Uploaded audio: which files are decoded, and which are refused with which reason."""
+
 from __future__ import annotations
 
 import contextlib
@@ -15,16 +17,13 @@ from av.stream import Disposition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.speech.audio import decoding
 from apps.speech.audio.flac import to_flac
 from apps.speech.audio.levels import measure
-from apps.speech.audio.mp3 import Mp3Encoder, to_mp3
-from apps.speech.audio.resampling import join, resample
-from apps.speech.base import AudioError, Recording
-from tests.audio_samples import clip, contained, flac_without_sound, mp4, packed, packets, silence, to_wav, webm
+from apps.speech.audio.mp3 import to_mp3
+from apps.speech.base import AudioError
+from tests.audio_samples import contained, flac_without_sound, mp4, packed, packets, silence, to_wav, webm
+from tests.speech.audio.comparison import SECOND, SPEECH, decode, likeness, samples
 
-SPEECH = clip("austen-0880.wav")
-SECOND = Recording(SPEECH.pcm[:32_000], SPEECH.sample_rate)
 PROTECTION = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16, "encryption_kid": "11" * 16}
 
 FILES = {
@@ -43,26 +42,10 @@ FILES = {
 }
 
 
-def decode(data: bytes, *, sample_rate: int = 16_000, max_seconds: float = 60) -> Recording:
-    return decoding.decode(data, sample_rate=sample_rate, max_seconds=max_seconds)
-
-
 def refusal(data: bytes, *, max_seconds: float = 60) -> AudioError:
     with pytest.raises(AudioError) as error:
         decode(data, max_seconds=max_seconds)
     return error.value
-
-
-def samples(recording: Recording) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.frombuffer(recording.pcm, "<i2").astype(np.float64)
-
-
-def likeness(one: Recording, other: Recording) -> float:
-    """Return the highest correlation of two recordings of one sample rate, over all offsets."""
-    first, second = samples(one), samples(other)
-    length = 2 * max(first.size, second.size)
-    correlation = np.fft.irfft(np.fft.rfft(first, length) * np.conj(np.fft.rfft(second, length)))
-    return float(correlation.max() / np.sqrt((first**2).sum() * (second**2).sum()))
 
 
 def many_channels(channels: int, *, sample_rate: int = 16_000) -> bytes:
@@ -324,6 +307,10 @@ def test_it_refuses_a_file_without_sound(data: bytes) -> None:
     assert refusal(data).code == "audio_without_sound"
 
 
+def test_a_flac_without_samples_has_no_sound() -> None:
+    assert refusal(flac_without_sound()).code == "audio_without_sound"
+
+
 def test_declared_gigabytes_of_metadata_take_no_memory() -> None:
     lie = b"LIST\xff\xff\xff\x7fINFOISFT\x00\x00\x00\x40" + bytes(14)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -361,97 +348,3 @@ def damaged_files(draw: st.DrawFn) -> bytes:
 def test_any_bytes_return_a_recording_or_raise_an_audio_error(data: bytes) -> None:
     with contextlib.suppress(AudioError):
         assert 0.09 < decode(data, max_seconds=5).seconds < 5.1
-
-
-# Conversions
-
-
-def test_a_resampled_recording_sounds_the_same() -> None:
-    wide = resample(SPEECH, sample_rate=24_000)
-    assert wide.sample_rate == 24_000
-    assert wide.seconds == pytest.approx(SPEECH.seconds, abs=0.001)
-    assert likeness(resample(wide, sample_rate=16_000), SPEECH) > 0.99
-
-
-def test_resampling_to_the_same_rate_or_of_an_empty_recording_changes_nothing() -> None:
-    assert resample(SPEECH, sample_rate=16_000) == SPEECH
-    assert resample(silence(0), sample_rate=24_000) == silence(0, sample_rate=24_000)
-
-
-def test_joined_recordings_have_half_a_second_between_them() -> None:
-    joined = join([SPEECH, SECOND])
-    assert joined.seconds == SPEECH.seconds + 0.5 + SECOND.seconds
-    assert joined.pcm.startswith(SPEECH.pcm + bytes(16_000))
-    assert joined.pcm.endswith(SECOND.pcm)
-
-
-@pytest.mark.parametrize("recordings", [[], [silence(1), silence(1, sample_rate=8_000)]])
-def test_only_recordings_of_one_sample_rate_can_be_joined(recordings: list[Recording]) -> None:
-    with pytest.raises(ValueError, match="unpack"):
-        join(recordings)
-
-
-def test_a_flac_without_samples_has_no_sound() -> None:
-    assert refusal(flac_without_sound()).code == "audio_without_sound"
-
-
-@pytest.mark.parametrize("sample_rate", [22_050, 24_000, 44_100, 48_000])
-def test_an_mp3_has_the_same_length_and_sound(sample_rate: int) -> None:
-    recording = resample(SPEECH, sample_rate=sample_rate)
-    decoded = decode(to_mp3(recording), sample_rate=sample_rate)
-    assert 0 <= decoded.seconds - recording.seconds < 0.06
-    assert likeness(decoded, recording) > 0.99
-
-
-@pytest.mark.parametrize("sample_rate", [8_000, 11_025, 12_000, 16_000, 32_000])
-def test_every_standard_sample_rate_can_be_encoded_as_mp3(sample_rate: int) -> None:
-    recording = resample(SPEECH, sample_rate=sample_rate)
-    decoded = decode(to_mp3(recording), sample_rate=sample_rate)
-    assert 0 <= decoded.seconds - recording.seconds < 0.15
-    assert likeness(decoded, recording) > 0.99
-
-
-def test_an_mp3_starts_with_sound_and_has_no_header() -> None:
-    data = to_mp3(SPEECH)
-    assert data.startswith(b"\xff\xf3")
-    assert b"Xing" not in data
-    assert b"Info" not in data
-
-
-def test_no_mp3_frame_refers_to_an_earlier_one() -> None:
-    data = to_mp3(resample(SPEECH, sample_rate=24_000))
-    frames = [data[start : start + 384] for start in range(0, len(data), 384)]
-    assert all(frame.startswith(b"\xff\xf3") for frame in frames)
-    assert all(frame[4] == 0 for frame in frames)  # The field main_data_begin of ISO 13818-3.
-
-
-def test_the_bit_rate_of_an_mp3_can_be_chosen() -> None:
-    recording = resample(SPEECH, sample_rate=24_000)
-    assert len(to_mp3(recording, bit_rate=64_000)) == pytest.approx(8_000 * SPEECH.seconds, rel=0.05)
-    assert len(to_mp3(recording)) == pytest.approx(16_000 * SPEECH.seconds, rel=0.05)
-
-
-@pytest.mark.parametrize("samples_each", [1, 7, 480, 10_000])
-def test_an_mp3_does_not_depend_on_the_size_of_the_chunks(samples_each: int) -> None:
-    pcm = resample(SECOND, sample_rate=24_000).pcm[:9_600]
-    encoder = Mp3Encoder(24_000)
-    pieces = [encoder.encode(pcm[start : start + 2 * samples_each]) for start in range(0, len(pcm), 2 * samples_each)]
-    assert b"".join(pieces) + encoder.finish() == to_mp3(Recording(pcm, 24_000))
-
-
-def test_mp3_frames_are_returned_while_the_sound_is_still_arriving() -> None:
-    encoder = Mp3Encoder(24_000)
-    tenth = resample(SPEECH, sample_rate=24_000).pcm[:4_800]
-    first, second = encoder.encode(tenth), encoder.encode(tenth)
-    assert first.startswith(b"\xff\xf3")
-    assert second.startswith(b"\xff\xf3")
-    assert encoder.encode(b"") == b""
-
-
-def test_an_mp3_without_samples_is_empty() -> None:
-    assert Mp3Encoder(24_000).finish() == b""
-
-
-def test_it_refuses_half_a_sample() -> None:
-    with pytest.raises(ValueError, match="multiple"):
-        Mp3Encoder(24_000).encode(b"abc")

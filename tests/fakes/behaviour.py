@@ -1,0 +1,71 @@
+"""How the fake provider behaves, and how it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HALF_ANSWER_BYTES = 1000  # Less than the events of a short reply have, and much less than a second of speech.
+
+
+@dataclass
+class Behaviour:
+    """What the fake says, and how fast: a rate of 0 is as fast as it can. A `key` of None is any but an empty one."""
+
+    key: str | None = "test-key"
+    transcript: str = "What is the capital of France?"
+    languages: list[str] = field(default_factory=list)
+    reply: str = "The capital of France is Paris. It lies on the Seine."
+    finish_reason: str = "stop"
+    voice_limit: int | None = None
+    requires_verification: bool = False
+    hear_seconds: float = 0
+    first_token_seconds: float = 0
+    tokens_per_second: float = 0
+    first_audio_seconds: float = 0
+    audio_speed: float = 0  # Times real time.
+    failing_share: float = 0  # Of all calls, 0 to 1: each goes wrong in one of the ways of FAILURES.
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next `times` requests whose path begins with `path`."""
+
+    path: str
+    times: int
+    status: int | None = None
+    body: Mapping[str, Any] | str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay_seconds: float = 0
+    cut_after_bytes: int | None = None
+    without_end: bool = False
+    hang_at_end: bool = False
+
+
+# How services fail, as arguments of a Fault.
+FAILURES: list[dict[str, Any]] = [
+    {"status": 500, "body": {"detail": "Internal Server Error"}},
+    {"status": 503, "body": "<html><h1>Service Unavailable</h1></html>"},
+    {"status": 429, "body": {"detail": {"code": "system_busy"}}, "headers": {"retry-after": "1"}},
+    {"status": 200, "body": "<html><h1>Welcome</h1></html>"},
+    {"status": 200, "body": {"unexpected": [1, None]}},
+    {"cut_after_bytes": 0},
+    {"cut_after_bytes": HALF_ANSWER_BYTES},
+    {"without_end": True},
+    {"hang_at_end": True},
+    {"delay_seconds": 12},
+]
+
+
+class Moment(Enum):
+    """How far a request has come, as the provider sees it."""
+
+    HALF_RECEIVED = "half of the request is there"
+    RECEIVED = "the whole request is there, and nothing is done"
+    DONE = "it is done, and nothing is answered"
+    HALF_ANSWERED = "a part of the answer is sent"
+    ANSWERED = "the whole answer is sent"

@@ -143,7 +143,7 @@ class TestFailure:
         type_question(talk)
         wait_for_state(talk, "failed")
         for _view in ("live", "reloaded"):
-            expect(talk.locator(".turn-error")).to_contain_text("refused its key")
+            expect(talk.locator(".turn-error")).to_contain_text("rejected its key")
             expect(talk.get_by_role("button", name="Try again")).to_have_count(0)
             talk.reload()
 
@@ -166,7 +166,7 @@ class TestSettings:
         assert "Always answer in French" in system
         assert "A pirate." in system
         talk.get_by_label("Language", exact=True).select_option("German")
-        expect(talk.get_by_role("status")).to_contain_text("Kept")
+        expect(talk.get_by_role("status")).to_contain_text("Saved")
         assert Conversation.objects.get().language == "de"
 
     def test_a_new_conversation_can_be_renamed_exported_and_deleted(self, talk: Page, server: Server) -> None:

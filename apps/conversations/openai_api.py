@@ -5,7 +5,6 @@ Source: developers.openai.com/api/reference, and the `openai` package, which the
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -26,17 +25,14 @@ from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
 from apps.conversations import single_stages
 from apps.conversations.single_stages_api import LANGUAGE_CODE, speech_response
+from apps.conversations.transcript_formats import TRANSCRIPT_FORMATS, WITH_TIMES, transcript_events, transcript_response
 from apps.core.api import EventStreamRenderer, StrictSerializer
 from apps.core.api_errors import handle_exception, openai_error_body
 from apps.core.errors import UserError
-from apps.speech.base import Transcript
 from apps.speech.provenance.encoders import AudioFormat
 from apps.usage.api import LimitedView
 from apps.voices.services import named_voice
 from apps.voices.speech_settings import SPEED
-
-WITH_TIMES = ("verbose_json", "srt", "vtt")
-TRANSCRIPT_FORMATS = ("json", "text", *WITH_TIMES)
 
 
 class IgnoreAcceptHeader(BaseContentNegotiation):
@@ -176,60 +172,8 @@ class OpenAITranscriptions(LimitedView, OpenAIView):
             with_times=response_format in WITH_TIMES,
         )
         if values.validated_data["stream"]:
-            return HttpResponse(_events(transcript), content_type=EventStreamRenderer.media_type)
-        return _in_format(response_format, transcript, seconds)
-
-
-def _in_format(response_format: str, transcript: Transcript, seconds: float) -> HttpResponseBase:
-    match response_format:
-        case "json":
-            return Response({"text": transcript.text, "usage": {"type": "duration", "seconds": math.ceil(seconds)}})
-        case "verbose_json":
-            return Response(_verbose(transcript, seconds))
-        case "srt":
-            return HttpResponse(_subtitles(transcript, ","), content_type="text/plain; charset=utf-8")
-        case "vtt":
-            text = f"WEBVTT\n\n{_subtitles(transcript, '.', numbered=False)}"
-            return HttpResponse(text, content_type="text/vtt; charset=utf-8")
-        case _:
-            return HttpResponse(f"{transcript.text}\n", content_type="text/plain; charset=utf-8")
-
-
-def _verbose(transcript: Transcript, seconds: float) -> dict[str, Any]:
-    segments = [
-        {"id": number, "start": segment.start, "end": segment.end, "text": segment.text}
-        for number, segment in enumerate(transcript.segments)
-    ]
-    return {
-        "task": "transcribe",
-        "language": transcript.language,
-        "duration": round(seconds, 3),
-        "text": transcript.text,
-        "segments": segments,
-        "usage": {"type": "duration", "seconds": math.ceil(seconds)},
-    }
-
-
-def _subtitles(transcript: Transcript, point: str, *, numbered: bool = True) -> str:
-    """Return the segments as SubRip; for WebVTT, without the numbers and with another decimal point."""
-    cues = [
-        (f"{number}\n" if numbered else "") + f"{_time(cue.start, point)} --> {_time(cue.end, point)}\n{cue.text}\n"
-        for number, cue in enumerate(transcript.segments, start=1)
-    ]
-    return "\n".join(cues)
-
-
-def _time(seconds: float, point: str) -> str:
-    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
-
-
-def _events(transcript: Transcript) -> str:
-    """Return the whole transcript as the events of a stream: the engines give no partial transcripts."""
-    delta = {"type": "transcript.text.delta", "delta": transcript.text}
-    done = {"type": "transcript.text.done", "text": transcript.text}
-    return "".join(f"data: {data}\n\n" for data in (json.dumps(delta), json.dumps(done), "[DONE]"))
+            return HttpResponse(transcript_events(transcript), content_type=EventStreamRenderer.media_type)
+        return transcript_response(response_format, transcript, seconds)
 
 
 class ModelList(OpenAIView):

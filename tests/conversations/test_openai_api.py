@@ -13,7 +13,7 @@ from openai import OpenAI
 
 from apps.accounts.models import ApiToken
 from apps.accounts.services import create_api_token
-from apps.conversations.openai_api import _in_format as in_format
+from apps.conversations.transcript_formats import transcript_response
 from apps.speech.audio.decoding import decode
 from apps.speech.base import Transcript, TranscriptSegment
 from apps.voices.models import VoiceProfile
@@ -161,7 +161,7 @@ class TestTranscriptions:
         assert raised.value.code == "audio_format_unknown"
 
     def test_subtitles_are_valid_srt_and_vtt(self) -> None:
-        srt, vtt = (in_format(name, HEARD, 3663.0) for name in ("srt", "vtt"))
+        srt, vtt = (transcript_response(name, HEARD, 3663.0) for name in ("srt", "vtt"))
         assert srt.content.decode() == (  # type: ignore[attr-defined]
             "1\n00:00:00,500 --> 00:00:01,250\nIt is a truth.\n\n2\n01:01:01,000 --> 01:01:02,500\nUniversally so.\n"
         )

@@ -3,8 +3,7 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# Two for each core: many tests wait for sound that plays in real time.
-TEST_PROCESSES ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+TEST_PROCESSES ?= auto
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 REQUIREMENTS := constraints.txt requirements.txt requirements-local.txt

@@ -73,30 +73,30 @@ def calls(provider: FakeProvider, path: str) -> int:
 
 class TestOnce:
     @pytest.mark.usefixtures("consent")
-    def test_twenty_parallel_requests_clone_one_voice(
+    def test_ten_parallel_requests_clone_one_voice(
         self, server: Server, alice_token: str, provider: FakeProvider
     ) -> None:
         def send(_number: int) -> requests.Response:
             with Api(server.url, alice_token) as api:
                 return send_until_it_is_over(lambda: clone(api))
 
-        with ThreadPoolExecutor(20) as threads:
-            responses = list(threads.map(send, range(20)))
+        with ThreadPoolExecutor(10) as threads:
+            responses = list(threads.map(send, range(10)))
         assert {response.status_code for response in responses} == {201}
         assert len({response.content for response in responses}) == 1
         assert sum("Idempotent-Replayed" in response.headers for response in responses) == 19
         assert calls(provider, VOICES_ADD) == 1
         assert VoiceProfile.objects.count() == 1
 
-    def test_twenty_parallel_requests_make_one_turn(
+    def test_ten_parallel_requests_make_one_turn(
         self, server: Server, alice_token: str, provider: FakeProvider, conversation: Conversation
     ) -> None:
         def send(_number: int) -> requests.Response:
             with Api(server.url, alice_token) as api:
                 return send_until_it_is_over(lambda: api.ask(conversation, text="Hello?", headers=KEY))
 
-        with ThreadPoolExecutor(20) as threads:
-            responses = list(threads.map(send, range(20)))
+        with ThreadPoolExecutor(10) as threads:
+            responses = list(threads.map(send, range(10)))
         assert {response.status_code for response in responses} == {201}
         assert {response.json()["id"] for response in responses} == {str(Turn.objects.get().pk)}
         assert calls(provider, CHAT) == 1
@@ -158,7 +158,7 @@ class TestVoicesThatFail:
         assert calls(provider, VOICES_ADD) == 3
         assert VoiceProfile.objects.get().status == "ready"
 
-    def test_twenty_parallel_repetitions_clone_it_once(
+    def test_ten_parallel_repetitions_clone_it_once(
         self, server: Server, alice_api: Api, alice_token: str, provider: FakeProvider
     ) -> None:
         provider.fail_next(VOICES_ADD, status=400)
@@ -168,8 +168,8 @@ class TestVoicesThatFail:
             with Api(server.url, alice_token) as api:
                 return clone(api).status_code
 
-        with ThreadPoolExecutor(20) as threads:
-            assert set(threads.map(send, range(20))) <= {201, 409, 503}  # 503: too many recordings to be read at once
+        with ThreadPoolExecutor(10) as threads:
+            assert set(threads.map(send, range(10))) <= {201, 409, 503}  # 503: too many recordings to be read at once
         assert clone(alice_api).status_code == 201
         assert calls(provider, VOICES_ADD) == 2
         assert VoiceProfile.objects.count() == 1

@@ -84,7 +84,7 @@ def be_signed_in(page: Page, url: str, user: User) -> None:
 
 def wait_for_state(page: Page, state: str) -> None:
     """Wait until the Talk page is in `state`: ready, listening, thinking, speaking or failed."""
-    page.wait_for_selector(f"html[data-turn-state={state}]", timeout=60_000)
+    page.wait_for_selector(f"html[data-turn-state={state}]", timeout=120_000)
 
 
 def type_question(page: Page, text: str = "What is the capital of France?") -> None:

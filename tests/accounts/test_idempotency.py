@@ -84,7 +84,7 @@ class TestOnce:
             responses = list(threads.map(send, range(10)))
         assert {response.status_code for response in responses} == {201}
         assert len({response.content for response in responses}) == 1
-        assert sum("Idempotent-Replayed" in response.headers for response in responses) == 19
+        assert sum("Idempotent-Replayed" in response.headers for response in responses) == 9
         assert calls(provider, VOICES_ADD) == 1
         assert VoiceProfile.objects.count() == 1
 

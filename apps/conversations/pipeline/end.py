@@ -16,7 +16,7 @@ from apps.conversations.pipeline.store import store_interruption
 from apps.core import leases
 from apps.usage import metering
 from apps.usage.models import UsageRecord
-from apps.voices.models import VoiceProfile
+from apps.voices.services import note_use
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import WebhookEvent
 
@@ -53,8 +53,8 @@ def update_conversation(progress: TurnProgress) -> None:
     conversation = Conversation.objects.filter(pk=turn.conversation_id)
     conversation.filter(title="").update(title=title)
     conversation.update(updated_at=timezone.now())
-    if progress.answer.chunks:
-        VoiceProfile.objects.filter(pk=turn.voice_id).update(last_used_at=timezone.now())
+    if progress.answer.chunks and turn.voice is not None:
+        note_use(voice=turn.voice)
 
 
 async def _settle_and_log(progress: TurnProgress, reservation: metering.Reservation) -> None:

@@ -74,15 +74,36 @@ class Environment:
     def words(self, name: str, default: Sequence[str]) -> list[str]:
         return [word.strip() for word in self.text(name, ",".join(default)).split(",") if word.strip()]
 
-    def engines(self, name: str, remote: str, key_name: str, key: str) -> list[str]:
-        """Return the two engines of a stage: the first choice, and the fallback while that is down, or ""."""
-        engines = [engine.lower() for engine in self.words(name, [remote if key else "local"])]
-        if not set(engines) <= {remote, "local"} or len(set(engines)) < len(engines):
-            raise _refusal(name, f"{remote}, local, or both, as in {remote},local")
-        if remote in engines and not key:
-            message = f"{name}={','.join(engines)} needs {key_name}. Set the key, or {name}=local."
-            raise ImproperlyConfigured(message)
-        return [*engines, ""][:2]
+    def engines(self, name: str, required: Mapping[str, str]) -> list[str]:
+        """Return the engines that the variable `name` names, in order: keys of `required`, or "local".
+
+        `required` maps each engine to the name of the variable that it cannot do without, or to "". The default is the
+        first engine whose variable is set, else "local".
+        """
+        configured = [engine for engine, variable in required.items() if variable and self.text(variable)]
+        engines = [engine.lower() for engine in self.words(name, [*configured, "local"][:1])]
+        if not {*engines} <= {*required, "local"} or len(set(engines)) < len(engines):
+            raise _refusal(name, " or ".join([*required, "local"]))
+        for engine in engines:
+            variable = required.get(engine, "")
+            if variable and not self.text(variable):
+                message = f"{name}={','.join(engines)} needs {variable}. Set it, or {name}=local."
+                raise ImproperlyConfigured(message)
+        return engines
+
+    def engine(self, name: str, required: Mapping[str, str]) -> str:
+        """Return the only engine that the variable `name` names, as `engines` does."""
+        engines = self.engines(name, required)
+        if len(engines) > 1:
+            raise _refusal(name, "one engine: a voice works only with the engine that made it")
+        return engines[0]
+
+    def engine_and_fallback(self, name: str, required: Mapping[str, str]) -> tuple[str, str]:
+        """Return the engine that the variable `name` names, and the one that takes over while that is down, or ""."""
+        first, *others = self.engines(name, required)
+        if len(others) > 1:
+            raise _refusal(name, "at most two engines, as in openai,local")
+        return first, "".join(others)
 
     def origins(self, name: str, default: Sequence[str] = ()) -> list[str]:
         origins = self.words(name, default)

@@ -252,14 +252,10 @@ ELEVENLABS_BASE_URL = env.web_address("ELEVENLABS_BASE_URL")
 ELEVENLABS_TTS_MODEL = env.text("ELEVENLABS_TTS_MODEL", "eleven_flash_v2_5")
 ELEVENLABS_MAX_CONCURRENT = env.integer("ELEVENLABS_MAX_CONCURRENT", 10, minimum=1, maximum=1000)
 
-SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = env.engines("SPEECH_TO_TEXT", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)
-LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = env.engines("LANGUAGE_MODEL", "openai", "OPENAI_API_KEY", OPENAI_API_KEY)
-if len(env.words("TEXT_TO_SPEECH", [])) > 1:
-    message = (
-        "The environment variable TEXT_TO_SPEECH must be one engine: a voice works only with the service that made it."
-    )
-    raise ImproperlyConfigured(message)
-TEXT_TO_SPEECH = env.engines("TEXT_TO_SPEECH", "elevenlabs", "ELEVENLABS_API_KEY", ELEVENLABS_API_KEY)[0]
+_openai = {"openai": "OPENAI_API_KEY"}
+SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = env.engine_and_fallback("SPEECH_TO_TEXT", _openai)
+LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = env.engine_and_fallback("LANGUAGE_MODEL", _openai)
+TEXT_TO_SPEECH = env.engine("TEXT_TO_SPEECH", {"elevenlabs": "ELEVENLABS_API_KEY"})
 
 # How long running requests may continue after a stop signal. After that, they are interrupted.
 SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 20, minimum=0, maximum=3600)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
-from apps.speech.base import LOCAL, ProviderError, Stage
+from apps.speech.base import ELEVENLABS, EMBEDDED, ProviderError, Stage
 from apps.speech.providers.breakers import Breaker, Breakers
 
 # All event loops of the process share the breakers: each loop learns from the calls of the others.
@@ -42,13 +42,17 @@ def breakers() -> dict[tuple[str, Stage], Breaker]:
         (engine, stage): breakers_of(engine)[stage]
         for stage in ("clone", "hear", "think", "speak")
         for engine in engines_of(stage)
-        if engine != LOCAL
+        if engine not in EMBEDDED
     }
 
 
-def require_elevenlabs_key(stage: Stage) -> None:
-    """Raise the error "provider_not_configured" if the site has no key for ElevenLabs."""
-    if not settings.ELEVENLABS_API_KEY:
+def require_configured(provider: str, stage: Stage) -> None:
+    """Raise the error "provider_not_configured" if the settings lack what the voices of `provider` need.
+
+    Voices stay in the database after the operator has chosen another engine for new ones.
+    """
+    is_configured = {ELEVENLABS: bool(settings.ELEVENLABS_API_KEY)}
+    if not is_configured.get(provider, True):
         raise ProviderError("provider_not_configured", stage=stage, retryable=False)
 
 
@@ -58,7 +62,7 @@ def require_working(stage: Stage, *, provider: str = "") -> None:
     With `provider`, that engine has to work; otherwise any engine of the stage.
     """
     engines = [provider] if provider else engines_of(stage)
-    if LOCAL in engines:
+    if not EMBEDDED.isdisjoint(engines):
         return
     down: ProviderError | None = None
     for engine in engines:

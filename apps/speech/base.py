@@ -17,7 +17,15 @@ from django.utils.translation import gettext_noop
 Stage = Literal["clone", "hear", "think", "speak"]
 Role = Literal["system", "user", "assistant"]
 
-LOCAL = "local"  # The embedded engines, as the settings and the rows of voices name them.
+# The engines, as the settings and the rows of voices name them.
+OPENAI = "openai"
+ELEVENLABS = "elevenlabs"
+SERVER = "server"  # An HTTP server of the operator's own that clones voices.
+LOCAL = "local"  # The embedded engines that need nothing else.
+POCKET = "pocket"  # An embedded engine that the operator has to install.
+
+EMBEDDED = frozenset({LOCAL, POCKET})
+"""The engines that run in this process: they cost nothing, send nothing, and have no circuit breaker."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import async_to_sync
 
-from apps.speech import configs
+from apps.speech import base, configs
 from apps.speech.audio.decoder_pool import DecoderPool
-from apps.speech.availability import engines_of, require_elevenlabs_key
+from apps.speech.availability import engines_of, require_configured
 from apps.speech.base import (
     LOCAL,
     LanguageModel,
@@ -72,24 +72,28 @@ class Engines:
 
     def text_to_speech(self, provider: str) -> TextToSpeech:
         """Return the engine that speaks with the voices of `provider`. Raises ProviderError provider_not_configured."""
-        if provider == LOCAL:
-            return self._local_text_to_speech
-        require_elevenlabs_key("speak")
-        return self._elevenlabs_text_to_speech
+        require_configured(provider, "speak")
+        match provider:
+            case base.LOCAL:
+                return self._local_text_to_speech
+            case _:
+                return self._elevenlabs_text_to_speech
 
     def voice_cloner(self, provider: str) -> VoiceCloner:
         """Return the engine that creates and deletes voices of `provider`.
 
         Raises ProviderError provider_not_configured.
         """
-        if provider == LOCAL:
-            from apps.speech.local.kokoro import LocalVoiceCloner
+        require_configured(provider, "clone")
+        match provider:
+            case base.LOCAL:
+                from apps.speech.local.kokoro import LocalVoiceCloner
 
-            return LocalVoiceCloner(self._local_config)
-        require_elevenlabs_key("clone")
-        from apps.speech.providers.elevenlabs import ElevenLabsVoiceCloner
+                return LocalVoiceCloner(self._local_config)
+            case _:
+                from apps.speech.providers.elevenlabs import ElevenLabsVoiceCloner
 
-        return ElevenLabsVoiceCloner(self._elevenlabs_client, self._elevenlabs_config)
+                return ElevenLabsVoiceCloner(self._elevenlabs_client, self._elevenlabs_config)
 
     async def identify_speaker(self, recording: Recording) -> Voiceprint:
         """Return the voiceprint of the speaker of `recording`, to compare with another one."""

@@ -22,7 +22,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from apps.core.readiness import require_ready
-from apps.speech.base import LOCAL
+from apps.speech.base import EMBEDDED
 from apps.usage.limits import day_of, limit_error
 from apps.usage.models import UsageDay, UsageRecord
 
@@ -96,7 +96,7 @@ class Used:
         self._pay("thousand_characters_spoken", characters / 1000, engine)
 
     def _pay(self, price: str, quantity: float, engine: str) -> None:
-        if engine != LOCAL:
+        if engine not in EMBEDDED:
             self.cost += (settings.PRICES[price] or 0.0) * quantity
 
 
@@ -108,7 +108,7 @@ def unpriced() -> list[str]:
         "million_tokens_written": settings.LANGUAGE_MODEL,
         "thousand_characters_spoken": settings.TEXT_TO_SPEECH,
     }
-    return [name for name, engine in engines.items() if engine != LOCAL and settings.PRICES[name] is None]
+    return [name for name, engine in engines.items() if engine not in EMBEDDED and settings.PRICES[name] is None]
 
 
 def longest_reply() -> int:

@@ -59,6 +59,8 @@ class VoiceProfile(Leased):
 
     class Provider(models.TextChoices):
         ELEVENLABS = "elevenlabs", _("ElevenLabs")
+        SERVER = "server", _("Voice server")
+        POCKET = "pocket", _("Pocket TTS (experimental)")
         LOCAL = "local", _("Embedded engine")
 
     class Status(models.TextChoices):

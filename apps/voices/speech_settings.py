@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from apps.speech.base import LOCAL
+from apps.speech.base import ELEVENLABS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +33,4 @@ SETTINGS = [STABILITY, SIMILARITY, STYLE, SPEED]
 
 def settings_of(provider: str) -> list[SpeechSetting]:
     """Return the settings that affect the voices of `provider`."""
-    return [SPEED] if provider == LOCAL else SETTINGS
+    return SETTINGS if provider == ELEVENLABS else [SPEED]

@@ -75,7 +75,12 @@ class Migration(migrations.Migration):
                 (
                     "provider",
                     models.CharField(
-                        choices=[("elevenlabs", "ElevenLabs"), ("local", "Embedded engine")],
+                        choices=[
+                            ("elevenlabs", "ElevenLabs"),
+                            ("server", "Voice server"),
+                            ("pocket", "Pocket TTS (experimental)"),
+                            ("local", "Embedded engine"),
+                        ],
                         max_length=20,
                         verbose_name="provider",
                     ),
@@ -179,7 +184,12 @@ class Migration(migrations.Migration):
                 (
                     "provider",
                     models.CharField(
-                        choices=[("elevenlabs", "ElevenLabs"), ("local", "Embedded engine")],
+                        choices=[
+                            ("elevenlabs", "ElevenLabs"),
+                            ("server", "Voice server"),
+                            ("pocket", "Pocket TTS (experimental)"),
+                            ("local", "Embedded engine"),
+                        ],
                         max_length=20,
                         verbose_name="provider",
                     ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from axe_playwright_python.base import AXE_SCRIPT, AxeResults
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Page, expect
@@ -148,3 +150,13 @@ def ask_aloud(page: Page, *, seconds: float) -> None:
     page.locator("#record").click()
     wait_for_state(page, "speaking")
     wait_for_state(page, "ready")
+
+
+def barriers_in(page: Page, *, rules: Sequence[str] = ()) -> str:
+    """Return axe's report of the accessibility problems on the page, "" if there are none. `rules`: only these."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    # The details of the rules that are kept would take longer to collect than all checks.
+    options = {"resultTypes": ["violations"]} | ({"runOnly": [*rules]} if rules else {})
+    results = AxeResults(page.evaluate("options => axe.run(options)", options))
+    return str(results.generate_report()) if results.violations_count else ""

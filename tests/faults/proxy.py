@@ -98,12 +98,14 @@ class CuttingProxy:
             asyncio.create_task(self._pump(link, Direction.TO_PROVIDER, reader, there_writer)),
             asyncio.create_task(self._pump(link, Direction.TO_APPLICATION, there_reader, writer)),
         ]
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for pump in pumps:
-            pump.cancel()
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:  # The end of the proxy cancels this task in the middle of a connection.
+            for pump in pumps:
+                pump.cancel()
+            for end in (writer, there_writer):
+                end.close()
         await asyncio.gather(*pumps, return_exceptions=True)
-        for end in (writer, there_writer):
-            end.close()
 
     async def _pump(
         self, link: Link, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

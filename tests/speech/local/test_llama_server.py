@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ from tests.conftest import serve
 from tests.fakes.openai import CHAT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_django import Settings
@@ -20,19 +23,30 @@ if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
 
 MODEL = "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
+# In a process of its own, because the server object does not end before its process does.
+PROGRAM = """
+import sys, threading
+from xllamacpp import CommonParams, Server
+
+parameters = CommonParams()
+parameters.model.path = sys.argv[1]
+parameters.n_ctx, parameters.n_parallel, parameters.cpuparams.n_threads = 1024, 1, 1
+parameters.hostnames, parameters.port, parameters.verbosity = ["127.0.0.1"], 0, 0
+parameters.sampling.temp = 0.0  # The same reply in every run.
+server = Server(parameters)
+print(server.listening_address, flush=True)
+threading.Event().wait()
+"""
 
 
 @pytest.fixture(scope="session")
-def llama_url(models_dir: Path) -> str:
-    """The address of llama.cpp's own HTTP server. It ends with this process."""
-    from xllamacpp import CommonParams, Server
-
-    parameters = CommonParams()
-    parameters.model.path = str(models_dir / MODEL)
-    parameters.n_ctx, parameters.n_parallel, parameters.cpuparams.n_threads = 1024, 1, 1
-    parameters.hostnames, parameters.port, parameters.verbosity = ["127.0.0.1"], 0, 0
-    server = Server(parameters)
-    return f"{server.listening_address}/v1"
+def llama_url(models_dir: Path) -> Iterator[str]:
+    """The address of llama.cpp's own HTTP server."""
+    command = [sys.executable, "-c", PROGRAM, str(models_dir / MODEL)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - all our own
+        assert process.stdout
+        yield f"{process.stdout.readline().strip()}/v1"
+        process.kill()
 
 
 def test_a_whole_turn_is_answered_by_it(

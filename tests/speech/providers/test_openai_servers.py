@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.speech.providers.openai import OpenAILanguageModel, limit_names, model_names
-from tests.fakes.openai import CHAT, openai_error
+from tests.fakes.openai import CHAT, event, openai_error
 from tests.fakes.provider import FakeProvider
 from tests.speech.providers.failures import AT_ONCE, error_of
 from tests.speech.providers.openai_calls import QUESTION, config_for, reply, run, transcribe
@@ -140,3 +140,36 @@ class TestParameters:
 
         assert error_of(reply, provider, reasoning_effort="low").code == "provider_refused"
         assert len(provider.requests) == 3
+
+
+def chunk(delta: dict[str, Any], finish_reason: str | None = None, **others: Any) -> bytes:
+    return event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason, **others}]})
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        # Azure begins with a judgement of the prompt and judges each part.
+        event({"choices": [], "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]})
+        + chunk({"role": "assistant", "content": "", "refusal": None}, content_filter_results={})
+        + chunk({"content": "Paris."}, content_filter_results={"hate": {"filtered": False, "severity": "safe"}})
+        + chunk({}, "stop", content_filter_results={}),
+        # OpenRouter sends comments while it waits, and names the provider's own reason for the end.
+        b": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n"
+        + chunk({"role": "assistant", "content": "Paris."}, native_finish_reason=None)
+        + chunk({"role": "assistant", "content": ""}, "stop", native_finish_reason="completed"),
+        # Ollama, LM Studio and llama.cpp send the reasoning of a model beside its reply.
+        chunk({"role": "assistant", "content": "", "reasoning": "The user asks for a capital."})
+        + chunk({"role": "assistant", "content": None, "reasoning_content": "It is Paris."})
+        + chunk({"role": "assistant", "content": "Paris."})
+        + chunk({"role": "assistant", "content": ""}, "stop")
+        + event({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}}),
+    ],
+    ids=["Azure", "OpenRouter", "reasoning beside the reply"],
+)
+def test_the_streams_of_other_servers_are_read(provider: FakeProvider, stream: bytes) -> None:
+    body = (stream + b"data: [DONE]\n\n").decode()
+    provider.fail_next(CHAT, status=200, body=body, headers={"content-type": "text/event-stream"})
+
+    assert reply(provider) == "Paris."
+    assert len(provider.requests) == 1

@@ -122,9 +122,11 @@ def remote_settings(provider: FakeProvider) -> dict[str, object]:
         "SPEECH_TO_TEXT": "openai",
         "LANGUAGE_MODEL": "openai",
         "TEXT_TO_SPEECH": "elevenlabs",
-        "OPENAI_API_KEY": "test-key",
+        "STT_API_KEY": "test-key",
+        "CHAT_API_KEY": "test-key",
         "ELEVENLABS_API_KEY": "test-key",
-        "OPENAI_BASE_URL": provider.openai_url,
+        "STT_BASE_URL": provider.openai_url,
+        "CHAT_BASE_URL": provider.openai_url,
         "ELEVENLABS_BASE_URL": provider.url,
         "MODELS_DIR": STAND_IN_MODELS,
     }

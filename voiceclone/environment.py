@@ -74,36 +74,43 @@ class Environment:
     def words(self, name: str, default: Sequence[str]) -> list[str]:
         return [word.strip() for word in self.text(name, ",".join(default)).split(",") if word.strip()]
 
-    def engines(self, name: str, required: Mapping[str, str]) -> list[str]:
+    def engines(self, name: str, required: Mapping[str, tuple[str, ...]]) -> list[str]:
         """Return the engines that the variable `name` names, in order: keys of `required`, or "local".
 
-        `required` maps each engine to the name of the variable that it cannot do without, or to "". The default is the
-        first engine whose variable is set, else "local".
+        `required` maps each engine to names of variables: it needs one of them, or nothing if there are none. The
+        default is the first engine that has one of its variables, else "local".
         """
-        configured = [engine for engine, variable in required.items() if variable and self.text(variable)]
+        configured = [engine for engine, variables in required.items() if any(map(self.text, variables))]
         engines = [engine.lower() for engine in self.words(name, [*configured, "local"][:1])]
         if not {*engines} <= {*required, "local"} or len(set(engines)) < len(engines):
             raise _refusal(name, " or ".join([*required, "local"]))
         for engine in engines:
-            variable = required.get(engine, "")
-            if variable and not self.text(variable):
-                message = f"{name}={','.join(engines)} needs {variable}. Set it, or {name}=local."
+            variables = required.get(engine, ())
+            if variables and engine not in configured:
+                message = f"{name}={','.join(engines)} needs {' or '.join(variables)}. Set it, or {name}=local."
                 raise ImproperlyConfigured(message)
         return engines
 
-    def engine(self, name: str, required: Mapping[str, str]) -> str:
+    def engine(self, name: str, required: Mapping[str, tuple[str, ...]]) -> str:
         """Return the only engine that the variable `name` names, as `engines` does."""
-        engines = self.engines(name, required)
-        if len(engines) > 1:
+        if len(self.words(name, [])) > 1:
             raise _refusal(name, "one engine: a voice works only with the engine that made it")
-        return engines[0]
+        return self.engines(name, required)[0]
 
-    def engine_and_fallback(self, name: str, required: Mapping[str, str]) -> tuple[str, str]:
+    def engine_and_fallback(self, name: str, required: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
         """Return the engine that the variable `name` names, and the one that takes over while that is down, or ""."""
         first, *others = self.engines(name, required)
         if len(others) > 1:
             raise _refusal(name, "at most two engines, as in openai,local")
         return first, "".join(others)
+
+    def address_and_key(self, prefix: str, *, address: str, key: str) -> tuple[str, str]:
+        """Return the values of `{prefix}_BASE_URL` and `{prefix}_API_KEY`. The defaults are `address` and `key`.
+
+        `key` belongs to `address`: with another address, the default key is "".
+        """
+        own_address = self.web_address(f"{prefix}_BASE_URL") or address
+        return own_address, self.text(f"{prefix}_API_KEY", key if own_address == address else "")
 
     def origins(self, name: str, default: Sequence[str] = ()) -> list[str]:
         origins = self.words(name, default)
@@ -115,8 +122,9 @@ class Environment:
         address = self.text(name)
         if not address:
             return None
-        if _web_parts(address) is None:
-            raise _refusal(name, "an address that begins with http:// or https://")
+        parts = _web_parts(address)
+        if parts is None or parts.username is not None:
+            raise _refusal(name, "an address that begins with http:// or https://, without a user name")
         return address.rstrip("/")
 
     def mail_address(self, name: str) -> str:

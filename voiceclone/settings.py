@@ -9,6 +9,7 @@ from typing import Any
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.speech.addresses import OPENAI_URL, is_openai
 from apps.usage.prices import listed_prices
 from voiceclone import sentry
 from voiceclone.environment import Environment
@@ -237,25 +238,33 @@ SPECTACULAR_SETTINGS = {
 
 # Speech engines
 
-OPENAI_API_KEY = env.text("OPENAI_API_KEY")
-OPENAI_BASE_URL = env.web_address("OPENAI_BASE_URL")
-OPENAI_STT_MODEL = env.text("OPENAI_STT_MODEL", "gpt-transcribe")
-OPENAI_CHAT_MODEL = env.text("OPENAI_CHAT_MODEL", "gpt-6-luna")
-# The models that a conversation can choose. OPENAI_CHAT_MODEL is the default.
-OPENAI_CHAT_MODELS = env.words("OPENAI_CHAT_MODELS", [OPENAI_CHAT_MODEL])
-# "default" leaves the choice to the service, for models and compatible servers that do not know the parameter.
+# The OPENAI_ variables are the default of both stages. A stage with an address of its own gets no key but its own.
+OPENAI_BASE_URL = env.web_address("OPENAI_BASE_URL") or OPENAI_URL
+_openai = {"address": OPENAI_BASE_URL, "key": env.text("OPENAI_API_KEY")}
+STT_BASE_URL, STT_API_KEY = env.address_and_key("STT", **_openai)
+STT_MODEL = env.text("STT_MODEL", env.text("OPENAI_STT_MODEL", "gpt-transcribe"))
+CHAT_BASE_URL, CHAT_API_KEY = env.address_and_key("CHAT", **_openai)
+CHAT_MODEL = env.text("CHAT_MODEL", env.text("OPENAI_CHAT_MODEL", "gpt-6-luna"))
+# The other models that a conversation can choose.
+CHAT_MODELS = env.words("CHAT_MODELS", [] if env.text("CHAT_MODEL") else env.words("OPENAI_CHAT_MODELS", []))
+# "default" leaves the choice to the server. Other servers than OpenAI's know other efforts, or none.
 OPENAI_REASONING_EFFORT = env.choice(
-    "OPENAI_REASONING_EFFORT", "none", ["none", "minimal", "low", "medium", "high", "default"]
+    "OPENAI_REASONING_EFFORT",
+    "none" if is_openai(CHAT_BASE_URL) else "default",
+    ["none", "minimal", "low", "medium", "high", "default"],
 )
 ELEVENLABS_API_KEY = env.text("ELEVENLABS_API_KEY")
 ELEVENLABS_BASE_URL = env.web_address("ELEVENLABS_BASE_URL")
 ELEVENLABS_TTS_MODEL = env.text("ELEVENLABS_TTS_MODEL", "eleven_flash_v2_5")
 ELEVENLABS_MAX_CONCURRENT = env.integer("ELEVENLABS_MAX_CONCURRENT", 10, minimum=1, maximum=1000)
 
-_openai = {"openai": "OPENAI_API_KEY"}
-SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = env.engine_and_fallback("SPEECH_TO_TEXT", _openai)
-LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = env.engine_and_fallback("LANGUAGE_MODEL", _openai)
-TEXT_TO_SPEECH = env.engine("TEXT_TO_SPEECH", {"elevenlabs": "ELEVENLABS_API_KEY"})
+SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = env.engine_and_fallback(
+    "SPEECH_TO_TEXT", {"openai": ("OPENAI_API_KEY", "STT_API_KEY", "STT_BASE_URL")}
+)
+LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = env.engine_and_fallback(
+    "LANGUAGE_MODEL", {"openai": ("OPENAI_API_KEY", "CHAT_API_KEY", "CHAT_BASE_URL")}
+)
+TEXT_TO_SPEECH = env.engine("TEXT_TO_SPEECH", {"elevenlabs": ("ELEVENLABS_API_KEY",)})
 
 # How long running requests may continue after a stop signal. After that, they are interrupted.
 SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 20, minimum=0, maximum=3600)
@@ -317,13 +326,13 @@ LIMIT_REQUESTS_PER_DAY = env.integer("LIMIT_REQUESTS_PER_DAY", 1000, minimum=0, 
 LIMIT_HEARD_SECONDS_PER_DAY = env.integer("LIMIT_HEARD_SECONDS_PER_DAY", 7200, minimum=0, maximum=10**9)
 LIMIT_SPOKEN_CHARACTERS_PER_DAY = env.integer("LIMIT_SPOKEN_CHARACTERS_PER_DAY", 200_000, minimum=0, maximum=10**9)
 LIMIT_CONCURRENT_REQUESTS = env.integer("LIMIT_CONCURRENT_REQUESTS", 5, minimum=0, maximum=10**6)
-# US dollars, to estimate the cost of remote engines; embedded engines cost nothing. None means unknown. If a base URL
-# is set, the list prices do not apply, because the service may belong to another provider or region.
+# US dollars, to estimate the cost of remote engines; embedded engines cost nothing. None means unknown. At other
+# addresses than the makers' own, the list prices do not apply: the server may belong to another provider or region.
 PRICES = env.prices(
     "PRICES",
     listed_prices(
-        hearing="" if OPENAI_BASE_URL else OPENAI_STT_MODEL,
-        chat=[] if OPENAI_BASE_URL else {OPENAI_CHAT_MODEL, *OPENAI_CHAT_MODELS},
+        hearing=STT_MODEL if STT_BASE_URL == OPENAI_URL else "",
+        chat={CHAT_MODEL, *CHAT_MODELS} if CHAT_BASE_URL == OPENAI_URL else [],
         speaking="" if ELEVENLABS_BASE_URL else ELEVENLABS_TTS_MODEL,
     ),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -45,9 +44,10 @@ def start_conversation(*, owner: User, voice: VoiceProfile, **choices: str) -> C
 
 def chat_models() -> list[str]:
     """Return the names of the language models to choose from, the site's default first."""
+    default = availability.model_of(settings.LANGUAGE_MODEL, "think")
     if settings.LANGUAGE_MODEL == LOCAL:
-        return [Path(settings.LOCAL_CHAT_MODEL).name]  # The operator may name a file by its path.
-    return list(dict.fromkeys([settings.OPENAI_CHAT_MODEL, *settings.OPENAI_CHAT_MODELS]))
+        return [default]
+    return list(dict.fromkeys([default, *settings.CHAT_MODELS]))
 
 
 def search_conversations(*, owner: User, words: str) -> QuerySet[Conversation]:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -21,7 +20,7 @@ from apps.conversations.pipeline.synthesis import synthesize_ahead
 from apps.core.errors import UserError
 from apps.speech import availability, registry
 from apps.speech.audio.levels import is_silent
-from apps.speech.base import LOCAL, ProviderError, TextToSpeech, Transcript, VoiceSettings
+from apps.speech.base import ProviderError, Stage, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.provenance.encoders import AudioFormat, create_encoder
 from apps.speech.provenance.marks import Origin
 from apps.usage import metering
@@ -29,7 +28,6 @@ from apps.usage.models import UsageRecord
 from apps.voices.models import VoiceProfile
 
 MAX_SPEECH_CHARACTERS = 4096
-LOCAL_SPEECH_MODEL = "kokoro"
 
 
 def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool = False) -> tuple[Transcript, float]:
@@ -133,9 +131,5 @@ async def _file(speech: Speech, engine: TextToSpeech, used: metering.Used) -> As
 
 def models() -> dict[str, str]:
     """Return the names of the speech-to-text and text-to-speech models, each with its provider."""
-    hearing, speaking = settings.OPENAI_STT_MODEL, settings.ELEVENLABS_TTS_MODEL
-    if settings.SPEECH_TO_TEXT == LOCAL:
-        hearing = Path(settings.LOCAL_STT_MODEL).name  # The operator may name a folder by its path.
-    if settings.TEXT_TO_SPEECH == LOCAL:
-        speaking = LOCAL_SPEECH_MODEL
-    return {hearing: settings.SPEECH_TO_TEXT, speaking: settings.TEXT_TO_SPEECH}
+    engines: list[tuple[str, Stage]] = [(settings.SPEECH_TO_TEXT, "hear"), (settings.TEXT_TO_SPEECH, "speak")]
+    return {availability.model_of(engine, stage): engine for engine, stage in engines}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -15,12 +15,17 @@ from django.views.decorators.http import require_safe
 
 from apps.core.personal_data import all_personal_data
 from apps.speech import availability
+from apps.speech.addresses import host_of, service_name
+from apps.speech.base import ELEVENLABS, Stage
 from apps.voices.models import VoiceProfile
 
 
 @dataclass(frozen=True)
 class Recipient:
-    """A service that receives personal data from this site. `host` is the host name that the data is sent to."""
+    """A service that receives personal data from this site. `host` is the host name that the data is sent to.
+
+    A server that is not known by name is named by its host.
+    """
 
     name: str
     host: str
@@ -29,30 +34,28 @@ class Recipient:
 
 def recipients() -> list[Recipient]:
     """Return the services that are in use; none if all engines are embedded."""
-    hears, thinks = availability.engines_of("hear"), availability.engines_of("think")
-    spoken_consent = hears if settings.CONSENT == "spoken" else []
-    of_openai = [
-        (hears, _("the recordings of your questions, to transcribe them")),
-        (spoken_consent, _("the recording of your consent, which contains your name, to transcribe it")),
-        (thinks, _("the text of your conversation and its persona, to write the next answer")),
-    ]
-    of_elevenlabs = [
-        ([settings.TEXT_TO_SPEECH], _("the recordings and the name of your voice, to clone it")),
-        ([_speaking()], _("every text that is spoken in your voice, such as the answers")),
-    ]
-    of_sentry = [
-        (["sentry"], _("the place in the program where an error occurred, without anything that people said or wrote"))
-    ]
-    known = [
-        ("OpenAI", settings.OPENAI_BASE_URL, "api.openai.com", "openai", of_openai),
-        ("ElevenLabs", settings.ELEVENLABS_BASE_URL, "api.elevenlabs.io", "elevenlabs", of_elevenlabs),
-        ("Sentry", settings.SENTRY_DSN, "", "sentry", of_sentry if settings.SENTRY_DSN else []),
-    ]
-    found = [
-        Recipient(name, urlsplit(address or "").hostname or host, [data for users, data in uses if engine in users])
-        for name, address, host, engine, uses in known
-    ]
-    return [recipient for recipient in found if recipient.gets]
+    found: dict[tuple[str, str], list[str | Promise]] = {}
+    for engine, stage, data in _uses():
+        if address := availability.address_of(engine, stage):
+            name = "ElevenLabs" if engine == ELEVENLABS else service_name(address)
+            found.setdefault((name, host_of(address)), []).append(data)
+    if settings.SENTRY_DSN:
+        data = _("the place in the program where an error occurred, without anything that people said or wrote")
+        found["Sentry", host_of(settings.SENTRY_DSN)] = [data]
+    return [Recipient(name, host, gets) for (name, host), gets in found.items()]
+
+
+def _uses() -> Iterator[tuple[str, Stage, Promise]]:
+    """Yield each engine in use with its stage and the data that it gets there."""
+    for engine in availability.engines_of("hear"):
+        yield engine, "hear", _("the recordings of your questions, to transcribe them")
+        if settings.CONSENT == "spoken":
+            yield engine, "hear", _("the recording of your consent, which contains your name, to transcribe it")
+    for engine in availability.engines_of("think"):
+        yield engine, "think", _("the text of your conversation and its persona, to write the next answer")
+    for engine in availability.engines_of("clone"):
+        yield engine, "clone", _("the recordings and the name of your voice, to clone it")
+    yield _speaking(), "speak", _("every text that is spoken in your voice, such as the answers")
 
 
 def _speaking() -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -18,6 +16,8 @@ from apps.core.pages import with_error_status
 from apps.site.forms import VerifyForm
 from apps.site.verification import Answer, verify
 from apps.speech import availability
+from apps.speech.addresses import service_name
+from apps.speech.base import Stage
 
 
 @login_not_required
@@ -30,10 +30,11 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _services() -> list[str]:
     """Return the names or hosts of the services that receive recordings or texts."""
-    engines = {engine for stage in ("hear", "think", "speak") for engine in availability.engines_of(stage)}
-    addresses = {"OpenAI": settings.OPENAI_BASE_URL, "ElevenLabs": settings.ELEVENLABS_BASE_URL}
-    names = [urlsplit(address or "").hostname or name for name, address in addresses.items() if name.lower() in engines]
-    return list(dict.fromkeys(names))
+    stages: tuple[Stage, ...] = ("hear", "think", "speak")
+    addresses = [
+        availability.address_of(engine, stage) for stage in stages for engine in availability.engines_of(stage)
+    ]
+    return list(dict.fromkeys(service_name(address) for address in addresses if address))
 
 
 @login_not_required

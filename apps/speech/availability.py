@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from django.conf import settings
 
-from apps.speech.base import ELEVENLABS, EMBEDDED, ProviderError, Stage
+from apps.speech.addresses import ELEVENLABS_URL
+from apps.speech.base import ELEVENLABS, EMBEDDED, OPENAI, ProviderError, Stage
 from apps.speech.providers.breakers import Breaker, Breakers
+
+EMBEDDED_SPEECH_MODEL = "kokoro"
 
 # All event loops of the process share the breakers: each loop learns from the calls of the others.
 _breakers: dict[str, Breakers] = {}
@@ -22,6 +26,29 @@ def engines_of(stage: Stage) -> list[str]:
         "clone": [settings.TEXT_TO_SPEECH],
     }
     return [engine for engine in engines[stage] if engine]
+
+
+def variables_of(engine: str, stage: Stage) -> str:
+    """Return how the variables begin that configure `engine` at `stage`; "" for an embedded engine."""
+    if engine == OPENAI:
+        return "STT" if stage == "hear" else "CHAT"
+    return {ELEVENLABS: "ELEVENLABS"}.get(engine, "")
+
+
+def address_of(engine: str, stage: Stage) -> str:
+    """Return the address that gets the data of `stage` if `engine` works; "" for an embedded engine."""
+    prefix = variables_of(engine, stage)
+    return (getattr(settings, f"{prefix}_BASE_URL") or ELEVENLABS_URL) if prefix else ""
+
+
+def model_of(engine: str, stage: Stage) -> str:
+    """Return the name of the model with which `engine` works at `stage`."""
+    # The operator may name an embedded model by its path.
+    embedded = {"hear": Path(settings.LOCAL_STT_MODEL).name, "think": Path(settings.LOCAL_CHAT_MODEL).name}
+    remote = {"hear": settings.STT_MODEL, "think": settings.CHAT_MODEL}
+    if engine in EMBEDDED:
+        return embedded.get(stage, EMBEDDED_SPEECH_MODEL)
+    return str(remote.get(stage, settings.ELEVENLABS_TTS_MODEL))
 
 
 def breakers_of(provider: str) -> Breakers:

@@ -11,20 +11,22 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
 
+from apps.speech.addresses import is_openai
 from apps.speech.provenance import certificates
 from apps.speech.providers.model_lifetimes import announced_end
 
-MODEL_SETTINGS = ("OPENAI_STT_MODEL", "OPENAI_CHAT_MODEL", "ELEVENLABS_TTS_MODEL")
+# The settings of models, each with the setting of the address that serves them.
+MODEL_SETTINGS = {"STT_MODEL": "STT_BASE_URL", "CHAT_MODEL": "CHAT_BASE_URL"}
 
 
 @register()
 def check_model_lifetimes(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
-    """Warn about each configured model whose shutdown its provider has announced."""
+    """Warn about each configured model whose shutdown OpenAI has announced. Other servers may keep such a model."""
     warnings: list[CheckMessage] = []
-    for name in MODEL_SETTINGS:
+    for name, address in MODEL_SETTINGS.items():
         model = getattr(settings, name)
         end = announced_end(model)
-        if end is not None:
+        if end is not None and is_openai(getattr(settings, address)):
             message = f"The provider shuts down {name}={model} on {end:%Y-%m-%d}."
             warnings.append(
                 Warning(message, hint="Choose a successor. The default model has no announced end.", id="speech.W001")

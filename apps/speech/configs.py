@@ -15,6 +15,7 @@ from django.conf import settings
 
 from apps.speech.audio.decoder_pool import DecoderLimits
 from apps.speech.availability import breakers_of
+from apps.speech.base import OPENAI
 from apps.speech.local.config import LocalConfig
 
 if TYPE_CHECKING:
@@ -23,29 +24,37 @@ if TYPE_CHECKING:
     from apps.speech.providers.openai import OpenAIConfig
 
 
-def openai_config() -> OpenAIConfig:
+def speech_to_text_config() -> OpenAIConfig:
+    return _openai_config(settings.STT_BASE_URL, settings.STT_API_KEY, settings.STT_MODEL)
+
+
+def language_model_config() -> OpenAIConfig:
+    effort = settings.OPENAI_REASONING_EFFORT
+    config = _openai_config(settings.CHAT_BASE_URL, settings.CHAT_API_KEY, settings.CHAT_MODEL)
+    return replace(config, reasoning_effort="" if effort == "default" else effort)
+
+
+def _openai_config(base_url: str, api_key: str, model: str) -> OpenAIConfig:
     from apps.speech.providers.openai import OpenAIConfig
 
-    effort = settings.OPENAI_REASONING_EFFORT
     return OpenAIConfig(
-        api_key=settings.OPENAI_API_KEY,
-        base_url=settings.OPENAI_BASE_URL,
-        transcription_model=settings.OPENAI_STT_MODEL,
-        chat_model=settings.OPENAI_CHAT_MODEL,
-        reasoning_effort="" if effort == "default" else effort,
+        base_url=base_url,
+        api_key=api_key,
+        model=model,
+        uses_sdk_variables=base_url == settings.OPENAI_BASE_URL,
         connect_seconds=settings.PROVIDER_CONNECT_SECONDS,
         hear_seconds=settings.HEAR_SECONDS,
         first_token_seconds=settings.FIRST_TOKEN_SECONDS,
         idle_seconds=settings.TOKEN_IDLE_SECONDS,
         reply_seconds=settings.REPLY_SECONDS,
         max_retries=settings.PROVIDER_RETRIES,
-        breakers=breakers_of("openai"),
+        breakers=breakers_of(OPENAI),
     )
 
 
 def with_chat_model(config: OpenAIConfig, model: str) -> OpenAIConfig:
     """Return `config` with the chat model `model`, or as it is if the site does not offer that model."""
-    return replace(config, chat_model=model) if model in settings.OPENAI_CHAT_MODELS else config
+    return replace(config, model=model) if model in settings.CHAT_MODELS else config
 
 
 def elevenlabs_config() -> ElevenLabsConfig:

@@ -52,12 +52,15 @@ _kept_open: WeakKeyDictionary[asyncio.AbstractEventLoop, Engines] = WeakKeyDicti
 
 
 class Engines:
-    """The configured engines of one event loop. Each is created on first use; engines of one service share a client."""
+    """The configured engines of one event loop. Each is created on first use; engines of one server share a client."""
+
+    def __init__(self) -> None:
+        self._openai_clients: dict[tuple[str, str], AsyncOpenAI] = {}  # By address and key.
 
     @property
     def speech_to_text(self) -> SpeechToText:
         """The engine of the stage "hear". With a fallback, use it for one call: its name tells which engine heard."""
-        engines = self._speech_to_text_engines()
+        engines = self.speech_to_text_engines()
         return engines[0] if len(engines) == 1 else FallbackSpeechToText(engines)
 
     @property
@@ -67,7 +70,7 @@ class Engines:
 
     def chosen_language_model(self, model: str) -> LanguageModel:
         """Return the language model that a conversation chose, or the site's own if `model` is not offered."""
-        engines = self._language_models(model)
+        engines = self.language_models(model)
         return engines[0] if len(engines) == 1 else FallbackLanguageModel(engines)
 
     def text_to_speech(self, provider: str) -> TextToSpeech:
@@ -104,7 +107,7 @@ class Engines:
     async def warm_up(self) -> None:
         """Create the engines that a turn needs, so that no request has to import a package, load a model or connect."""
         speaking = [self.text_to_speech(provider) for provider in engines_of("speak")]
-        for engine in (*self._speech_to_text_engines(), *self._language_models(""), *speaking):
+        for engine in (*self.speech_to_text_engines(), *self.language_models(), *speaking):
             preload = getattr(engine, "preload", None)
             if preload is not None:
                 await _preload(preload)
@@ -115,10 +118,10 @@ class Engines:
 
     async def _connect(self) -> None:
         calls: list[Awaitable[None]] = []
-        if "_openai_client" in self.__dict__:
+        if self._openai_clients:
             from apps.speech.providers import openai
 
-            calls.append(openai.connect(self._openai_client))
+            calls += [openai.connect(client) for client in self._openai_clients.values()]
         if "_elevenlabs_client" in self.__dict__:
             from apps.speech.providers import elevenlabs
 
@@ -127,15 +130,18 @@ class Engines:
 
     async def close(self) -> None:
         """Close the connections of the clients that were created."""
-        for name in ("_openai_client", "_elevenlabs_client"):
-            if name in self.__dict__:
-                await getattr(self, name).close()
+        for client in self._openai_clients.values():
+            await client.close()
+        if "_elevenlabs_client" in self.__dict__:
+            await self._elevenlabs_client.close()
 
-    def _speech_to_text_engines(self) -> list[SpeechToText]:
+    def speech_to_text_engines(self) -> list[SpeechToText]:
+        """Return the engines of the stage "hear": the first choice, then its fallback if one is set."""
         names = engines_of("hear")
         return [self._local_speech_to_text if name == LOCAL else self._openai_speech_to_text for name in names]
 
-    def _language_models(self, model: str) -> list[LanguageModel]:
+    def language_models(self, model: str = "") -> list[LanguageModel]:
+        """Return the engines of the stage "think", as `speech_to_text_engines` does. `model` is a choice or ""."""
         names = engines_of("think")
         return [self._local_language_model if name == LOCAL else self._openai_language_model(model) for name in names]
 
@@ -149,7 +155,8 @@ class Engines:
     def _openai_speech_to_text(self) -> SpeechToText:
         from apps.speech.providers.openai import OpenAISpeechToText
 
-        return OpenAISpeechToText(self._openai_client, self._openai_config)
+        config = configs.speech_to_text_config()
+        return OpenAISpeechToText(self._openai_client(config), config)
 
     @cached_property
     def _local_language_model(self) -> LanguageModel:
@@ -160,7 +167,8 @@ class Engines:
     def _openai_language_model(self, model: str) -> LanguageModel:
         from apps.speech.providers.openai import OpenAILanguageModel
 
-        return OpenAILanguageModel(self._openai_client, configs.with_chat_model(self._openai_config, model))
+        config = configs.with_chat_model(self._language_model_config, model)
+        return OpenAILanguageModel(self._openai_client(config), config)
 
     @cached_property
     def _local_text_to_speech(self) -> TextToSpeech:
@@ -174,11 +182,13 @@ class Engines:
 
         return ElevenLabsTextToSpeech(self._elevenlabs_client, self._elevenlabs_config)
 
-    @cached_property
-    def _openai_client(self) -> AsyncOpenAI:
+    def _openai_client(self, config: OpenAIConfig) -> AsyncOpenAI:
         from apps.speech.providers.openai import create_client
 
-        return create_client(self._openai_config)
+        server = (config.base_url, config.api_key)
+        if server not in self._openai_clients:
+            self._openai_clients[server] = create_client(config)
+        return self._openai_clients[server]
 
     @cached_property
     def _elevenlabs_client(self) -> ElevenLabsClient:
@@ -187,8 +197,8 @@ class Engines:
         return ElevenLabsClient(self._elevenlabs_config)
 
     @cached_property
-    def _openai_config(self) -> OpenAIConfig:
-        return configs.openai_config()
+    def _language_model_config(self) -> OpenAIConfig:
+        return configs.language_model_config()
 
     @cached_property
     def _elevenlabs_config(self) -> ElevenLabsConfig:

@@ -63,8 +63,8 @@ class TestLanguage:
 class TestModel:
     @pytest.fixture(autouse=True)
     def models(self, settings: Settings) -> None:
-        settings.OPENAI_CHAT_MODEL = "site-model"
-        settings.OPENAI_CHAT_MODELS = ["other-model"]
+        settings.CHAT_MODEL = "site-model"
+        settings.CHAT_MODELS = ["other-model"]
 
     # The server keeps the engines that it was started with, and with them the default model of that time.
     @pytest.mark.parametrize("chosen", ["other-model", "site-model", ""])
@@ -85,7 +85,7 @@ class TestModel:
         self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile, settings: Settings
     ) -> None:
         start(alice_api, voice, model="other-model")
-        settings.OPENAI_CHAT_MODELS = []
+        settings.CHAT_MODELS = []
         turn = alice_api.ask(Conversation.objects.get(), text="Hello?").json()
         assert turn["status"] == "spoken"
         assert provider.requests_to(CHAT)[0].json["model"] != "other-model"

@@ -109,10 +109,10 @@ class TestDetail:
         self, page: Client, conversation: Conversation, settings: Settings
     ) -> None:
         settings.LANGUAGE_MODEL = "openai"
-        settings.OPENAI_CHAT_MODEL = "first-model"
+        settings.CHAT_MODEL = "first-model"
         url = reverse("conversations:detail", args=[conversation.pk])
         for others, offered in (([], False), (["second-model"], True)):
-            settings.OPENAI_CHAT_MODELS = others
+            settings.CHAT_MODELS = others
             text = page.get(url).content.decode()
             assert "first-model" in text
             assert ('<select id="model"' in text) == offered

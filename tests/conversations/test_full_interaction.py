@@ -332,7 +332,7 @@ def test_a_failure_is_answered_with_its_code_and_kept(
 def test_when_the_provider_is_down_it_answers_503(
     transactional_db: None, alice_token: str, remote_engines: FakeProvider, settings: Settings, voice: VoiceProfile
 ) -> None:
-    settings.OPENAI_BASE_URL = NOWHERE
+    settings.STT_BASE_URL = settings.CHAT_BASE_URL = NOWHERE
     with serve() as server, Api(server.url, alice_token) as api:
         response = api.full_interaction(voice.voice_id)
     assert response.status_code == 503

@@ -14,7 +14,10 @@ HALF_ANSWER_BYTES = 1000  # Less than the events of a short reply have, and much
 
 @dataclass
 class Behaviour:
-    """What the fake says, and how fast: a rate of 0 is as fast as it can. A `key` of None is any but an empty one."""
+    """What the fake says, and how fast: a rate of 0 is as fast as it can. A `key` of None is any but an empty one.
+
+    A `key` of "" is none: the server asks for no key, like those that people run themselves.
+    """
 
     key: str | None = "test-key"
     transcript: str = "What is the capital of France?"

@@ -193,7 +193,7 @@ class FakeProvider:
             return
         is_openai = request.path.startswith(openai.PATHS)
         key = request.headers.get("authorization" if is_openai else "xi-api-key", "").removeprefix("Bearer ")
-        if not key or self.behaviour.key not in (None, key):
+        if self.behaviour.key != "" and (not key or self.behaviour.key not in (None, key)):
             refusal = openai.openai_error if is_openai else elevenlabs.elevenlabs_error
             await exchange.send(401, refusal("invalid_api_key", f"Incorrect API key provided: {key}"))
         elif is_openai:

@@ -54,7 +54,8 @@ def proxies(provider_server: FakeProvider) -> Iterator[Proxies]:
 
 @pytest.fixture(scope="module")
 def server_behind_proxies(provider_server: FakeProvider, proxies: Proxies) -> Iterator[Server]:
-    addresses = {"OPENAI_BASE_URL": f"{proxies.openai.url}/v1", "ELEVENLABS_BASE_URL": proxies.elevenlabs.url}
+    openai_url = f"{proxies.openai.url}/v1"
+    addresses = {"STT_BASE_URL": openai_url, "CHAT_BASE_URL": openai_url, "ELEVENLABS_BASE_URL": proxies.elevenlabs.url}
     with ExitStack() as stack:
         with override_settings(**remote_settings(provider_server) | addresses):
             server = stack.enter_context(serve())

@@ -19,7 +19,7 @@ def test_the_defaults_cause_no_warning() -> None:
     assert run_checks() == []
 
 
-@pytest.mark.parametrize("name", ["OPENAI_STT_MODEL", "OPENAI_CHAT_MODEL", "ELEVENLABS_TTS_MODEL"])
+@pytest.mark.parametrize("name", ["STT_MODEL", "CHAT_MODEL"])
 def test_a_model_with_an_announced_end_causes_a_warning(settings: Settings, name: str) -> None:
     model, end = next(iter(ANNOUNCED_ENDS.items()))
     setattr(settings, name, model)
@@ -27,6 +27,11 @@ def test_a_model_with_an_announced_end_causes_a_warning(settings: Settings, name
     assert warning.id == "speech.W001"
     for text in (name, model, str(end)):
         assert text in warning.msg
+
+
+def test_another_server_may_keep_a_model_that_openai_shuts_down(settings: Settings) -> None:
+    settings.STT_MODEL, settings.STT_BASE_URL = "whisper-1", "http://127.0.0.1:8000/v1"
+    assert run_checks() == []
 
 
 class TestMarks:

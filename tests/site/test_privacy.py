@@ -33,12 +33,29 @@ class TestRecipients:
     def test_services_in_use_are_named_with_their_hosts(self, client: Client, remote_engines: FakeProvider) -> None:
         said = page_text(client)
         assert "do not leave this machine" not in said
-        assert "OpenAI" in said
-        assert "ElevenLabs" in said
-        assert "127.0.0.1" in said
+        assert "<dt>127.0.0.1</dt>" in said
+        assert '<dt>ElevenLabs</dt> <dd> <p class="facts-line">127.0.0.1</p>' in said
+        assert "OpenAI" not in said
+
+    def test_each_stage_names_its_own_host(self, client: Client, settings: Settings) -> None:
+        settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = "openai"
+        settings.STT_BASE_URL = "https://user:secret@ears.example.org:8443/v1"
+        settings.CHAT_BASE_URL = "https://eu.api.openai.com/v1"
+        ears, _, mind = page_text(client).partition("<dt>OpenAI</dt>")
+        assert "<dt>ears.example.org</dt>" in ears
+        assert "the recordings of your questions, to" in ears
+        assert "eu.api.openai.com" in mind
+        assert "to write the next answer" in mind
+        assert "secret" not in ears + mind
+
+    def test_the_home_page_names_the_same_hosts(self, client: Client, settings: Settings) -> None:
+        settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = "openai"
+        settings.TEXT_TO_SPEECH = "elevenlabs"
+        settings.STT_BASE_URL = "https://ears.example.org/v1"
+        assert "ears.example.org, OpenAI, ElevenLabs" in client.get("/").content.decode()
 
     def test_a_service_is_named_only_for_its_own_stages(self, client: Client, settings: Settings) -> None:
-        settings.LANGUAGE_MODEL, settings.OPENAI_BASE_URL = "openai", None
+        settings.LANGUAGE_MODEL = "openai"
         said = page_text(client)
         assert "api.openai.com" in said
         assert "to write the next answer" in said

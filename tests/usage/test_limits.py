@@ -315,7 +315,7 @@ class TestReservation:
         self, alice_api: Api, conversation: Conversation, limits: Settings
     ) -> None:
         limits.LIMIT_CONCURRENT_REQUESTS = 1
-        limits.OPENAI_BASE_URL = NOWHERE
+        limits.STT_BASE_URL = limits.CHAT_BASE_URL = NOWHERE
         assert alice_api.full_interaction(conversation.voice.voice_id).status_code in {200, 503}  # type: ignore[union-attr] # it has one
         wait_until(lambda: UsageDay.objects.get().running == 0)
 

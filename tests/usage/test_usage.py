@@ -225,6 +225,13 @@ class TestPrices:
         prices = load_settings(monkeypatch, OPENAI_BASE_URL="http://gateway.example.org/v1")["PRICES"]
         assert [name for name, price in prices.items() if price is not None] == ["thousand_characters_spoken"]
 
+    def test_a_stage_at_another_server_has_no_list_price(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from tests.voiceclone.test_environment import load_settings
+
+        prices = load_settings(monkeypatch, CHAT_BASE_URL="http://127.0.0.1:11434/v1")["PRICES"]
+        known = [name for name, price in prices.items() if price is not None]
+        assert known == ["heard_minute", "thousand_characters_spoken"]
+
     def test_usage_without_a_price_is_named_and_left_out(
         self, client: Client, alice: User, alice_token: str, remote_engines: FakeProvider, settings: Settings
     ) -> None:

@@ -80,6 +80,9 @@ class TestSettings:
             ("OPENAI_BASE_URL", "api.openai.com/v1"),
             ("OPENAI_BASE_URL", "ftp://example.org"),
             ("OPENAI_BASE_URL", "http://[::1"),
+            ("STT_BASE_URL", "localhost:8000"),
+            ("CHAT_BASE_URL", "http://"),
+            ("CHAT_BASE_URL", f"http://user:{SECRET}@localhost:8080/v1"),
             ("ELEVENLABS_BASE_URL", "http://host:port"),
             ("CORS_ALLOWED_ORIGINS", "localhost:3000"),
             ("CORS_ALLOWED_ORIGINS", "https://example.org/path"),
@@ -117,6 +120,70 @@ class TestSettings:
         with pytest.raises(ImproperlyConfigured, match=f"{name}={engine} needs {key}"):
             load_settings(monkeypatch, **{name: engine})
         assert load_settings(monkeypatch, **{name: engine, key: SECRET})[name] == engine
+
+    @pytest.mark.parametrize(("name", "prefix"), [("SPEECH_TO_TEXT", "STT"), ("LANGUAGE_MODEL", "CHAT")])
+    def test_a_stage_with_an_own_address_or_key_needs_no_common_key(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, prefix: str
+    ) -> None:
+        with monkeypatch.context() as patch:
+            values = load_settings(patch, **{f"{prefix}_API_KEY": SECRET})
+            assert values[name] == "openai"
+        values = load_settings(monkeypatch, **{f"{prefix}_BASE_URL": "http://127.0.0.1:8000/v1"})
+        assert values[name] == "openai"
+        assert {values["SPEECH_TO_TEXT"], values["LANGUAGE_MODEL"]} == {"openai", "local"}
+        assert values[f"{prefix}_API_KEY"] == ""
+
+    @pytest.mark.parametrize(
+        ("variables", "address", "key"),
+        [
+            ({}, "https://api.openai.com/v1", "common"),
+            ({"OPENAI_BASE_URL": "http://a.example/v1"}, "http://a.example/v1", "common"),
+            ({"CHAT_BASE_URL": "http://b.example/v1"}, "http://b.example/v1", ""),
+            ({"CHAT_BASE_URL": "http://b.example/v1", "CHAT_API_KEY": "own"}, "http://b.example/v1", "own"),
+            ({"CHAT_API_KEY": "own"}, "https://api.openai.com/v1", "own"),
+            ({"CHAT_BASE_URL": "https://api.openai.com/v1/"}, "https://api.openai.com/v1", "common"),
+            ({"CHAT_BASE_URL": "http://api.openai.com/v1"}, "http://api.openai.com/v1", ""),
+            (
+                {"OPENAI_BASE_URL": "http://a.example/v1", "CHAT_BASE_URL": "https://api.openai.com/v1"},
+                "https://api.openai.com/v1",
+                "",
+            ),
+            (
+                {"OPENAI_BASE_URL": "http://a.example/v1", "CHAT_BASE_URL": "http://a.example/other/v1"},
+                "http://a.example/other/v1",
+                "",
+            ),
+        ],
+    )
+    def test_the_common_key_is_for_the_common_address_alone(
+        self, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], address: str, key: str
+    ) -> None:
+        values = load_settings(monkeypatch, OPENAI_API_KEY="common", **variables)
+        assert (values["CHAT_BASE_URL"], values["CHAT_API_KEY"]) == (address, key)
+        assert values["STT_API_KEY"] == "common"
+
+    def test_the_models_of_a_stage_replace_the_common_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        common = {"OPENAI_STT_MODEL": "a", "OPENAI_CHAT_MODEL": "b", "OPENAI_CHAT_MODELS": "b,c"}
+        values = load_settings(monkeypatch, **common)
+        assert (values["STT_MODEL"], values["CHAT_MODEL"], values["CHAT_MODELS"]) == ("a", "b", ["b", "c"])
+        values = load_settings(monkeypatch, STT_MODEL="d", CHAT_MODEL="e")
+        assert (values["STT_MODEL"], values["CHAT_MODEL"], values["CHAT_MODELS"]) == ("d", "e", [])
+        assert load_settings(monkeypatch, CHAT_MODELS="e,f")["CHAT_MODELS"] == ["e", "f"]
+
+    @pytest.mark.parametrize(
+        ("address", "chosen", "sent"),
+        [
+            ("", "", "none"),
+            ("https://eu.api.openai.com/v1", "", "none"),
+            ("http://127.0.0.1:11434/v1", "", "default"),
+            ("http://127.0.0.1:11434/v1", "low", "low"),
+        ],
+    )
+    def test_other_servers_are_asked_for_no_reasoning_effort_by_default(
+        self, monkeypatch: pytest.MonkeyPatch, address: str, chosen: str, sent: str
+    ) -> None:
+        values = load_settings(monkeypatch, CHAT_BASE_URL=address, OPENAI_REASONING_EFFORT=chosen)
+        assert values["OPENAI_REASONING_EFFORT"] == sent
 
     def test_without_keys_everything_is_embedded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values = load_settings(monkeypatch)

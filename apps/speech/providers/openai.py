@@ -10,8 +10,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx2
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient, OpenAIError, omit
+from openai import (
+    APIConnectionError,
+    APIStatusError,
+    AsyncOpenAI,
+    AsyncStream,
+    BadRequestError,
+    DefaultAioHttpClient,
+    OpenAIError,
+    UnprocessableEntityError,
+    omit,
+)
 
+from apps.speech.addresses import OPENAI_URL, serves_openai_models
 from apps.speech.audio.resampling import resample
 from apps.speech.audio.wav import to_wav
 from apps.speech.base import ProviderError, Transcript
@@ -30,7 +41,22 @@ if TYPE_CHECKING:
 
     from apps.speech.base import Message, Recording, Stage
 
-_OPENAI_URL = "https://api.openai.com/v1"
+_NO_KEY = "none"  # The SDK insists on a key. This one is never sent.
+# All that a server gets if the variables that the SDK reads are not meant for it.
+_PLAIN_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "user-agent",
+    }
+)
+_MAX_LISTED_MODELS = 1000
 _TRANSCRIPTION_SAMPLE_RATE = 16_000
 _USAGE_SECONDS = 1
 _WARM_UP_SECONDS = 3
@@ -44,22 +70,28 @@ _KNOWN_CODES = {
     "billing_not_active": "provider_quota_exhausted",
     "insufficient_quota": "provider_quota_exhausted",
     "invalid_api_key": "provider_key_invalid",
+    "invalid_model": "provider_model_missing",
     "model_not_found": "provider_model_missing",
     "rate_limit_exceeded": "provider_busy",
 }
+# Not all servers know these: some ignore them, some refuse the request.
+_OPTIONAL_PARAMETERS = frozenset({"max_completion_tokens", "max_tokens", "stream_options", "reasoning_effort"})
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAIConfig:
-    """`base_url` ends in `/v1`; None means OpenAI's own. An empty `reasoning_effort` means the model's default.
+    """The server and the model of one stage, and its deadlines.
 
-    `hear_seconds`, `first_token_seconds` and `reply_seconds` are deadlines that include all retries.
+    `base_url` usually ends in `/v1`. Without `api_key`, no key is sent. `uses_sdk_variables`: the server also gets what
+    the SDK reads from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS. An empty `reasoning_effort` means the
+    model's default. `hear_seconds`, `first_token_seconds` and `reply_seconds` include all retries. `refused` collects
+    the parameters that the server has refused to know.
     """
 
     api_key: str = field(repr=False)
-    transcription_model: str
-    chat_model: str
-    base_url: str | None = None
+    model: str
+    base_url: str = OPENAI_URL
+    uses_sdk_variables: bool = False
     reasoning_effort: str = ""
     connect_seconds: float = 3
     hear_seconds: float = 30
@@ -68,6 +100,7 @@ class OpenAIConfig:
     reply_seconds: float = 60
     max_retries: int = 2
     breakers: Breakers = field(default_factory=Breakers, compare=False)
+    refused: set[str] = field(default_factory=set, compare=False)
 
 
 def create_client(config: OpenAIConfig) -> AsyncOpenAI:
@@ -76,14 +109,19 @@ def create_client(config: OpenAIConfig) -> AsyncOpenAI:
     It follows no redirects and retries nothing, because the SDK would also repeat calls that fail for lack of quota.
     Its only timeout is the one for connecting, because every call in this module has its own deadline.
     """
+    key = config.api_key or _NO_KEY
     return AsyncOpenAI(
-        api_key=config.api_key,
-        base_url=config.base_url or _OPENAI_URL,
+        api_key=key,
+        default_headers={"Authorization": f"Bearer {key}"},  # Before the one that OPENAI_CUSTOM_HEADERS may contain.
+        base_url=config.base_url,
         max_retries=0,
         timeout=httpx2.Timeout(None, connect=config.connect_seconds),
         http_client=DefaultAioHttpClient(
             follow_redirects=False,
-            event_hooks={"request": [read_request_body], "response": [limit_response_body]},
+            event_hooks={
+                "request": [partial(_remove_foreign_headers, config), read_request_body],
+                "response": [limit_response_body],
+            },
             limits=httpx2.Limits(
                 max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEEP_ALIVE_SECONDS
             ),
@@ -91,10 +129,26 @@ def create_client(config: OpenAIConfig) -> AsyncOpenAI:
     )
 
 
+async def _remove_foreign_headers(config: OpenAIConfig, request: httpx2.Request) -> None:
+    """Remove what does not belong to the server of `config`. A request hook."""
+    if not config.uses_sdk_variables:
+        for name in {*request.headers} - _PLAIN_HEADERS:
+            del request.headers[name]
+    if not config.api_key:
+        del request.headers["authorization"]
+
+
 async def connect(client: AsyncOpenAI) -> None:
     """Open a connection with the cheapest call, so that the first turn does not have to. Ignore the answer."""
+    await model_names(client)
+
+
+async def model_names(client: AsyncOpenAI) -> list[str]:
+    """Return the names of the models that the server lists, none if it does not answer."""
     with suppress(OpenAIError, *_INVALID_RESPONSE):
-        await client.with_options(timeout=_WARM_UP_SECONDS).models.list()
+        page = await client.with_options(timeout=_WARM_UP_SECONDS).models.list()
+        return [str(model.id) for model in page.data[:_MAX_LISTED_MODELS]]
+    return []
 
 
 class OpenAISpeechToText:
@@ -106,6 +160,7 @@ class OpenAISpeechToText:
     def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
         self._transcriptions = client.audio.transcriptions  # The SDK imports it on first access: not in a turn.
         self._config = config
+        self.offered_models = partial(model_names, client)
 
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
         if recording.sample_rate != _TRANSCRIPTION_SAMPLE_RATE:
@@ -121,7 +176,7 @@ class OpenAISpeechToText:
         with _openai_errors("hear"):
             transcription = await self._transcriptions.create(
                 file=("recording.wav", wav, "audio/wav"),
-                model=self._config.transcription_model,
+                model=self._config.model,
                 language=language or omit,
                 response_format="json",
             )
@@ -144,6 +199,7 @@ class OpenAILanguageModel:
     def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
         self._client = client
         self._config = config
+        self.offered_models = partial(model_names, client)
 
     def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
         return stream_with_retries(
@@ -174,19 +230,43 @@ class OpenAILanguageModel:
         raise provider_error("provider_incomplete", stage="think")
 
     async def _open(self, messages: Sequence[Message], max_tokens: int) -> AsyncStream[object]:
-        body = {
-            "model": self._config.chat_model,
-            "messages": [asdict(message) for message in messages],
-            "max_completion_tokens": max_tokens,
-            "stream": True,
+        while True:
+            body = self._body(messages, max_tokens)
+            try:
+                # The SDK's own method transforms each argument by its type hints, which takes 6 ms for twenty messages.
+                return await self._client.post(
+                    "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=AsyncStream[object]
+                )
+            except (BadRequestError, UnprocessableEntityError) as error:
+                refused = {name for name in _OPTIONAL_PARAMETERS & body.keys() if name in error.response.text}
+                if not refused:
+                    raise
+                logger.warning("think: the server refuses %s, so it is not sent any more", ", ".join(sorted(refused)))
+                self._config.refused.update(refused)
+
+    def _body(self, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
+        """Return the body of a request, without the parameters that the server has refused."""
+        limit = next((name for name in limit_names(self._config.base_url) if name not in self._config.refused), "")
+        optional = {
+            limit: max_tokens,
             "stream_options": {"include_usage": True},
+            "reasoning_effort": self._config.reasoning_effort,
         }
-        if self._config.reasoning_effort:
-            body["reasoning_effort"] = self._config.reasoning_effort
-        # The SDK's own method transforms each argument by its type hints, which takes 6 ms for twenty messages.
-        return await self._client.post(
-            "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=AsyncStream[object]
-        )
+        return {
+            "model": self._config.model,
+            "messages": [asdict(message) for message in messages],
+            "stream": True,
+            **{name: value for name, value in optional.items() if name and value and name not in self._config.refused},
+        }
+
+
+def limit_names(base_url: str) -> tuple[str, str]:
+    """Return both names of the parameter that limits a reply, the better one for the server at `base_url` first.
+
+    OpenAI's reasoning models know only the first one here; Ollama and Mistral know only the other one.
+    """
+    names = ("max_completion_tokens", "max_tokens")
+    return names if serves_openai_models(base_url) else (names[1], names[0])
 
 
 async def _events(response: httpx2.Response) -> AsyncGenerator[dict[str, Any], None]:

@@ -25,8 +25,7 @@ def config_for(provider: FakeProvider, **changes: Any) -> OpenAIConfig:
     values = {
         "api_key": "test-key",
         "base_url": provider.openai_url,
-        "transcription_model": "ears-1",
-        "chat_model": "mind-1",
+        "model": "model-1",
     }
     return OpenAIConfig(**values | changes)
 

@@ -33,12 +33,12 @@ class TestLanguageModel:
         reply(provider)
 
         assert provider.last_request.json == {
-            "model": "mind-1",
+            "model": "model-1",
             "messages": [
                 {"role": "system", "content": "Be brief."},
                 {"role": "user", "content": "What is the capital of France?"},
             ],
-            "max_completion_tokens": 200,
+            "max_tokens": 200,
             "stream": True,
             "stream_options": {"include_usage": True},
         }

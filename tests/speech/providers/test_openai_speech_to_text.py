@@ -28,7 +28,7 @@ class TestSpeechToText:
         (file,) = provider.last_request.files
         assert (file.field, file.name, file.content_type) == ("file", "recording.wav", "audio/wav")
         assert file.sha256 == hashlib.sha256(wav).hexdigest()
-        assert provider.last_request.form == {"model": "ears-1", "response_format": "json"}
+        assert provider.last_request.form == {"model": "model-1", "response_format": "json"}
 
     def test_it_sends_the_language_as_a_hint(self, provider: FakeProvider) -> None:
         transcript = transcribe(provider, language="fr")

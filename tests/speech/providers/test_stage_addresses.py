@@ -1,0 +1,101 @@
+"""Each stage calls its own address with its own key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.speech import availability, registry
+from apps.speech.base import ProviderError
+from tests.fakes.openai import CHAT, MODELS, TRANSCRIPTIONS
+from tests.fakes.provider import FakeProvider
+from tests.speech.providers.openai_calls import QUESTION, RECORDING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_django import Settings
+
+
+@pytest.fixture
+def ears(remote_engines: FakeProvider, settings: Settings) -> FakeProvider:
+    """The server that hears; it speaks as well."""
+    remote_engines.behaviour.key = None
+    settings.STT_API_KEY, settings.STT_MODEL = "key-of-the-ears", "ears-1"
+    return remote_engines
+
+
+@pytest.fixture
+def mind(settings: Settings) -> Iterator[FakeProvider]:
+    """The server that thinks."""
+    with FakeProvider().running() as server:
+        settings.CHAT_BASE_URL, settings.CHAT_API_KEY, settings.CHAT_MODEL = server.openai_url, "", "mind-1"
+        server.behaviour.key = ""
+        yield server
+
+
+async def hear_and_think(engines: registry.Engines) -> str:
+    heard = await engines.speech_to_text.transcribe(RECORDING, language="")
+    deltas = [delta async for delta in engines.language_model.reply(QUESTION, max_tokens=50)]
+    return f"{heard.text} {''.join(deltas)}"
+
+
+def test_each_stage_calls_its_own_server_with_its_own_key_and_model(ears: FakeProvider, mind: FakeProvider) -> None:
+    ears.behaviour.transcript, mind.behaviour.reply = "What did you hear?", "What I thought."
+
+    assert registry.call(hear_and_think) == "What did you hear? What I thought."
+
+    (heard,) = ears.requests
+    assert (heard.path, heard.form["model"]) == (TRANSCRIPTIONS, "ears-1")
+    assert heard.headers["authorization"] == "Bearer key-of-the-ears"
+    (thought,) = mind.requests
+    assert (thought.path, thought.json["model"]) == (CHAT, "mind-1")
+    assert "authorization" not in thought.headers
+
+
+def test_both_are_connected_beforehand(ears: FakeProvider, mind: FakeProvider) -> None:
+    async def warm_up_and_talk(engines: registry.Engines) -> None:
+        await engines.warm_up()
+        await hear_and_think(engines)
+
+    registry.call(warm_up_and_talk)
+
+    assert [request.path for request in mind.requests] == [MODELS, CHAT]
+    assert mind.connections == 1
+    of_ears = [
+        request for request in ears.requests if "authorization" in request.headers
+    ]  # The others are ElevenLabs'.
+    assert [request.path for request in of_ears] == [MODELS, TRANSCRIPTIONS]
+    assert len({request.connection for request in of_ears}) == 1
+
+
+def test_stages_at_one_address_share_a_connection(remote_engines: FakeProvider) -> None:
+    registry.call(hear_and_think)
+
+    assert [request.path for request in remote_engines.requests] == [TRANSCRIPTIONS, CHAT]
+    assert remote_engines.connections == 1
+
+
+def test_two_keys_at_one_address_are_not_mixed_up(remote_engines: FakeProvider, settings: Settings) -> None:
+    remote_engines.behaviour.key = None
+    settings.CHAT_API_KEY = "key-of-the-mind"
+
+    registry.call(hear_and_think)
+
+    keys = [request.headers["authorization"] for request in remote_engines.requests]
+    assert keys == ["Bearer test-key", "Bearer key-of-the-mind"]
+
+
+def test_a_stage_that_is_down_does_not_stop_the_other(ears: FakeProvider, settings: Settings, unused_port: int) -> None:
+    settings.CHAT_BASE_URL, settings.PROVIDER_RETRIES = f"http://127.0.0.1:{unused_port}/v1", 0
+
+    for _ in range(settings.BREAKER_FAILURES):
+        with pytest.raises(ProviderError, match="provider_unreachable"):
+            registry.call(hear_and_think)
+
+    assert not availability.is_working("think")
+    assert availability.is_working("hear")
+    with pytest.raises(ProviderError, match="think: provider_unavailable"):
+        registry.call(hear_and_think)
+    assert len(ears.requests_to(TRANSCRIPTIONS)) == settings.BREAKER_FAILURES + 1

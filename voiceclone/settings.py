@@ -251,11 +251,17 @@ ELEVENLABS_API_KEY = env.text("ELEVENLABS_API_KEY")
 ELEVENLABS_BASE_URL = env.web_address("ELEVENLABS_BASE_URL")
 ELEVENLABS_TTS_MODEL = env.text("ELEVENLABS_TTS_MODEL", "eleven_flash_v2_5")
 ELEVENLABS_MAX_CONCURRENT = env.integer("ELEVENLABS_MAX_CONCURRENT", 10, minimum=1, maximum=1000)
+# A server of the operator's own that clones voices: docs/voice-servers.md
+VOICE_BASE_URL = env.web_address("VOICE_BASE_URL")
+VOICE_DIALECT = env.choice("VOICE_DIALECT", "openai", ["openai", "reference", "chatterbox"])
+VOICE_API_KEY = env.text("VOICE_API_KEY")
+VOICE_MODEL = env.text("VOICE_MODEL")
+VOICE_MAX_CONCURRENT = env.integer("VOICE_MAX_CONCURRENT", 4, minimum=1, maximum=1000)
 
 _openai = {"openai": "OPENAI_API_KEY"}
 SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = env.engine_and_fallback("SPEECH_TO_TEXT", _openai)
 LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = env.engine_and_fallback("LANGUAGE_MODEL", _openai)
-TEXT_TO_SPEECH = env.engine("TEXT_TO_SPEECH", {"elevenlabs": "ELEVENLABS_API_KEY"})
+TEXT_TO_SPEECH = env.engine("TEXT_TO_SPEECH", {"elevenlabs": "ELEVENLABS_API_KEY", "server": "VOICE_BASE_URL"})
 
 # How long running requests may continue after a stop signal. After that, they are interrupted.
 SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 20, minimum=0, maximum=3600)
@@ -324,7 +330,7 @@ PRICES = env.prices(
     listed_prices(
         hearing="" if OPENAI_BASE_URL else OPENAI_STT_MODEL,
         chat=[] if OPENAI_BASE_URL else {OPENAI_CHAT_MODEL, *OPENAI_CHAT_MODELS},
-        speaking="" if ELEVENLABS_BASE_URL else ELEVENLABS_TTS_MODEL,
+        speaking="" if ELEVENLABS_BASE_URL or TEXT_TO_SPEECH == "server" else ELEVENLABS_TTS_MODEL,
     ),
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
-from apps.speech.base import ELEVENLABS, EMBEDDED, ProviderError, Stage
+from apps.speech.base import ELEVENLABS, EMBEDDED, SERVER, ProviderError, Stage
 from apps.speech.providers.breakers import Breaker, Breakers
 
 # All event loops of the process share the breakers: each loop learns from the calls of the others.
@@ -51,7 +51,10 @@ def require_configured(provider: str, stage: Stage) -> None:
 
     Voices stay in the database after the operator has chosen another engine for new ones.
     """
-    is_configured = {ELEVENLABS: bool(settings.ELEVENLABS_API_KEY)}
+    is_configured = {
+        ELEVENLABS: bool(settings.ELEVENLABS_API_KEY),
+        SERVER: bool(settings.VOICE_BASE_URL),
+    }
     if not is_configured.get(provider, True):
         raise ProviderError("provider_not_configured", stage=stage, retryable=False)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from elevenlabs.text_to_speech.client import AsyncTextToSpeechClient
     from elevenlabs.voices.client import AsyncVoicesClient
 
-    from apps.speech.base import Recording, Stage, VoiceSettings
+    from apps.speech.base import Recording, SpokenConsent, Stage, VoiceSettings
 
 Result = TypeVar("Result")
 
@@ -196,7 +196,7 @@ class ElevenLabsVoiceCloner:
         self._voices: AsyncVoicesClient = client.voices  # The SDK does not type it.
         self._config = config
 
-    async def create(self, name: str, samples: Sequence[Recording]) -> str:
+    async def create(self, name: str, samples: Sequence[Recording], *, consent: SpokenConsent | None = None) -> str:
         files = await asyncio.to_thread(_sample_files, samples)
         # A request that may have reached the provider is not repeated, because it could create a second voice.
         voice = await with_retries(

@@ -21,7 +21,7 @@ from apps.conversations.pipeline.synthesis import synthesize_ahead
 from apps.core.errors import UserError
 from apps.speech import availability, registry
 from apps.speech.audio.levels import is_silent
-from apps.speech.base import LOCAL, ProviderError, TextToSpeech, Transcript, VoiceSettings
+from apps.speech.base import LOCAL, SERVER, ProviderError, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.provenance.encoders import AudioFormat, create_encoder
 from apps.speech.provenance.marks import Origin
 from apps.usage import metering
@@ -138,4 +138,6 @@ def models() -> dict[str, str]:
         hearing = Path(settings.LOCAL_STT_MODEL).name  # The operator may name a folder by its path.
     if settings.TEXT_TO_SPEECH == LOCAL:
         speaking = LOCAL_SPEECH_MODEL
+    elif settings.TEXT_TO_SPEECH == SERVER:
+        speaking = settings.VOICE_MODEL or SERVER  # Such a server may serve one model only, and not ask for its name.
     return {hearing: settings.SPEECH_TO_TEXT, speaking: settings.TEXT_TO_SPEECH}

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core.personal_data import all_personal_data
 from apps.speech import availability
+from apps.speech.base import ProviderError
 from apps.voices.models import VoiceProfile
 
 
@@ -22,7 +23,7 @@ from apps.voices.models import VoiceProfile
 class Recipient:
     """A service that receives personal data from this site. `host` is the host name that the data is sent to."""
 
-    name: str
+    name: str | Promise
     host: str
     gets: list[str | Promise]
 
@@ -38,7 +39,12 @@ def recipients() -> list[Recipient]:
     ]
     of_elevenlabs = [
         ([settings.TEXT_TO_SPEECH], _("the recordings and the name of your voice, to clone it")),
-        ([_speaking()], _("every text that is spoken in your voice, such as the answers")),
+        (_speaking(), _("every text that is spoken in your voice, such as the answers")),
+    ]
+    of_server = [
+        ([settings.TEXT_TO_SPEECH], _("a part of your recordings and the words in it, to speak in your voice")),
+        (_storing_consents(), _("the recording of your consent, if it asks for one")),
+        (_speaking(), _("every text that is spoken in your voice, such as the answers")),
     ]
     of_sentry = [
         (["sentry"], _("the place in the program where an error occurred, without anything that people said or wrote"))
@@ -46,6 +52,7 @@ def recipients() -> list[Recipient]:
     known = [
         ("OpenAI", settings.OPENAI_BASE_URL, "api.openai.com", "openai", of_openai),
         ("ElevenLabs", settings.ELEVENLABS_BASE_URL, "api.elevenlabs.io", "elevenlabs", of_elevenlabs),
+        (_("Voice server"), settings.VOICE_BASE_URL, "", "server", of_server),
         ("Sentry", settings.SENTRY_DSN, "", "sentry", of_sentry if settings.SENTRY_DSN else []),
     ]
     found = [
@@ -55,12 +62,24 @@ def recipients() -> list[Recipient]:
     return [recipient for recipient in found if recipient.gets]
 
 
-def _speaking() -> str:
-    """Return the engine that speaks. Voices made at ElevenLabs speak there, even if new voices are made elsewhere."""
-    provider = VoiceProfile.Provider.ELEVENLABS
-    if settings.ELEVENLABS_API_KEY and VoiceProfile.objects.filter(provider=provider).exists():
-        return provider
-    return str(settings.TEXT_TO_SPEECH)
+def _speaking() -> list[str]:
+    """Return the engines that speak. Voices speak where they were made, even if new voices are made elsewhere."""
+    makers = VoiceProfile.objects.order_by().values_list("provider", flat=True).distinct()
+    return [settings.TEXT_TO_SPEECH, *filter(_is_configured, makers)]
+
+
+def _storing_consents() -> list[str]:
+    """Return the engine that may ask for the recording of a consent when it clones a voice."""
+    has_recordings = settings.CONSENT == "spoken" and settings.VOICE_DIALECT == "openai"
+    return [settings.TEXT_TO_SPEECH] if has_recordings else []
+
+
+def _is_configured(engine: str) -> bool:
+    try:
+        availability.require_configured(engine, "speak")
+    except ProviderError:
+        return False
+    return True
 
 
 @login_not_required

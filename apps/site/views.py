@@ -31,7 +31,11 @@ def home(request: HttpRequest) -> HttpResponse:
 def _services() -> list[str]:
     """Return the names or hosts of the services that receive recordings or texts."""
     engines = {engine for stage in ("hear", "think", "speak") for engine in availability.engines_of(stage)}
-    addresses = {"OpenAI": settings.OPENAI_BASE_URL, "ElevenLabs": settings.ELEVENLABS_BASE_URL}
+    addresses = {
+        "OpenAI": settings.OPENAI_BASE_URL,
+        "ElevenLabs": settings.ELEVENLABS_BASE_URL,
+        "Server": settings.VOICE_BASE_URL,
+    }
     names = [urlsplit(address or "").hostname or name for name, address in addresses.items() if name.lower() in engines]
     return list(dict.fromkeys(names))
 

@@ -235,22 +235,22 @@ class TestList:
         first = calls.use(kind).create()
         second = calls.create(OTHER_SAMPLES, name=f"Other [{other}]")
         calls.server.references["somebody"] = "0" * 64
-        listed = calls.list()
+        listed = calls.list_voices()
         assert {voice.voice_id for voice in listed} == {first, second}
         assert {voice.name[-38:] for voice in listed} == {f"[{TAG}]", f"[{other}]"}
 
     def test_openai_has_no_list(self, calls: Calls) -> None:
         calls.use("openai").create()
-        assert calls.list() == []
+        assert calls.list_voices() == []
 
     @pytest.mark.parametrize("kind", ["sglang", "chatterbox"])
     @pytest.mark.parametrize("body", ["<html></html>", "7", '{"voices": 7}'])
     def test_an_unexpected_structure_is_invalid(self, calls: Calls, kind: Kind, body: str) -> None:
         calls.use(kind).server.fail_next("/", status=200, body=body)
-        assert error_of(calls.list).code == "provider_answer_invalid"
+        assert error_of(calls.list_voices).code == "provider_answer_invalid"
 
     def test_a_name_without_a_tag_gets_one(self, calls: Calls) -> None:
         calls.create(name="Jane")
-        (listed,) = calls.list()
+        (listed,) = calls.list_voices()
         assert listed != ProviderVoice(SERVER_NAME, NAME)
         assert listed.voice_id in calls.server.references

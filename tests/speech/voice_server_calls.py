@@ -86,7 +86,7 @@ class Calls:
         config = self.config(**changes)
         run(config, lambda dialect: VoiceServerVoiceCloner(dialect, config).delete(voice_id))
 
-    def list(self, **changes: Any) -> list[ProviderVoice]:
+    def list_voices(self, **changes: Any) -> list[ProviderVoice]:
         config = self.config(**changes)
         return run(config, lambda dialect: VoiceServerVoiceCloner(dialect, config).list())
 

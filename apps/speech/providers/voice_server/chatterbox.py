@@ -13,7 +13,7 @@ from apps.speech.providers.retries import NOT_SENT_CODES
 from apps.speech.providers.voice_server.client import (
     NAME,
     VOICE_MISSING,
-    provider_name,
+    name_with_tag,
     refusal,
     server_errors,
     server_name,
@@ -59,13 +59,16 @@ class ChatterboxVoices:
             raise provider_error("provider_cannot_delete", stage="clone")
 
     async def list(self) -> builtins.list[ProviderVoice]:
-        return [ProviderVoice(file, provider_name(file.removesuffix(_SUFFIX))) for file in await self._files()]
+        return [ProviderVoice(file, name_with_tag(file.removesuffix(_SUFFIX))) for file in await self._files()]
 
     async def _files(self) -> builtins.list[str]:
         """Return the files of this site's voices."""
         answer = await self._client.call("GET", "get_reference_files")
         with server_errors("clone"):
-            return [file for file in answer.json() if self.voice_id_pattern.fullmatch(file)]
+            files = answer.json()
+            if not isinstance(files, list):  # Else a file that is still there could count as deleted.
+                raise TypeError("no list of files")
+            return [file for file in files if self.voice_id_pattern.fullmatch(file)]
 
     @asynccontextmanager
     async def speech(self, text: str, voice_id: str) -> AsyncIterator[httpx.Response]:

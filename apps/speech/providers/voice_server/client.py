@@ -6,7 +6,7 @@ import re
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from apps.speech.base import ProviderError, Stage
 
-DialectName = Literal["openai", "reference", "chatterbox"]
-
 VOICE_MISSING = "provider_voice_missing"
 MODEL_MISSING = "provider_model_missing"
 _WARM_UP_SECONDS = 3
 _PREFIX = "voiceclone-"
+NAME = re.compile(rf"{_PREFIX}[0-9a-f]{{32}}")
+"""What the names of this site's voices look like at a server."""
 _TAG = re.compile(r"\[([0-9a-f-]{36})\]\Z")
 _KNOWN_CODES = {
     "insufficient_quota": "provider_quota_exhausted",
@@ -42,14 +42,16 @@ _KNOWN_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class VoiceServerConfig:
-    """`base_url` ends in `/v1` except for `chatterbox`. An empty `api_key` or `model` is not sent.
+    """`dialect` is `openai`, `reference` or `chatterbox`. `base_url` ends in `/v1` except for `chatterbox`.
+
+    An empty `api_key` or `model` is not sent.
 
     References that no server stores are in `voices_dir`. `max_concurrent` is the number of concurrent speech requests
     of this process. `first_audio_seconds` and `clone_seconds` are deadlines that include all retries.
     """
 
     base_url: str
-    dialect: DialectName
+    dialect: str
     voices_dir: Path
     api_key: str = field(default="", repr=False)
     model: str = ""
@@ -156,18 +158,20 @@ def _error_codes(response: httpx.Response) -> list[str]:
     return [code for code in codes if isinstance(code, str)]
 
 
-def server_name(provider_name: str) -> str:
-    """Return the name of a voice at the server: the tag in `provider_name`, without the words of its owner.
+def tag_of(name: str) -> UUID:
+    """Return the tag at the end of a voice's name, as in "Jane [<tag>]"; a new one if there is none."""
+    tag = _TAG.search(name)
+    return UUID(tag[1]) if tag else uuid4()
+
+
+def server_name(name: str) -> str:
+    """Return the name of a voice at the server: the tag in `name`, without the words of its owner.
 
     Servers accept only letters, digits, ".", "_" and "-" in names.
     """
-    tag = _TAG.search(provider_name)
-    return _PREFIX + (UUID(tag[1]) if tag else uuid4()).hex
+    return _PREFIX + tag_of(name).hex
 
 
-def provider_name(server_name: str) -> str:
-    """Return a name with the tag of a voice that is called `server_name` at the server."""
+def name_with_tag(server_name: str) -> str:
+    """Return a name that ends with the tag of the voice that is called `server_name` at the server."""
     return f"{_PREFIX}[{UUID(server_name.removeprefix(_PREFIX))}]"
-
-
-NAME = re.compile(rf"{_PREFIX}[0-9a-f]{{32}}")

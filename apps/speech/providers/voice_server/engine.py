@@ -58,7 +58,7 @@ def dialect_of(
             return OpenAIVoices(client, config, transcribe)
         case "reference":
             return reference.ReferenceVoices(client, config, transcribe)
-        case "chatterbox":
+        case _:
             return ChatterboxVoices(client)
 
 

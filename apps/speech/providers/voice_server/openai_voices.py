@@ -18,7 +18,7 @@ from apps.speech.providers.retries import NOT_SENT_CODES
 from apps.speech.providers.voice_server.client import (
     NAME,
     VOICE_MISSING,
-    provider_name,
+    name_with_tag,
     refusal,
     server_errors,
     server_name,
@@ -92,7 +92,7 @@ class OpenAIVoices:
             body = answer.json()
             listed = [*body.get("voices", ()), *(voice["name"] for voice in body.get("uploaded_voices", ()))]
             names = {name for name in listed if isinstance(name, str) and NAME.fullmatch(name)}
-            return [ProviderVoice(name, provider_name(name)) for name in sorted(names)]
+            return [ProviderVoice(name, name_with_tag(name)) for name in sorted(names)]
 
     @asynccontextmanager
     async def speech(self, text: str, voice_id: str) -> AsyncIterator[httpx.Response]:

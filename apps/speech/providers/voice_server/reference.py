@@ -16,7 +16,7 @@ from uuid import UUID
 from apps.speech.audio.wav import to_wav
 from apps.speech.base import ProviderError, ProviderVoice
 from apps.speech.providers.faults import provider_error
-from apps.speech.providers.voice_server.client import MODEL_MISSING, VOICE_MISSING, refusal, server_name
+from apps.speech.providers.voice_server.client import MODEL_MISSING, VOICE_MISSING, refusal, tag_of
 
 if TYPE_CHECKING:
     import builtins
@@ -48,13 +48,13 @@ class ReferenceVoices:
         self._model = config.model
         self._folder = config.voices_dir
         self._transcribe = transcribe
-        self._forms = _FORMS
+        self._forms: tuple[str, ...] = _FORMS
 
     async def create(self, name: str, reference: Recording, consent: SpokenConsent | None) -> str:
         transcript = await self._transcribe(reference)
         if not transcript:
             raise ProviderError("provider_audio_refused", stage="clone", retryable=False)
-        voice_id = _PREFIX + UUID(server_name(name)[-32:]).hex
+        voice_id = _PREFIX + tag_of(name).hex
         await asyncio.to_thread(self._save, voice_id, reference, transcript)
         return voice_id
 

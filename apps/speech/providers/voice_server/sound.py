@@ -13,7 +13,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
     import httpx
 
@@ -125,5 +125,5 @@ class _Converter:
         return b"" if self._resampler is None else _bytes_of(self._resampler.resample(None))
 
 
-def _bytes_of(frames: list[AudioFrame | None]) -> bytes:
+def _bytes_of(frames: Iterable[AudioFrame | None]) -> bytes:
     return b"".join(frame.to_ndarray().tobytes() for frame in frames if frame)

@@ -73,7 +73,7 @@ class TestEachKind:
         assert calls.server.last_request.json == {
             "model": "clone-1",
             "input": TEXT,
-            "voice": {"id": voice_id.split(".")[0]},
+            "voice": {"id": voice_id.split(":")[0]},
             "response_format": "pcm",
             "stream_format": "audio",
         }

@@ -54,7 +54,7 @@ class TestCreate:
         assert consent.form == {"name": SERVER_NAME, "language": "en"}
         assert [file.sha256 for file in consent.files] == [hashlib.sha256(to_wav(CONSENT.recording)).hexdigest()]
         assert voice.form == {"name": SERVER_NAME, "consent": next(iter(calls.server.consents))}
-        assert voice_id == ".".join([*calls.server.references, *calls.server.consents])
+        assert voice_id == ":".join([*calls.server.references, *calls.server.consents])
 
     def test_a_consent_that_led_to_no_voice_is_not_left_there(self, calls: Calls) -> None:
         calls.use("openai").server.fail_next("/v1/audio/voices", status=400, body=sentence("It is another voice."))
@@ -170,7 +170,7 @@ class TestDelete:
 
     def test_by_id_together_with_the_consent(self, calls: Calls) -> None:
         voice_id = calls.use("openai").create()
-        voice, consent = voice_id.split(".")
+        voice, consent = voice_id.split(":")
         calls.delete(voice_id)
         assert calls.server.calls[2:] == [
             f"DELETE /v1/audio/voices/{voice}",
@@ -185,7 +185,7 @@ class TestDelete:
 
     @pytest.mark.parametrize("kind", ["sglang", "openai", "omlx", "chatterbox"])
     def test_a_missing_voice_counts_as_deleted(self, calls: Calls, kind: Kind) -> None:
-        calls.use(kind).delete(VOICE_IDS.get(kind, "voice_1.cons_1"))
+        calls.use(kind).delete(VOICE_IDS.get(kind, "voice_1:cons_1"))
 
     def test_what_chatterbox_cannot_delete_is_not_called_deleted(
         self, calls: Calls, caplog: pytest.LogCaptureFixture
@@ -197,6 +197,15 @@ class TestDelete:
         assert any(voice_id in message and "reference_audio" in message for message in caplog.messages)
         calls.server.references.clear()  # The operator removes the file.
         calls.delete(voice_id)
+
+    @pytest.mark.parametrize("status", [404, 405])
+    def test_a_server_without_such_an_address_did_not_delete_it(self, calls: Calls, status: int) -> None:
+        voice_id = calls.create()
+        calls.server.fail_next("/v1/audio/voices/", status=status, body=sentence("Not Found"))
+        assert error_of(calls.delete, voice_id).code == "provider_cannot_delete"
+        assert error_of(calls.delete, voice_id, base_url=calls.server.url).code == "provider_answer_invalid"
+        calls.delete(voice_id)
+        assert calls.server.references == {}
 
     def test_a_transient_failure_is_repeated(self, calls: Calls) -> None:
         voice_id = calls.create()

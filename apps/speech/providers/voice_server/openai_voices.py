@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 
 _VOICES = "audio/voices"
 _CONSENTS = "audio/voice_consents"
-_ABSENT = (404, 405)
+_MISSING = 404
+_ABSENT = (_MISSING, 405)
 _ID = r"[A-Za-z0-9_-]{1,49}"
-# A voice of OpenAI's form goes with its consent, since both have to be deleted: "voice_1.cons_1".
-_IDS = re.compile(rf"({_ID})\.({_ID})")
+# A voice of OpenAI's form goes with its consent, since both have to be deleted: "voice_1:cons_1".
+_IDS = re.compile(rf"({_ID}):({_ID})")
 
 
 class OpenAIVoices:
@@ -78,21 +79,20 @@ class OpenAIVoices:
             raise
 
     async def delete(self, voice_id: str) -> None:
-        ids = _IDS.fullmatch(voice_id)
-        paths = [f"{_VOICES}/{ids[1]}", f"{_CONSENTS}/{ids[2]}"] if ids else [f"{_VOICES}/{voice_id}"]
-        for path in paths:
-            await self._client.call("DELETE", path, accepted=_ABSENT)
+        if ids := _IDS.fullmatch(voice_id):
+            for path in (f"{_VOICES}/{ids[1]}", f"{_CONSENTS}/{ids[2]}"):
+                await self._client.call("DELETE", path, accepted=[_MISSING])
+            return
+        answer = await self._client.call("DELETE", f"{_VOICES}/{voice_id}", accepted=_ABSENT)
+        # A server without this address answers as one without this voice does. Only its list tells them apart.
+        if answer.status_code in _ABSENT and voice_id in _names_in(await self._client.call("GET", _VOICES)):
+            raise provider_error("provider_cannot_delete", stage="clone")
 
     async def list(self) -> builtins.list[ProviderVoice]:
         """Return the voices that have names of this site's. OpenAI itself has no list: it returns nothing."""
         answer = await self._client.call("GET", _VOICES, accepted=_ABSENT)
-        if answer.status_code in _ABSENT:
-            return []
-        with server_errors("clone"):
-            body = answer.json()
-            listed = [*body.get("voices", ()), *(voice["name"] for voice in body.get("uploaded_voices", ()))]
-            names = {name for name in listed if isinstance(name, str) and NAME.fullmatch(name)}
-            return [ProviderVoice(name, name_with_tag(name)) for name in sorted(names)]
+        names = set() if answer.status_code in _ABSENT else _names_in(answer)
+        return [ProviderVoice(name, name_with_tag(name)) for name in sorted(names)]
 
     @asynccontextmanager
     async def speech(self, text: str, voice_id: str) -> AsyncIterator[httpx.Response]:
@@ -114,7 +114,7 @@ class OpenAIVoices:
         # vLLM-Omni answers 400 for an unknown voice, with a sentence as the only reason: its list is what tells.
         if response.status_code in (400, 422) and NAME.fullmatch(voice_id):
             with suppress(ProviderError):
-                if voice_id not in {voice.voice_id for voice in await self.list()}:
+                if voice_id not in _names_in(await self._client.call("GET", _VOICES)):
                     return provider_error(VOICE_MISSING, stage="speak", status=response.status_code)
         return await refusal(response, stage="speak", not_found=VOICE_MISSING)
 
@@ -144,8 +144,16 @@ class OpenAIVoices:
         )
 
 
+def _names_in(answer: httpx.Response) -> set[str]:
+    """Return the names of this site's voices in a list of all voices."""
+    with server_errors("clone"):
+        body = answer.json()
+        listed = [*body.get("voices", ()), *(voice["name"] for voice in body.get("uploaded_voices", ()))]
+        return {name for name in listed if isinstance(name, str) and NAME.fullmatch(name)}
+
+
 def _joined_ids(voice_id: str, consent_id: str) -> str:
-    return f"{_checked_id(voice_id)}.{consent_id}"
+    return f"{_checked_id(voice_id)}:{consent_id}"
 
 
 def _checked_id(value: object) -> str:

@@ -257,6 +257,12 @@ ELEVENLABS_API_KEY = env.text("ELEVENLABS_API_KEY")
 ELEVENLABS_BASE_URL = env.web_address("ELEVENLABS_BASE_URL")
 ELEVENLABS_TTS_MODEL = env.text("ELEVENLABS_TTS_MODEL", "eleven_flash_v2_5")
 ELEVENLABS_MAX_CONCURRENT = env.integer("ELEVENLABS_MAX_CONCURRENT", 10, minimum=1, maximum=1000)
+# A server of the operator's own that clones voices: docs/voice-servers.md
+VOICE_BASE_URL = env.web_address("VOICE_BASE_URL")
+VOICE_DIALECT = env.choice("VOICE_DIALECT", "openai", ["openai", "reference", "chatterbox"])
+VOICE_API_KEY = env.text("VOICE_API_KEY")
+VOICE_MODEL = env.text("VOICE_MODEL")
+VOICE_MAX_CONCURRENT = env.integer("VOICE_MAX_CONCURRENT", 4, minimum=1, maximum=1000)
 
 SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = env.engine_and_fallback(
     "SPEECH_TO_TEXT", {"openai": ("OPENAI_API_KEY", "STT_API_KEY", "STT_BASE_URL")}
@@ -264,7 +270,7 @@ SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = env.engine_and_fallback(
 LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = env.engine_and_fallback(
     "LANGUAGE_MODEL", {"openai": ("OPENAI_API_KEY", "CHAT_API_KEY", "CHAT_BASE_URL")}
 )
-TEXT_TO_SPEECH = env.engine("TEXT_TO_SPEECH", {"elevenlabs": ("ELEVENLABS_API_KEY",)})
+TEXT_TO_SPEECH = env.engine("TEXT_TO_SPEECH", {"elevenlabs": ("ELEVENLABS_API_KEY",), "server": ("VOICE_BASE_URL",)})
 
 # How long running requests may continue after a stop signal. After that, they are interrupted.
 SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 20, minimum=0, maximum=3600)
@@ -333,7 +339,7 @@ PRICES = env.prices(
     listed_prices(
         hearing=STT_MODEL if STT_BASE_URL == OPENAI_URL else "",
         chat={CHAT_MODEL, *CHAT_MODELS} if CHAT_BASE_URL == OPENAI_URL else [],
-        speaking="" if ELEVENLABS_BASE_URL else ELEVENLABS_TTS_MODEL,
+        speaking="" if ELEVENLABS_BASE_URL or TEXT_TO_SPEECH == "server" else ELEVENLABS_TTS_MODEL,
     ),
 )
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from apps.core.personal_data import all_personal_data
 from apps.speech import availability
 from apps.speech.addresses import host_of, service_name
-from apps.speech.base import ELEVENLABS, Stage
+from apps.speech.base import ELEVENLABS, SERVER, ProviderError, Stage
 from apps.voices.models import VoiceProfile
 
 
@@ -54,16 +54,34 @@ def _uses() -> Iterator[tuple[str, Stage, Promise]]:
     for engine in availability.engines_of("think"):
         yield engine, "think", _("the text of your conversation and its persona, to write the next answer")
     for engine in availability.engines_of("clone"):
-        yield engine, "clone", _("the recordings and the name of your voice, to clone it")
-    yield _speaking(), "speak", _("every text that is spoken in your voice, such as the answers")
+        if engine != SERVER:
+            yield engine, "clone", _("the recordings and the name of your voice, to clone it")
+    for engine in _storing_consents():
+        yield engine, "clone", _("the recording of your consent, if it asks for one")
+    for engine in _speaking():
+        if engine == SERVER:
+            yield engine, "speak", _("a part of your recordings and the words in it, to speak in your voice")
+        yield engine, "speak", _("every text that is spoken in your voice, such as the answers")
 
 
-def _speaking() -> str:
-    """Return the engine that speaks. Voices made at ElevenLabs speak there, even if new voices are made elsewhere."""
-    provider = VoiceProfile.Provider.ELEVENLABS
-    if settings.ELEVENLABS_API_KEY and VoiceProfile.objects.filter(provider=provider).exists():
-        return provider
-    return str(settings.TEXT_TO_SPEECH)
+def _speaking() -> list[str]:
+    """Return the engines that speak. Voices speak where they were made, even if new voices are made elsewhere."""
+    makers = VoiceProfile.objects.order_by().values_list("provider", flat=True).distinct()
+    return list(dict.fromkeys([settings.TEXT_TO_SPEECH, *filter(_is_configured, makers)]))
+
+
+def _storing_consents() -> list[str]:
+    """Return the engine that may ask for the recording of a consent when it clones a voice."""
+    has_recordings = settings.CONSENT == "spoken" and settings.VOICE_DIALECT == "openai"
+    return [settings.TEXT_TO_SPEECH] if has_recordings else []
+
+
+def _is_configured(engine: str) -> bool:
+    try:
+        availability.require_configured(engine, "speak")
+    except ProviderError:
+        return False
+    return True
 
 
 @login_not_required

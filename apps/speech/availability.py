@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from apps.speech.addresses import ELEVENLABS_URL
-from apps.speech.base import ELEVENLABS, EMBEDDED, OPENAI, ProviderError, Stage
+from apps.speech.base import ELEVENLABS, EMBEDDED, OPENAI, SERVER, ProviderError, Stage
 from apps.speech.providers.breakers import Breaker, Breakers
 
 EMBEDDED_SPEECH_MODEL = "kokoro"
@@ -32,7 +32,7 @@ def variables_of(engine: str, stage: Stage) -> str:
     """Return how the variables begin that configure `engine` at `stage`; "" for an embedded engine."""
     if engine == OPENAI:
         return "STT" if stage == "hear" else "CHAT"
-    return {ELEVENLABS: "ELEVENLABS"}.get(engine, "")
+    return {ELEVENLABS: "ELEVENLABS", SERVER: "VOICE"}.get(engine, "")
 
 
 def address_of(engine: str, stage: Stage) -> str:
@@ -48,6 +48,8 @@ def model_of(engine: str, stage: Stage) -> str:
     remote = {"hear": settings.STT_MODEL, "think": settings.CHAT_MODEL}
     if engine in EMBEDDED:
         return embedded.get(stage, EMBEDDED_SPEECH_MODEL)
+    if engine == SERVER:
+        return settings.VOICE_MODEL or SERVER  # Such a server may serve one model only, and not ask for its name.
     return str(remote.get(stage, settings.ELEVENLABS_TTS_MODEL))
 
 
@@ -78,7 +80,10 @@ def require_configured(provider: str, stage: Stage) -> None:
 
     Voices stay in the database after the operator has chosen another engine for new ones.
     """
-    is_configured = {ELEVENLABS: bool(settings.ELEVENLABS_API_KEY)}
+    is_configured = {
+        ELEVENLABS: bool(settings.ELEVENLABS_API_KEY),
+        SERVER: bool(settings.VOICE_BASE_URL),
+    }
     if not is_configured.get(provider, True):
         raise ProviderError("provider_not_configured", stage=stage, retryable=False)
 

@@ -41,6 +41,14 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenConsent:
+    """A person's words that allow the cloning of their voice. `language` is an ISO 639-1 code."""
+
+    recording: Recording
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptSegment:
     """A part of a transcript. `start` and `end` are seconds from the start of the recording."""
 
@@ -140,8 +148,11 @@ class TextToSpeech(Protocol):
 
 
 class VoiceCloner(Protocol):
-    async def create(self, name: str, samples: Sequence[Recording]) -> str:
-        """Create a voice that sounds like the speaker of `samples`; return its `voice_id`. Raises ProviderError."""
+    async def create(self, name: str, samples: Sequence[Recording], *, consent: SpokenConsent | None = None) -> str:
+        """Create a voice that sounds like the speaker of `samples`; return its `voice_id`. Raises ProviderError.
+
+        `consent` is for services that store it together with the voice.
+        """
         ...
 
     async def delete(self, voice_id: str) -> None:
@@ -174,6 +185,9 @@ PROVIDER_MESSAGES: dict[str, Promise] = {
         "The speech service's plan allows no more voices. Delete a voice that you no longer use."
     ),
     "provider_voice_missing": _("The speech service no longer has this voice. Clone it again."),
+    "provider_cannot_delete": _(
+        "The voice server cannot delete recordings. The operator of this site has to remove this one from it by hand."
+    ),
     "provider_voice_unverified": _("The speech service does not let this voice speak until its speaker is verified."),
     "provider_model_missing": _("The configured model does not exist. The operator of this site has to correct it."),
     "provider_not_configured": _("This voice belongs to a speech service that is switched off on this site."),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from apps.speech.provenance.signing import MarkerConfig
     from apps.speech.providers.elevenlabs import ElevenLabsConfig
     from apps.speech.providers.openai import OpenAIConfig
+    from apps.speech.providers.voice_server.client import VoiceServerConfig
 
 
 def speech_to_text_config() -> OpenAIConfig:
@@ -71,6 +72,25 @@ def elevenlabs_config() -> ElevenLabsConfig:
         clone_seconds=settings.CLONE_SECONDS,
         max_retries=settings.PROVIDER_RETRIES,
         breakers=breakers_of("elevenlabs"),
+    )
+
+
+def voice_server_config() -> VoiceServerConfig:
+    from apps.speech.providers.voice_server.client import VoiceServerConfig
+
+    return VoiceServerConfig(
+        base_url=settings.VOICE_BASE_URL or "",
+        dialect=settings.VOICE_DIALECT,
+        voices_dir=Path(settings.MEDIA_ROOT) / "server-voices",
+        api_key=settings.VOICE_API_KEY,
+        model=settings.VOICE_MODEL,
+        max_concurrent=settings.VOICE_MAX_CONCURRENT,
+        connect_seconds=settings.PROVIDER_CONNECT_SECONDS,
+        first_audio_seconds=settings.FIRST_AUDIO_SECONDS,
+        idle_seconds=settings.AUDIO_IDLE_SECONDS,
+        clone_seconds=settings.CLONE_SECONDS,
+        max_retries=settings.PROVIDER_RETRIES,
+        breakers=breakers_of("server"),
     )
 
 

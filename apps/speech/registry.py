@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from apps.speech.provenance.signing import Marker, MarkerConfig
     from apps.speech.providers.elevenlabs import ElevenLabsClient, ElevenLabsConfig
     from apps.speech.providers.openai import OpenAIConfig
+    from apps.speech.providers.voice_server.client import VoiceServerClient, VoiceServerConfig
+    from apps.speech.providers.voice_server.engine import Dialect
 
 # The packages of engines take seconds to import, so they are imported when an engine is first created. The web server
 # does that before its first request; a command that uses no engine never does.
@@ -79,6 +81,8 @@ class Engines:
         match provider:
             case base.LOCAL:
                 return self._local_text_to_speech
+            case base.SERVER:
+                return self._server_text_to_speech
             case _:
                 return self._elevenlabs_text_to_speech
 
@@ -93,6 +97,10 @@ class Engines:
                 from apps.speech.local.kokoro import LocalVoiceCloner
 
                 return LocalVoiceCloner(self._local_config)
+            case base.SERVER:
+                from apps.speech.providers.voice_server.engine import VoiceServerVoiceCloner
+
+                return VoiceServerVoiceCloner(self._server_dialect, self._server_config)
             case _:
                 from apps.speech.providers.elevenlabs import ElevenLabsVoiceCloner
 
@@ -126,14 +134,17 @@ class Engines:
             from apps.speech.providers import elevenlabs
 
             calls.append(elevenlabs.connect(self._elevenlabs_client))
+        if "_server_client" in self.__dict__:
+            calls.append(self._server_client.connect())
         await asyncio.gather(*calls)
 
     async def close(self) -> None:
         """Close the connections of the clients that were created."""
         for client in self._openai_clients.values():
             await client.close()
-        if "_elevenlabs_client" in self.__dict__:
-            await self._elevenlabs_client.close()
+        for name in ("_elevenlabs_client", "_server_client"):
+            if name in self.__dict__:
+                await getattr(self, name).close()
 
     def speech_to_text_engines(self) -> list[SpeechToText]:
         """Return the engines of the stage "hear": the first choice, then its fallback if one is set."""
@@ -182,6 +193,21 @@ class Engines:
 
         return ElevenLabsTextToSpeech(self._elevenlabs_client, self._elevenlabs_config)
 
+    @cached_property
+    def _server_text_to_speech(self) -> TextToSpeech:
+        from apps.speech.providers.voice_server.engine import VoiceServerTextToSpeech
+
+        return VoiceServerTextToSpeech(self._server_dialect, self._server_config)
+
+    @cached_property
+    def _server_dialect(self) -> Dialect:
+        from apps.speech.providers.voice_server.engine import dialect_of
+
+        return dialect_of(self._server_client, self._server_config, self._words_of)
+
+    async def _words_of(self, recording: Recording) -> str:
+        return (await self.speech_to_text.transcribe(recording, language="")).text
+
     def _openai_client(self, config: OpenAIConfig) -> AsyncOpenAI:
         from apps.speech.providers.openai import create_client
 
@@ -197,12 +223,22 @@ class Engines:
         return ElevenLabsClient(self._elevenlabs_config)
 
     @cached_property
+    def _server_client(self) -> VoiceServerClient:
+        from apps.speech.providers.voice_server.client import VoiceServerClient
+
+        return VoiceServerClient(self._server_config)
+
+    @cached_property
     def _language_model_config(self) -> OpenAIConfig:
         return configs.language_model_config()
 
     @cached_property
     def _elevenlabs_config(self) -> ElevenLabsConfig:
         return configs.elevenlabs_config()
+
+    @cached_property
+    def _server_config(self) -> VoiceServerConfig:
+        return configs.voice_server_config()
 
     @property
     def _local_config(self) -> LocalConfig:

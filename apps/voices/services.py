@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -19,7 +20,7 @@ from apps.core import leases
 from apps.core.errors import UserError
 from apps.speech import availability, registry
 from apps.speech.audio.flac import to_flac
-from apps.speech.base import ProviderError, Recording, VoiceCloner, VoiceSettings
+from apps.speech.base import SERVER, ProviderError, Recording, SpokenConsent, VoiceCloner, VoiceSettings
 from apps.speech.provenance.marks import Origin
 from apps.usage import metering
 from apps.usage.models import UsageRecord
@@ -114,13 +115,14 @@ def _store_pending(
 
 def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording], *, is_retry: bool = False) -> VoiceProfile:
     VoiceTag.objects.get_or_create(pk=voice.pk, defaults={"provider": voice.provider})
+    consent = _spoken_consent(voice.consent) if voice.provider == SERVER else None
 
     async def create(engines: registry.Engines) -> str:
         cloner = engines.voice_cloner(voice.provider)
         async with leases.kept(voice):
             # An earlier try may have made a voice although its answer was lost.
             earlier = await _voice_of_earlier_try(voice, cloner) if is_retry else ""
-            return earlier or await cloner.create(voice.provider_name, recordings)
+            return earlier or await cloner.create(voice.provider_name, recordings, consent=consent)
 
     try:
         voice_id = registry.call(create)
@@ -130,6 +132,13 @@ def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording], *, 
         raise
     complete_or_discard(voice=voice, voice_id=voice_id)
     return voice
+
+
+def _spoken_consent(consent: Consent) -> SpokenConsent | None:
+    """Return the recording of `consent`; None if it was attested without one."""
+    if not consent.clip:
+        return None
+    return SpokenConsent(speaker_recording(consent.clip, consent.seconds or math.inf), consent.language)
 
 
 async def _voice_of_earlier_try(voice: VoiceProfile, cloner: VoiceCloner) -> str:

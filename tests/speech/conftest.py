@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.speech.voice_server_calls import Calls
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.fakes.voice_servers import FakeVoiceServer
 
 READ_BYTES = 65_536
 RESET = struct.pack("ii", 1, 0)  # Linger for no time: what is on the way is lost, and the other side told so.
@@ -55,3 +60,9 @@ def losing_server(request: pytest.FixtureRequest) -> Iterator[LosingServer]:
         yield server
         listener.shutdown(socket.SHUT_RDWR)  # To close it alone would not wake who waits for a connection.
     thread.join()
+
+
+@pytest.fixture
+def calls(voice_server: FakeVoiceServer, tmp_path: Path) -> Calls:
+    """Calls of the engines of a voice server."""
+    return Calls(voice_server, tmp_path / "voices")

@@ -84,6 +84,8 @@ class TestSettings:
             ("CHAT_BASE_URL", "http://"),
             ("CHAT_BASE_URL", f"http://user:{SECRET}@localhost:8080/v1"),
             ("ELEVENLABS_BASE_URL", "http://host:port"),
+            ("VOICE_BASE_URL", "10.0.0.5:8000/v1"),
+            ("VOICE_DIALECT", "soap"),
             ("CORS_ALLOWED_ORIGINS", "localhost:3000"),
             ("CORS_ALLOWED_ORIGINS", "https://example.org/path"),
             ("CSRF_TRUSTED_ORIGINS", "https://[x"),
@@ -193,6 +195,16 @@ class TestSettings:
         values = load_settings(monkeypatch, OPENAI_API_KEY=SECRET, ELEVENLABS_API_KEY=SECRET, LANGUAGE_MODEL="LOCAL")
         assert (values["SPEECH_TO_TEXT"], values["LANGUAGE_MODEL"]) == ("openai", "local")
         assert values["TEXT_TO_SPEECH"] == "elevenlabs"
+
+    def test_a_voice_server_needs_its_address_and_has_no_known_price(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(ImproperlyConfigured, match="TEXT_TO_SPEECH=server needs VOICE_BASE_URL"):
+            load_settings(monkeypatch, TEXT_TO_SPEECH="server")
+        monkeypatch.delenv("TEXT_TO_SPEECH")
+        values = load_settings(monkeypatch, VOICE_BASE_URL="http://10.0.0.5:8000/v1/")
+        assert (values["TEXT_TO_SPEECH"], values["VOICE_DIALECT"]) == ("server", "openai")
+        assert values["VOICE_BASE_URL"] == "http://10.0.0.5:8000/v1"
+        assert values["PRICES"]["thousand_characters_spoken"] is None
+        assert load_settings(monkeypatch, ELEVENLABS_API_KEY=SECRET)["TEXT_TO_SPEECH"] == "elevenlabs"
 
     def test_the_defaults_are_safe(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values = load_settings(monkeypatch, LIMITS="")

@@ -69,11 +69,23 @@ def measure_speech(recording: Recording) -> SpeechLevel:
     frames = _frame_levels(recording)
     if not frames.size:
         return SpeechLevel(DIGITAL_SILENCE_DB, DIGITAL_SILENCE_DB, speech_share=0.0)
-    noise_db, loud_db = (float(level) for level in np.percentile(frames, [NOISE_PERCENTILE, LOUD_PERCENTILE]))
-    spoken = frames > max(noise_db + SPEECH_ABOVE_NOISE_DB, loud_db - SPEECH_BELOW_LOUD_DB)
+    spoken = _are_spoken(frames)
     if not spoken.any():
         return SpeechLevel(_mean_level(frames), _mean_level(frames), speech_share=0.0)
+    noise_db = float(np.percentile(frames, NOISE_PERCENTILE))
     return SpeechLevel(_mean_level(frames[spoken]), noise_db, speech_share=float(spoken.mean()))
+
+
+def spoken_frames(recording: Recording) -> NDArray[np.bool_]:
+    """Tell for each whole frame of 50 ms whether it is speech, as `measure_speech` does. Shape (frames,)."""
+    frames = _frame_levels(recording)
+    return _are_spoken(frames) if frames.size else np.zeros(0, np.bool_)
+
+
+def _are_spoken(frames: NDArray[np.float64]) -> NDArray[np.bool_]:
+    noise_db, loud_db = (float(level) for level in np.percentile(frames, [NOISE_PERCENTILE, LOUD_PERCENTILE]))
+    spoken: NDArray[np.bool_] = frames > max(noise_db + SPEECH_ABOVE_NOISE_DB, loud_db - SPEECH_BELOW_LOUD_DB)
+    return spoken
 
 
 def _frame_levels(recording: Recording) -> NDArray[np.float64]:

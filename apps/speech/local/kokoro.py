@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.speech.audio.resampling import join, resample
-from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
+from apps.speech.base import ProviderError, ProviderVoice, Recording, SpokenConsent, VoiceSettings
 from apps.speech.local import samples, speaker
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.onnx import open_session
@@ -83,7 +83,7 @@ class LocalVoiceCloner:
     def __init__(self, config: LocalConfig) -> None:
         self._config = config
 
-    async def create(self, name: str, samples: Sequence[Recording]) -> str:
+    async def create(self, name: str, samples: Sequence[Recording], *, consent: SpokenConsent | None = None) -> str:
         recording = join([resample(sample, sample_rate=speaker.SAMPLE_RATE) for sample in samples])
         embedding = await speaker.embed(recording, self._config, stage="clone")
         voice_id = f"local-{uuid.uuid4().hex}"

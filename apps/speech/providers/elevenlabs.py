@@ -8,48 +8,42 @@ from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.request import getproxies
 
-import aiohttp
 import httpx
 from elevenlabs import VoiceSettings as ElevenLabsVoiceSettings
 from elevenlabs.client import OMIT, AsyncElevenLabs
 from elevenlabs.core.api_error import ApiError
-from httpx_aiohttp import AiohttpTransport
 
 from apps.speech.audio.mp3 import to_mp3
 from apps.speech.audio.resampling import resample
 from apps.speech.base import ProviderError, ProviderVoice
 from apps.speech.providers.breakers import Breakers
-from apps.speech.providers.connections import connection_error, limit_response_body, read_request_body
+from apps.speech.providers.connections import connection_error, http_client
 from apps.speech.providers.faults import error_for_status, provider_error
-from apps.speech.providers.retries import KEEP_ALIVE_SECONDS, NOT_SENT_CODES, stream_with_retries, with_retries
+from apps.speech.providers.pcm import coalesced
+from apps.speech.providers.retries import NOT_SENT_CODES, stream_with_retries, with_retries
 from apps.speech.providers.slots import Slots
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
     from elevenlabs import AddVoiceIvcResponseModel, Voice
     from elevenlabs.core.request_options import RequestOptions
     from elevenlabs.text_to_speech.client import AsyncTextToSpeechClient
     from elevenlabs.voices.client import AsyncVoicesClient
 
-    from apps.speech.base import Recording, Stage, VoiceSettings
+    from apps.speech.base import Recording, SpokenConsent, Stage, VoiceSettings
 
 Result = TypeVar("Result")
 
 _SPEECH_SAMPLE_RATE = 24_000
-_LONGEST_PAUSE_SECONDS = 0.15
 # Without a chunk size, the SDK passes chunks on as they arrive, so the first one does not wait until it is full.
 _UNBUFFERED = cast("RequestOptions", {"chunk_size": None})
 _SAMPLE_SAMPLE_RATE = 44_100
 _SAMPLE_BIT_RATE = 192_000
 _LARGEST_PAGE = 100
 _WARM_UP_SECONDS = 3
-# The transport raises this to the 16 KB that it reads at a time. Data beyond twice that size waits in the kernel. It is
-# then read as one chunk instead of one chunk for each packet.
-_READ_BYTES = 4096
 
 # When the SDK retries an upload, it omits the voice's name and may create a second voice.
 _NO_SDK_RETRIES: RequestOptions = {"max_retries": 0}
@@ -107,18 +101,13 @@ class ElevenLabsConfig:
 
 
 class ElevenLabsClient(AsyncElevenLabs):
-    """The SDK's client over aiohttp, which reads streams with half the CPU time of httpx's own transport.
+    """The SDK's client. The engines of the running event loop share it.
 
-    The engines of the running event loop share it. It follows no redirects, and its only timeout is the one for
-    connecting, because every call in this module has its own deadline.
+    Its only timeout is the one for connecting, because every call in this module has its own deadline.
     """
 
     def __init__(self, config: ElevenLabsConfig) -> None:
-        self._connections = httpx.AsyncClient(
-            transport=AiohttpTransport(client=_session),
-            follow_redirects=False,
-            event_hooks={"request": [read_request_body], "response": [limit_response_body]},
-        )
+        self._connections = http_client()
         super().__init__(
             api_key=config.api_key,
             base_url=config.base_url,
@@ -129,18 +118,6 @@ class ElevenLabsClient(AsyncElevenLabs):
 
     async def close(self) -> None:
         await self._connections.aclose()
-
-
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
-            ssl=httpx.create_ssl_context(),  # Python finds no root certificates on some systems.
-        ),
-        trust_env=bool(getproxies()),  # Otherwise each request would look for proxies and read .netrc.
-        read_bufsize=_READ_BYTES,
-    )
 
 
 async def connect(client: ElevenLabsClient) -> None:
@@ -208,36 +185,8 @@ class ElevenLabsTextToSpeech:
                 # With any status, the SDK yields any body as audio.
                 if not response.headers.get("content-type", "").startswith(("audio/", "application/octet-stream")):
                     raise provider_error("provider_answer_invalid", stage="speak")
-                async for chunk in _coalesced(response.data, self.sample_rate):
+                async for chunk in coalesced(response.data, self.sample_rate):
                     yield chunk
-
-
-async def _coalesced(chunks: AsyncIterator[bytes], sample_rate: int) -> AsyncGenerator[bytes, None]:
-    """Yield s16le PCM in whole samples: the first chunk at once, later ones joined, always in time for playback.
-
-    Audio arrives faster than it is played, in small chunks, and a small chunk costs as much as a large one to read and
-    pass on. So the reader pauses for a fraction of the audio that the listener still has to hear.
-    """
-    now = asyncio.get_running_loop().time
-    waiting, sent_seconds = [b""], 0.0
-    started = next_time = now()
-    async for chunk in chunks:
-        waiting.append(chunk)
-        if now() < next_time:
-            continue
-        arrived = b"".join(waiting)
-        whole = len(arrived) // 2 * 2
-        if whole:
-            yield arrived[:whole]
-        started = started if sent_seconds else now()
-        sent_seconds += whole / 2 / sample_rate
-        waiting = [arrived[whole:]]
-        pause = min(_LONGEST_PAUSE_SECONDS, max(0, (sent_seconds - (now() - started)) / 4))
-        next_time = now() + pause
-        await asyncio.sleep(0.8 * pause)  # The rest of the pause is for reading the chunks that have arrived.
-    arrived = b"".join(waiting)
-    if len(arrived) > 1:  # Only the very end can be half a sample.
-        yield arrived[: len(arrived) // 2 * 2]
 
 
 class ElevenLabsVoiceCloner:
@@ -247,7 +196,7 @@ class ElevenLabsVoiceCloner:
         self._voices: AsyncVoicesClient = client.voices  # The SDK does not type it.
         self._config = config
 
-    async def create(self, name: str, samples: Sequence[Recording]) -> str:
+    async def create(self, name: str, samples: Sequence[Recording], *, consent: SpokenConsent | None = None) -> str:
         files = await asyncio.to_thread(_sample_files, samples)
         # A request that may have reached the provider is not repeated, because it could create a second voice.
         voice = await with_retries(

@@ -21,7 +21,7 @@ from apps.conversations.pipeline.synthesis import synthesize_ahead
 from apps.core.errors import UserError
 from apps.speech import availability, registry
 from apps.speech.audio.levels import is_silent
-from apps.speech.base import LOCAL, ProviderError, TextToSpeech, Transcript, VoiceSettings
+from apps.speech.base import LOCAL, POCKET, ProviderError, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.provenance.encoders import AudioFormat, create_encoder
 from apps.speech.provenance.marks import Origin
 from apps.usage import metering
@@ -29,7 +29,7 @@ from apps.usage.models import UsageRecord
 from apps.voices.models import VoiceProfile
 
 MAX_SPEECH_CHARACTERS = 4096
-LOCAL_SPEECH_MODEL = "kokoro"
+EMBEDDED_SPEECH_MODELS = {LOCAL: "kokoro", POCKET: "pocket-tts"}
 
 
 def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool = False) -> tuple[Transcript, float]:
@@ -133,9 +133,8 @@ async def _file(speech: Speech, engine: TextToSpeech, used: metering.Used) -> As
 
 def models() -> dict[str, str]:
     """Return the names of the speech-to-text and text-to-speech models, each with its provider."""
-    hearing, speaking = settings.OPENAI_STT_MODEL, settings.ELEVENLABS_TTS_MODEL
+    hearing = settings.OPENAI_STT_MODEL
     if settings.SPEECH_TO_TEXT == LOCAL:
         hearing = Path(settings.LOCAL_STT_MODEL).name  # The operator may name a folder by its path.
-    if settings.TEXT_TO_SPEECH == LOCAL:
-        speaking = LOCAL_SPEECH_MODEL
+    speaking = EMBEDDED_SPEECH_MODELS.get(settings.TEXT_TO_SPEECH, settings.ELEVENLABS_TTS_MODEL)
     return {hearing: settings.SPEECH_TO_TEXT, speaking: settings.TEXT_TO_SPEECH}

@@ -76,6 +76,8 @@ class Engines:
         match provider:
             case base.LOCAL:
                 return self._local_text_to_speech
+            case base.POCKET:
+                return self._pocket_text_to_speech
             case _:
                 return self._elevenlabs_text_to_speech
 
@@ -90,6 +92,10 @@ class Engines:
                 from apps.speech.local.kokoro import LocalVoiceCloner
 
                 return LocalVoiceCloner(self._local_config)
+            case base.POCKET:
+                from apps.speech.local.pocket import PocketVoiceCloner
+
+                return PocketVoiceCloner(configs.pocket_config())
             case _:
                 from apps.speech.providers.elevenlabs import ElevenLabsVoiceCloner
 
@@ -167,6 +173,12 @@ class Engines:
         from apps.speech.local.kokoro import LocalTextToSpeech
 
         return LocalTextToSpeech(self._local_config)
+
+    @cached_property
+    def _pocket_text_to_speech(self) -> TextToSpeech:
+        from apps.speech.local.pocket import PocketTextToSpeech
+
+        return PocketTextToSpeech(configs.pocket_config())
 
     @cached_property
     def _elevenlabs_text_to_speech(self) -> TextToSpeech:

@@ -20,9 +20,9 @@ import numpy as np
 
 from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
 from apps.speech.local import pocket_bundle, samples
-from apps.speech.local.kokoro import split_into_segments
 from apps.speech.local.pocket_bundle import Bundle, BundleError, PocketConfig
 from apps.speech.local.pocket_reference import SAMPLE_RATE, choose_reference
+from apps.speech.local.pocket_text import speakable_segments
 from apps.speech.local.samples import Samples
 from apps.speech.local.worker import Listener, ModelWorker, shared_worker
 
@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 VOICE_ID = re.compile(r"pocket-[0-9a-f]{32}")
 
-# In characters. The runtime would divide a longer text itself.
-MAX_SEGMENT_CHARACTERS = 200
 FRAME_SECONDS = 0.08
 # The model does not always notice the end of a text, and then goes on until it is stopped. Slow speech takes 0.1 s for
 # a character; figures and abbreviations take more.
@@ -122,22 +120,6 @@ def load_pocket(model_dir: Path, bundle: Bundle, threads: int) -> OfflineTts:
     if not config.validate():  # Without it, a missing file would end the process.
         raise BundleError(f"sherpa-onnx does not accept the files in {model_dir}.")
     return sherpa_onnx.OfflineTts(config)
-
-
-def speakable_segments(text: str) -> Iterator[str]:
-    """Split `text` into sentences and clauses that contain words, each with MAX_SEGMENT_CHARACTERS or less."""
-    for segment in split_into_segments(text):
-        for part in _short_parts(" ".join(segment.split())):
-            if any(character.isalnum() for character in part):
-                yield part
-
-
-def _short_parts(text: str) -> Iterator[str]:
-    while len(text) > MAX_SEGMENT_CHARACTERS:
-        end = text.rfind(" ", 0, MAX_SEGMENT_CHARACTERS) + 1 or MAX_SEGMENT_CHARACTERS
-        yield text[:end].strip()
-        text = text[end:]
-    yield text
 
 
 def synthesise(pocket: OfflineTts, text: str, reference: Samples, is_stopped: Callable[[], bool]) -> Samples:

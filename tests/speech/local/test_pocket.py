@@ -12,9 +12,10 @@ import pytest
 
 from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
 from apps.speech.local import pocket
-from apps.speech.local.pocket import PocketTextToSpeech, PocketVoiceCloner, speakable_segments
+from apps.speech.local.pocket import PocketTextToSpeech, PocketVoiceCloner
 from apps.speech.local.pocket_bundle import OFFICIAL, PocketConfig
 from apps.speech.local.pocket_report import report
+from apps.speech.local.pocket_text import MAX_SEGMENT_BYTES, speakable_segments
 from tests.audio_samples import clip, silence
 from tests.pocket import ENDLESS, NOT_A_NUMBER, STAND_IN_DIR, bundle_of, pitch_of, tone
 
@@ -69,6 +70,34 @@ def test_long_texts_without_marks_are_divided_at_words() -> None:
     segments = list(speakable_segments("word " * 100 + "x" * 450))
     assert [len(segment) for segment in segments] == [199, 199, 99, 200, 200, 50]
     assert " ".join(segments[:3]) == ("word " * 100).strip()
+
+
+def test_no_letter_is_divided() -> None:
+    segments = list(speakable_segments("é" * 300 + "🙂x" * 100))
+    assert "".join(segments) == "é" * 300 + "🙂x" * 100
+    assert max(len(segment.encode()) for segment in segments) <= MAX_SEGMENT_BYTES
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("That is 3.50 in all.", "That is 3 point 50 in all."),
+        ("It is version 2.0.1.", "It is version 2 point 0 point 1."),
+        ("Write to example.org today.", "Write to example dot org today."),
+        ("Come at 8 a.m. tomorrow, i.e. early.", "Come at 8 a m tomorrow, i e early."),
+        ("She comes from the U.S.", "She comes from the U S."),
+        ("Well... what now?!", "Well. what now?"),
+        ("Yes. No. Perhaps.", "Yes. No. Perhaps."),
+    ],
+)
+def test_the_runtime_finds_no_mark_inside_a_word(config: PocketConfig, text: str, spoken: str) -> None:
+    assert list(speakable_segments(text)) == [spoken]
+    model = pocket.load_pocket(config.model_dir, config.bundle, threads=1)
+    reference = pocket.load_reference(config.voices_dir, create(config, tone(220)))
+    # The stand-in speaks one frame for each token, and the runtime would add spaces.
+    with_letters = spoken.replace(".", "x").replace("?", "x")
+    frames = [pocket.generate(model, each, reference, seed=1).size for each in (spoken, with_letters)]
+    assert frames[0] == frames[1]
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "...", "**", "—", "🙂"])

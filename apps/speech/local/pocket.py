@@ -63,9 +63,9 @@ class PocketTextToSpeech:
         def produce(pocket: OfflineTts, listener: Listener[bytes]) -> None:
             reference = load_reference(self._config.voices_dir, voice_id)
             for segment in speakable_segments(text):
-                sound = synthesise(pocket, segment, reference, lambda: listener.is_closed)
                 if listener.is_closed:
                     return
+                sound = synthesise(pocket, segment, reference, lambda: listener.is_closed)
                 listener.send(samples.to_pcm(sound))
 
         return self._worker.stream(produce, stage="speak")
@@ -102,7 +102,7 @@ def load_pocket(model_dir: Path, bundle: Bundle, threads: int) -> OfflineTts:
     import sherpa_onnx
 
     pocket_bundle.verify(model_dir, bundle)
-    paths = {Path(file.name).name.split(".")[0]: str(model_dir / file.name) for file in bundle.files}
+    paths = {file.name.split(".")[0]: str(model_dir / file.name) for file in bundle.files}
     model = sherpa_onnx.OfflineTtsPocketModelConfig(
         lm_flow=paths["lm_flow"],
         lm_main=paths["lm_main"],
@@ -123,20 +123,16 @@ def load_pocket(model_dir: Path, bundle: Bundle, threads: int) -> OfflineTts:
 
 
 def synthesise(pocket: OfflineTts, text: str, reference: Samples, is_stopped: Callable[[], bool]) -> Samples:
-    """Return the speech of `text` at 24 kHz; only a part, or nothing, if `is_stopped` meanwhile. Shape (samples,).
+    """Return the speech of `text` at 24 kHz; only a part of it if `is_stopped` meanwhile. Shape (samples,).
 
     Raises ProviderError provider_answer_invalid if the model finds no end of the text or returns no numbers.
     """
     for seed in SEEDS:
-        if is_stopped():
-            break
         sound = generate(pocket, text, reference, seed, is_stopped)
         if is_stopped() or is_plausible(sound, text):
             return sound
         logger.warning("Pocket TTS returned unusable sound", extra={"seed": seed, "characters": len(text)})
-    else:
-        raise ProviderError("provider_answer_invalid", stage="speak", retryable=True)
-    return np.zeros(0, np.float32)
+    raise ProviderError("provider_answer_invalid", stage="speak", retryable=True)
 
 
 def generate(

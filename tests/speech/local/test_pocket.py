@@ -123,7 +123,7 @@ def test_it_stops_in_the_middle_of_a_sentence(config: PocketConfig) -> None:
     reference = pocket.load_reference(config.voices_dir, create(config, tone(220)))
     text = "This sentence is so long that it comes in several chunks of sound."
     whole = pocket.generate(model, text, reference, seed=1)
-    part = pocket.synthesise(model, text, reference, iter([False, True, True]).__next__)
+    part = pocket.synthesise(model, text, reference, lambda: True)
     assert 0 < part.size < whole.size / 2
 
 

@@ -10,6 +10,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.speech.addresses import OPENAI_URL, is_openai
+from apps.speech.local import pocket_bundle
 from apps.usage.prices import listed_prices
 from voiceclone import sentry
 from voiceclone.environment import Environment
@@ -270,7 +271,9 @@ SPEECH_TO_TEXT, SPEECH_TO_TEXT_FALLBACK = env.engine_and_fallback(
 LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = env.engine_and_fallback(
     "LANGUAGE_MODEL", {"openai": ("OPENAI_API_KEY", "CHAT_API_KEY", "CHAT_BASE_URL")}
 )
-TEXT_TO_SPEECH = env.engine("TEXT_TO_SPEECH", {"elevenlabs": ("ELEVENLABS_API_KEY",), "server": ("VOICE_BASE_URL",)})
+TEXT_TO_SPEECH = env.engine(
+    "TEXT_TO_SPEECH", {"elevenlabs": ("ELEVENLABS_API_KEY",), "server": ("VOICE_BASE_URL",), "pocket": ()}
+)
 
 # How long running requests may continue after a stop signal. After that, they are interrupted.
 SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 20, minimum=0, maximum=3600)
@@ -294,6 +297,9 @@ _cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 MODELS_DIR = env.path("MODELS_DIR", _cache_home / "voiceclone" / "models")
 LOCAL_STT_MODEL = env.text("LOCAL_STT_MODEL", "whisper-base")
 LOCAL_CHAT_MODEL = env.text("LOCAL_CHAT_MODEL", "smollm2-135m-instruct")
+POCKET_MODEL_DIR = env.path("POCKET_MODEL_DIR", MODELS_DIR / pocket_bundle.POCKET_TTS)
+# The only files that the runtime is given. No variable changes them.
+POCKET_BUNDLE = pocket_bundle.OFFICIAL
 
 # Limits of recordings and replies
 

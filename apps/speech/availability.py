@@ -8,10 +8,10 @@ from pathlib import Path
 from django.conf import settings
 
 from apps.speech.addresses import ELEVENLABS_URL
-from apps.speech.base import ELEVENLABS, EMBEDDED, OPENAI, SERVER, ProviderError, Stage
+from apps.speech.base import ELEVENLABS, EMBEDDED, LOCAL, OPENAI, POCKET, SERVER, ProviderError, Stage
 from apps.speech.providers.breakers import Breaker, Breakers
 
-EMBEDDED_SPEECH_MODEL = "kokoro"
+EMBEDDED_SPEECH_MODELS = {LOCAL: "kokoro", POCKET: "pocket-tts"}
 
 # All event loops of the process share the breakers: each loop learns from the calls of the others.
 _breakers: dict[str, Breakers] = {}
@@ -47,7 +47,7 @@ def model_of(engine: str, stage: Stage) -> str:
     embedded = {"hear": Path(settings.LOCAL_STT_MODEL).name, "think": Path(settings.LOCAL_CHAT_MODEL).name}
     remote = {"hear": settings.STT_MODEL, "think": settings.CHAT_MODEL}
     if engine in EMBEDDED:
-        return embedded.get(stage, EMBEDDED_SPEECH_MODEL)
+        return embedded.get(stage) or EMBEDDED_SPEECH_MODELS[engine]
     if engine == SERVER:
         return settings.VOICE_MODEL or SERVER  # Such a server may serve one model only, and not ask for its name.
     return str(remote.get(stage, settings.ELEVENLABS_TTS_MODEL))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
 
 from apps.speech.addresses import is_openai
+from apps.speech.base import POCKET
+from apps.speech.local import pocket_bundle
 from apps.speech.provenance import certificates
 from apps.speech.providers.model_lifetimes import announced_end
 
@@ -58,3 +61,18 @@ def _require_writable(folder: Path) -> None:
     existing = next(each for each in (folder, *folder.parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise certificates.CertificateError(f"{folder} cannot be written.")
+
+
+@register()
+def check_pocket(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    """Warn if the settings choose Pocket TTS and its package or its files are missing."""
+    if settings.TEXT_TO_SPEECH != POCKET:
+        return []
+    if importlib.util.find_spec("sherpa_onnx") is None:
+        hint = "Run: pip install -r requirements-pocket.txt"
+        return [Warning("TEXT_TO_SPEECH=pocket needs the package sherpa-onnx.", hint=hint, id="speech.W005")]
+    if missing := pocket_bundle.missing(settings.POCKET_MODEL_DIR, settings.POCKET_BUNDLE):
+        message = f"TEXT_TO_SPEECH=pocket: {settings.POCKET_MODEL_DIR} lacks {', '.join(missing)}."
+        hint = f"Run: manage.py fetch_models --with {pocket_bundle.POCKET_TTS}"
+        return [Warning(message, hint=hint, id="speech.W006")]
+    return []

@@ -17,6 +17,7 @@ from apps.speech.audio.decoder_pool import DecoderLimits
 from apps.speech.availability import breakers_of
 from apps.speech.base import OPENAI
 from apps.speech.local.config import LocalConfig
+from apps.speech.local.pocket_bundle import PocketConfig
 
 if TYPE_CHECKING:
     from apps.speech.provenance.signing import MarkerConfig
@@ -97,11 +98,28 @@ def voice_server_config() -> VoiceServerConfig:
 def local_config() -> LocalConfig:
     return LocalConfig(
         models_dir=settings.MODELS_DIR,
-        voices_dir=Path(settings.MEDIA_ROOT) / "local-voices",
+        voices_dir=_local_voices_dir(),
         stt_model=settings.LOCAL_STT_MODEL,
         chat_model=settings.LOCAL_CHAT_MODEL,
-        threads=min(2, os.cpu_count() or 1),
+        threads=_threads(),
     )
+
+
+def pocket_config() -> PocketConfig:
+    return PocketConfig(
+        model_dir=settings.POCKET_MODEL_DIR,
+        voices_dir=_local_voices_dir(),
+        bundle=settings.POCKET_BUNDLE,
+        threads=_threads(),
+    )
+
+
+def _local_voices_dir() -> Path:
+    return Path(settings.MEDIA_ROOT) / "local-voices"
+
+
+def _threads() -> int:
+    return min(2, os.cpu_count() or 1)
 
 
 def decoder_limits() -> DecoderLimits:

@@ -83,6 +83,8 @@ class Engines:
                 return self._local_text_to_speech
             case base.SERVER:
                 return self._server_text_to_speech
+            case base.POCKET:
+                return self._pocket_text_to_speech
             case _:
                 return self._elevenlabs_text_to_speech
 
@@ -101,6 +103,10 @@ class Engines:
                 from apps.speech.providers.voice_server.engine import VoiceServerVoiceCloner
 
                 return VoiceServerVoiceCloner(self._server_dialect, self._server_config)
+            case base.POCKET:
+                from apps.speech.local.pocket import PocketVoiceCloner
+
+                return PocketVoiceCloner(configs.pocket_config())
             case _:
                 from apps.speech.providers.elevenlabs import ElevenLabsVoiceCloner
 
@@ -186,6 +192,12 @@ class Engines:
         from apps.speech.local.kokoro import LocalTextToSpeech
 
         return LocalTextToSpeech(self._local_config)
+
+    @cached_property
+    def _pocket_text_to_speech(self) -> TextToSpeech:
+        from apps.speech.local.pocket import PocketTextToSpeech
+
+        return PocketTextToSpeech(configs.pocket_config())
 
     @cached_property
     def _elevenlabs_text_to_speech(self) -> TextToSpeech:

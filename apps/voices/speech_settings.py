@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from apps.speech.base import ELEVENLABS, SERVER
+from apps.speech.base import ELEVENLABS, POCKET, SERVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +33,4 @@ SETTINGS = [STABILITY, SIMILARITY, STYLE, SPEED]
 
 def settings_of(provider: str) -> list[SpeechSetting]:
     """Return the settings that affect the voices of `provider`."""
-    return {ELEVENLABS: SETTINGS, SERVER: []}.get(provider, [SPEED])
+    return {ELEVENLABS: SETTINGS, SERVER: [], POCKET: []}.get(provider, [SPEED])

@@ -187,6 +187,12 @@ class TestSettings:
         values = load_settings(monkeypatch, CHAT_BASE_URL=address, OPENAI_REASONING_EFFORT=chosen)
         assert values["OPENAI_REASONING_EFFORT"] == sent
 
+    def test_pocket_tts_is_used_only_by_choice(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        values = load_settings(monkeypatch, TEXT_TO_SPEECH="pocket", MODELS_DIR=str(tmp_path))
+        assert (values["TEXT_TO_SPEECH"], values["POCKET_MODEL_DIR"]) == ("pocket", tmp_path / "pocket-tts")
+        values = load_settings(monkeypatch, TEXT_TO_SPEECH="", POCKET_MODEL_DIR=str(tmp_path / "own"))
+        assert (values["TEXT_TO_SPEECH"], values["POCKET_MODEL_DIR"]) == ("local", tmp_path / "own")
+
     def test_without_keys_everything_is_embedded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values = load_settings(monkeypatch)
         assert {values[name] for name in ("SPEECH_TO_TEXT", "LANGUAGE_MODEL", "TEXT_TO_SPEECH")} == {"local"}

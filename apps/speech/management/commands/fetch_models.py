@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.speech.availability import engines_of
-from apps.speech.base import LOCAL
-from apps.speech.local import weights
+from apps.speech.base import LOCAL, POCKET
+from apps.speech.local import pocket_bundle, pocket_download, weights
 from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, SPEAKER_ENCODER, Model
+from apps.speech.local.pocket_bundle import LICENCE_NOTICE, POCKET_TTS
 
 
 class Command(BaseCommand):
@@ -22,8 +24,16 @@ class Command(BaseCommand):
             dest="optional",
             action="append",
             default=[],
-            choices=[model.name for model in OPTIONAL_MODELS],
-            help="also download this model (repeatable); models that the settings name are always downloaded",
+            choices=[*(model.name for model in OPTIONAL_MODELS), POCKET_TTS],
+            help="also download this model (repeatable); models that the settings name are always downloaded, "
+            f"except {POCKET_TTS}, whose licence has to be accepted",
+        )
+        parser.add_argument(
+            "--accept-licence",
+            action="append",
+            default=[],
+            choices=[POCKET_TTS],
+            help="accept the licence of this model without being asked",
         )
         parser.add_argument("--models-dir", type=Path, default=None, help="folder of the models (default: MODELS_DIR)")
         parser.add_argument(
@@ -38,10 +48,28 @@ class Command(BaseCommand):
         )
         models = [*DEFAULT_MODELS, *optional_models(options["optional"])] if is_for_engines else [SPEAKER_ENCODER]
         models_dir = options["models_dir"] or settings.MODELS_DIR
+        pocket_dir = models_dir / POCKET_TTS if options["models_dir"] else settings.POCKET_MODEL_DIR
+        lacks_pocket = bool(pocket_bundle.missing(pocket_dir, settings.POCKET_BUNDLE))
+        if POCKET_TTS in options["optional"] and lacks_pocket:
+            self.require_licence(is_accepted=POCKET_TTS in options["accept_licence"])
         try:
             weights.fetch(models_dir, models, self.report)
-        except weights.WeightsError as error:
+            if POCKET_TTS in options["optional"]:
+                pocket_download.fetch(pocket_dir, settings.POCKET_BUNDLE, self.report)
+            elif settings.TEXT_TO_SPEECH == POCKET and lacks_pocket:
+                self.report(f"Pocket TTS is not installed. Run: manage.py fetch_models --with {POCKET_TTS}")
+        except (weights.WeightsError, pocket_download.DownloadError) as error:
             raise CommandError(str(error)) from error
+
+    def require_licence(self, *, is_accepted: bool) -> None:
+        """Show the licence of Pocket TTS, and let a person accept it. Raises CommandError."""
+        self.report(str(LICENCE_NOTICE))
+        if is_accepted:
+            return
+        if not sys.stdin.isatty():
+            raise CommandError(f"To accept this licence, add --accept-licence {POCKET_TTS}. Nothing was downloaded.")
+        if input("Do you accept this? Type yes: ").strip().lower() != "yes":
+            raise CommandError("The licence was not accepted. Nothing was downloaded.")
 
     def report(self, line: str) -> None:
         self.stdout.write(line)

@@ -1,0 +1,203 @@
+"""Pocket TTS, which clones a voice on this machine: experimental, English only, and installed on request.
+
+The model continues a reference, a second of the person's speech, with the text. sherpa-onnx runs it. Decision 24 says
+what is known about both, and what nobody has measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import math
+import re
+import uuid
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
+from apps.speech.local import pocket_bundle, samples
+from apps.speech.local.pocket_bundle import Bundle, BundleError, PocketConfig
+from apps.speech.local.pocket_reference import SAMPLE_RATE, choose_reference
+from apps.speech.local.pocket_text import speakable_segments
+from apps.speech.local.samples import Samples
+from apps.speech.local.worker import Listener, ModelWorker, shared_worker
+
+if TYPE_CHECKING:
+    from sherpa_onnx import GenerationConfig, OfflineTts
+
+logger = logging.getLogger(__name__)
+
+VOICE_ID = re.compile(r"pocket-[0-9a-f]{32}")
+
+FRAME_SECONDS = 0.08
+# The model does not always notice the end of a text, and then goes on until it is stopped. Slow speech takes 0.1 s for
+# a character; figures and abbreviations take more.
+SECONDS_PER_CHARACTER, SPARE_SECONDS = 0.25, 2.0
+MAX_FRAMES = 500  # The runtime's own limit: 40 s.
+# Fixed, so that a text always sounds the same. The second one is for a text that went wrong with the first.
+SEEDS = (1, 2)
+NUM_STEPS = 5
+TEMPERATURE = 0.7
+# The runtime would shorten pauses to this share.
+SILENCE_SCALE = 1.0
+GO_ON, STOP = 1, 0
+
+
+class PocketTextToSpeech:
+    """A TextToSpeech with the voices of PocketVoiceCloner. It ignores all voice settings, as the model has none."""
+
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, config: PocketConfig) -> None:
+        self._config = config
+        self._worker = pocket_worker(config)
+
+    async def preload(self) -> None:
+        await self._worker.preload(stage="speak")
+
+    def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncGenerator[bytes]:
+        def produce(pocket: OfflineTts, listener: Listener[bytes]) -> None:
+            reference = load_reference(self._config.voices_dir, voice_id)
+            for segment in speakable_segments(text):
+                if listener.is_closed:
+                    return
+                sound = synthesise(pocket, segment, reference, lambda: listener.is_closed)
+                listener.send(samples.to_pcm(sound))
+
+        return self._worker.stream(produce, stage="speak")
+
+
+class PocketVoiceCloner:
+    """A VoiceCloner that stores each voice, which is its reference, and its name in a file."""
+
+    def __init__(self, config: PocketConfig) -> None:
+        self._config = config
+        self._worker = pocket_worker(config)
+
+    async def create(self, name: str, samples: Sequence[Recording]) -> str:
+        await self._worker.preload(stage="clone")  # A voice that could not speak would help nobody.
+        reference = await asyncio.to_thread(choose_reference, samples)
+        voice_id = f"pocket-{uuid.uuid4().hex}"
+        await asyncio.to_thread(save_voice, self._config.voices_dir, voice_id, name, reference)
+        return voice_id
+
+    async def delete(self, voice_id: str) -> None:
+        if VOICE_ID.fullmatch(voice_id):
+            await asyncio.to_thread(voice_path(self._config.voices_dir, voice_id).unlink, missing_ok=True)
+
+    async def list(self) -> list[ProviderVoice]:
+        return await asyncio.to_thread(lambda: list(saved_voices(self._config.voices_dir)))
+
+
+def pocket_worker(config: PocketConfig) -> ModelWorker[OfflineTts]:
+    return shared_worker(load_pocket, config.model_dir, config.bundle, config.threads)
+
+
+def load_pocket(model_dir: Path, bundle: Bundle, threads: int) -> OfflineTts:
+    """Load the model. Raises BundleError or ImportError if it is not installed."""
+    import sherpa_onnx
+
+    pocket_bundle.verify(model_dir, bundle)
+    paths = {file.name.split(".")[0]: str(model_dir / file.name) for file in bundle.files}
+    model = sherpa_onnx.OfflineTtsPocketModelConfig(
+        lm_flow=paths["lm_flow"],
+        lm_main=paths["lm_main"],
+        encoder=paths["encoder"],
+        decoder=paths["decoder"],
+        text_conditioner=paths["text_conditioner"],
+        vocab_json=paths["vocab"],
+        token_scores_json=paths["token_scores"],
+        # The runtime would keep the voices of people who have deleted them.
+        voice_embedding_cache_capacity=0,
+    )
+    config = sherpa_onnx.OfflineTtsConfig(
+        model=sherpa_onnx.OfflineTtsModelConfig(pocket=model, num_threads=threads, provider="cpu", debug=False)
+    )
+    if not config.validate():  # Without it, a missing file would end the process.
+        raise BundleError(f"sherpa-onnx does not accept the files in {model_dir}.")
+    return sherpa_onnx.OfflineTts(config)
+
+
+def synthesise(pocket: OfflineTts, text: str, reference: Samples, is_stopped: Callable[[], bool]) -> Samples:
+    """Return the speech of `text` at 24 kHz; only a part of it if `is_stopped` meanwhile. Shape (samples,).
+
+    Raises ProviderError provider_answer_invalid if the model finds no end of the text or returns no numbers.
+    """
+    for seed in SEEDS:
+        sound = generate(pocket, text, reference, seed, is_stopped)
+        if is_stopped() or is_plausible(sound, text):
+            return sound
+        logger.warning("Pocket TTS returned unusable sound", extra={"seed": seed, "characters": len(text)})
+    raise ProviderError("provider_answer_invalid", stage="speak", retryable=True)
+
+
+def generate(
+    pocket: OfflineTts, text: str, reference: Samples, seed: int, is_stopped: Callable[[], bool] = lambda: False
+) -> Samples:
+    """Return what the model says, unchecked. `reference` is at 24 kHz. Shape (samples,)."""
+
+    def on_chunk(_samples: object, _progress: float) -> int:
+        return STOP if is_stopped() else GO_ON
+
+    spoken = pocket.generate(text, config=generation_config(text, reference, seed), callback=on_chunk)
+    return np.asarray(spoken.samples, np.float32)
+
+
+def generation_config(text: str, reference: Samples, seed: int) -> GenerationConfig:
+    import sherpa_onnx
+
+    config = sherpa_onnx.GenerationConfig()
+    config.reference_audio = reference
+    config.reference_sample_rate = SAMPLE_RATE  # Another rate would write a line to stderr for each call.
+    config.num_steps = NUM_STEPS
+    config.silence_scale = SILENCE_SCALE
+    config.extra = {"temperature": str(TEMPERATURE), "seed": str(seed), "max_frames": str(max_frames(text))}
+    return config
+
+
+def max_frames(text: str) -> int:
+    """Return how many frames the speech of `text` may have."""
+    seconds = SPARE_SECONDS + SECONDS_PER_CHARACTER * len(text)
+    return min(MAX_FRAMES, math.ceil(seconds / FRAME_SECONDS))
+
+
+def is_plausible(sound: Samples, text: str) -> bool:
+    """Tell whether `sound` ended by itself and consists of numbers."""
+    limit = max_frames(text) * FRAME_SECONDS * SAMPLE_RATE
+    return 0 < sound.size < limit and bool(np.isfinite(sound).all())
+
+
+def save_voice(voices_dir: Path, voice_id: str, name: str, reference: Recording) -> None:
+    file = io.BytesIO()
+    np.savez(file, name=np.array(name), reference=np.frombuffer(reference.pcm, "<i2"))
+    path = voice_path(voices_dir, voice_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    partial.write_bytes(file.getvalue())
+    partial.replace(path)
+
+
+def load_reference(voices_dir: Path, voice_id: str) -> Samples:
+    """Return the reference of a saved voice, at 24 kHz. Raises ProviderError provider_voice_missing."""
+    try:
+        if not VOICE_ID.fullmatch(voice_id):
+            raise FileNotFoundError(voice_id)
+        with np.load(voice_path(voices_dir, voice_id)) as file:
+            pcm = file["reference"].astype("<i2").tobytes()
+    except FileNotFoundError:
+        raise ProviderError("provider_voice_missing", stage="speak", retryable=False) from None
+    return samples.from_recording(Recording(pcm, SAMPLE_RATE), sample_rate=SAMPLE_RATE)
+
+
+def saved_voices(voices_dir: Path) -> Iterator[ProviderVoice]:
+    for path in sorted(voices_dir.glob("pocket-*.npz")):
+        with np.load(path) as file:
+            yield ProviderVoice(path.stem, str(file["name"]))
+
+
+def voice_path(voices_dir: Path, voice_id: str) -> Path:
+    return voices_dir / f"{voice_id}.npz"

@@ -6,14 +6,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.speech.availability import engines_of
-from apps.speech.base import LOCAL
+from apps.speech.availability import local_models, models_in_use
 from apps.speech.local import weights
-from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, SPEAKER_ENCODER, Model
+from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, Model
 
 
 class Command(BaseCommand):
-    help = "Download the models of the embedded engines (380 MB), so that the site works without any account."
+    help = "Download the models of the embedded engines (380 MB to 1.4 GB), so that the site works without any account."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,17 +28,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--if-used",
             action="store_true",
-            help="if no engine is set to local, download only the speaker encoder (12 MB), which every site needs",
+            help="download only what the engines in the settings need: at least the speaker encoder (12 MB)",
         )
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
-        is_for_engines = not options["if_used"] or any(
-            LOCAL in engines_of(stage) for stage in ("hear", "think", "speak")
-        )
-        models = [*DEFAULT_MODELS, *optional_models(options["optional"])] if is_for_engines else [SPEAKER_ENCODER]
+        models = models_in_use() if options["if_used"] else all_models()
+        optional = [model for model in OPTIONAL_MODELS if model.name in options["optional"]]
         models_dir = options["models_dir"] or settings.MODELS_DIR
         try:
-            weights.fetch(models_dir, models, self.report)
+            weights.fetch(models_dir, list(dict.fromkeys([*models, *optional])), self.report)
         except weights.WeightsError as error:
             raise CommandError(str(error)) from error
 
@@ -48,7 +45,7 @@ class Command(BaseCommand):
         self.stdout.flush()  # Otherwise a pipe buffers it until the end.
 
 
-def optional_models(names: list[str]) -> list[Model]:
-    """Return the optional models that `names` or the settings contain."""
-    wanted = {*names, settings.LOCAL_STT_MODEL, settings.LOCAL_CHAT_MODEL}
-    return [model for model in OPTIONAL_MODELS if model.name in wanted]
+def all_models() -> list[Model]:
+    """Return the default models, and those that the settings name for hearing and thinking."""
+    named = local_models()
+    return [*DEFAULT_MODELS, *named.to_fetch("hear"), *named.to_fetch("think")]

@@ -17,7 +17,6 @@ run: install .env
 	@$(MANAGE) migrate --verbosity 0
 	@echo "› Collecting static files"
 	@$(MANAGE) collectstatic --no-input --verbosity 0
-	@$(MANAGE) fetch_models --if-used
 	@echo "› Serving on http://$(HOST):$(PORT) (stop with Ctrl+C)"
 	@exec $(BIN)/python -m voiceclone.run --host $(HOST) --port $(PORT) --log-level warning \
 		--timeout-graceful-shutdown 10
@@ -67,7 +66,7 @@ format: .venv/installed-dev
 	$(BIN)/djade --target-version 5.2 $$(git ls-files 'templates/*.html')
 
 models: .venv/installed
-	@SECRET_KEY=unused $(MANAGE) fetch_models
+	@SECRET_KEY=unused LOCAL_CHAT_MODEL=smollm2-135m-instruct $(MANAGE) fetch_models
 
 # Update constraints.txt: the exact releases of all direct and indirect requirements.
 lock:

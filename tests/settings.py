@@ -19,6 +19,8 @@ os.environ |= {
     "MARKS_DIR": str(SCRATCH_DIR / "marks"),
     "DATABASE_URL": os.environ.get("TEST_DATABASE_URL", f"sqlite:///{SCRATCH_DIR / 'db.sqlite3'}"),
     "MODELS_DIR": os.environ.get("TEST_MODELS_DIR", ""),
+    # Processes that tests start download nothing.
+    "FETCH_MODELS": "off",
     "EMAIL_URL": "memorymail://",
     "LIMITS": "off",
     # Of the limits in time, those stay that a slow machine does not come near to by itself.

@@ -95,7 +95,12 @@ def _delete_files(files: Iterable[FieldFile]) -> None:
 
 
 def read_question(*, owner: User, data: bytes) -> Recording:
-    """Decode a question in any accepted format. Raises UserError (422) if it is silent, and AudioError."""
+    """Decode a question in any accepted format.
+
+    Raises UserError (422) if it is silent, AudioError, and ProviderError if an engine that would answer it is down.
+    """
+    for stage in _STAGES_FROM[Turn.Status.RECEIVED]:
+        availability.require_working(stage)
     recording = registry.decode(
         data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, user_id=owner.pk
     )

@@ -36,6 +36,7 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
     `with_times` requires segments with times, which not every engine returns. Raises UserError, AudioError and
     ProviderError.
     """
+    availability.require_working("hear")
     if with_times:
         registry.call(_require_times)
     recording = registry.decode(
@@ -44,7 +45,6 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
     if is_silent(recording):
         return Transcript(""), recording.seconds
 
-    availability.require_working("hear")
     kind = UsageRecord.Kind.TRANSCRIPTION
     with metering.metered(owner_id=owner.pk, kind=kind, heard_seconds=recording.seconds) as used:
 

@@ -23,7 +23,7 @@ from apps.conversations.forms import TitleForm
 from apps.conversations.languages import Language
 from apps.conversations.lookups import own_conversation
 from apps.conversations.models import Conversation, Turn
-from apps.speech.base import EMBEDDED
+from apps.speech.base import EMBEDDED, LOCAL
 from apps.voices.models import VoiceProfile
 
 CONVERSATIONS_PER_PAGE = 20
@@ -53,6 +53,7 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
         "languages": Language.choices,
         "speaks_english_only": settings.TEXT_TO_SPEECH in EMBEDDED,
         "chat_models": services.chat_models(),
+        "thinks_here": settings.LANGUAGE_MODEL == LOCAL,
         "max_question_seconds": settings.MAX_QUESTION_SECONDS,
         **(_turns_context(request, conversation) if conversation else {}),
     }

@@ -29,6 +29,7 @@ STAGE_STATUS = {
     "provider_unreachable": 503,
     "provider_unavailable": 503,
     "provider_not_configured": 503,
+    "engine_loading": 503,
     "models_missing": 503,
     "provider_timeout": 504,
     "provider_audio_refused": 422,

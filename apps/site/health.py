@@ -24,7 +24,7 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     """Return 200 if this process can work: it is not shutting down, the database responds and recordings can be stored.
 
     An engine that is down or a worker that is behind makes the status "degraded", but not the code 503: other processes
-    of the site have the same problem.
+    of the site have the same problem. `fetching` is how far the weights of embedded engines are, in percent.
     """
     needed = {
         "database": readiness.database_answers(),
@@ -40,4 +40,8 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     else:
         status = "ready" if worker and all(engines.values()) else "degraded"
     code = 200 if status in {"ready", "degraded"} else 503
-    return JsonResponse({"status": status, **needed, "worker": worker, "engines": engines}, status=code)
+    fetching = availability.fetching()
+    answer = {"status": status, **needed, "worker": worker, "engines": engines}
+    if fetching is not None:
+        answer["fetching"] = {"percent": fetching.percent, "seconds_left": fetching.seconds_left}
+    return JsonResponse(answer, status=code)

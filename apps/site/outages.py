@@ -8,6 +8,8 @@ from django.http import HttpRequest
 
 from apps.core import readiness
 from apps.speech import availability
+from apps.speech.base import ProviderError
+from apps.speech.local.progress import Progress
 
 
 def outages(request: HttpRequest) -> dict[str, Any]:
@@ -21,6 +23,19 @@ class Outages:
     @property
     def cannot_store(self) -> bool:
         return not readiness.has_room()
+
+    @property
+    def missing_engines(self) -> ProviderError | None:
+        """Why embedded engines of this site lack their weights: `engine_loading` or `models_missing`; else None."""
+        try:
+            availability.require_all_weights()
+        except ProviderError as error:
+            return error
+        return None
+
+    @property
+    def fetching(self) -> Progress | None:
+        return availability.fetching()
 
     @property
     def cannot_talk(self) -> bool:

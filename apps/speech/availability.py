@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 from django.conf import settings
 
 from apps.speech.addresses import ELEVENLABS_URL
-from apps.speech.base import ELEVENLABS, EMBEDDED, LOCAL, OPENAI, POCKET, SERVER, ProviderError, Stage
+from apps.speech.base import (
+    ELEVENLABS,
+    EMBEDDED,
+    LOCAL,
+    OPENAI,
+    POCKET,
+    SERVER,
+    EngineLoadingError,
+    ProviderError,
+    Stage,
+)
+from apps.speech.local import progress
+from apps.speech.local.catalogue import SPEAKER_ENCODER, Model
+from apps.speech.local.needed import LocalModels, paths_of
 from apps.speech.providers.breakers import Breaker, Breakers
 
 EMBEDDED_SPEECH_MODELS = {LOCAL: "kokoro", POCKET: "pocket-tts"}
@@ -89,15 +103,17 @@ def require_configured(provider: str, stage: Stage) -> None:
 
 
 def require_working(stage: Stage, *, provider: str = "") -> None:
-    """Raise the error "provider_unavailable" if no engine of `stage` works, before any work is done or paid for.
+    """Raise an error if no engine of `stage` works, before any work is done or paid for.
 
-    With `provider`, that engine has to work; otherwise any engine of the stage.
+    With `provider`, that engine has to work; otherwise any engine of the stage. The code is "provider_unavailable", or
+    "engine_loading" or "models_missing" if the engine runs here and lacks its weights.
     """
     engines = [provider] if provider else engines_of(stage)
-    if not EMBEDDED.isdisjoint(engines):
-        return
     down: ProviderError | None = None
     for engine in engines:
+        _require_weights(engine, stage)
+        if engine in EMBEDDED:
+            return
         try:
             breakers_of(engine)[stage].check()
         except ProviderError as error:
@@ -106,6 +122,71 @@ def require_working(stage: Stage, *, provider: str = "") -> None:
             return
     if down is not None:
         raise down
+
+
+def require_speaker_encoder() -> None:
+    """Raise "engine_loading" or "models_missing" if the speakers of two recordings cannot be compared."""
+    _require_files(paths_of(SPEAKER_ENCODER), "clone")
+
+
+def fetching() -> progress.Progress | None:
+    """Return the progress of the process that fetches weights at the moment, if there is one."""
+    return progress.read(settings.MODELS_DIR)
+
+
+def require_all_weights() -> None:
+    """Raise "engine_loading" or "models_missing" if an engine that the settings name first lacks its weights."""
+    for stage in get_args(Stage):
+        _require_weights(engines_of(stage)[0], stage)
+
+
+def stages_with_weights() -> frozenset[Stage]:
+    """Return the stages whose engines have all weights that they need, or need none."""
+    stages: tuple[Stage, ...] = get_args(Stage)
+    return frozenset(stage for stage in stages if _has_weights(stage))
+
+
+def models_in_use() -> list[Model]:
+    """Return the models of the catalogue that this site needs, those first without which nobody can begin.
+
+    The speaker encoder is one of them at every site.
+    """
+    stages: tuple[Stage, ...] = ("hear", "speak", "think")
+    needed = [model for stage in stages if LOCAL in engines_of(stage) for model in local_models().to_fetch(stage)]
+    return list(dict.fromkeys([SPEAKER_ENCODER, *needed]))
+
+
+def local_models() -> LocalModels:
+    """Return the models that the settings name for the embedded engines."""
+    return LocalModels(settings.MODELS_DIR, settings.LOCAL_STT_MODEL, settings.LOCAL_CHAT_MODEL)
+
+
+def _has_weights(stage: Stage) -> bool:
+    try:
+        for engine in engines_of(stage):
+            _require_weights(engine, stage)
+    except ProviderError:
+        return False
+    return True
+
+
+def _require_weights(engine: str, stage: Stage) -> None:
+    paths = local_models().paths(stage) if engine == LOCAL else []
+    # Samples are compared with the spoken consent, whichever engine then makes the voice.
+    if stage == "clone" and settings.CONSENT == "spoken":
+        paths += paths_of(SPEAKER_ENCODER)
+    _require_files(paths, stage)
+
+
+def _require_files(paths: list[str], stage: Stage) -> None:
+    """Raise an error if a file is missing. A file that is being fetched may exist as a damaged copy."""
+    now = fetching()
+    underway = now.missing if now else ()
+    if all(path not in underway and (settings.MODELS_DIR / path).exists() for path in paths):
+        return
+    if now is None:
+        raise ProviderError("models_missing", stage=stage, retryable=False)
+    raise EngineLoadingError(stage=stage, progress=now.text, retry_after=now.retry_after)
 
 
 def is_working(stage: Stage) -> bool:

@@ -11,8 +11,8 @@ from typing import Literal, Protocol
 
 from django.utils import translation
 from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 Stage = Literal["clone", "hear", "think", "speak"]
 Role = Literal["system", "user", "assistant"]
@@ -191,6 +191,7 @@ PROVIDER_MESSAGES: dict[str, Promise] = {
     "provider_voice_unverified": _("The speech service does not let this voice speak until its speaker is verified."),
     "provider_model_missing": _("The configured model does not exist. The operator of this site has to correct it."),
     "provider_not_configured": _("This voice belongs to a speech service that is switched off on this site."),
+    "engine_loading": _("The speech engines are being fetched. Try again in a few minutes."),
     "models_missing": _("The embedded engines are not installed. The operator has to run: manage.py fetch_models"),
 }
 
@@ -216,6 +217,18 @@ class ProviderError(Exception):
     @property
     def message(self) -> str:
         return str(PROVIDER_MESSAGES[self.code])
+
+
+class EngineLoadingError(ProviderError):
+    """The weights of an embedded engine are being fetched. `progress` says for people how far that is."""
+
+    def __init__(self, *, stage: Stage, progress: str, retry_after: float) -> None:
+        super().__init__("engine_loading", stage=stage, retryable=True, retry_after=retry_after)
+        self.progress = progress
+
+    @property
+    def message(self) -> str:
+        return gettext("The engines are being fetched: %(progress)s.") % {"progress": self.progress}
 
 
 def mark_for_translation(text: str) -> str:

@@ -12,20 +12,21 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import async_to_sync
 
 from apps.speech import base, configs
 from apps.speech.audio.decoder_pool import DecoderPool
-from apps.speech.availability import engines_of, require_configured
+from apps.speech.availability import engines_of, require_configured, stages_with_weights
 from apps.speech.base import (
     LOCAL,
     LanguageModel,
     ProviderError,
     Recording,
     SpeechToText,
+    Stage,
     TextToSpeech,
     VoiceCloner,
 )
@@ -50,6 +51,10 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+ALL_STAGES: frozenset[Stage] = frozenset(get_args(Stage))
+WEIGHTS_CHECK_SECONDS = 1
+
+_late_loading: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
 _kept_open: WeakKeyDictionary[asyncio.AbstractEventLoop, Engines] = WeakKeyDictionary()
 
 
@@ -120,14 +125,17 @@ class Engines:
 
     async def warm_up(self) -> None:
         """Create the engines that a turn needs, so that no request has to import a package, load a model or connect."""
+        with_weights = stages_with_weights()
         speaking = [self.text_to_speech(provider) for provider in engines_of("speak")]
-        for engine in (*self.speech_to_text_engines(), *self.language_models(), *speaking):
-            preload = getattr(engine, "preload", None)
-            if preload is not None:
-                await _preload(preload)
-        from apps.speech.local import speaker
+        hearing, thinking = self.speech_to_text_engines(), self.language_models()
+        for stage, engines in (("hear", hearing), ("speak", speaking), ("think", thinking)):
+            for preload in (getattr(engine, "preload", None) for engine in engines):
+                if preload is not None and stage in with_weights:
+                    await _preload(preload)
+        if "clone" in with_weights:
+            from apps.speech.local import speaker
 
-        await _preload(lambda: speaker.preload(self._local_config))
+            await _preload(lambda: speaker.preload(self._local_config))
         await self._connect()
 
     async def _connect(self) -> None:
@@ -258,7 +266,7 @@ class Engines:
 
 
 async def _preload(preload: Callable[[], Awaitable[None]]) -> None:
-    """Load a model. Without its weights the site still serves everything else, so only log the error."""
+    """Load a model. Without it the site still serves everything else, so only log the error."""
     try:
         await preload()
     except ProviderError as error:
@@ -304,13 +312,32 @@ def _decoders() -> DecoderPool:
 async def open_engines() -> None:
     """Create the engines of the running event loop, which stay until `close_engines`, and start the decoders."""
     await asyncio.to_thread(_decoders().warm_up)
-    engines = _kept_open[asyncio.get_running_loop()] = Engines()
+    loop = asyncio.get_running_loop()
+    engines = _kept_open[loop] = Engines()
+    loaded = stages_with_weights()
     await engines.warm_up()
+    if loaded != ALL_STAGES:
+        _late_loading[loop] = loop.create_task(_load_when_fetched(engines, loaded))
     await asyncio.to_thread(_prepare_marker)
+
+
+async def _load_when_fetched(engines: Engines, loaded: frozenset[Stage]) -> None:
+    """Load the models of each stage as soon as its weights have arrived, until those of all stages have."""
+    logger.warning("Weights are missing. These stages wait for them: %s", ", ".join(sorted(ALL_STAGES - loaded)))
+    while loaded != ALL_STAGES:
+        await asyncio.sleep(WEIGHTS_CHECK_SECONDS)
+        arrived = stages_with_weights() - loaded
+        if arrived:
+            await engines.warm_up()
+            loaded |= arrived
+            logger.warning("The weights have arrived for: %s", ", ".join(sorted(arrived)))
 
 
 async def close_engines() -> None:
     """Close the engines that `open_engines` created on the running event loop."""
+    loading = _late_loading.pop(asyncio.get_running_loop(), None)
+    if loading is not None:
+        loading.cancel()
     engines = _kept_open.pop(asyncio.get_running_loop(), None)
     if engines is not None:
         await engines.close()

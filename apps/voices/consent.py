@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.core.errors import UserError
-from apps.speech import registry
+from apps.speech import availability, registry
 from apps.speech.audio.flac import to_flac
 from apps.speech.audio.levels import is_silent
 from apps.speech.base import ProviderError, Recording, Transcript
@@ -81,6 +81,8 @@ def give_consent(*, owner: User, challenge_pk: UUID, data: bytes) -> Consent:
     same speaker get the new consent. Raises UserError, AudioError and ProviderError.
     """
     challenge = _open_challenge(owner, challenge_pk)
+    availability.require_working("hear")
+    availability.require_speaker_encoder()
     recording = _decode_clip(owner, data)
     seconds = recording.seconds
     kind = UsageRecord.Kind.TRANSCRIPTION

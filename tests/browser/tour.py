@@ -94,6 +94,7 @@ NOT_PAGES = {
     "readyz",
     "metrics",
     "favicon.ico",
+    "engines",  # JSON for the notice about engines that are being fetched.
     "clone-voice",
     "full-interaction",
     "accounts/2fa/authenticate",  # Part of the sign-in.

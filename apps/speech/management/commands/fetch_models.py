@@ -7,15 +7,15 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.speech.availability import engines_of
-from apps.speech.base import LOCAL, POCKET
+from apps.speech.availability import local_models, models_in_use
+from apps.speech.base import POCKET
 from apps.speech.local import pocket_bundle, pocket_download, weights
-from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, SPEAKER_ENCODER, Model
+from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, Model
 from apps.speech.local.pocket_bundle import LICENCE_NOTICE, POCKET_TTS
 
 
 class Command(BaseCommand):
-    help = "Download the models of the embedded engines (380 MB), so that the site works without any account."
+    help = "Download the models of the embedded engines (380 MB to 1.4 GB), so that the site works without any account."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,21 +39,19 @@ class Command(BaseCommand):
         parser.add_argument(
             "--if-used",
             action="store_true",
-            help="if no engine is set to local, download only the speaker encoder (12 MB), which every site needs",
+            help="download only what the engines in the settings need: at least the speaker encoder (12 MB)",
         )
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
-        is_for_engines = not options["if_used"] or any(
-            LOCAL in engines_of(stage) for stage in ("hear", "think", "speak")
-        )
-        models = [*DEFAULT_MODELS, *optional_models(options["optional"])] if is_for_engines else [SPEAKER_ENCODER]
+        models = models_in_use() if options["if_used"] else all_models()
+        optional = [model for model in OPTIONAL_MODELS if model.name in options["optional"]]
         models_dir = options["models_dir"] or settings.MODELS_DIR
         pocket_dir = models_dir / POCKET_TTS if options["models_dir"] else settings.POCKET_MODEL_DIR
         lacks_pocket = bool(pocket_bundle.missing(pocket_dir, settings.POCKET_BUNDLE))
         if POCKET_TTS in options["optional"] and lacks_pocket:
             self.require_licence(is_accepted=POCKET_TTS in options["accept_licence"])
         try:
-            weights.fetch(models_dir, models, self.report)
+            weights.fetch(models_dir, list(dict.fromkeys([*models, *optional])), self.report)
             if POCKET_TTS in options["optional"]:
                 pocket_download.fetch(pocket_dir, settings.POCKET_BUNDLE, self.report)
             elif settings.TEXT_TO_SPEECH == POCKET and lacks_pocket:
@@ -76,7 +74,7 @@ class Command(BaseCommand):
         self.stdout.flush()  # Otherwise a pipe buffers it until the end.
 
 
-def optional_models(names: list[str]) -> list[Model]:
-    """Return the optional models that `names` or the settings contain."""
-    wanted = {*names, settings.LOCAL_STT_MODEL, settings.LOCAL_CHAT_MODEL}
-    return [model for model in OPTIONAL_MODELS if model.name in wanted]
+def all_models() -> list[Model]:
+    """Return the default models, and those that the settings name for hearing and thinking."""
+    named = local_models()
+    return [*DEFAULT_MODELS, *named.to_fetch("hear"), *named.to_fetch("think")]

@@ -9,10 +9,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.speech.base import Message, ProviderError
+from apps.speech.local import chat_choice
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.reply_guard import ReplyGuard
 from apps.speech.local.worker import Listener, shared_worker
@@ -34,6 +36,10 @@ PROMPT_CACHE_MEBIBYTES = 256
 NICENESS = 10
 # The minimum number of tokens of an earlier prompt that are reused after the oldest messages before them were dropped.
 REUSED_TOKENS = 16
+# A speed is measured with a reply to this.
+MEASURED_QUESTION = Message("user", "Count from one to twenty in words.")
+MEASURED_TOKENS = 24
+MEASURED_ROUNDS = 3
 
 # llama.cpp interprets these inside a message, too, so a user could write messages in another role.
 ROLE_MARK = re.compile(
@@ -54,16 +60,58 @@ class LocalLanguageModel:
 
     def __init__(self, config: LocalConfig) -> None:
         self._max_tokens = config.max_reply_tokens
-        self._worker = shared_worker(load_server, config.chat_model_path)
+        self._worker = shared_worker(load, config.models_dir, config.chat_model)
 
     async def preload(self) -> None:
         await self._worker.preload(stage="think")
+
+    async def read_ahead(self, messages: Sequence[Message]) -> None:
+        """Read `messages`, with which conversations begin, so that no reply waits for that. Raises ProviderError."""
+        await self._worker.run(lambda server: generate(server, messages, 0, lambda _delta: False), stage="think")
 
     def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str]:
         limit = min(max_tokens, self._max_tokens)
         return self._worker.stream(
             lambda server, listener: write_reply(server, messages, limit, listener), stage="think"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The end of a reply, and its costs. Each is 0 if the listener stopped the model.
+
+    `finish_reason` is "stop" at the end, "length" at the limit of tokens, None if the listener stopped the model.
+    `read` tokens of the prompt were processed, `cached` ones were not; `written` tokens came at `speed` a second.
+    """
+
+    finish_reason: str | None
+    read: int
+    cached: int
+    written: int
+    speed: float
+
+
+def load(models_dir: Path, named: str) -> Server:
+    """Load the model that `named` stands for here (see `chat_choice`). Raises FileNotFoundError or ImportError."""
+    choice = chat_choice.choose_downloaded(named, chat_choice.inspect(models_dir))
+    weights = chat_choice.path_of(choice.model, models_dir)
+    server = load_server(weights)
+    speed = chat_choice.known_speed(weights, models_dir)
+    if speed is None:
+        speed = measure_speed(server)
+        chat_choice.remember_speed(weights, models_dir, speed)
+    chat_choice.note_loaded(named, models_dir, replace(choice, speed=speed))
+    return server
+
+
+def measure_speed(server: Server) -> float:
+    """Return how many tokens a second the model writes: the most in a few rounds, as the machine may be busy."""
+    speed = 0.0
+    for _round in range(MEASURED_ROUNDS):
+        speed = max(speed, generate(server, [MEASURED_QUESTION], MEASURED_TOKENS, lambda _delta: True).speed)
+        if speed >= chat_choice.SPOKEN_SPEED:
+            break
+    return speed
 
 
 def load_server(path: Path) -> Server:
@@ -115,25 +163,28 @@ def write_once(server: Server, messages: Sequence[Message], max_tokens: int, lis
             listener.send(ready)
         return not (listener.is_closed or guard.is_looping)
 
-    cut = generate(server, messages, max_tokens, take) == "length"
-    if rest := guard.finish(cut=cut):
+    done = generate(server, messages, max_tokens, take)
+    if rest := guard.finish(cut=done.finish_reason == "length"):
         listener.send(rest)
+    if done.finish_reason:
+        logger.info("think: %s prompt tokens, %s cached ones, %s written, %.1f/s", *astuple(done)[1:])
 
 
-def generate(server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool]) -> str | None:
+def generate(server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool]) -> Generated:
     """Pass each delta of the reply to `take` until that returns False.
 
-    Returns the finish reason: "stop" at the end, "length" at the limit of tokens, None if `take` stopped the model.
     Raises PromptTooLongError, or RuntimeError if the model fails.
     """
     errors: list[dict[str, Any]] = []
     reasons: list[str | None] = [None]
+    timings: dict[str, Any] = {}
 
     def on_chunk(chunk: dict[str, Any]) -> bool:
         # The library swallows exceptions of this callback, so errors are raised later.
         if "error" in chunk:
             errors.append(chunk["error"])
             return True
+        timings.update(chunk.get("timings", {}))
         choice = chunk["choices"][0]
         reasons.append(choice["finish_reason"])
         delta = choice["delta"].get("content")
@@ -152,7 +203,13 @@ def generate(server: Server, messages: Sequence[Message], max_tokens: int, take:
     if errors:
         message = f"llama.cpp failed with {errors[0].get('type')}"
         raise RuntimeError(message)
-    return reasons[-1]
+    return Generated(
+        finish_reason=reasons[-1],
+        read=timings.get("prompt_n", 0),
+        cached=timings.get("cache_n", 0),
+        written=timings.get("predicted_n", 0),
+        speed=timings.get("predicted_per_second", 0.0),
+    )
 
 
 def estimated_tokens(messages: Sequence[Message]) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from apps.speech.base import Message, ProviderError
 from apps.speech.local import chat_choice
 from apps.speech.local.config import LocalConfig
+from apps.speech.local.recall import can_drop, drop_oldest, recall
 from apps.speech.local.reply_guard import ReplyGuard
 from apps.speech.local.worker import Listener, shared_worker
 
@@ -25,11 +26,7 @@ if TYPE_CHECKING:
 CONTEXT_TOKENS = 2048
 # The maximum length of a conversation in a prompt. One core reads about a hundred tokens a second while the user waits.
 PROMPT_TOKENS = 768
-# English has more than four. A low estimate only drops the oldest messages a little early.
-CHARACTERS_PER_TOKEN = 3
-TOKENS_PER_MESSAGE = 8
-TEMPERATURE = 0.0
-REPEAT_PENALTY = 1.1
+SAMPLING = {"temperature": 0.0, "repeat_penalty": 1.1}
 # For processed prompts of recent conversations. The default of llama.cpp is 8 GB.
 PROMPT_CACHE_MEBIBYTES = 256
 # Text to speech has priority for the CPU, because text is written faster than it is spoken.
@@ -140,9 +137,7 @@ def load_server(path: Path) -> Server:
 
 def write_reply(server: Server, messages: Sequence[Message], max_tokens: int, listener: Listener[str]) -> None:
     """Generate the reply to `messages`, and send the text that may be spoken to `listener`. Raises ProviderError."""
-    messages = list(messages)
-    while estimated_tokens(messages) > PROMPT_TOKENS and can_drop(messages):
-        messages = drop_oldest(messages)
+    messages = recall(messages, max_tokens=PROMPT_TOKENS)
     while True:
         try:
             write_once(server, messages, max_tokens, listener)
@@ -193,9 +188,8 @@ def generate(server: Server, messages: Sequence[Message], max_tokens: int, take:
     request = {
         "messages": [{"role": message.role, "content": ROLE_MARK.sub(" ", message.content)} for message in messages],
         "max_tokens": max_tokens,
-        "temperature": TEMPERATURE,
-        "repeat_penalty": REPEAT_PENALTY,
         "stream": True,
+        **SAMPLING,
     }
     server.handle_chat_completions(request, on_chunk)
     if errors and errors[0].get("type") == "exceed_context_size_error":
@@ -210,22 +204,3 @@ def generate(server: Server, messages: Sequence[Message], max_tokens: int, take:
         written=timings.get("predicted_n", 0),
         speed=timings.get("predicted_per_second", 0.0),
     )
-
-
-def estimated_tokens(messages: Sequence[Message]) -> int:
-    characters = sum(len(message.content) for message in messages)
-    return characters // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE * len(messages)
-
-
-def can_drop(messages: Sequence[Message]) -> bool:
-    """Tell whether there are messages besides the instructions and the message to answer."""
-    return sum(message.role != "system" for message in messages) > 1
-
-
-def drop_oldest(messages: Sequence[Message]) -> list[Message]:
-    """Return `messages` without the oldest exchange, a question and the answers to it. Keep the instructions."""
-    instructions = [message for message in messages if message.role == "system"]
-    exchanges = [message for message in messages if message.role != "system"][1:]
-    while len(exchanges) > 1 and exchanges[0].role == "assistant":
-        exchanges = exchanges[1:]
-    return [*instructions, *exchanges]

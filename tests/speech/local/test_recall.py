@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from apps.speech.base import Message
-from apps.speech.local.recall import can_drop, drop_oldest, recall, without_repetitions
+from apps.speech.local.recall import can_drop, drop_oldest, estimated_tokens, recall, without_repetitions
 
 INSTRUCTIONS = Message("system", "Answer in one sentence.")
 
@@ -23,6 +23,14 @@ def test_the_oldest_exchange_is_dropped_first() -> None:
 def test_a_conversation_that_fits_is_remembered_as_it_is() -> None:
     conversation = [INSTRUCTIONS, *exchange("One?", "1."), *exchange("Two?", "2."), Message("user", "Three?")]
     assert recall(conversation, max_tokens=200) == conversation
+
+
+def test_a_long_conversation_is_remembered_as_far_as_it_fits() -> None:
+    earlier = [message for number in range(30) for message in exchange(f"Why {number}?", f"Because of {number}.")]
+    remembered = recall([INSTRUCTIONS, *earlier, Message("user", "Why?")], max_tokens=400)
+    assert 350 < estimated_tokens(remembered) <= 400
+    assert remembered[0] == INSTRUCTIONS
+    assert remembered[1:-1] == earlier[-len(remembered[1:-1]) :]
 
 
 def test_a_question_that_is_too_long_is_kept() -> None:

@@ -297,7 +297,7 @@ _cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 MODELS_DIR = env.path("MODELS_DIR", _cache_home / "voiceclone" / "models")
 FETCH_MODELS = env.flag("FETCH_MODELS", default=True)
 LOCAL_STT_MODEL = env.text("LOCAL_STT_MODEL", "whisper-base")
-LOCAL_CHAT_MODEL = env.text("LOCAL_CHAT_MODEL", "smollm2-135m-instruct")
+LOCAL_CHAT_MODEL = env.text("LOCAL_CHAT_MODEL", "auto")
 POCKET_MODEL_DIR = env.path("POCKET_MODEL_DIR", MODELS_DIR / pocket_bundle.POCKET_TTS)
 # The only files that the runtime is given. No variable changes them.
 POCKET_BUNDLE = pocket_bundle.OFFICIAL

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
@@ -35,6 +36,13 @@ _STAGES_FROM: dict[Turn.Status, tuple[Stage, ...]] = {
     Turn.Status.HEARD: ("think",),
     Turn.Status.ANSWERED: (),
 }
+# Why the smallest embedded model answers, though the operator did not ask for it.
+_SMALL_MODEL_NOTES = {
+    "low_memory": gettext_lazy("The smallest model answers: this machine has too little free memory for a better one."),
+    "low_disk": gettext_lazy("The smallest model answers: the disk of this machine is too full for a better one."),
+    "too_slow": gettext_lazy("The smallest model answers: this machine is too slow for a better one."),
+    "not_downloaded": gettext_lazy("The smallest model answers: the better one is not downloaded yet."),
+}
 
 
 def start_conversation(*, owner: User, voice: VoiceProfile, **choices: str) -> Conversation:
@@ -48,6 +56,16 @@ def chat_models() -> list[str]:
     if settings.LANGUAGE_MODEL == LOCAL:
         return [default]
     return list(dict.fromkeys([default, *settings.CHAT_MODELS]))
+
+
+def chat_model_note() -> str:
+    """Return a sentence about the embedded language model if people have to expect less of it, or else ""."""
+    if settings.LANGUAGE_MODEL != LOCAL:
+        return ""
+    choice = availability.local_chat_choice()
+    if choice.is_slow:
+        return _("This model writes more slowly on this machine than a voice speaks.")
+    return str(_SMALL_MODEL_NOTES.get(choice.reason, ""))
 
 
 def search_conversations(*, owner: User, words: str) -> QuerySet[Conversation]:

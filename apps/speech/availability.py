@@ -20,7 +20,7 @@ from apps.speech.base import (
     ProviderError,
     Stage,
 )
-from apps.speech.local import progress
+from apps.speech.local import chat_choice, progress
 from apps.speech.local.catalogue import SPEAKER_ENCODER, Model
 from apps.speech.local.needed import LocalModels, paths_of
 from apps.speech.providers.breakers import Breaker, Breakers
@@ -58,7 +58,7 @@ def address_of(engine: str, stage: Stage) -> str:
 def model_of(engine: str, stage: Stage) -> str:
     """Return the name of the model with which `engine` works at `stage`."""
     # The operator may name an embedded model by its path.
-    embedded = {"hear": Path(settings.LOCAL_STT_MODEL).name, "think": Path(settings.LOCAL_CHAT_MODEL).name}
+    embedded = {"hear": Path(settings.LOCAL_STT_MODEL).name, "think": Path(local_chat_choice().model).name}
     remote = {"hear": settings.STT_MODEL, "think": settings.CHAT_MODEL}
     if engine in EMBEDDED:
         return embedded.get(stage) or EMBEDDED_SPEECH_MODELS[engine]
@@ -154,6 +154,11 @@ def models_in_use() -> list[Model]:
     stages: tuple[Stage, ...] = ("hear", "speak", "think")
     needed = [model for stage in stages if LOCAL in engines_of(stage) for model in local_models().to_fetch(stage)]
     return list(dict.fromkeys([SPEAKER_ENCODER, *needed]))
+
+
+def local_chat_choice() -> chat_choice.Choice:
+    """Return which embedded language model answers in this process, and why."""
+    return chat_choice.in_force(settings.LOCAL_CHAT_MODEL, settings.MODELS_DIR)
 
 
 def local_models() -> LocalModels:

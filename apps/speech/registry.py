@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypeVar, get_args
@@ -23,6 +24,7 @@ from apps.speech.availability import engines_of, require_configured, stages_with
 from apps.speech.base import (
     LOCAL,
     LanguageModel,
+    Message,
     ProviderError,
     Recording,
     SpeechToText,
@@ -123,15 +125,22 @@ class Engines:
 
         return await identity.identify(recording, self._local_config, stage="clone")
 
-    async def warm_up(self) -> None:
-        """Create the engines that a turn needs, so that no request has to import a package, load a model or connect."""
+    async def warm_up(self, opening: Sequence[Message] = ()) -> None:
+        """Create the engines that a turn needs, so that no request has to import a package, load a model or connect.
+
+        `opening` are messages with which conversations begin. An embedded language model reads them ahead.
+        """
         with_weights = stages_with_weights()
         speaking = [self.text_to_speech(provider) for provider in engines_of("speak")]
         hearing, thinking = self.speech_to_text_engines(), self.language_models()
         for stage, engines in (("hear", hearing), ("speak", speaking), ("think", thinking)):
-            for preload in (getattr(engine, "preload", None) for engine in engines):
-                if preload is not None and stage in with_weights:
+            for engine in engines if stage in with_weights else ():
+                preload = getattr(engine, "preload", None)
+                if preload is not None:
                     await _preload(preload)
+                read_ahead = getattr(engine, "read_ahead", None)
+                if read_ahead is not None and opening:
+                    await _preload(functools.partial(read_ahead, opening))
         if "clone" in with_weights:
             from apps.speech.local import speaker
 
@@ -309,26 +318,29 @@ def _decoders() -> DecoderPool:
     return pool
 
 
-async def open_engines() -> None:
-    """Create the engines of the running event loop, which stay until `close_engines`, and start the decoders."""
+async def open_engines(opening: Sequence[Message] = ()) -> None:
+    """Create the engines of the running event loop, which stay until `close_engines`, and start the decoders.
+
+    `opening` are messages with which conversations begin: see `Engines.warm_up`.
+    """
     await asyncio.to_thread(_decoders().warm_up)
     loop = asyncio.get_running_loop()
     engines = _kept_open[loop] = Engines()
     loaded = stages_with_weights()
-    await engines.warm_up()
+    await engines.warm_up(opening)
     if loaded != ALL_STAGES:
-        _late_loading[loop] = loop.create_task(_load_when_fetched(engines, loaded))
+        _late_loading[loop] = loop.create_task(_load_when_fetched(engines, loaded, opening))
     await asyncio.to_thread(_prepare_marker)
 
 
-async def _load_when_fetched(engines: Engines, loaded: frozenset[Stage]) -> None:
+async def _load_when_fetched(engines: Engines, loaded: frozenset[Stage], opening: Sequence[Message]) -> None:
     """Load the models of each stage as soon as its weights have arrived, until those of all stages have."""
     logger.warning("Weights are missing. These stages wait for them: %s", ", ".join(sorted(ALL_STAGES - loaded)))
     while loaded != ALL_STAGES:
         await asyncio.sleep(WEIGHTS_CHECK_SECONDS)
         arrived = stages_with_weights() - loaded
         if arrived:
-            await engines.warm_up()
+            await engines.warm_up(opening)
             loaded |= arrived
             logger.warning("The weights have arrived for: %s", ", ".join(sorted(arrived)))
 

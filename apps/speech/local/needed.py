@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from apps.speech.base import Stage
+from apps.speech.local import chat_choice
 from apps.speech.local.catalogue import (
     KOKORO,
     OPTIONAL_MODELS,
-    QWEN,
-    SMOLLM2,
     SPEAKER_ENCODER,
     WHISPER_BASE,
     Model,
     ModelFile,
 )
 
-AUTO = "auto"
-MEMORY_FOR_QWEN = 4e9  # Bytes. The model itself takes 1.8 GB.
-DISK_FOR_QWEN = 3e9
 _BY_NAME = {model.name: model for model in (WHISPER_BASE, *OPTIONAL_MODELS)}
 
 
@@ -35,12 +29,12 @@ class LocalModels:
 
     def to_fetch(self, stage: Stage) -> list[Model]:
         """Return the models of the catalogue that the embedded engine of `stage` needs."""
-        chat_model = chat_model_to_fetch(self.chat_model, self.models_dir)
+        chat_model = chat_choice.choose(self.chat_model, chat_choice.inspect(self.models_dir)).model
         return [each for each in self._needed(stage, chat_model) if isinstance(each, Model)]
 
     def paths(self, stage: Stage) -> list[str]:
         """Return the paths, relative to `models_dir` where they can be, that the embedded engine of `stage` needs."""
-        chat_model = chat_model_in_force(self.chat_model, self.models_dir)
+        chat_model = chat_choice.in_force(self.chat_model, self.models_dir).model
         return [path for each in self._needed(stage, chat_model) for path in paths_of(each)]
 
     def _needed(self, stage: Stage, chat_model: str) -> list[Model | str]:
@@ -69,36 +63,3 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return -1
-
-
-def is_complete(models_dir: Path, model: Model) -> bool:
-    return all((models_dir / path).exists() for path in paths_of(model))
-
-
-def chat_model_in_force(value: str, models_dir: Path) -> str:
-    """Return the language model that answers now: the one to fetch, or the small one while only that is there."""
-    chosen = chat_model_to_fetch(value, models_dir)
-    is_small_enough = value == AUTO and is_complete(models_dir, SMOLLM2) and not is_complete(models_dir, QWEN)
-    return SMOLLM2.name if is_small_enough else chosen
-
-
-@cache
-def chat_model_to_fetch(value: str, models_dir: Path) -> str:
-    """Return the language model that LOCAL_CHAT_MODEL means: "auto" depends on the machine.
-
-    The answer stays the same as long as the process lives, although the model itself takes memory and disk.
-    """
-    if value != AUTO or is_complete(models_dir, QWEN):
-        return value if value != AUTO else QWEN.name
-    folder = next(each for each in (models_dir, *models_dir.absolute().parents) if each.exists())
-    is_large_enough = _available_memory() >= MEMORY_FOR_QWEN and shutil.disk_usage(folder).free >= DISK_FOR_QWEN
-    return (QWEN if is_large_enough else SMOLLM2).name
-
-
-def _available_memory() -> int:
-    """Return the bytes of memory that programs can still get, or 0 where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from apps.speech.base import Message, ProviderError
+from apps.speech.local import chat_choice
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.llama import NICENESS, LocalLanguageModel, can_drop, drop_oldest
+from apps.speech.local.llama import NICENESS, LocalLanguageModel
 
 INSTRUCTIONS = Message("system", "You are a friendly voice assistant. Answer in one or two short sentences.")
 
@@ -63,6 +65,40 @@ def test_it_stops_when_nobody_listens(config: LocalConfig) -> None:
     assert asyncio.run(run()) < 2  # The time for a few tokens. All tokens take twice as long, even on a fast machine.
 
 
+def test_the_first_load_measures_the_model(config: LocalConfig, tmp_path: Path) -> None:
+    weights = chat_choice.path_of(chat_choice.SMALL, config.models_dir).absolute()
+    named = replace(config, chat_model=str(weights), models_dir=tmp_path)
+    ask(named, Message("user", "Hello."), max_tokens=1)
+    speed = chat_choice.known_speed(weights, tmp_path)
+    assert speed is not None
+    assert speed > 0
+    assert chat_choice.in_force(str(weights), tmp_path) == chat_choice.Choice(str(weights), "named", speed)
+
+
+def test_auto_answers_with_the_small_model_while_only_that_is_there(config: LocalConfig, tmp_path: Path) -> None:
+    (tmp_path / chat_choice.SMALL).symlink_to(config.models_dir / chat_choice.SMALL)
+    assert ask(replace(config, chat_model=chat_choice.AUTO, models_dir=tmp_path), Message("user", "Hello."))
+    choice = chat_choice.in_force(chat_choice.AUTO, tmp_path)
+    assert choice.model == chat_choice.SMALL
+    assert choice.reason in {"not_downloaded", "low_memory", "low_disk"}
+    assert choice.speed
+
+
+def test_what_was_read_ahead_is_not_read_again(config: LocalConfig, caplog: pytest.LogCaptureFixture) -> None:
+    instructions = Message("system", f"{INSTRUCTIONS.content} " + "Be kind to everybody. " * 20)
+    model = LocalLanguageModel(config)
+
+    async def run() -> None:
+        await model.read_ahead([instructions])
+        assert [delta async for delta in model.reply([instructions, Message("user", "Hello.")], max_tokens=5)]
+
+    with caplog.at_level(logging.INFO, logger="apps.speech.local.llama"):
+        asyncio.run(run())
+    [(read, cached, _written, _speed)] = [record.args for record in caplog.records if "cached" in record.msg]
+    assert cached > 100
+    assert read < 20
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
 def test_its_threads_have_a_low_priority(config: LocalConfig) -> None:
     ask(config, Message("user", "Hello."))
@@ -73,7 +109,8 @@ def test_its_threads_have_a_low_priority(config: LocalConfig) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_address_is_reachable_from_outside(config: LocalConfig, tmp_path: Path) -> None:
     already_listening = listening_inodes()
-    loaded_anew = replace(config, chat_model=str(config.chat_model_path.absolute()), models_dir=tmp_path)
+    weights = chat_choice.path_of(config.chat_model, config.models_dir)
+    loaded_anew = replace(config, chat_model=str(weights.absolute()), models_dir=tmp_path)
     ask(loaded_anew, Message("user", "Hello"), max_tokens=1)
     held = {str(descriptor.readlink()) for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_socket()}
     assert not held & {f"socket:[{inode}]" for inode in listening_inodes() - already_listening}
@@ -101,16 +138,6 @@ def test_a_message_that_is_too_long_is_refused(config: LocalConfig) -> None:
     with pytest.raises(ProviderError) as raised:
         ask(config, INSTRUCTIONS, Message("user", "word " * 4000))
     assert (raised.value.code, raised.value.stage, raised.value.retryable) == ("provider_refused", "think", False)
-
-
-def test_the_oldest_exchange_is_dropped_first() -> None:
-    conversation = [INSTRUCTIONS, *(Message(role, role + str(i)) for i in (1, 2) for role in ("user", "assistant"))]
-    question = Message("user", "user3")
-    shorter = drop_oldest([*conversation, question])
-    assert shorter == [INSTRUCTIONS, *conversation[3:], question]
-    assert can_drop(shorter)
-    assert drop_oldest(shorter) == [INSTRUCTIONS, question]
-    assert not can_drop([INSTRUCTIONS, question])
 
 
 def test_concurrent_replies_are_not_mixed_up(config: LocalConfig) -> None:

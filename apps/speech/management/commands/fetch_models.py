@@ -10,12 +10,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.speech.availability import local_models, models_in_use
 from apps.speech.base import POCKET
 from apps.speech.local import pocket_bundle, pocket_download, weights
-from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, Model
+from apps.speech.local.catalogue import DEFAULT_MODELS, OPTIONAL_MODELS, QWEN, SMOLLM2, Model
+from apps.speech.local.chat_choice import AUTO
 from apps.speech.local.pocket_bundle import LICENCE_NOTICE, POCKET_TTS
 
 
 class Command(BaseCommand):
-    help = "Download the models of the embedded engines (380 MB to 1.4 GB), so that the site works without any account."
+    help = "Download the models of the embedded engines (0.4 to 1.4 GB), so that the site works without any account."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -51,13 +52,23 @@ class Command(BaseCommand):
         if POCKET_TTS in options["optional"] and lacks_pocket:
             self.require_licence(is_accepted=POCKET_TTS in options["accept_licence"])
         try:
-            weights.fetch(models_dir, list(dict.fromkeys([*models, *optional])), self.report)
+            self.fetch_weights(models_dir, list(dict.fromkeys([*models, *optional])))
             if POCKET_TTS in options["optional"]:
                 pocket_download.fetch(pocket_dir, settings.POCKET_BUNDLE, self.report)
             elif settings.TEXT_TO_SPEECH == POCKET and lacks_pocket:
                 self.report(f"Pocket TTS is not installed. Run: manage.py fetch_models --with {POCKET_TTS}")
         except (weights.WeightsError, pocket_download.DownloadError) as error:
             raise CommandError(str(error)) from error
+
+    def fetch_weights(self, models_dir: Path, models: list[Model]) -> None:
+        """Download `models`. If that fails, the small language model can still answer until it succeeds."""
+        try:
+            weights.fetch(models_dir, models, self.report)
+        except weights.WeightsError:
+            if settings.LOCAL_CHAT_MODEL == AUTO and QWEN in models:
+                weights.fetch(models_dir, [*(model for model in models if model is not QWEN), SMOLLM2], self.report)
+                self.report("Until then, the small language model answers.")
+            raise
 
     def require_licence(self, *, is_accepted: bool) -> None:
         """Show the licence of Pocket TTS, and let a person accept it. Raises CommandError."""

@@ -12,6 +12,7 @@ import io
 import re
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSetti
 from apps.speech.local import samples, speaker
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.onnx import open_session
+from apps.speech.local.processor import PROCESSOR
 from apps.speech.local.speaker import Embedding
 from apps.speech.local.worker import Listener, shared_worker
 
@@ -65,16 +67,24 @@ class LocalTextToSpeech:
     async def preload(self) -> None:
         await self._worker.preload(stage="speak")
 
-    def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncGenerator[bytes]:
+    async def speak(
+        self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str
+    ) -> AsyncGenerator[bytes]:
+        playback = PROCESSOR.playback(text, voice_id=voice_id, previous_text=previous_text)
+
         def produce(kokoro: Kokoro, listener: Listener[bytes]) -> None:
             voice = load_voice(self._config.voices_dir, voice_id)
             for segment in split_into_segments(text):
                 if listener.is_closed:
                     return
                 if sound := synthesise(kokoro, segment, voice, settings.speed or 1.0, self._config.speech_language):
+                    PROCESSOR.add_sound(playback, len(sound) / 2 / SAMPLE_RATE)
                     listener.send(sound)
 
-        return self._worker.stream(produce, stage="speak")
+        with PROCESSOR.needed(playback):
+            async with aclosing(self._worker.stream(produce, stage="speak")) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
 
 class LocalVoiceCloner:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 import tempfile
-import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.speech.base import Message, ProviderError
 from apps.speech.local.config import LocalConfig
+from apps.speech.local.processor import PROCESSOR, Pauses
 from apps.speech.local.reply_guard import ReplyGuard
 from apps.speech.local.worker import Listener, shared_worker
 
@@ -30,8 +29,10 @@ TEMPERATURE = 0.0
 REPEAT_PENALTY = 1.1
 # For processed prompts of recent conversations. The default of llama.cpp is 8 GB.
 PROMPT_CACHE_MEBIBYTES = 256
-# Text to speech has priority for the CPU, because text is written faster than it is spoken.
-NICENESS = 10
+MAX_THREADS = 2
+# Rounds of a loop in which one thread waits for the other before it gives up its core. The default is fifteen times more,
+# and generation slows down to one token a second as soon as another process needs a core.
+SPIN_COUNT = "20000"
 # The minimum number of tokens of an earlier prompt that are reused after the oldest messages before them were dropped.
 REUSED_TOKENS = 16
 
@@ -68,6 +69,7 @@ class LocalLanguageModel:
 
 def load_server(path: Path) -> Server:
     """Load the model at `path`. Raises FileNotFoundError or ImportError if it is not installed."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # Read when the library is imported.
     from xllamacpp import CommonParams, Server
 
     if not path.is_file():
@@ -76,13 +78,10 @@ def load_server(path: Path) -> Server:
     parameters.model.path = str(path)
     parameters.n_ctx = CONTEXT_TOKENS
     parameters.n_parallel = 1
-    # With two threads, generation slows down to a few tokens a second as soon as another process needs the CPU.
-    parameters.cpuparams.n_threads = 1
+    parameters.cpuparams.n_threads = min(MAX_THREADS, os.cpu_count() or 1)
     parameters.cache_ram_mib = PROMPT_CACHE_MEBIBYTES
     parameters.n_cache_reuse = REUSED_TOKENS
     parameters.verbosity = 3 if logger.isEnabledFor(logging.DEBUG) else 0
-    if sys.platform == "linux":  # Only here is niceness per thread. The model's threads inherit it.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     # The library always opens an HTTP server. A socket file in a private folder that is deleted at once is an address
     # that no other process can reach.
     with tempfile.TemporaryDirectory(prefix="voiceclone-") as folder:
@@ -115,9 +114,39 @@ def write_once(server: Server, messages: Sequence[Message], max_tokens: int, lis
             listener.send(ready)
         return not (listener.is_closed or guard.is_looping)
 
-    cut = generate(server, messages, max_tokens, take) == "length"
+    cut = generate_with_pauses(server, messages, max_tokens, take) == "length"
     if rest := guard.finish(cut=cut):
         listener.send(rest)
+
+
+def generate_with_pauses(
+    server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool]
+) -> str | None:
+    """Do the same as `generate`, but pause while somebody else needs the processor.
+
+    The library cannot pause. So the model is stopped, and then continues its own beginning, which it has in its cache.
+    """
+    pauses = Pauses(PROCESSOR)
+    written: list[str] = []
+    is_taken = True
+
+    def take_until_pause(delta: str) -> bool:
+        nonlocal is_taken
+        written.append(delta)
+        is_taken = take(delta)
+        return is_taken and (len(written) >= max_tokens or not pauses.is_due())
+
+    while True:
+        pauses.make()
+        beginning = [Message("assistant", "".join(written))] if written else []
+        try:
+            reason = generate(server, [*messages, *beginning], max_tokens - len(written), take_until_pause)
+        except PromptTooLongError:
+            if not written:
+                raise
+            return "length"
+        if reason or not is_taken:
+            return reason
 
 
 def generate(server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool]) -> str | None:

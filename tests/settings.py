@@ -18,6 +18,8 @@ os.environ |= {
     "MEDIA_ROOT": str(SCRATCH_DIR / "media"),
     "MARKS_DIR": str(SCRATCH_DIR / "marks"),
     "DATABASE_URL": os.environ.get("TEST_DATABASE_URL", f"sqlite:///{SCRATCH_DIR / 'db.sqlite3'}"),
+    # The small one, so that a turn with embedded engines takes a second.
+    "LOCAL_CHAT_MODEL": "smollm2-135m-instruct",
     "MODELS_DIR": os.environ.get("TEST_MODELS_DIR", ""),
     "EMAIL_URL": "memorymail://",
     "LIMITS": "off",

@@ -20,6 +20,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apps.conversations import stopping
+from apps.conversations.pipeline.prompts import new_conversation
 from apps.core import readiness
 from apps.core.logs import request_id
 from apps.speech import registry
@@ -147,7 +148,7 @@ class WarmEngines:
             return
         await receive()
         keep_heap_small()  # Must run before the first thread gets its own heap.
-        await registry.open_engines()
+        await registry.open_engines(opening=new_conversation())
         # These objects live as long as the process. A garbage collection of them would pause every stream for 0.2 s.
         gc.collect()
         gc.freeze()

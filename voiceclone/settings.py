@@ -278,7 +278,7 @@ BREAKER_SECONDS = env.seconds("BREAKER_SECONDS", 30)
 _cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 MODELS_DIR = env.path("MODELS_DIR", _cache_home / "voiceclone" / "models")
 LOCAL_STT_MODEL = env.text("LOCAL_STT_MODEL", "whisper-base")
-LOCAL_CHAT_MODEL = env.text("LOCAL_CHAT_MODEL", "smollm2-135m-instruct")
+LOCAL_CHAT_MODEL = env.text("LOCAL_CHAT_MODEL", "auto")
 
 # Limits of recordings and replies
 

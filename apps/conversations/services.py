@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
@@ -24,6 +25,7 @@ from apps.speech import availability, registry
 from apps.speech.audio.decoding import decode
 from apps.speech.audio.levels import is_silent
 from apps.speech.base import LOCAL, Recording, Stage
+from apps.speech.configs import local_chat_choice
 from apps.usage import metering
 from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
@@ -36,6 +38,13 @@ _STAGES_FROM: dict[Turn.Status, tuple[Stage, ...]] = {
     Turn.Status.HEARD: ("think",),
     Turn.Status.ANSWERED: (),
 }
+# Why the smallest embedded model answers, though the operator did not ask for it.
+_SMALL_MODEL_NOTES = {
+    "low_memory": gettext_lazy("The smallest model answers: this machine has too little free memory for a better one."),
+    "low_disk": gettext_lazy("The smallest model answers: the disk of this machine is too full for a better one."),
+    "too_slow": gettext_lazy("The smallest model answers: this machine is too slow for a better one."),
+    "not_downloaded": gettext_lazy("The smallest model answers: the better one is not downloaded yet."),
+}
 
 
 def start_conversation(*, owner: User, voice: VoiceProfile, **choices: str) -> Conversation:
@@ -46,8 +55,18 @@ def start_conversation(*, owner: User, voice: VoiceProfile, **choices: str) -> C
 def chat_models() -> list[str]:
     """Return the names of the language models to choose from, the site's default first."""
     if settings.LANGUAGE_MODEL == LOCAL:
-        return [Path(settings.LOCAL_CHAT_MODEL).name]  # The operator may name a file by its path.
+        return [Path(local_chat_choice().model).name]  # The operator may name a file by its path.
     return list(dict.fromkeys([settings.OPENAI_CHAT_MODEL, *settings.OPENAI_CHAT_MODELS]))
+
+
+def chat_model_note() -> str:
+    """Return a sentence about the embedded language model if people have to expect less of it, or else ""."""
+    if settings.LANGUAGE_MODEL != LOCAL:
+        return ""
+    choice = local_chat_choice()
+    if choice.is_slow:
+        return _("This model writes more slowly on this machine than a voice speaks.")
+    return str(_SMALL_MODEL_NOTES.get(choice.reason, ""))
 
 
 def search_conversations(*, owner: User, words: str) -> QuerySet[Conversation]:

@@ -15,6 +15,7 @@ from django.conf import settings
 
 from apps.speech.audio.decoder_pool import DecoderLimits
 from apps.speech.availability import breakers_of
+from apps.speech.local import chat_choice
 from apps.speech.local.config import LocalConfig
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ def local_config() -> LocalConfig:
         chat_model=settings.LOCAL_CHAT_MODEL,
         threads=min(2, os.cpu_count() or 1),
     )
+
+
+def local_chat_choice() -> chat_choice.Choice:
+    """Return which embedded language model answers in this process, and why."""
+    return chat_choice.in_force(settings.LOCAL_CHAT_MODEL, settings.MODELS_DIR)
 
 
 def decoder_limits() -> DecoderLimits:

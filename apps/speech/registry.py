@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +24,7 @@ from apps.speech.availability import engines_of, require_configured
 from apps.speech.base import (
     LOCAL,
     LanguageModel,
+    Message,
     ProviderError,
     Recording,
     SpeechToText,
@@ -101,13 +103,19 @@ class Engines:
 
         return await identity.identify(recording, self._local_config, stage="clone")
 
-    async def warm_up(self) -> None:
-        """Create the engines that a turn needs, so that no request has to import a package, load a model or connect."""
+    async def warm_up(self, opening: Sequence[Message] = ()) -> None:
+        """Create the engines that a turn needs, so that no request has to import a package, load a model or connect.
+
+        `opening` are messages with which conversations begin. An embedded language model reads them ahead.
+        """
         speaking = [self.text_to_speech(provider) for provider in engines_of("speak")]
         for engine in (*self._speech_to_text_engines(), *self._language_models(""), *speaking):
             preload = getattr(engine, "preload", None)
             if preload is not None:
                 await _preload(preload)
+            read_ahead = getattr(engine, "read_ahead", None)
+            if read_ahead is not None and opening:
+                await _preload(functools.partial(read_ahead, opening))
         from apps.speech.local import speaker
 
         await _preload(lambda: speaker.preload(self._local_config))
@@ -243,11 +251,14 @@ def _decoders() -> DecoderPool:
     return pool
 
 
-async def open_engines() -> None:
-    """Create the engines of the running event loop, which stay until `close_engines`, and start the decoders."""
+async def open_engines(opening: Sequence[Message] = ()) -> None:
+    """Create the engines of the running event loop, which stay until `close_engines`, and start the decoders.
+
+    `opening` are messages with which conversations begin: see `Engines.warm_up`.
+    """
     await asyncio.to_thread(_decoders().warm_up)
     engines = _kept_open[asyncio.get_running_loop()] = Engines()
-    await engines.warm_up()
+    await engines.warm_up(opening)
     await asyncio.to_thread(_prepare_marker)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +9,7 @@ from django.urls import reverse
 
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.views import CONVERSATIONS_PER_PAGE, TURNS_PER_PAGE
+from apps.speech.local.chat_choice import BETTER, SMALL, Choice, note_loaded
 from tests.client import messages_of
 from tests.factories import make_turn, make_voice
 
@@ -124,6 +126,36 @@ class TestDetail:
         text = page.get(reverse("conversations:detail", args=[conversation.pk])).content.decode()
         assert "model.gguf" in text
         assert "/srv" not in text
+
+    @pytest.mark.parametrize(
+        ("choice", "note"),
+        [
+            (Choice(SMALL, "low_memory", 40.0), "this machine has too little free memory for a better one"),
+            (Choice(SMALL, "low_disk"), "the disk of this machine is too full"),
+            (Choice(SMALL, "too_slow"), "this machine is too slow for a better one"),
+            (Choice(SMALL, "not_downloaded"), "the better one is not downloaded yet"),
+            (Choice(BETTER, "fits", 2.0), "more slowly on this machine than a voice speaks"),
+            (Choice(BETTER, "fits", 9.0), ""),
+        ],
+    )
+    def test_it_tells_why_to_expect_less_of_a_local_model(
+        self, page: Client, conversation: Conversation, settings: Settings, tmp_path: Path, choice: Choice, note: str
+    ) -> None:
+        settings.LOCAL_CHAT_MODEL, settings.MODELS_DIR = "auto", tmp_path
+        note_loaded("auto", tmp_path, choice)
+        response = page.get(reverse("conversations:detail", args=[conversation.pk]))
+        assert response.context["chat_models"] == [choice.model]
+        assert note in response.context["chat_model_note"]
+        assert bool(note) == bool(response.context["chat_model_note"])
+        assert note in response.content.decode()
+
+    def test_it_tells_nothing_of_a_local_model_that_is_not_used(
+        self, page: Client, conversation: Conversation, settings: Settings, tmp_path: Path
+    ) -> None:
+        settings.LANGUAGE_MODEL, settings.LOCAL_CHAT_MODEL, settings.MODELS_DIR = "openai", "auto", tmp_path
+        note_loaded("auto", tmp_path, Choice(SMALL, "too_slow"))
+        response = page.get(reverse("conversations:detail", args=[conversation.pk]))
+        assert response.context["chat_model_note"] == ""
 
     def test_it_chooses_the_voice_of_the_conversation(
         self, page: Client, alice: User, voice: VoiceProfile, conversation: Conversation

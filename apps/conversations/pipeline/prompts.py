@@ -22,12 +22,17 @@ def build_messages(*, persona: str, language: str = "", earlier: Sequence[Turn],
     `language` is a code of `Language`, or "" for the language of the question. Words of a person appear only in the
     user role.
     """
-    messages = [Message("system", "\n\n".join(filter(None, [INSTRUCTIONS, _language_rule(language), persona])))]
+    messages = new_conversation(persona=persona, language=language)
     for turn in earlier:
         messages.append(Message("user", turn.transcript))
         if turn.remembered_reply:
             messages.append(Message("assistant", turn.remembered_reply))
     return [*messages, Message("user", transcript)]
+
+
+def new_conversation(*, persona: str = "", language: str = "") -> list[Message]:
+    """Return the messages with which every conversation of `persona` and `language` begins."""
+    return [Message("system", "\n\n".join(filter(None, [INSTRUCTIONS, _language_rule(language), persona])))]
 
 
 def _language_rule(language: str) -> str:

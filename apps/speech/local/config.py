@@ -3,9 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.speech.local.catalogue import KOKORO_NETWORK, KOKORO_VOICES, QWEN, SMOLLM2, SPEAKER_ENCODER
-
-CHAT_MODELS = {model.name: model.files[0].path for model in (SMOLLM2, QWEN)}
+from apps.speech.local.catalogue import KOKORO_NETWORK, KOKORO_VOICES, SMOLLM2, SPEAKER_ENCODER
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,15 +11,16 @@ class LocalConfig:
     """The configuration of the embedded engines.
 
     `weights` fills `models_dir`, and the voice cloner fills `voices_dir`. `stt_model` is the name of a folder in
-    `models_dir` or the path of any faster-whisper folder. `chat_model` is a key of CHAT_MODELS or the path of any GGUF
-    file. `threads` is the number of CPU threads for speech to text and for text to speech, each. `speech_language` is
-    espeak-ng's name of the language for reading replies aloud.
+    `models_dir` or the path of any faster-whisper folder. `chat_model` is the name of a model in the catalogue's
+    CHAT_MODELS, the path of any GGUF file, or "auto": see `chat_choice`. `threads` is the number of CPU threads for
+    speech to text and for text to speech, each. `speech_language` is espeak-ng's name of the language for reading
+    replies aloud.
     """
 
     models_dir: Path
     voices_dir: Path
     stt_model: str = "whisper-base"
-    chat_model: str = "smollm2-135m-instruct"
+    chat_model: str = SMOLLM2.name
     threads: int = 1
     speech_language: str = "en-us"
     max_reply_tokens: int = 150
@@ -31,10 +30,6 @@ class LocalConfig:
     @property
     def whisper_dir(self) -> Path:
         return self.models_dir / self.stt_model
-
-    @property
-    def chat_model_path(self) -> Path:
-        return self.models_dir / CHAT_MODELS.get(self.chat_model, self.chat_model)
 
     @property
     def kokoro_path(self) -> Path:

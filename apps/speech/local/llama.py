@@ -7,12 +7,15 @@ import os
 import re
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.speech.base import Message, ProviderError
+from apps.speech.local import chat_choice
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.processor import PROCESSOR, Pauses
+from apps.speech.local.recall import can_drop, drop_oldest, recall
 from apps.speech.local.reply_guard import ReplyGuard
 from apps.speech.local.worker import Listener, shared_worker
 
@@ -22,19 +25,19 @@ if TYPE_CHECKING:
 CONTEXT_TOKENS = 2048
 # The maximum length of a conversation in a prompt. One core reads about a hundred tokens a second while the user waits.
 PROMPT_TOKENS = 768
-# English has more than four. A low estimate only drops the oldest messages a little early.
-CHARACTERS_PER_TOKEN = 3
-TOKENS_PER_MESSAGE = 8
-TEMPERATURE = 0.0
-REPEAT_PENALTY = 1.1
+SAMPLING = {"temperature": 0.0, "repeat_penalty": 1.1}
 # For processed prompts of recent conversations. The default of llama.cpp is 8 GB.
 PROMPT_CACHE_MEBIBYTES = 256
 MAX_THREADS = 2
-# Rounds of a loop in which one thread waits for the other before it gives up its core. The default is fifteen times more,
-# and generation slows down to one token a second as soon as another process needs a core.
+# How often a thread looks for the other one before it gives up its core. OpenMP's default is fifteen times as much,
+# with which generation slows down to one token a second as soon as another process needs a core.
 SPIN_COUNT = "20000"
 # The minimum number of tokens of an earlier prompt that are reused after the oldest messages before them were dropped.
 REUSED_TOKENS = 16
+# A speed is measured with a reply to this.
+MEASURED_QUESTION = Message("user", "Count from one to twenty in words.")
+MEASURED_TOKENS = 24
+MEASURED_ROUNDS = 3
 
 # llama.cpp interprets these inside a message, too, so a user could write messages in another role.
 ROLE_MARK = re.compile(
@@ -55,16 +58,61 @@ class LocalLanguageModel:
 
     def __init__(self, config: LocalConfig) -> None:
         self._max_tokens = config.max_reply_tokens
-        self._worker = shared_worker(load_server, config.chat_model_path)
+        self._worker = shared_worker(load, config.models_dir, config.chat_model)
 
     async def preload(self) -> None:
         await self._worker.preload(stage="think")
+
+    async def read_ahead(self, messages: Sequence[Message]) -> None:
+        """Read `messages`, with which conversations begin, so that no reply waits for that. Raises ProviderError."""
+        await self._worker.run(lambda server: generate(server, messages, 0, lambda _delta: False), stage="think")
 
     def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str]:
         limit = min(max_tokens, self._max_tokens)
         return self._worker.stream(
             lambda server, listener: write_reply(server, messages, limit, listener), stage="think"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The end of a reply, and its costs. Each is 0 if the listener stopped the model.
+
+    `finish_reason` is "stop" at the end, "length" at the limit of tokens, None if the listener stopped the model.
+    `read` tokens of the prompt were processed, `cached` ones were not; `written` tokens came at `speed` a second.
+    """
+
+    finish_reason: str | None
+    read: int
+    cached: int
+    written: int
+    speed: float
+
+
+CONTEXT_IS_FULL = Generated("length", 0, 0, 0, 0.0)
+
+
+def load(models_dir: Path, named: str) -> Server:
+    """Load the model that `named` stands for here (see `chat_choice`). Raises FileNotFoundError or ImportError."""
+    choice = chat_choice.choose_downloaded(named, chat_choice.inspect(models_dir))
+    weights = chat_choice.path_of(choice.model, models_dir)
+    server = load_server(weights)
+    speed = chat_choice.known_speed(weights, models_dir)
+    if speed is None:
+        speed = measure_speed(server)
+        chat_choice.remember_speed(weights, models_dir, speed)
+    chat_choice.note_loaded(named, models_dir, replace(choice, speed=speed))
+    return server
+
+
+def measure_speed(server: Server) -> float:
+    """Return how many tokens a second the model writes: the most in a few rounds, as the machine may be busy."""
+    speed = 0.0
+    for _round in range(MEASURED_ROUNDS):
+        speed = max(speed, generate(server, [MEASURED_QUESTION], MEASURED_TOKENS, lambda _delta: True).speed)
+        if speed >= chat_choice.SPOKEN_SPEED:
+            break
+    return speed
 
 
 def load_server(path: Path) -> Server:
@@ -91,9 +139,7 @@ def load_server(path: Path) -> Server:
 
 def write_reply(server: Server, messages: Sequence[Message], max_tokens: int, listener: Listener[str]) -> None:
     """Generate the reply to `messages`, and send the text that may be spoken to `listener`. Raises ProviderError."""
-    messages = list(messages)
-    while estimated_tokens(messages) > PROMPT_TOKENS and can_drop(messages):
-        messages = drop_oldest(messages)
+    messages = recall(messages, max_tokens=PROMPT_TOKENS)
     while True:
         try:
             write_once(server, messages, max_tokens, listener)
@@ -114,15 +160,17 @@ def write_once(server: Server, messages: Sequence[Message], max_tokens: int, lis
             listener.send(ready)
         return not (listener.is_closed or guard.is_looping)
 
-    cut = generate_with_pauses(server, messages, max_tokens, take) == "length"
-    if rest := guard.finish(cut=cut):
+    done = generate_with_pauses(server, messages, max_tokens, take)
+    if rest := guard.finish(cut=done.finish_reason == "length"):
         listener.send(rest)
+    if done.finish_reason:
+        logger.info("think: %s prompt tokens, %s cached ones, %s written, %.1f/s", *astuple(done)[1:])
 
 
 def generate_with_pauses(
     server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool]
-) -> str | None:
-    """Do the same as `generate`, but pause while somebody else needs the processor.
+) -> Generated:
+    """Do the same as `generate`, but pause while somebody waits for another engine (see `processor`).
 
     The library cannot pause. So the model is stopped, and then continues its own beginning, which it has in its cache.
     """
@@ -140,29 +188,30 @@ def generate_with_pauses(
         pauses.make()
         beginning = [Message("assistant", "".join(written))] if written else []
         try:
-            reason = generate(server, [*messages, *beginning], max_tokens - len(written), take_until_pause)
+            done = generate(server, [*messages, *beginning], max_tokens - len(written), take_until_pause)
         except PromptTooLongError:
             if not written:
                 raise
-            return "length"
-        if reason or not is_taken:
-            return reason
+            return CONTEXT_IS_FULL
+        if done.finish_reason or not is_taken:
+            return done
 
 
-def generate(server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool]) -> str | None:
+def generate(server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool]) -> Generated:
     """Pass each delta of the reply to `take` until that returns False.
 
-    Returns the finish reason: "stop" at the end, "length" at the limit of tokens, None if `take` stopped the model.
     Raises PromptTooLongError, or RuntimeError if the model fails.
     """
     errors: list[dict[str, Any]] = []
     reasons: list[str | None] = [None]
+    timings: dict[str, Any] = {}
 
     def on_chunk(chunk: dict[str, Any]) -> bool:
         # The library swallows exceptions of this callback, so errors are raised later.
         if "error" in chunk:
             errors.append(chunk["error"])
             return True
+        timings.update(chunk.get("timings", {}))
         choice = chunk["choices"][0]
         reasons.append(choice["finish_reason"])
         delta = choice["delta"].get("content")
@@ -171,9 +220,8 @@ def generate(server: Server, messages: Sequence[Message], max_tokens: int, take:
     request = {
         "messages": [{"role": message.role, "content": ROLE_MARK.sub(" ", message.content)} for message in messages],
         "max_tokens": max_tokens,
-        "temperature": TEMPERATURE,
-        "repeat_penalty": REPEAT_PENALTY,
         "stream": True,
+        **SAMPLING,
     }
     server.handle_chat_completions(request, on_chunk)
     if errors and errors[0].get("type") == "exceed_context_size_error":
@@ -181,23 +229,10 @@ def generate(server: Server, messages: Sequence[Message], max_tokens: int, take:
     if errors:
         message = f"llama.cpp failed with {errors[0].get('type')}"
         raise RuntimeError(message)
-    return reasons[-1]
-
-
-def estimated_tokens(messages: Sequence[Message]) -> int:
-    characters = sum(len(message.content) for message in messages)
-    return characters // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE * len(messages)
-
-
-def can_drop(messages: Sequence[Message]) -> bool:
-    """Tell whether there are messages besides the instructions and the message to answer."""
-    return sum(message.role != "system" for message in messages) > 1
-
-
-def drop_oldest(messages: Sequence[Message]) -> list[Message]:
-    """Return `messages` without the oldest exchange, a question and the answers to it. Keep the instructions."""
-    instructions = [message for message in messages if message.role == "system"]
-    exchanges = [message for message in messages if message.role != "system"][1:]
-    while len(exchanges) > 1 and exchanges[0].role == "assistant":
-        exchanges = exchanges[1:]
-    return [*instructions, *exchanges]
+    return Generated(
+        finish_reason=reasons[-1],
+        read=timings.get("prompt_n", 0),
+        cached=timings.get("cache_n", 0),
+        written=timings.get("predicted_n", 0),
+        speed=timings.get("predicted_per_second", 0.0),
+    )

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from apps.speech.base import Message, ProviderError
+from apps.speech.local import chat_choice
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.llama import LocalLanguageModel, can_drop, drop_oldest
+from apps.speech.local.llama import LocalLanguageModel
 from apps.speech.local.processor import PROCESSOR
 
 QUIET_SECONDS = 0.5
@@ -86,7 +87,8 @@ def test_it_pauses_while_the_processor_is_needed(config: LocalConfig) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_address_is_reachable_from_outside(config: LocalConfig, tmp_path: Path) -> None:
     already_listening = listening_inodes()
-    loaded_anew = replace(config, chat_model=str(config.chat_model_path.absolute()), models_dir=tmp_path)
+    weights = chat_choice.path_of(config.chat_model, config.models_dir)
+    loaded_anew = replace(config, chat_model=str(weights.absolute()), models_dir=tmp_path)
     ask(loaded_anew, Message("user", "Hello"), max_tokens=1)
     held = {str(descriptor.readlink()) for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_socket()}
     assert not held & {f"socket:[{inode}]" for inode in listening_inodes() - already_listening}
@@ -114,16 +116,6 @@ def test_a_message_that_is_too_long_is_refused(config: LocalConfig) -> None:
     with pytest.raises(ProviderError) as raised:
         ask(config, INSTRUCTIONS, Message("user", "word " * 4000))
     assert (raised.value.code, raised.value.stage, raised.value.retryable) == ("provider_refused", "think", False)
-
-
-def test_the_oldest_exchange_is_dropped_first() -> None:
-    conversation = [INSTRUCTIONS, *(Message(role, role + str(i)) for i in (1, 2) for role in ("user", "assistant"))]
-    question = Message("user", "user3")
-    shorter = drop_oldest([*conversation, question])
-    assert shorter == [INSTRUCTIONS, *conversation[3:], question]
-    assert can_drop(shorter)
-    assert drop_oldest(shorter) == [INSTRUCTIONS, question]
-    assert not can_drop([INSTRUCTIONS, question])
 
 
 def test_concurrent_replies_are_not_mixed_up(config: LocalConfig) -> None:

@@ -130,12 +130,13 @@ def _say(text: str) -> None:
 
 async def _measure_stages(rounds: int) -> tuple[str, list[Asked]]:
     """Create a voice. Return its id, and the questions with the times of their stages, one after the other."""
+    from apps.conversations.pipeline.prompts import new_conversation
     from apps.speech.base import LOCAL
     from apps.speech.registry import current_engines
     from tests.audio_samples import clip
 
     async with current_engines() as engines:
-        await engines.warm_up()
+        await engines.warm_up(new_conversation())
         voice_id = await engines.voice_cloner(LOCAL).create("Jane", [clip(name) for name in VOICE_SAMPLES])
         await _think(engines, Stages(FIRST_QUESTION))
         asked = []

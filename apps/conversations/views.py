@@ -53,6 +53,7 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
         "languages": Language.choices,
         "speaks_english_only": settings.TEXT_TO_SPEECH == LOCAL,
         "chat_models": services.chat_models(),
+        "voice_note": services.voice_note(),
         "chat_model_note": services.chat_model_note(),
         "max_question_seconds": settings.MAX_QUESTION_SECONDS,
         **(_turns_context(request, conversation) if conversation else {}),

@@ -15,7 +15,8 @@ from django.conf import settings
 
 from apps.speech.audio.decoder_pool import DecoderLimits
 from apps.speech.availability import breakers_of
-from apps.speech.local import chat_choice
+from apps.speech.base import LOCAL
+from apps.speech.local import chat_choice, voice_speed
 from apps.speech.local.config import LocalConfig
 
 if TYPE_CHECKING:
@@ -79,6 +80,14 @@ def local_config() -> LocalConfig:
 def local_chat_choice() -> chat_choice.Choice:
     """Return which embedded language model answers in this process, and why."""
     return chat_choice.in_force(settings.LOCAL_CHAT_MODEL, settings.MODELS_DIR)
+
+
+def embedded_load() -> float:
+    """Return the share of the time of listening for which the embedded engines compute: see `voice_speed.load`."""
+    if settings.TEXT_TO_SPEECH != LOCAL:
+        return 0.0
+    speed = local_chat_choice().speed if settings.LANGUAGE_MODEL == LOCAL else None
+    return voice_speed.load(local_config().kokoro_path, settings.MODELS_DIR, speed)
 
 
 def decoder_limits() -> DecoderLimits:

@@ -12,7 +12,6 @@ import io
 import re
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from apps.speech.audio.resampling import join, resample
 from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
-from apps.speech.local import samples, speaker
+from apps.speech.local import samples, speaker, voice_speed
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.onnx import open_session
 from apps.speech.local.processor import PROCESSOR
@@ -67,24 +66,17 @@ class LocalTextToSpeech:
     async def preload(self) -> None:
         await self._worker.preload(stage="speak")
 
-    async def speak(
-        self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str
-    ) -> AsyncGenerator[bytes]:
-        playback = PROCESSOR.playback(text, voice_id=voice_id, previous_text=previous_text)
-
+    def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncGenerator[bytes]:
         def produce(kokoro: Kokoro, listener: Listener[bytes]) -> None:
             voice = load_voice(self._config.voices_dir, voice_id)
             for segment in split_into_segments(text):
                 if listener.is_closed:
                     return
                 if sound := synthesise(kokoro, segment, voice, settings.speed or 1.0, self._config.speech_language):
-                    PROCESSOR.add_sound(playback, len(sound) / 2 / SAMPLE_RATE)
                     listener.send(sound)
 
-        with PROCESSOR.needed(playback):
-            async with aclosing(self._worker.stream(produce, stage="speak")) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+        sound = self._worker.stream(produce, stage="speak")
+        return PROCESSOR.spoken(sound, text, SAMPLE_RATE, voice_id=voice_id, previous_text=previous_text)
 
 
 class LocalVoiceCloner:
@@ -122,10 +114,11 @@ class LocalVoiceCloner:
 
 
 def load_kokoro(model: Path, stock_voices: Path, threads: int) -> Kokoro:
-    """Load the model. Raises FileNotFoundError or ImportError if it is not installed."""
+    """Load the model and speak once: the first time is slower. Raises FileNotFoundError or ImportError."""
     from kokoro_onnx import Kokoro
 
     kokoro: Kokoro = Kokoro.from_session(open_session(model, threads), str(stock_voices))
+    voice_speed.measure(kokoro, model)
     return kokoro
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+
+from apps.speech.base import Recording
 
 # While more sound than this is left to play, the voice does not need the processor for itself.
 AMPLE_SECONDS = 4.0
@@ -50,6 +52,17 @@ class Processor:
             if len(self._playbacks) > MAX_PLAYBACKS:
                 self._playbacks.popitem(last=False)
             return playback
+
+    async def spoken(
+        self, sound: AsyncGenerator[bytes], text: str, sample_rate: int, *, voice_id: str, previous_text: str
+    ) -> AsyncGenerator[bytes]:
+        """Yield `sound`, s16le PCM, which is the speech of `text`. Until its end the voice needs the processor."""
+        playback = self.playback(text, voice_id=voice_id, previous_text=previous_text)
+        with self.needed(playback):
+            async with aclosing(sound):
+                async for pcm in sound:
+                    self.add_sound(playback, Recording(pcm, sample_rate).seconds)
+                    yield pcm
 
     @contextmanager
     def needed(self, playback: Playback | None = None) -> Iterator[None]:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from apps.speech.local import processor
 from apps.speech.local.processor import AMPLE_SECONDS, MAX_PLAYBACKS, Pauses, Playback, Processor
 
+SAMPLE_RATE = 24_000
 PATIENCE_SECONDS = 10
 SHORTLY = 0.05
 
@@ -121,6 +123,43 @@ def test_answers_that_nobody_continues_are_forgotten(shared: Processor) -> None:
     for number in range(1, MAX_PLAYBACKS + 1):
         shared.playback(str(number), voice_id="jane", previous_text="")
     assert shared.playback("And more.", voice_id="jane", previous_text="0") is not first
+
+
+def test_an_answer_needs_the_processor_until_its_sound_is_ample_or_over(shared: Processor) -> None:
+    second = bytes(2 * SAMPLE_RATE)
+
+    async def sound() -> AsyncGenerator[bytes]:
+        yield second
+        yield second * 10
+
+    async def needs() -> list[bool]:
+        spoken = shared.spoken(sound(), "Yes.", SAMPLE_RATE, voice_id="jane", previous_text="")
+        seen = [shared.is_needed() async for _pcm in spoken]
+        again = shared.spoken(sound(), "Why?", SAMPLE_RATE, voice_id="jane", previous_text="Yes.")
+        await anext(again)
+        seen.append(shared.is_needed())
+        await again.aclose()
+        return seen
+
+    # The second segment of the answer is heard only after the eleven seconds before it.
+    assert asyncio.run(needs()) == [True, False, False]
+    assert not shared.is_needed()
+
+
+def test_an_answer_that_is_stopped_no_longer_needs_the_processor(shared: Processor) -> None:
+    async def sound() -> AsyncGenerator[bytes]:
+        yield bytes(2)
+        await asyncio.Event().wait()
+
+    async def stop() -> bool:
+        spoken = shared.spoken(sound(), "Yes.", SAMPLE_RATE, voice_id="jane", previous_text="")
+        await anext(spoken)
+        is_needed = shared.is_needed()
+        await spoken.aclose()
+        return is_needed
+
+    assert asyncio.run(stop())
+    assert not shared.is_needed()
 
 
 def test_many_conversations_neither_block_nor_starve_each_other(shared: Processor) -> None:

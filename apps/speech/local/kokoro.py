@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import time
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSetti
 from apps.speech.local import samples, speaker, voice_speed
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.onnx import open_session
+from apps.speech.local.pieces import Pace, in_time
 from apps.speech.local.processor import PROCESSOR
 from apps.speech.local.speaker import Embedding
 from apps.speech.local.worker import Listener, shared_worker
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from kokoro_onnx import Kokoro
 
 SAMPLE_RATE = 24000
+PACE = Pace()
 STOCK_EMBEDDINGS = Path(__file__).with_name("stock_voices.npz")
 VOICE_ID = re.compile(r"local-[0-9a-f]{32}")
 
@@ -67,16 +70,20 @@ class LocalTextToSpeech:
         await self._worker.preload(stage="speak")
 
     def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncGenerator[bytes]:
+        playback = PROCESSOR.playback(text, voice_id=voice_id, previous_text=previous_text)
+
         def produce(kokoro: Kokoro, listener: Listener[bytes]) -> None:
             voice = load_voice(self._config.voices_dir, voice_id)
-            for segment in split_into_segments(text):
+            for segment in in_time(split_into_segments(text), playback, PACE):
                 if listener.is_closed:
                     return
+                started = time.monotonic()
                 if sound := synthesise(kokoro, segment, voice, settings.speed or 1.0, self._config.speech_language):
+                    PACE.note(len(segment), time.monotonic() - started)
+                    PROCESSOR.add_sound(playback, len(sound) / 2 / SAMPLE_RATE)
                     listener.send(sound)
 
-        sound = self._worker.stream(produce, stage="speak")
-        return PROCESSOR.spoken(sound, text, SAMPLE_RATE, voice_id=voice_id, previous_text=previous_text)
+        return PROCESSOR.speaking(self._worker.stream(produce, stage="speak"), playback)
 
 
 class LocalVoiceCloner:

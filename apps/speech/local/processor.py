@@ -12,8 +12,6 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 
-from apps.speech.base import Recording
-
 # While more sound than this is left to play, the voice does not need the processor for itself.
 AMPLE_SECONDS = 4.0
 # The model does not pause for longer, and then writes for this long: answers of others may leave no gap.
@@ -31,8 +29,12 @@ class Playback:
     def add(self, seconds: float) -> None:
         self._end = max(self._end, time.monotonic()) + seconds
 
+    def seconds_left(self) -> float | None:
+        """Return how long the sound still plays; None before its first part is there."""
+        return max(0.0, self._end - time.monotonic()) if self._end else None
+
     def is_ample(self) -> bool:
-        return self._end - time.monotonic() > AMPLE_SECONDS
+        return (self.seconds_left() or 0) > AMPLE_SECONDS
 
 
 class Processor:
@@ -53,15 +55,11 @@ class Processor:
                 self._playbacks.popitem(last=False)
             return playback
 
-    async def spoken(
-        self, sound: AsyncGenerator[bytes], text: str, sample_rate: int, *, voice_id: str, previous_text: str
-    ) -> AsyncGenerator[bytes]:
-        """Yield `sound`, s16le PCM, which is the speech of `text`. Until its end the voice needs the processor."""
-        playback = self.playback(text, voice_id=voice_id, previous_text=previous_text)
+    async def speaking(self, sound: AsyncGenerator[bytes], playback: Playback) -> AsyncGenerator[bytes]:
+        """Yield `sound`, a part of `playback`. Until its end the voice needs the processor."""
         with self.needed(playback):
             async with aclosing(sound):
                 async for pcm in sound:
-                    self.add_sound(playback, Recording(pcm, sample_rate).seconds)
                     yield pcm
 
     @contextmanager

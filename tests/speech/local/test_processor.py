@@ -11,7 +11,6 @@ import pytest
 from apps.speech.local import processor
 from apps.speech.local.processor import AMPLE_SECONDS, MAX_PLAYBACKS, Pauses, Playback, Processor
 
-SAMPLE_RATE = 24_000
 PATIENCE_SECONDS = 10
 SHORTLY = 0.05
 
@@ -125,41 +124,22 @@ def test_answers_that_nobody_continues_are_forgotten(shared: Processor) -> None:
     assert shared.playback("And more.", voice_id="jane", previous_text="0") is not first
 
 
-def test_an_answer_needs_the_processor_until_its_sound_is_ample_or_over(shared: Processor) -> None:
-    second = bytes(2 * SAMPLE_RATE)
-
+def test_a_voice_needs_the_processor_until_its_sound_ends_or_nobody_listens(shared: Processor) -> None:
     async def sound() -> AsyncGenerator[bytes]:
-        yield second
-        yield second * 10
+        yield b"one"
+        yield b"two"
 
     async def needs() -> list[bool]:
-        spoken = shared.spoken(sound(), "Yes.", SAMPLE_RATE, voice_id="jane", previous_text="")
-        seen = [shared.is_needed() async for _pcm in spoken]
-        again = shared.spoken(sound(), "Why?", SAMPLE_RATE, voice_id="jane", previous_text="Yes.")
-        await anext(again)
+        whole = shared.speaking(sound(), Playback())
+        seen = [shared.is_needed() async for _pcm in whole]
         seen.append(shared.is_needed())
-        await again.aclose()
-        return seen
+        stopped = shared.speaking(sound(), Playback())
+        await anext(stopped)
+        seen.append(shared.is_needed())
+        await stopped.aclose()
+        return [*seen, shared.is_needed()]
 
-    # The second segment of the answer is heard only after the eleven seconds before it.
-    assert asyncio.run(needs()) == [True, False, False]
-    assert not shared.is_needed()
-
-
-def test_an_answer_that_is_stopped_no_longer_needs_the_processor(shared: Processor) -> None:
-    async def sound() -> AsyncGenerator[bytes]:
-        yield bytes(2)
-        await asyncio.Event().wait()
-
-    async def stop() -> bool:
-        spoken = shared.spoken(sound(), "Yes.", SAMPLE_RATE, voice_id="jane", previous_text="")
-        await anext(spoken)
-        is_needed = shared.is_needed()
-        await spoken.aclose()
-        return is_needed
-
-    assert asyncio.run(stop())
-    assert not shared.is_needed()
+    assert asyncio.run(needs()) == [True, True, False, True, False]
 
 
 def test_many_conversations_neither_block_nor_starve_each_other(shared: Processor) -> None:

@@ -95,7 +95,7 @@ def main() -> int:
         processes.set_environment(Path(folder), None)
         os.environ["LOCAL_CHAT_MODEL"] = options.model
         django.setup()
-        logging.getLogger("voiceclone").setLevel(logging.WARNING)
+        logging.disable(logging.WARNING)
         _say(_heading(options.model))
         voice_id, stages = asyncio.run(_measure_stages(options.rounds))
         _say("\n".join(map(_stage_line, stages)))

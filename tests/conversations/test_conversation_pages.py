@@ -176,14 +176,14 @@ class TestDetail:
         remember_speed(local_config().kokoro_path, tmp_path, voice_speed)
         note_loaded(settings.LOCAL_CHAT_MODEL, tmp_path, Choice(SMALL, "named", tokens_per_second))
         settings.LANGUAGE_MODEL = "local"
-        assert ("there are pauses in answers" in page.get(self.URL).content.decode()) == has_pauses
+        assert ("there are pauses in answers" in page.get(TestTalk.URL).content.decode()) == has_pauses
 
     def test_it_tells_nothing_of_an_embedded_voice_that_is_not_used(
         self, page: Client, voice: VoiceProfile, settings: Settings, tmp_path: Path
     ) -> None:
         settings.TEXT_TO_SPEECH, settings.MODELS_DIR = "elevenlabs", tmp_path
         remember_speed(local_config().kokoro_path, tmp_path, 0.1)
-        assert "there are pauses in answers" not in page.get(self.URL).content.decode()
+        assert "there are pauses in answers" not in page.get(TestTalk.URL).content.decode()
 
     def test_it_chooses_the_voice_of_the_conversation(
         self, page: Client, alice: User, voice: VoiceProfile, conversation: Conversation

@@ -28,7 +28,9 @@ PROMPT_TOKENS = 768
 SAMPLING = {"temperature": 0.0, "repeat_penalty": 1.1}
 # For processed prompts of recent conversations. The default of llama.cpp is 8 GB.
 PROMPT_CACHE_MEBIBYTES = 256
-MAX_THREADS = 2
+THREADS = min(2, os.cpu_count() or 1)
+# In bytes. A smaller model is quick enough with one thread, and so does not suffer when other processes need a core.
+SHARED_MODEL_SIZE = 500_000_000
 # How often a thread looks for the other one before it gives up its core. OpenMP's default is fifteen times as much,
 # with which generation slows down to one token a second as soon as another process needs a core.
 SPIN_COUNT = "20000"
@@ -126,7 +128,8 @@ def load_server(path: Path) -> Server:
     parameters.model.path = str(path)
     parameters.n_ctx = CONTEXT_TOKENS
     parameters.n_parallel = 1
-    parameters.cpuparams.n_threads = min(MAX_THREADS, os.cpu_count() or 1)
+    parameters.cpuparams.n_threads = THREADS if path.stat().st_size >= SHARED_MODEL_SIZE else 1
+    parameters.cpuparams_batch.n_threads = THREADS  # For the prompt, which somebody waits for.
     parameters.cache_ram_mib = PROMPT_CACHE_MEBIBYTES
     parameters.n_cache_reuse = REUSED_TOKENS
     parameters.verbosity = 3 if logger.isEnabledFor(logging.DEBUG) else 0

@@ -61,8 +61,11 @@ def fake_providers(*, failing_share: float = 0) -> Iterator[Server]:
         yield Server(process.stdout.readline().decode().split()[-1], process.pid)
 
 
-def set_environment(folder: Path, providers: Server) -> None:
-    """Set all settings to their defaults, except the paths, which are in `folder`, and the providers."""
+def set_environment(folder: Path, providers: Server | None) -> None:
+    """Set all settings to their defaults, except the paths, which are in `folder`, and the providers.
+
+    Without `providers`, the embedded engines answer.
+    """
     # An empty value counts as not set, and overrides `.env`.
     names = re.findall(r"^(?:# )?([A-Z_]+)=", (PROJECT_DIR / ".env.example").read_text(), re.MULTILINE)
     os.environ.update(
@@ -74,11 +77,14 @@ def set_environment(folder: Path, providers: Server) -> None:
         MARKS_DIR=str(folder / "marks"),
         LIMITS="off",
         ELEVENLABS_MAX_CONCURRENT="1000",
-        OPENAI_API_KEY="any",
-        OPENAI_BASE_URL=f"{providers.url}/v1",
-        ELEVENLABS_API_KEY="any",
-        ELEVENLABS_BASE_URL=providers.url,
     )
+    if providers is not None:
+        os.environ.update(
+            OPENAI_API_KEY="any",
+            OPENAI_BASE_URL=f"{providers.url}/v1",
+            ELEVENLABS_API_KEY="any",
+            ELEVENLABS_BASE_URL=providers.url,
+        )
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from apps.speech import availability, registry
 from apps.speech.audio.decoding import decode
 from apps.speech.audio.levels import is_silent
 from apps.speech.base import LOCAL, Recording, Stage
+from apps.speech.configs import embedded_load
 from apps.usage import metering
 from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
@@ -66,6 +67,13 @@ def chat_model_note() -> str:
     if choice.is_slow:
         return _("This model writes more slowly on this machine than a voice speaks.")
     return str(_SMALL_MODEL_NOTES.get(choice.reason, ""))
+
+
+def voice_note() -> str:
+    """Return a sentence about the embedded voice if answers have pauses because of it, or else ""."""
+    if embedded_load() <= 1:
+        return ""
+    return _("This machine makes speech more slowly than it is heard, so there are pauses in answers.")
 
 
 def search_conversations(*, owner: User, words: str) -> QuerySet[Conversation]:

@@ -54,6 +54,7 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
         "speaks_english_only": settings.TEXT_TO_SPEECH in EMBEDDED,
         "chat_models": services.chat_models(),
         "thinks_here": settings.LANGUAGE_MODEL == LOCAL,
+        "voice_note": services.voice_note(),
         "chat_model_note": services.chat_model_note(),
         "max_question_seconds": settings.MAX_QUESTION_SECONDS,
         **(_turns_context(request, conversation) if conversation else {}),

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from apps.speech.audio.decoder_pool import DecoderLimits
-from apps.speech.availability import breakers_of
-from apps.speech.base import OPENAI
+from apps.speech.availability import breakers_of, local_chat_choice
+from apps.speech.base import LOCAL, OPENAI
+from apps.speech.local import voice_speed
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.pocket_bundle import PocketConfig
 
@@ -120,6 +121,14 @@ def _local_voices_dir() -> Path:
 
 def _threads() -> int:
     return min(2, os.cpu_count() or 1)
+
+
+def embedded_load() -> float:
+    """Return the share of the time of listening for which the embedded engines compute: see `voice_speed.load`."""
+    if settings.TEXT_TO_SPEECH != LOCAL:
+        return 0.0
+    speed = local_chat_choice().speed if settings.LANGUAGE_MODEL == LOCAL else None
+    return voice_speed.load(local_config().kokoro_path, settings.MODELS_DIR, speed)
 
 
 def decoder_limits() -> DecoderLimits:

@@ -9,7 +9,8 @@ from django.urls import reverse
 
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.views import CONVERSATIONS_PER_PAGE, TURNS_PER_PAGE
-from apps.speech.local.chat_choice import BETTER, SMALL, Choice, note_loaded
+from apps.speech.configs import local_config
+from apps.speech.local.chat_choice import BETTER, SMALL, Choice, note_loaded, remember_speed
 from tests.client import messages_of
 from tests.factories import make_turn, make_voice
 
@@ -156,6 +157,33 @@ class TestDetail:
         note_loaded("auto", tmp_path, Choice(SMALL, "too_slow"))
         response = page.get(reverse("conversations:detail", args=[conversation.pk]))
         assert response.context["chat_model_note"] == ""
+
+    @pytest.mark.parametrize(
+        ("voice_speed", "tokens_per_second", "has_pauses"),
+        [(0.9, 60.0, True), (1.6, 8.0, True), (1.6, 60.0, False), (1.6, None, False)],
+    )
+    def test_it_tells_that_answers_have_pauses_where_this_machine_cannot_keep_up(
+        self,
+        page: Client,
+        voice: VoiceProfile,
+        settings: Settings,
+        tmp_path: Path,
+        voice_speed: float,
+        tokens_per_second: float | None,
+        has_pauses: bool,
+    ) -> None:
+        settings.TEXT_TO_SPEECH, settings.MODELS_DIR = "local", tmp_path
+        remember_speed(local_config().kokoro_path, tmp_path, voice_speed)
+        note_loaded(settings.LOCAL_CHAT_MODEL, tmp_path, Choice(SMALL, "named", tokens_per_second))
+        settings.LANGUAGE_MODEL = "local"
+        assert ("there are pauses in answers" in page.get(TestTalk.URL).content.decode()) == has_pauses
+
+    def test_it_tells_nothing_of_an_embedded_voice_that_is_not_used(
+        self, page: Client, voice: VoiceProfile, settings: Settings, tmp_path: Path
+    ) -> None:
+        settings.TEXT_TO_SPEECH, settings.MODELS_DIR = "elevenlabs", tmp_path
+        remember_speed(local_config().kokoro_path, tmp_path, 0.1)
+        assert "there are pauses in answers" not in page.get(TestTalk.URL).content.decode()
 
     def test_it_chooses_the_voice_of_the_conversation(
         self, page: Client, alice: User, voice: VoiceProfile, conversation: Conversation

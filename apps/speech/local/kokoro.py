@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import time
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 
 from apps.speech.audio.resampling import join, resample
 from apps.speech.base import ProviderError, ProviderVoice, Recording, SpokenConsent, VoiceSettings
-from apps.speech.local import samples, speaker
+from apps.speech.local import samples, speaker, voice_speed
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.onnx import open_session
+from apps.speech.local.pieces import Pace, in_time
+from apps.speech.local.processor import PROCESSOR
 from apps.speech.local.speaker import Embedding
 from apps.speech.local.worker import Listener, shared_worker
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from kokoro_onnx import Kokoro
 
 SAMPLE_RATE = 24000
+PACE = Pace()
 STOCK_EMBEDDINGS = Path(__file__).with_name("stock_voices.npz")
 VOICE_ID = re.compile(r"local-[0-9a-f]{32}")
 
@@ -66,15 +70,20 @@ class LocalTextToSpeech:
         await self._worker.preload(stage="speak")
 
     def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncGenerator[bytes]:
+        playback = PROCESSOR.playback(text, voice_id=voice_id, previous_text=previous_text)
+
         def produce(kokoro: Kokoro, listener: Listener[bytes]) -> None:
             voice = load_voice(self._config.voices_dir, voice_id)
-            for segment in split_into_segments(text):
+            for segment in in_time(split_into_segments(text), playback, PACE):
                 if listener.is_closed:
                     return
+                started = time.monotonic()
                 if sound := synthesise(kokoro, segment, voice, settings.speed or 1.0, self._config.speech_language):
+                    PACE.note(len(segment), time.monotonic() - started)
+                    PROCESSOR.add_sound(playback, len(sound) / 2 / SAMPLE_RATE)
                     listener.send(sound)
 
-        return self._worker.stream(produce, stage="speak")
+        return PROCESSOR.speaking(self._worker.stream(produce, stage="speak"), playback)
 
 
 class LocalVoiceCloner:
@@ -112,10 +121,11 @@ class LocalVoiceCloner:
 
 
 def load_kokoro(model: Path, stock_voices: Path, threads: int) -> Kokoro:
-    """Load the model. Raises FileNotFoundError or ImportError if it is not installed."""
+    """Load the model and speak once: the first time is slower. Raises FileNotFoundError or ImportError."""
     from kokoro_onnx import Kokoro
 
     kokoro: Kokoro = Kokoro.from_session(open_session(model, threads), str(stock_voices))
+    voice_speed.measure(kokoro, model)
     return kokoro
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 import tempfile
-import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from apps.speech.base import Message, ProviderError
 from apps.speech.local import chat_choice
 from apps.speech.local.config import LocalConfig
+from apps.speech.local.processor import PROCESSOR, Pauses
 from apps.speech.local.recall import can_drop, drop_oldest, recall
 from apps.speech.local.reply_guard import ReplyGuard
 from apps.speech.local.slots import Slots
@@ -33,8 +32,12 @@ PROMPT_TOKENS = 768
 SAMPLING = {"temperature": 0.0, "repeat_penalty": 1.1}
 # The instructions ask for one to three sentences. What the smallest model says after that is mostly wrong.
 MAX_SENTENCES = 4
-# Text to speech has priority for the CPU, because text is written faster than it is spoken.
-NICENESS = 10
+THREADS = min(2, os.cpu_count() or 1)
+# In bytes. A smaller model is quick enough with one thread, and so does not suffer when other processes need a core.
+SHARED_MODEL_SIZE = 500_000_000
+# How often a thread looks for the other one before it gives up its core. OpenMP's default is fifteen times as much,
+# with which generation slows down to one token a second as soon as another process needs a core.
+SPIN_COUNT = "20000"
 # The minimum number of tokens of an earlier prompt that are reused after the oldest messages before them were dropped.
 REUSED_TOKENS = 16
 # A speed is measured with a reply to this.
@@ -90,6 +93,9 @@ class Generated:
     speed: float
 
 
+CONTEXT_IS_FULL = Generated("length", 0, 0, 0, 0.0)
+
+
 class LoadedModel(NamedTuple):
     server: Server
     slots: Slots
@@ -120,6 +126,7 @@ def measure_speed(server: Server) -> float:
 
 def load_server(path: Path) -> Server:
     """Load the model at `path`. Raises FileNotFoundError or ImportError if it is not installed."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # Read when the library is imported.
     from xllamacpp import CommonParams, Server
 
     if not path.is_file():
@@ -128,13 +135,11 @@ def load_server(path: Path) -> Server:
     parameters.model.path = str(path)
     parameters.n_ctx = CONTEXT_TOKENS * SLOTS
     parameters.n_parallel = SLOTS
-    # With two threads, generation slows down to a few tokens a second as soon as another process needs the CPU.
-    parameters.cpuparams.n_threads = 1
+    parameters.cpuparams.n_threads = THREADS if path.stat().st_size >= SHARED_MODEL_SIZE else 1
+    parameters.cpuparams_batch.n_threads = THREADS  # For the prompt, which somebody waits for.
     parameters.cache_ram_mib = 0
     parameters.n_cache_reuse = REUSED_TOKENS
     parameters.verbosity = 3 if logger.isEnabledFor(logging.DEBUG) else 0
-    if sys.platform == "linux":  # Only here is niceness per thread. The model's threads inherit it.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     # The library always opens an HTTP server. A socket file in a private folder that is deleted at once is an address
     # that no other process can reach.
     with tempfile.TemporaryDirectory(prefix="voiceclone-") as folder:
@@ -171,11 +176,41 @@ def write_once(model: LoadedModel, messages: Sequence[Message], max_tokens: int,
             listener.send(ready)
         return not (listener.is_closed or guard.is_over)
 
-    done = generate(model.server, messages, max_tokens, take, slot=model.slots.choose(messages))
+    done = generate_with_pauses(model.server, messages, max_tokens, take, slot=model.slots.choose(messages))
     if rest := guard.finish(cut=done.finish_reason == "length"):
         listener.send(rest)
     if done.finish_reason:
         logger.info("think: %s prompt tokens, %s cached ones, %s written, %.1f/s", *astuple(done)[1:])
+
+
+def generate_with_pauses(
+    server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool], *, slot: int
+) -> Generated:
+    """Do the same as `generate`, but pause while somebody waits for another engine (see `processor`).
+
+    The library cannot pause. So the model is stopped, and then continues its own beginning, which it has in its cache.
+    """
+    pauses = Pauses(PROCESSOR)
+    written: list[str] = []
+    is_taken = True
+
+    def take_until_pause(delta: str) -> bool:
+        nonlocal is_taken
+        written.append(delta)
+        is_taken = take(delta)
+        return is_taken and (len(written) >= max_tokens or not pauses.is_due())
+
+    while True:
+        pauses.make()
+        beginning = [Message("assistant", "".join(written))] if written else []
+        try:
+            done = generate(server, [*messages, *beginning], max_tokens - len(written), take_until_pause, slot=slot)
+        except PromptTooLongError:
+            if not written:
+                raise
+            return CONTEXT_IS_FULL
+        if done.finish_reason or not is_taken:
+            return done
 
 
 def generate(

@@ -45,7 +45,7 @@ def test_its_speech_is_intelligible(config: LocalConfig, spoken: list[Recording]
 
 
 def test_it_speaks_sentence_by_sentence(spoken: list[Recording]) -> None:
-    assert len(spoken) == len(SENTENCES)
+    assert len(spoken) >= len(SENTENCES)  # More where a sentence would come too late.
     assert all(len(chunk.pcm) % 2 == 0 for chunk in spoken)
 
 

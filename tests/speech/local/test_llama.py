@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +13,10 @@ import pytest
 from apps.speech.base import Message, ProviderError
 from apps.speech.local import chat_choice
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.llama import NICENESS, LocalLanguageModel
+from apps.speech.local.llama import LocalLanguageModel
+from apps.speech.local.processor import PROCESSOR
 
+QUIET_SECONDS = 0.5
 INSTRUCTIONS = Message("system", "You are a friendly voice assistant. Answer in one or two short sentences.")
 
 
@@ -28,10 +28,11 @@ def ask(config: LocalConfig, *messages: Message, max_tokens: int = 60) -> list[s
     return asyncio.run(run())
 
 
-def niceness_of_threads() -> Iterator[int]:
-    for thread in Path("/proc/self/task").iterdir():
-        with suppress(ProcessLookupError):  # Some threads have ended.
-            yield os.getpriority(os.PRIO_PROCESS, int(thread.name))
+async def next_within(reply: AsyncGenerator[str], seconds: float) -> asyncio.Future[str]:
+    """Return the next delta, which may not be there yet after `seconds`."""
+    upcoming = asyncio.ensure_future(anext(reply))
+    await asyncio.wait({upcoming}, timeout=seconds)
+    return upcoming
 
 
 def test_it_replies_in_deltas(config: LocalConfig) -> None:
@@ -99,11 +100,23 @@ def test_what_was_read_ahead_is_not_read_again(config: LocalConfig, caplog: pyte
     assert read < 20
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
-def test_its_threads_have_a_low_priority(config: LocalConfig) -> None:
-    ask(config, Message("user", "Hello."))
-    assert os.getpriority(os.PRIO_PROCESS, os.getpid()) < NICENESS
-    assert NICENESS in set(niceness_of_threads())
+def test_it_pauses_while_the_processor_is_needed(config: LocalConfig) -> None:
+    question = Message("user", "Count from one to twenty in words.")
+    uninterrupted = "".join(ask(config, INSTRUCTIONS, question))
+
+    async def run() -> tuple[list[str], bool, list[str]]:
+        reply = LocalLanguageModel(config).reply([INSTRUCTIONS, question], max_tokens=60)
+        before = [await anext(reply) for _ in range(5)]
+        with PROCESSOR.needed():
+            while (upcoming := await next_within(reply, QUIET_SECONDS)).done():  # What was on the way.
+                before.append(upcoming.result())
+            await asyncio.sleep(QUIET_SECONDS)
+            is_silent = not upcoming.done()
+        return before, is_silent, [await upcoming, *[delta async for delta in reply]]
+
+    before, is_silent, after = asyncio.run(run())
+    assert is_silent
+    assert "".join(before + after) == uninterrupted
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

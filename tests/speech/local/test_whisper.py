@@ -1,23 +1,41 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jiwer
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from apps.speech.base import ProviderError, Recording, Transcript
+from apps.speech.base import ProviderError, Recording, Transcript, TranscriptSegment
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.samples import to_pcm
-from apps.speech.local.whisper import LocalSpeechToText
+from apps.speech.local.samples import from_recording, to_pcm
+from apps.speech.local.whisper import (
+    SECONDS_PER_TIMESTAMP,
+    Heard,
+    LocalSpeechToText,
+    hear_in_full_windows,
+    hear_in_short_window,
+    load_whisper,
+    timed_segments,
+)
 from tests.audio_samples import TRANSCRIPTS, silence
 from tests.speech.local.wording import plain_words
 
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+
 SAMPLE_RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def model(config: LocalConfig) -> WhisperModel:
+    return load_whisper(config.whisper_dir, threads=2)
 
 
 def transcribe(config: LocalConfig, recordings: Iterable[Recording], *, language: str) -> list[Transcript]:
@@ -69,6 +87,74 @@ def test_a_long_pause_adds_no_words(config: LocalConfig, clips: list[Recording])
     (heard,) = transcribe(config, [recording], language="en")
     expected = f"{TRANSCRIPTS['austen-0880.wav']} {TRANSCRIPTS['austen-0930.wav']}"
     assert plain_words(heard.text) == plain_words(expected)
+
+
+def test_a_question_is_heard_in_a_window_of_its_length(model: WhisperModel, clips: list[Recording]) -> None:
+    heard = hear_in_short_window(model, from_recording(clips[1], sample_rate=SAMPLE_RATE), None)
+    assert heard is not None
+    assert heard.language == "en"
+    assert 0 <= heard.segments[0].start < heard.segments[-1].end <= clips[1].seconds + 1
+
+
+def test_short_windows_are_as_intelligible_as_full_ones(model: WhisperModel, clips: list[Recording]) -> None:
+    sounds = [from_recording(clip, sample_rate=SAMPLE_RATE) for clip in clips]
+    sounds += [np.concatenate([sounds[0], sounds[2]]), np.concatenate([sounds[3], sounds[1], sounds[4]])]
+    texts = list(TRANSCRIPTS.values())
+    texts += [f"{texts[0]} {texts[2]}", f"{texts[3]} {texts[1]} {texts[4]}"]
+
+    def word_error(heard: Iterable[Heard]) -> float:
+        found = [plain_words(" ".join(segment.text for segment in each.segments)) for each in heard]
+        return float(jiwer.wer(list(map(plain_words, texts)), found))
+
+    short = [hear_in_short_window(model, sound, None) or hear_in_full_windows(model, sound, None) for sound in sounds]
+    full = [hear_in_full_windows(model, sound, None) for sound in sounds]
+    assert word_error(short) <= word_error(full) + 0.015
+
+
+def test_a_doubtful_question_is_heard_again_in_full_windows(model: WhisperModel, clips: list[Recording]) -> None:
+    speech = from_recording(clips[4], sample_rate=SAMPLE_RATE)
+    noise = np.random.default_rng(7).standard_normal(2 * SAMPLE_RATE).astype(np.float32)
+    too_long = np.tile(speech, round(30 * SAMPLE_RATE / len(speech)))
+    without_words = 0.05 * noise
+    lost_at_its_end = np.concatenate([speech, np.zeros(6 * SAMPLE_RATE, np.float32)])
+    for sound in (too_long, without_words, lost_at_its_end):
+        assert hear_in_short_window(model, sound, None) is None
+
+
+def test_a_recording_that_is_too_long_for_one_window_is_heard_to_its_end(
+    config: LocalConfig, clips: list[Recording]
+) -> None:
+    recording = Recording(b"".join(clip.pcm for clip in [*clips, *clips[:3]]), SAMPLE_RATE)
+    assert recording.seconds > 30
+    (heard,) = transcribe(config, [recording], language="en")
+    texts = list(TRANSCRIPTS.values())
+    assert jiwer.wer(plain_words(" ".join([*texts, *texts[:3]])), plain_words(heard.text)) <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("written", "segments"),
+    [
+        ("<0.0> One.<1.5>", [(0.0, 1.5, "One.")]),
+        ("<0.0> One.<1.5><2.0> Two.<3.0>", [(0.0, 1.5, "One."), (2.0, 3.0, "Two.")]),
+        ("<0.0> One.<1.5> Two.<3.0>", [(0.0, 1.5, "One."), (1.5, 3.0, "Two.")]),
+        ("<0.0> One.<1.5><2.0> Two", []),
+        ("<0.0><1.5>", []),
+        ("", []),
+    ],
+)
+def test_text_without_an_end_is_doubtful(
+    model: WhisperModel, written: str, segments: list[tuple[float, float, str]]
+) -> None:
+    from faster_whisper.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer(model.hf_tokenizer, multilingual=True, task="transcribe", language="en")
+    tokens: list[int] = []
+    for part in re.split(r"(<[\d.]+>)", written):
+        if part.startswith("<"):
+            tokens.append(tokenizer.timestamp_begin + round(float(part[1:-1]) / SECONDS_PER_TIMESTAMP))
+        else:
+            tokens += tokenizer.encode(part)
+    assert timed_segments(tokenizer, tokens) == [TranscriptSegment(*segment) for segment in segments]
 
 
 def test_missing_models_are_an_error(config_without_models: LocalConfig) -> None:

@@ -51,7 +51,7 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
         "conversation": conversation,
         "conversation_id": conversation.pk if conversation else PLACEHOLDER_ID,
         "languages": Language.choices,
-        "speaks_english_only": settings.TEXT_TO_SPEECH == LOCAL,
+        "speaks_few_languages": settings.TEXT_TO_SPEECH == LOCAL,
         "chat_models": services.chat_models(),
         "max_question_seconds": settings.MAX_QUESTION_SECONDS,
         **(_turns_context(request, conversation) if conversation else {}),

@@ -14,8 +14,7 @@ class LocalConfig:
 
     `weights` fills `models_dir`, and the voice cloner fills `voices_dir`. `stt_model` is the name of a folder in
     `models_dir` or the path of any faster-whisper folder. `chat_model` is a key of CHAT_MODELS or the path of any GGUF
-    file. `threads` is the number of CPU threads for speech to text and for text to speech, each. `speech_language` is
-    espeak-ng's name of the language for reading replies aloud.
+    file. `threads` is the number of CPU threads for speech to text and for text to speech, each.
     """
 
     models_dir: Path
@@ -23,7 +22,6 @@ class LocalConfig:
     stt_model: str = "whisper-base"
     chat_model: str = "smollm2-135m-instruct"
     threads: int = 1
-    speech_language: str = "en-us"
     max_reply_tokens: int = 150
 
     # An absolute path after the operator / replaces the path before it.

@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header, url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.authentication import signed_in_user
@@ -23,10 +24,18 @@ from apps.conversations.forms import TitleForm
 from apps.conversations.languages import Language
 from apps.conversations.lookups import own_conversation
 from apps.conversations.models import Conversation, Turn
-from apps.speech.base import EMBEDDED, LOCAL
+from apps.speech.base import LOCAL, POCKET
 from apps.voices.models import VoiceProfile
 
 CONVERSATIONS_PER_PAGE = 20
+# What people have to know of an engine that does not speak every language.
+LANGUAGE_NOTES = {
+    LOCAL: gettext_lazy(
+        "The embedded voices speak English, French, Hindi, Italian, Portuguese and Spanish. They pronounce all other "
+        "languages as English."
+    ),
+    POCKET: gettext_lazy("The voices of this site pronounce every text as English."),
+}
 TURNS_PER_PAGE = 40
 # In the addresses of a conversation that is not stored yet; the page's scripts replace it.
 PLACEHOLDER_ID = UUID(int=0)
@@ -51,7 +60,7 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
         "conversation": conversation,
         "conversation_id": conversation.pk if conversation else PLACEHOLDER_ID,
         "languages": Language.choices,
-        "speaks_english_only": settings.TEXT_TO_SPEECH in EMBEDDED,
+        "language_note": LANGUAGE_NOTES.get(settings.TEXT_TO_SPEECH, ""),
         "chat_models": services.chat_models(),
         "thinks_here": settings.LANGUAGE_MODEL == LOCAL,
         "voice_note": services.voice_note(),

@@ -7,10 +7,12 @@ import pytest
 from django.core.files.storage import default_storage
 from django.urls import reverse
 
+from apps.conversations.languages import Language
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.views import CONVERSATIONS_PER_PAGE, TURNS_PER_PAGE
 from apps.speech.configs import local_config
 from apps.speech.local.chat_choice import BETTER, SMALL, Choice, note_loaded, remember_speed
+from apps.speech.local.phonemes import ESPEAK_NAMES
 from tests.client import messages_of
 from tests.factories import make_turn, make_voice
 
@@ -52,6 +54,15 @@ class TestTalk:
         assert page.get(self.URL, {"voice": str(other.pk)}).context["selected_voice"] == other
         for bad in (str(bobs.pk), "7", ""):
             assert page.get(self.URL, {"voice": bad}).context["selected_voice"] == voice
+
+    def test_it_names_the_languages_of_the_embedded_voices(
+        self, page: Client, voice: VoiceProfile, settings: Settings
+    ) -> None:
+        settings.TEXT_TO_SPEECH = "local"
+        help_text = page.get(self.URL).content.decode().split('id="language-help">')[1].split(".")[0]
+        assert all(str(Language(code).label) in help_text for code in ESPEAK_NAMES)
+        settings.TEXT_TO_SPEECH = "elevenlabs"
+        assert "language-help" not in page.get(self.URL).content.decode()
 
     def test_without_a_default_it_chooses_some_voice(self, page: Client, alice: User) -> None:
         voice = make_voice(alice, "one")

@@ -13,8 +13,7 @@ class LocalConfig:
     `weights` fills `models_dir`, and the voice cloner fills `voices_dir`. `stt_model` is the name of a folder in
     `models_dir` or the path of any faster-whisper folder. `chat_model` is the name of a model in the catalogue's
     CHAT_MODELS, the path of any GGUF file, or "auto": see `chat_choice`. `threads` is the number of CPU threads for
-    speech to text and for text to speech, each. `speech_language` is espeak-ng's name of the language for reading
-    replies aloud.
+    speech to text and for text to speech, each.
     """
 
     models_dir: Path
@@ -22,7 +21,6 @@ class LocalConfig:
     stt_model: str = "whisper-base"
     chat_model: str = SMOLLM2.name
     threads: int = 1
-    speech_language: str = "en-us"
     max_reply_tokens: int = 150
 
     # An absolute path after the operator / replaces the path before it.

@@ -1,43 +1,37 @@
-"""Local text to speech with Kokoro, and voice cloning by mixing Kokoro's stock voices.
-
-A Kokoro voice is a table of style vectors, one for each length of a text in phonemes. A weighted mean of such tables is
-also a voice, and its speaker embedding is close to the weighted mean of the embeddings of its parts. So a voice is
-cloned with the weights for which the mean of the stock voices' embeddings is closest to the speaker's embedding.
-"""
+"""Local text to speech with Kokoro, and voice cloning by mixing Kokoro's stock voices (`voice_fit`)."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from apps.speech.audio.resampling import join, resample
 from apps.speech.base import ProviderError, ProviderVoice, Recording, SpokenConsent, VoiceSettings
-from apps.speech.local import samples, speaker, voice_speed
+from apps.speech.local import pitch_control, samples, speaker, spectrum, voice_files, voice_speed
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.onnx import open_session
+from apps.speech.local.phonemes import to_phonemes
 from apps.speech.local.pieces import Pace, in_time
 from apps.speech.local.processor import PROCESSOR
 from apps.speech.local.speaker import Embedding
+from apps.speech.local.spoken_language import detect_language
+from apps.speech.local.voice_files import LocalVoice
+from apps.speech.local.voice_fit import SAMPLE_RATE, fit_voice
 from apps.speech.local.worker import Listener, shared_worker
 
 if TYPE_CHECKING:
     from kokoro_onnx import Kokoro
+    from onnxruntime import InferenceSession
 
-SAMPLE_RATE = 24000
 PACE = Pace()
-STOCK_EMBEDDINGS = Path(__file__).with_name("stock_voices.npz")
-VOICE_ID = re.compile(r"local-[0-9a-f]{32}")
-
-SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n+")
+SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？।])|\n+")
 # In characters. Kokoro mumbles shorter texts, so they are spoken together with the next sentence.
 MIN_SEGMENT_CHARACTERS = 15
 # In characters. A segment is heard when all of it is synthesised, which can take as long as it lasts. So sentences of
@@ -47,14 +41,6 @@ CLAUSE_END = re.compile(rf"(?:(?<=[,;:—])\s+|(?<=[，、；：]))(?=.{{{MIN_CL
 SENTENCE_PAUSE_SECONDS = 0.25
 # Emphasis marks, which espeak-ng would read out as "asterisk".
 EMPHASIS_MARKS = re.compile(r"[*_`]+")
-# espeak-ng puts these among the phonemes if a word is in another language.
-LANGUAGE_FLAG = re.compile(r"\([a-z]{2,3}(-[a-z]+)?\)")
-
-MIX_STEPS = 2000
-MIN_WEIGHT = 0.01
-
-# Style vectors by number of phonemes, shape (510, 1, 256).
-Voice = NDArray[np.float32]
 
 
 class LocalTextToSpeech:
@@ -73,15 +59,18 @@ class LocalTextToSpeech:
         playback = PROCESSOR.playback(text, voice_id=voice_id, previous_text=previous_text)
 
         def produce(kokoro: Kokoro, listener: Listener[bytes]) -> None:
-            voice = load_voice(self._config.voices_dir, voice_id)
+            voice = voice_files.load_voice(self._config.voices_dir, voice_id)
+            said = previous_text
             for segment in in_time(split_into_segments(text), playback, PACE):
                 if listener.is_closed:
                     return
+                language = detect_language(segment, said)
                 started = time.monotonic()
-                if sound := synthesise(kokoro, segment, voice, settings.speed or 1.0, self._config.speech_language):
+                if sound := synthesise(kokoro, segment, voice, settings.speed or 1.0, language):
                     PACE.note(len(segment), time.monotonic() - started)
                     PROCESSOR.add_sound(playback, len(sound) / 2 / SAMPLE_RATE)
                     listener.send(sound)
+                said = f"{said} {segment}"
 
         return PROCESSOR.speaking(self._worker.stream(produce, stage="speak"), playback)
 
@@ -96,35 +85,46 @@ class LocalVoiceCloner:
         recording = join([resample(sample, sample_rate=speaker.SAMPLE_RATE) for sample in samples])
         embedding = await speaker.embed(recording, self._config, stage="clone")
         voice_id = f"local-{uuid.uuid4().hex}"
-        await asyncio.to_thread(self._save, voice_id, name, embedding)
+        await asyncio.to_thread(self._save, voice_id, name, recording, embedding)
         return voice_id
 
     async def delete(self, voice_id: str) -> None:
-        if VOICE_ID.fullmatch(voice_id):
-            await asyncio.to_thread(voice_path(self._config.voices_dir, voice_id).unlink, missing_ok=True)
+        await asyncio.to_thread(voice_files.delete_voice, self._config.voices_dir, voice_id)
 
     async def list(self) -> list[ProviderVoice]:
-        return await asyncio.to_thread(lambda: list(saved_voices(self._config.voices_dir)))
+        return await asyncio.to_thread(lambda: list(voice_files.saved_voices(self._config.voices_dir)))
 
-    def _save(self, voice_id: str, name: str, embedding: Embedding) -> None:
+    def _save(self, voice_id: str, name: str, recording: Recording, embedding: Embedding) -> None:
+        sound = samples.from_recording(recording, sample_rate=speaker.SAMPLE_RATE)
         try:
-            voice = mix_voice(self._config.stock_voices_path, embedding)
+            voice = fit_voice(self._config.stock_voices_path, embedding, sound)
         except FileNotFoundError:
             raise ProviderError("models_missing", stage="clone", retryable=False) from None
-        file = io.BytesIO()
-        np.savez(file, name=np.array(name), voice=voice)
-        path = voice_path(self._config.voices_dir, voice_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_bytes(file.getvalue())
-        partial.replace(path)
+        voice_files.save_voice(self._config.voices_dir, voice_id, name, voice)
+
+
+class PitchedNetwork:
+    """Kokoro's network for kokoro-onnx, which knows no pitch: set it before each call."""
+
+    pitch_scale = pitch_spread = 1.0
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._session = open_session(path, threads, change=pitch_control.add_pitch_control)
+        self._model_path = str(path)  # kokoro-onnx looks whether the file exists.
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run(self, outputs: None, inputs: dict[str, Any]) -> Any:
+        pitch = {pitch_control.SCALE: self.pitch_scale, pitch_control.SPREAD: self.pitch_spread}
+        return self._session.run(outputs, inputs | {name: np.array([pitch[name]], np.float32) for name in pitch})
 
 
 def load_kokoro(model: Path, stock_voices: Path, threads: int) -> Kokoro:
     """Load the model and speak once: the first time is slower. Raises FileNotFoundError or ImportError."""
     from kokoro_onnx import Kokoro
 
-    kokoro: Kokoro = Kokoro.from_session(open_session(model, threads), str(stock_voices))
+    kokoro: Kokoro = Kokoro.from_session(cast("InferenceSession", PitchedNetwork(model, threads)), str(stock_voices))
     voice_speed.measure(kokoro, model)
     return kokoro
 
@@ -150,63 +150,19 @@ def _join_short(parts: Iterable[str], min_characters: int) -> Iterator[str]:
         yield joined
 
 
-def synthesise(kokoro: Kokoro, text: str, voice: Voice, speed: float, language: str) -> bytes:
+def synthesise(kokoro: Kokoro, text: str, voice: LocalVoice, speed: float, language: str) -> bytes:
     """Return the speech of `text` as s16le PCM at 24 kHz; empty if `text` contains no words.
 
     A short pause follows a sentence or clause that ends with a punctuation mark. Elsewhere it would sound like a
     stumble.
     """
-    phonemes = LANGUAGE_FLAG.sub("", kokoro.tokenizer.phonemize(text, language))
+    phonemes = to_phonemes(text, language)
     if not any(character.isalpha() for character in phonemes):
         return b""
-    sound, _ = kokoro.create(phonemes, voice, speed=speed, is_phonemes=True)
+    network = cast("PitchedNetwork", kokoro.sess)
+    network.pitch_scale, network.pitch_spread = voice.pitch_scale, voice.pitch_spread
+    sound, _ = kokoro.create(phonemes, voice.styles, speed=speed, is_phonemes=True)
+    if voice.response is not None:
+        sound = spectrum.apply_filter(sound, voice.response)
     pause = 0.0 if text[-1:].isalnum() else SENTENCE_PAUSE_SECONDS
     return samples.to_pcm(sound) + bytes(2 * round(pause * SAMPLE_RATE))
-
-
-def load_voice(voices_dir: Path, voice_id: str) -> Voice:
-    """Return a saved voice. Raises ProviderError provider_voice_missing."""
-    try:
-        if not VOICE_ID.fullmatch(voice_id):
-            raise FileNotFoundError(voice_id)
-        with np.load(voice_path(voices_dir, voice_id)) as file:
-            voice: Voice = file["voice"]
-            return voice
-    except FileNotFoundError:
-        raise ProviderError("provider_voice_missing", stage="speak", retryable=False) from None
-
-
-def voice_path(voices_dir: Path, voice_id: str) -> Path:
-    return voices_dir / f"{voice_id}.npz"
-
-
-def saved_voices(voices_dir: Path) -> Iterator[ProviderVoice]:
-    for path in sorted(voices_dir.glob("local-*.npz")):
-        with np.load(path) as file:
-            yield ProviderVoice(path.stem, str(file["name"]))
-
-
-def mix_voice(stock_voices: Path, embedding: Embedding) -> Voice:
-    """Return the mix of the voices in the file `stock_voices` that is closest to `embedding`."""
-    with np.load(STOCK_EMBEDDINGS) as file:
-        names, embeddings = file["names"], file["embeddings"].astype(np.float32)
-    weights = mixing_weights(embeddings, embedding)
-    with np.load(stock_voices) as voices:
-        mixed = sum(weight * voices[name] for name, weight in zip(names, weights, strict=True) if weight)
-    return np.asarray(mixed, np.float32)
-
-
-def mixing_weights(embeddings: Embedding, target: Embedding) -> NDArray[np.float32]:
-    """Return the non-negative weights whose mix of the rows of `embeddings` is closest to `target`.
-
-    Their sum is scaled to 1. Projected gradient descent on the squared distance, after which most weights are 0.
-    """
-    products = embeddings @ embeddings.T
-    aim = embeddings @ target
-    step = 1 / np.linalg.eigvalsh(products)[-1]
-    weights = np.full(len(embeddings), 1 / len(embeddings), np.float32)
-    for _ in range(MIX_STEPS):
-        weights = np.maximum(0, weights - step * (products @ weights - aim))
-    weights[weights < MIN_WEIGHT] = 0
-    scaled: NDArray[np.float32] = weights / weights.sum()
-    return scaled

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,11 @@ if TYPE_CHECKING:
 ERRORS_ONLY = 3
 
 
-def open_session(path: Path, threads: int) -> InferenceSession:
-    """Load the ONNX model at `path`. Raises FileNotFoundError or ImportError if it is not installed."""
+def open_session(path: Path, threads: int, change: Callable[[bytes], bytes] | None = None) -> InferenceSession:
+    """Load the ONNX model at `path`. Raises FileNotFoundError or ImportError if it is not installed.
+
+    `change` gets the bytes of the file and returns those of the model to load.
+    """
     import onnxruntime
 
     if not path.is_file():
@@ -20,4 +24,5 @@ def open_session(path: Path, threads: int) -> InferenceSession:
     options.log_severity_level = ERRORS_ONLY
     # Threads that wait for work in a busy loop would take CPU time from the other models.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    model = change(path.read_bytes()) if change else str(path)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

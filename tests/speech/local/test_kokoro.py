@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import jiwer
@@ -10,7 +11,7 @@ import pytest
 from apps.speech.audio.levels import measure
 from apps.speech.audio.resampling import join, resample
 from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
-from apps.speech.local import kokoro, speaker
+from apps.speech.local import pitch_control, prosody, samples, speaker, spectrum, voice_files, voice_fit
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.kokoro import LocalTextToSpeech, LocalVoiceCloner, split_into_segments
 from apps.speech.local.whisper import LocalSpeechToText
@@ -57,16 +58,74 @@ def test_a_clone_is_closer_to_the_speaker_than_stock_voices(
         return person, await speaker.embed(join(spoken), config, stage="clone")
 
     person, clone = asyncio.run(embeddings())
-    with np.load(kokoro.STOCK_EMBEDDINGS) as file:
+    with np.load(voice_fit.STOCK_VOICES) as file:
         stock = [speaker.similarity(person, embedding) for embedding in file["embeddings"].astype(np.float32)]
     assert speaker.similarity(person, clone) > np.median(stock) + 0.1
 
 
-def test_a_voice_is_a_table_of_styles(config: LocalConfig, voice_id: str) -> None:
-    voice = kokoro.load_voice(config.voices_dir, voice_id)
-    assert voice.shape == (510, 1, 256)
-    assert voice.dtype == np.float32
-    assert np.isfinite(voice).all()
+def test_a_clone_has_the_pitch_and_the_spectrum_of_the_speaker(
+    config: LocalConfig, clips: list[Recording], spoken: list[Recording]
+) -> None:
+    person, clone = (samples.from_recording(join(each), sample_rate=16_000) for each in (clips, spoken))
+    wanted, pitch = prosody.measure_pitch(person), prosody.measure_pitch(clone)
+    assert wanted is not None
+    assert pitch is not None
+    assert pitch.median == pytest.approx(wanted.median, rel=0.12)
+    difference = spectrum.mean_spectrum(person, "clone") - spectrum.mean_spectrum(clone, "clone")
+    assert np.std(difference[:34]) < 3.5
+
+
+def test_a_voice_is_a_table_of_styles_with_a_filter_and_a_pitch(config: LocalConfig, voice_id: str) -> None:
+    voice = voice_files.load_voice(config.voices_dir, voice_id)
+    assert voice.styles.shape == (510, 1, 256)
+    assert voice.styles.dtype == np.float32
+    assert np.isfinite(voice.styles).all()
+    assert voice.response is not None
+    assert voice.response.shape == (spectrum.TAPS,)
+    assert 0.6 < voice.pitch_scale < 1.7
+
+
+def test_a_voice_of_an_earlier_version_speaks(config: LocalConfig, voice_id: str) -> None:
+    earlier = "local-" + "1" * 32
+    styles = voice_files.load_voice(config.voices_dir, voice_id).styles
+    np.savez(voice_files.voice_path(config.voices_dir, earlier), name=np.array("Jane"), voice=styles)
+    voice = voice_files.load_voice(config.voices_dir, earlier)
+    assert (voice.response, voice.pitch_scale) == (None, 1.0)
+    assert sum(chunk.seconds for chunk in speak(config, "Thank you for asking.", earlier)) > 0.8
+    voice_files.delete_voice(config.voices_dir, earlier)
+
+
+def test_the_pitch_of_a_voice_can_be_scaled(config: LocalConfig, voice_id: str) -> None:
+    voice = replace(voice_files.load_voice(config.voices_dir, voice_id), response=None)
+    medians = []
+    for number, scale in enumerate([0.9, 1.35]):
+        scaled = f"local-{number:032x}"
+        voice_files.save_voice(config.voices_dir, scaled, "Jane", replace(voice, pitch_scale=scale))
+        sound = samples.from_recording(join(speak(config, SENTENCES[1], scaled)), sample_rate=16_000)
+        pitch = prosody.measure_pitch(sound)
+        assert pitch is not None
+        medians.append(pitch.median)
+        voice_files.delete_voice(config.voices_dir, scaled)
+    assert medians[1] / medians[0] == pytest.approx(1.5, rel=0.05)
+
+
+def test_pitch_control_refuses_another_network() -> None:
+    with pytest.raises(ValueError, match="pitch curve"):
+        pitch_control.add_pitch_control(b"another network")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("es", "Buenos días, me llamo Lucía y vivo cerca del mar."),
+        ("fr", "Il fait très froid aujourd'hui, donc je préfère rester à la maison."),
+        ("it", "Oggi fa molto freddo, quindi preferisco restare a casa."),
+    ],
+)
+def test_it_speaks_in_the_language_of_the_text(config: LocalConfig, voice_id: str, language: str, text: str) -> None:
+    heard = asyncio.run(LocalSpeechToText(config).transcribe(join(speak(config, text, voice_id)), language=""))
+    assert heard.language == language
+    assert jiwer.wer(plain_words(text), plain_words(heard.text)) <= 0.25
 
 
 def test_speed_changes_the_duration(config: LocalConfig, voice_id: str) -> None:

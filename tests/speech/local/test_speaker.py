@@ -7,7 +7,7 @@ import pytest
 
 from apps.speech.audio.resampling import join, resample
 from apps.speech.base import ProviderError, Recording
-from apps.speech.local import kokoro, speaker
+from apps.speech.local import speaker, voice_fit
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.speaker import Embedding
 from tests.audio_samples import silence
@@ -27,7 +27,7 @@ def test_the_same_speaker_is_similar_and_others_are_not(config: LocalConfig, cli
     assert one.shape == (256,)
     assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
     assert speaker.similarity(one, other) > 0.85
-    with np.load(kokoro.STOCK_EMBEDDINGS) as stock:
+    with np.load(voice_fit.STOCK_VOICES) as stock:
         assert stock["embeddings"].shape == (54, 256)
         strangers = [speaker.similarity(one, embedding) for embedding in stock["embeddings"].astype(np.float32)]
     assert max(strangers) < 0.7

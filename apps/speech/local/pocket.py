@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from apps.speech.base import ProviderError, ProviderVoice, Recording, VoiceSettings
+from apps.speech.base import ProviderError, ProviderVoice, Recording, SpokenConsent, VoiceSettings
 from apps.speech.local import pocket_bundle, samples
 from apps.speech.local.pocket_bundle import Bundle, BundleError, PocketConfig
 from apps.speech.local.pocket_reference import SAMPLE_RATE, choose_reference
@@ -78,7 +78,7 @@ class PocketVoiceCloner:
         self._config = config
         self._worker = pocket_worker(config)
 
-    async def create(self, name: str, samples: Sequence[Recording]) -> str:
+    async def create(self, name: str, samples: Sequence[Recording], *, consent: SpokenConsent | None = None) -> str:
         await self._worker.preload(stage="clone")  # A voice that could not speak would help nobody.
         reference = await asyncio.to_thread(choose_reference, samples)
         voice_id = f"pocket-{uuid.uuid4().hex}"

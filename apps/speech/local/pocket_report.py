@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from apps.speech.local import pocket, samples
 from apps.speech.local.pocket_bundle import PocketConfig
 from apps.speech.local.pocket_reference import HEARD_SECONDS, SAMPLE_RATE, choose_reference
 from apps.speech.local.samples import Samples
+
+if TYPE_CHECKING:
+    from sherpa_onnx import OfflineTts
 
 TEXT = "The first bus leaves at seven in the morning, and the last one comes home at midnight."
 # Both calls have the same seed, so that only the reference can make a difference.
@@ -68,7 +72,7 @@ def with_another_end(reference: Samples) -> Samples:
     return np.concatenate([reference[:heard], reference[heard:][::-1]])
 
 
-def _speak(model: pocket.OfflineTts, reference: Samples) -> Speech:
+def _speak(model: OfflineTts, reference: Samples) -> Speech:
     start = time.perf_counter()
     first_sound: list[float] = []
 

@@ -11,10 +11,11 @@ from apps.accounts.models import User
 from apps.conversations import engine_check
 from apps.conversations.engine_check import Outcome, Trial
 from apps.conversations.management.commands.demo import DEMO_DIR, USERNAME
-from apps.speech import availability, registry
+from apps.speech import availability, configs, registry
 from apps.speech.addresses import host_and_port
 from apps.speech.audio.decoding import decode
-from apps.speech.base import OPENAI, ProviderError, Recording, Stage
+from apps.speech.base import OPENAI, POCKET, SERVER, ProviderError, Recording, Stage
+from apps.speech.local import pocket_bundle, pocket_report
 from apps.voices.models import VoiceProfile
 
 SAMPLE_SECONDS = 60
@@ -43,6 +44,9 @@ ADVICE = {
     "provider_failed": "The server fails; its own log says why.",
     "models_missing": "Run: manage.py fetch_models",
 }
+ADVICE_FOR_POCKET = (
+    "Run: pip install -r requirements-pocket.txt, and manage.py fetch_models --with pocket-tts (docs/pocket-tts.md)"
+)
 NO_KEY = (
     "The server wants a key, and none is set for this address. Set {prefix}_API_KEY. OPENAI_API_KEY is sent only to "
     "OPENAI_BASE_URL."
@@ -77,8 +81,18 @@ class Command(BaseCommand):
         if not any(outcome.stage == "speak" for outcome in outcomes):
             self.stdout.write("speak   not tried: there is no voice to speak with. Use --clone, or run manage.py demo.")
         failed = {outcome.stage for outcome in outcomes if outcome.error}
+        if settings.TEXT_TO_SPEECH == POCKET and "speak" not in failed:
+            self._report_pocket(trial.sample)
         if failed:
             raise CommandError(f"These stages do not work: {', '.join(sorted(failed))}.")
+
+    def _report_pocket(self, sample: Recording) -> None:
+        self.stdout.write("Pocket TTS is experimental. These measurements help to know how well it works:")
+        try:
+            for line in pocket_report.report(configs.pocket_config(), sample):
+                self._print_detail(line)
+        except (pocket_bundle.BundleError, ImportError, ProviderError) as error:
+            raise CommandError(f"Pocket TTS does not work: {error}. {ADVICE_FOR_POCKET}") from error
 
     def _print(self, outcome: Outcome) -> None:
         if outcome.error:
@@ -102,7 +116,9 @@ def advice(outcome: Outcome, error: ProviderError) -> str:
     text = ADVICE.get(error.code, error.message)
     if error.code == "provider_key_invalid" and not _has_key(outcome):
         text = NO_KEY
-    model = MODEL_VARIABLES.get(outcome.stage, f"{prefix}_TTS_MODEL")
+    if error.code == "models_missing" and outcome.engine == POCKET:
+        text = ADVICE_FOR_POCKET
+    model = "VOICE_MODEL" if outcome.engine == SERVER else MODEL_VARIABLES.get(outcome.stage, f"{prefix}_TTS_MODEL")
     return text.format(prefix=prefix, model=model, deadline=DEADLINES[outcome.stage])
 
 

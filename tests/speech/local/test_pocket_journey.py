@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from apps.speech.audio.decoding import decode
@@ -35,9 +37,9 @@ def model_dir(remote_engines: FakeProvider, settings: Settings, tmp_path: Path) 
     """A copy of the stand-in for Pocket TTS, which the settings name."""
     settings.TEXT_TO_SPEECH = "pocket"
     settings.POCKET_BUNDLE = bundle_of(STAND_IN_DIR)
-    settings.POCKET_MODEL_DIR = tmp_path / "pocket-tts"
-    shutil.copytree(STAND_IN_DIR, settings.POCKET_MODEL_DIR)
-    return settings.POCKET_MODEL_DIR
+    folder = tmp_path / "pocket-tts"
+    settings.POCKET_MODEL_DIR = shutil.copytree(STAND_IN_DIR, folder)
+    return folder
 
 
 @pytest.fixture
@@ -171,3 +173,20 @@ class TestPages:
         client.force_login(alice)
         page = client.get(reverse("conversations:talk")).content.decode()
         assert "pronounce every text as English" in page
+
+
+@pytest.mark.usefixtures("model_dir", "db")
+def test_the_check_of_engines_measures_it(settings: Settings) -> None:
+    output = io.StringIO()
+    call_command("check_engines", clone=True, stdout=output)
+    for text in (
+        "speak   pocket at this machine, pocket-tts: OK",
+        "experimental",
+        "sherpa-onnx 2.0.1",
+        "real-time factor",
+    ):
+        assert text in output.getvalue()
+    (settings.POCKET_MODEL_DIR / "decoder.int8.onnx").unlink()
+    with pytest.raises(CommandError, match="do not work: clone"):
+        call_command("check_engines", clone=True, stdout=output)
+    assert "requirements-pocket.txt" in output.getvalue()

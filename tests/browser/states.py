@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from django.test import override_settings
@@ -9,6 +11,7 @@ from playwright.sync_api import FilePayload, expect
 
 from apps.conversations.models import Conversation
 from apps.privacy.models import Export
+from apps.speech.local import progress
 from tests.browser.steps import LONG_ANSWER, LONG_CLIP, be_signed_in, marked_answer, wait_for_state
 from tests.client import LONG_REPLY
 from tests.factories import make_consent, make_turn, make_voice
@@ -47,6 +50,11 @@ def walk(page: Page, url: str, *, provider: FakeProvider, newcomer: User, regula
     with override_settings(MIN_FREE_BYTES=10**18):
         page.goto(f"{url}/talk/")
         yield "talk-outage"
+    with TemporaryDirectory() as folder, override_settings(MODELS_DIR=Path(folder)):
+        progress.announce(Path(folder), total=100, missing=[])
+        page.goto(f"{url}/talk/")
+        page.locator("#engines").wait_for()
+        yield "talk-engines"
 
 
 def _mistakes_in_forms(page: Page, url: str, user: User) -> Iterator[str]:

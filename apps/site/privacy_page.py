@@ -59,7 +59,8 @@ def _uses() -> Iterator[tuple[str, Stage, Promise]]:
     for engine in _storing_consents():
         yield engine, "clone", _("the recording of your consent, if it asks for one")
     for engine in _speaking():
-        if engine == SERVER:
+        # With other dialects, the server got the recordings of its older voices when they were made.
+        if engine == SERVER and (settings.TEXT_TO_SPEECH == SERVER or settings.VOICE_DIALECT == "reference"):
             yield engine, "speak", _("a part of your recordings and the words in it, to speak in your voice")
         yield engine, "speak", _("every text that is spoken in your voice, such as the answers")
 

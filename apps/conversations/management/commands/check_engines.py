@@ -81,7 +81,7 @@ class Command(BaseCommand):
         if not any(outcome.stage == "speak" for outcome in outcomes):
             self.stdout.write("speak   not tried: there is no voice to speak with. Use --clone, or run manage.py demo.")
         failed = {outcome.stage for outcome in outcomes if outcome.error}
-        if settings.TEXT_TO_SPEECH == POCKET and "speak" not in failed:
+        if settings.TEXT_TO_SPEECH == POCKET and failed.isdisjoint({"clone", "speak"}):
             self._report_pocket(trial.sample)
         if failed:
             raise CommandError(f"These stages do not work: {', '.join(sorted(failed))}.")

@@ -91,8 +91,8 @@ class Command(BaseCommand):
         try:
             for line in pocket_report.report(configs.pocket_config(), sample):
                 self._print_detail(line)
-        except (pocket_bundle.BundleError, ImportError, ProviderError) as error:
-            raise CommandError(f"Pocket TTS does not work: {error}. {ADVICE_FOR_POCKET}") from error
+        except (pocket_bundle.BundleError, ProviderError) as error:
+            raise CommandError(f"Pocket TTS does not work: {error}") from error
 
     def _print(self, outcome: Outcome) -> None:
         if outcome.error:

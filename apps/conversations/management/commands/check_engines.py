@@ -93,6 +93,8 @@ class Command(BaseCommand):
                 self._print_detail(line)
         except (pocket_bundle.BundleError, ProviderError) as error:
             raise CommandError(f"Pocket TTS does not work: {error}") from error
+        except ImportError as error:
+            raise CommandError(f"Pocket TTS is not installed. {ADVICE_FOR_POCKET}.") from error
 
     def _print(self, outcome: Outcome) -> None:
         if outcome.error:

@@ -195,7 +195,7 @@ def _require_files(paths: list[str], stage: Stage) -> None:
 
 
 def is_working(stage: Stage) -> bool:
-    """Tell whether an engine of `stage` works, as far as the breakers know."""
+    """Tell whether an engine of `stage` works, as far as breakers and weights tell."""
     try:
         require_working(stage)
     except ProviderError:

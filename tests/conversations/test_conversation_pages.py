@@ -136,7 +136,7 @@ class TestDetail:
     ) -> None:
         settings.LOCAL_CHAT_MODEL = "/srv/secret/place/model.gguf"
         text = page.get(reverse("conversations:detail", args=[conversation.pk])).content.decode()
-        assert "model.gguf" in text
+        assert "model.gguf (small model on this machine)" in text
         assert "/srv" not in text
 
     @pytest.mark.parametrize(
@@ -195,6 +195,14 @@ class TestDetail:
         settings.TEXT_TO_SPEECH, settings.MODELS_DIR = "elevenlabs", tmp_path
         remember_speed(local_config().kokoro_path, tmp_path, 0.1)
         assert "there are pauses in answers" not in page.get(TestTalk.URL).content.decode()
+
+    @pytest.mark.parametrize(("engine", "suggestion"), [("local", "capital of France"), ("openai", "job interview")])
+    def test_suggestions_suit_the_language_model(
+        self, page: Client, conversation: Conversation, settings: Settings, engine: str, suggestion: str
+    ) -> None:
+        settings.LANGUAGE_MODEL = engine
+        text = page.get(reverse("conversations:detail", args=[conversation.pk])).content.decode()
+        assert suggestion in text
 
     def test_it_chooses_the_voice_of_the_conversation(
         self, page: Client, alice: User, voice: VoiceProfile, conversation: Conversation

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.client import Page
     from tests.fakes.provider import FakeProvider
 
-MESSAGE = "The engines are being fetched: 0 %."
+MESSAGE = "The engines are being fetched: 0\u00a0%."
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ def test_healthz_needs_no_database(client: Client) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("remote_engines")
 def test_it_is_ready_if_database_and_storage_work(client: Client) -> None:
     response = client.get("/readyz")
     assert response.status_code == 200

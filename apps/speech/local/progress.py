@@ -60,7 +60,7 @@ class Progress:
     @property
     def text(self) -> str:
         """The progress for people, without the name of what is being fetched."""
-        percent = _("%(percent)d %%") % {"percent": self.percent}
+        percent = _("%(percent)d\u00a0%%") % {"percent": self.percent}  # No line break before the sign.
         if self.seconds_left is None:
             return percent
         minutes = round(self.seconds_left / MINUTE)

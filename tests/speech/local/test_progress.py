@@ -18,11 +18,11 @@ def state(done: int = 43, *, seconds_left: int | None = None) -> Progress:
 @pytest.mark.parametrize(
     ("seconds_left", "text"),
     [
-        (None, "43 %"),
-        (10, "43 %, less than a minute"),
-        (60, "43 %, about a minute"),
-        (89, "43 %, about a minute"),
-        (600, "43 %, about 10 minutes"),
+        (None, "43\u00a0%"),
+        (10, "43\u00a0%, less than a minute"),
+        (60, "43\u00a0%, about a minute"),
+        (89, "43\u00a0%, about a minute"),
+        (600, "43\u00a0%, about 10 minutes"),
     ],
 )
 def test_it_is_told_in_words(seconds_left: int | None, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -49,7 +50,7 @@ def recipients() -> list[Recipient]:
     of_sentry = [
         (["sentry"], _("the place in the program where an error occurred, without anything that people said or wrote"))
     ]
-    known: list[tuple[str | Promise, str | None, str, str, list[tuple[list[str], Promise]]]] = [
+    known: list[tuple[str | Promise, str | None, str, str, Sequence[tuple[list[str], Promise]]]] = [
         ("OpenAI", settings.OPENAI_BASE_URL, "api.openai.com", "openai", of_openai),
         ("ElevenLabs", settings.ELEVENLABS_BASE_URL, "api.elevenlabs.io", "elevenlabs", of_elevenlabs),
         (_("Voice server"), settings.VOICE_BASE_URL, "", "server", of_server),

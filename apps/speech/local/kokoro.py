@@ -107,8 +107,8 @@ class PitchedNetwork:
         return getattr(self._session, name)
 
     def run(self, outputs: None, inputs: dict[str, Any]) -> Any:
-        pitch = {pitch_control.SCALE: self.voice.pitch_scale, pitch_control.SPREAD: self.voice.pitch_spread}
-        return self._session.run(outputs, inputs | {name: np.array([pitch[name]], np.float32) for name in pitch})
+        scale = np.array([self.voice.pitch_scale], np.float32)
+        return self._session.run(outputs, inputs | {pitch_control.SCALE: scale})
 
 
 def load_kokoro(model: Path, stock_voices: Path, threads: int) -> Kokoro:

@@ -24,8 +24,8 @@ Styles = NDArray[np.float32]
 class LocalVoice:
     """A mixed voice.
 
-    `response` is the impulse response, at 24 kHz, of the filter that its speech goes through. Its pitch is multiplied by
-    `pitch_scale`.
+    `response` is the impulse response, at 24 kHz, of the filter that its speech goes through. Its pitch is multiplied
+    by `pitch_scale`.
     """
 
     styles: Styles

@@ -85,7 +85,7 @@ class Laboratory:
 
     def _result(self, voice: LocalVoice, seconds: float, person: Recording) -> Result:
         spoken = [
-            Recording(kokoro.synthesise(self._kokoro, sentence, voice, 1.0, "en"), kokoro.SAMPLE_RATE)
+            Recording(kokoro.synthesise(self._kokoro, sentence, voice, 1.0, "en"), voice_fit.SAMPLE_RATE)
             for sentence in SENTENCES
         ]
         heard = " ".join(whisper.transcribe(self._whisper, recording, "en").text for recording in spoken)

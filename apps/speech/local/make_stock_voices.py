@@ -34,7 +34,7 @@ def main(models_dir: Path) -> None:
     for name in names:
         voice = LocalVoice(model.get_voice_style(name))
         spoken = [kokoro.synthesise(model, sentence, voice, 1.0, "en") for sentence in SENTENCES]
-        recording = join([Recording(pcm, kokoro.SAMPLE_RATE) for pcm in spoken])
+        recording = join([Recording(pcm, voice_fit.SAMPLE_RATE) for pcm in spoken])
         sound = samples.from_recording(recording, sample_rate=speaker.SAMPLE_RATE)
         pitch = prosody.measure_pitch(sound)
         if pitch is None:

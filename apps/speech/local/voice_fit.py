@@ -96,4 +96,4 @@ def pitch_scale(octaves: float, sound: Samples) -> float:
     difference = math.log2(pitch) - octaves
     if abs(difference) < MIN_PITCH_OCTAVES:
         return 1.0
-    return 2.0 ** min(max(difference, -MAX_PITCH_OCTAVES), MAX_PITCH_OCTAVES)
+    return math.pow(2, min(max(difference, -MAX_PITCH_OCTAVES), MAX_PITCH_OCTAVES))

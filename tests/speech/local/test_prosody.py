@@ -14,7 +14,8 @@ def buzz(frequencies: NDArray[np.float64]) -> Samples:
     """Five harmonics of a frequency, which is given in hertz for each sample."""
     phase = 2 * np.pi * np.cumsum(frequencies) / prosody.SAMPLE_RATE
     harmonics = np.arange(1, 6)[:, np.newaxis]
-    return (0.2 / harmonics * np.sin(harmonics * phase)).sum(axis=0).astype(np.float32)
+    sound: Samples = (0.2 / harmonics * np.sin(harmonics * phase)).sum(axis=0).astype(np.float32)
+    return sound
 
 
 @pytest.mark.parametrize("frequency", [75, 100, 150, 220, 330, 400])

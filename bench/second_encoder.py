@@ -48,7 +48,8 @@ class SecondEncoder:
                 self._weights[f"lstm.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
             inputs = frames @ inner.T + sum(biases)
-            output = cell = np.zeros((len(frames), UNITS), np.float32)
+            output: NDArray[np.floating[Any]] = np.zeros((len(frames), UNITS), np.float32)
+            cell = output
             outputs = []
             for moment in range(frames.shape[1]):
                 gates = inputs[:, moment] + output @ recurrent.T
@@ -56,12 +57,12 @@ class SecondEncoder:
                 cell = _sigmoid(forget) * cell + _sigmoid(enter) * np.tanh(candidate)
                 output = _sigmoid(leave) * np.tanh(cell)
                 outputs.append(output)
-            frames = np.stack(outputs, axis=1)
+            frames = np.stack(outputs, axis=1).astype(np.float32)
         return frames[:, -1]
 
 
-def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    result: NDArray[np.float32] = 1 / (1 + np.exp(-values))
+def _sigmoid(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    result: NDArray[np.floating[Any]] = 1 / (1 + np.exp(-values))
     return result
 
 

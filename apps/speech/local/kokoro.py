@@ -106,7 +106,7 @@ class LocalVoiceCloner:
 class PitchedNetwork:
     """Kokoro's network for kokoro-onnx, which knows no pitch: set it before each call."""
 
-    pitch_scale = pitch_spread = 1.0
+    pitch_scale = 1.0
 
     def __init__(self, path: Path, threads: int) -> None:
         self._session = open_session(path, threads, change=pitch_control.add_pitch_control)
@@ -116,8 +116,8 @@ class PitchedNetwork:
         return getattr(self._session, name)
 
     def run(self, outputs: None, inputs: dict[str, Any]) -> Any:
-        pitch = {pitch_control.SCALE: self.pitch_scale, pitch_control.SPREAD: self.pitch_spread}
-        return self._session.run(outputs, inputs | {name: np.array([pitch[name]], np.float32) for name in pitch})
+        scale = np.array([self.pitch_scale], np.float32)
+        return self._session.run(outputs, inputs | {pitch_control.SCALE: scale})
 
 
 def load_kokoro(model: Path, stock_voices: Path, threads: int) -> Kokoro:
@@ -159,8 +159,7 @@ def synthesise(kokoro: Kokoro, text: str, voice: LocalVoice, speed: float, langu
     phonemes = to_phonemes(text, language)
     if not any(character.isalpha() for character in phonemes):
         return b""
-    network = cast("PitchedNetwork", kokoro.sess)
-    network.pitch_scale, network.pitch_spread = voice.pitch_scale, voice.pitch_spread
+    cast("PitchedNetwork", kokoro.sess).pitch_scale = voice.pitch_scale
     sound, _ = kokoro.create(phonemes, voice.styles, speed=speed, is_phonemes=True)
     if voice.response is not None:
         sound = spectrum.apply_filter(sound, voice.response)

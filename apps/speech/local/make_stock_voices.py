@@ -41,7 +41,7 @@ def main(models_dir: Path) -> None:
             raise ProviderError("provider_failed", stage="clone", retryable=False)
         embeddings.append(speaker.embed_now(encoder, recording, "clone"))
         spectra.append(spectrum.mean_spectrum(sound, "clone"))
-        octaves.append(np.log2(pitch.median))
+        octaves.append(np.log2(pitch))
         sys.stdout.write(f"{name}\n")
     # Half precision has an error of 0.1 % and half the size.
     measured = {"embeddings": embeddings, "spectra": spectra, "octaves": octaves}

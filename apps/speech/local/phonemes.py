@@ -1,4 +1,4 @@
-"""Converts text to the phonemes that Kokoro's network knows, in the language of the text."""
+"""Converts text to phonemes, in the language of the text."""
 
 from __future__ import annotations
 
@@ -12,43 +12,19 @@ if TYPE_CHECKING:
 
 # espeak-ng's names of the languages, and varieties, of Kokoro's stock voices.
 ESPEAK_NAMES = {ENGLISH: "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}
-# espeak-ng joins the letters of one sound with a tie. The network was trained with one letter for each such sound.
-TIE = "^"
-JOINED_SOUNDS = {
-    "a^ɪ": "I",
-    "a^ʊ": "W",
-    "d^z": "ʣ",
-    "d^ʒ": "ʤ",
-    "e^ɪ": "A",
-    "o^ʊ": "O",
-    "ə^ʊ": "Q",
-    "t^s": "ʦ",
-    "t^ʃ": "ʧ",
-    "ɔ^ɪ": "Y",
-    TIE: "",
-}
 
 
 def to_phonemes(text: str, language: str) -> str:
     """Return the phonemes of `text`. `language` is a key of ESPEAK_NAMES. Kokoro has to be loaded: it finds espeak-ng.
 
-    Words in another language are pronounced in that language.
+    Words in another script are pronounced in a language of that script.
     """
-    (phonemes,) = _backend(language).phonemize([text.strip()])
-    if language != ENGLISH:
-        for joined, letter in JOINED_SOUNDS.items():
-            phonemes = phonemes.replace(joined, letter)
-    return str(phonemes).strip()
+    return "".join(_backend(language).phonemize([text.strip()])).strip()
 
 
 @functools.cache
 def _backend(language: str) -> EspeakBackend:
     from phonemizer.backend import EspeakBackend
 
-    return EspeakBackend(
-        ESPEAK_NAMES[language],
-        preserve_punctuation=True,
-        with_stress=True,
-        tie=TIE if language != ENGLISH else False,
-        language_switch="remove-flags",
-    )
+    name = ESPEAK_NAMES[language]
+    return EspeakBackend(name, preserve_punctuation=True, with_stress=True, language_switch="remove-flags")

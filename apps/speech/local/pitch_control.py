@@ -1,47 +1,33 @@
-"""Adds two inputs to Kokoro's network, which scale the pitch of a voice and its spread.
+"""Adds an input to Kokoro's network, which scales the pitch of a voice.
 
 The network predicts a pitch curve and then makes sound of that curve, so changing the curve in between changes neither
 the timbre nor the speed. The file stays as it was released. The bytes that are added here merge with it, because that
 is how the wire format of protocol buffers works: of a message that occurs twice, the repeated fields are joined. Here
-it is the graph of the network (`onnx.proto`), which gets more nodes, inputs and default values.
+it is the graph of the network (`onnx.proto`), which gets one more node, one input and its default value.
 """
 
 from __future__ import annotations
 
 import struct
 
-# The inputs. A voiced frame gets the pitch scale * pitch ** spread; both are 1 by default.
-SCALE, SPREAD = "pitch_scale", "pitch_spread"
+# The input: what the pitch curve, in hertz, is multiplied by; 1 by default.
+SCALE = "pitch_scale"
 
 PREDICTED = b"/encoder/Squeeze_output_0"
 SHAPED = b"/encoder/Squeeze_shaped_0"  # As long as PREDICTED, so that no length changes.
 # The other input of the only node that reads the curve.
 READERS_SHAPE = b"/encoder/Constant_20_output_0"
-# Kokoro takes a frame as unvoiced if its pitch is at most this, in hertz.
-VOICED_ABOVE = 10.0
 FLOAT = 1  # TensorProto.FLOAT
 
 
 def add_pitch_control(model: bytes) -> bytes:
-    """Return Kokoro's network `model` with the inputs SCALE and SPREAD. Raises ValueError if it is another network."""
+    """Return Kokoro's network `model` with the input SCALE. Raises ValueError if it is another network."""
     reader = _input(PREDICTED) + _input(READERS_SHAPE)
     start = model.find(reader)
     if start < 0:
         raise ValueError("The node that reads the pitch curve is missing")
-    graph = b"".join(
-        [
-            _node(b"Greater", [PREDICTED, b"pitch_floor"], b"pitch_voiced"),
-            _node(b"Max", [PREDICTED, b"pitch_floor"], b"pitch_positive"),
-            _node(b"Pow", [b"pitch_positive", SPREAD.encode()], b"pitch_spread_out"),
-            _node(b"Mul", [b"pitch_spread_out", SCALE.encode()], b"pitch_scaled"),
-            _node(b"Where", [b"pitch_voiced", b"pitch_scaled", PREDICTED], SHAPED),
-            _number(b"pitch_floor", VOICED_ABOVE),
-            _number(SCALE.encode(), 1.0),
-            _number(SPREAD.encode(), 1.0),
-            _graph_input(SCALE.encode()),
-            _graph_input(SPREAD.encode()),
-        ]
-    )
+    name = SCALE.encode()
+    graph = _node(b"Mul", [PREDICTED, name], SHAPED) + _number(name, 1.0) + _graph_input(name)
     whole = memoryview(model)  # Slices of it are no copies.
     changed = _input(SHAPED) + _input(READERS_SHAPE)
     return b"".join([whole[:start], changed, whole[start + len(reader) :], _field(7, graph)])  # 7: ModelProto.graph

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,25 +22,14 @@ MIN_VOICED_FRAMES = 50
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Pitch:
-    """`median` in hertz; `spread`, the standard deviation, in octaves."""
-
-    median: float
-    spread: float
-
-
-def measure_pitch(sound: Samples) -> Pitch | None:
-    """Return the pitch of speech at 16 kHz; None if too little of it is voiced."""
+def measure_pitch(sound: Samples) -> float | None:
+    """Return the median pitch of speech at 16 kHz, in hertz; None if too little of it is voiced."""
     curve = pitch_curve(sound, LOWEST_PITCH, HIGHEST_PITCH)
     if len(curve) < MIN_VOICED_FRAMES:
         return None
     # Again, within the range of this speaker: the first time, some frames were an octave off.
     low, high = np.percentile(curve, [25, 75])
-    curve = pitch_curve(sound, max(LOWEST_PITCH, 0.7 * low), min(HIGHEST_PITCH, 1.6 * high))
-    octaves = np.log2(curve)
-    low, high = np.percentile(octaves, [5, 95])
-    return Pitch(float(np.median(curve)), float(np.std(np.clip(octaves, low, high))))
+    return float(np.median(pitch_curve(sound, max(LOWEST_PITCH, 0.7 * low), min(HIGHEST_PITCH, 1.6 * high))))
 
 
 def pitch_curve(sound: Samples, lowest: float, highest: float) -> FloatArray:

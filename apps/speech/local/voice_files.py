@@ -24,18 +24,17 @@ Styles = NDArray[np.float32]
 class LocalVoice:
     """A mixed voice.
 
-    `response` is the impulse response of the filter that its speech goes through, at 24 kHz; without it, None. A voiced
-    frame gets the pitch `pitch_scale` * pitch ** `pitch_spread`, in hertz.
+    `response` is the impulse response, at 24 kHz, of the filter that its speech goes through. Its pitch is multiplied
+    by `pitch_scale`.
     """
 
     styles: Styles
     response: Samples | None = None
     pitch_scale: float = 1.0
-    pitch_spread: float = 1.0
 
 
 def save_voice(voices_dir: Path, voice_id: str, name: str, voice: LocalVoice) -> None:
-    fields = {"name": np.array(name), "voice": voice.styles, "pitch": np.array([voice.pitch_scale, voice.pitch_spread])}
+    fields = {"name": np.array(name), "voice": voice.styles, "pitch_scale": np.array(voice.pitch_scale)}
     if voice.response is not None:
         fields["response"] = voice.response
     file = io.BytesIO()
@@ -56,8 +55,7 @@ def load_voice(voices_dir: Path, voice_id: str) -> LocalVoice:
         if not VOICE_ID.fullmatch(voice_id):
             raise FileNotFoundError(voice_id)
         with np.load(voice_path(voices_dir, voice_id)) as file:
-            scale, spread = file["pitch"].tolist() if "pitch" in file else (1.0, 1.0)
-            return LocalVoice(file["voice"], file.get("response"), scale, spread)
+            return LocalVoice(file["voice"], file.get("response"), float(file.get("pitch_scale", 1.0)))
     except FileNotFoundError:
         raise ProviderError("provider_voice_missing", stage="speak", retryable=False) from None
 

@@ -26,8 +26,9 @@ SAMPLE_RATE = 24000  # Of Kokoro's speech.
 
 MIX_STEPS = 2000
 MIN_WEIGHT = 0.01
-# How far the pitch of the mix is changed at most. A measured difference above an octave is rather an error.
-MAX_PITCH_OCTAVES = 0.7
+# How far the pitch of the mix is changed at most: a greater difference is rather an error of measurement. A difference
+# of less than two semitones is left, since every change costs some of the similarity.
+MAX_PITCH_OCTAVES, MIN_PITCH_OCTAVES = 0.7, 1 / 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +93,7 @@ def pitch_scale(octaves: float, sound: Samples) -> float:
     pitch = prosody.measure_pitch(sound)
     if pitch is None:
         return 1.0
-    difference = math.log2(pitch.median) - octaves
-    return 2.0 ** min(max(difference, -MAX_PITCH_OCTAVES), MAX_PITCH_OCTAVES)
+    difference = math.log2(pitch) - octaves
+    if abs(difference) < MIN_PITCH_OCTAVES:
+        return 1.0
+    return math.pow(2, min(max(difference, -MAX_PITCH_OCTAVES), MAX_PITCH_OCTAVES))

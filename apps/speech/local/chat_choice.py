@@ -140,7 +140,7 @@ def known_speed(weights: Path, models_dir: Path) -> float | None:
 
 def remember_speed(weights: Path, models_dir: Path, speed: float) -> None:
     """Store a measured speed, for all later starts. Without a place for it, every start measures again."""
-    speeds = {**_speeds(models_dir), _key(weights): round(speed, 2)}
+    speeds = {**_speeds(models_dir), _key(weights): speed}
     try:
         (models_dir / SPEEDS_FILE).write_text(json.dumps(speeds, indent=2) + "\n")
     except OSError as error:

@@ -20,7 +20,7 @@ AUTO = "auto"
 BETTER, SMALL = QWEN.name, SMOLLM2.name
 CHAT_PATHS = {model.name: model.files[0].path for model in CHAT_MODELS}
 
-# In bytes. The better model needs 1.8 GB, and the models that hear and speak are loaded beside it.
+# In bytes. The better model needs 2.1 GB, and the models that hear and speak are loaded beside it.
 BETTER_MEMORY = 3_000_000_000
 # In bytes. While it is downloaded, its archives are there as well, and other files still have to fit.
 BETTER_DISK = 2 * sum(file.size for file in QWEN.files) + 500_000_000

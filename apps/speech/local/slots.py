@@ -25,7 +25,7 @@ class Slots:
         That is the slot that has read most of the conversation, or else the one that was used least recently.
         """
         # The question is new. Another conversation may have begun with the same one.
-        earlier = {message for message in messages[:-1] if message.role != "system"}
+        earlier = frozenset(message for message in messages[:-1] if message.role != "system")
         slot = max(self._read, key=lambda each: _characters(earlier & self._read[each]))
         return slot, earlier & self._read[slot]
 

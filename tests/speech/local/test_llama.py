@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -94,7 +95,8 @@ def test_what_was_read_ahead_is_not_read_again(config: LocalConfig, caplog: pyte
 
     with caplog.at_level(logging.INFO, logger="apps.speech.local.llama"):
         asyncio.run(run())
-    [(read, cached, _written, _speed)] = [record.args for record in caplog.records if "cached" in record.msg]
+    [told] = [record.getMessage() for record in caplog.records if "cached" in record.msg]
+    read, cached, _written = map(int, re.findall(r" (\d+) ", told))
     assert cached > 100
     assert read < 20
 

@@ -9,25 +9,27 @@ import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apps.speech.base import Message, ProviderError
 from apps.speech.local import chat_choice
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.processor import PROCESSOR, Pauses
-from apps.speech.local.recall import can_drop, drop_oldest, recall
+from apps.speech.local.recall import can_drop, drop_oldest, recall, without_repetitions
 from apps.speech.local.reply_guard import ReplyGuard
+from apps.speech.local.slots import Slots
 from apps.speech.local.worker import Listener, shared_worker
 
 if TYPE_CHECKING:
     from xllamacpp import Server
 
+# Of each slot. A slot keeps what was read of one conversation: see `slots`.
 CONTEXT_TOKENS = 2048
-# The maximum length of a conversation in a prompt. One core reads about a hundred tokens a second while the user waits.
-PROMPT_TOKENS = 768
+SLOTS = 3
+# The likeliest words of small models are their most correct ones.
 SAMPLING = {"temperature": 0.0, "repeat_penalty": 1.1}
-# For processed prompts of recent conversations. The default of llama.cpp is 8 GB.
-PROMPT_CACHE_MEBIBYTES = 256
+# The instructions ask for one to three sentences. What the smallest model says after that is mostly wrong.
+MAX_SENTENCES = 4
 THREADS = min(2, os.cpu_count() or 1)
 # In bytes. A smaller model is quick enough with one thread, and so does not suffer when other processes need a core.
 SHARED_MODEL_SIZE = 500_000_000
@@ -67,13 +69,11 @@ class LocalLanguageModel:
 
     async def read_ahead(self, messages: Sequence[Message]) -> None:
         """Read `messages`, with which conversations begin, so that no reply waits for that. Raises ProviderError."""
-        await self._worker.run(lambda server: generate(server, messages, 0, lambda _delta: False), stage="think")
+        await self._worker.run(lambda model: read_ahead(model.server, messages), stage="think")
 
     def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str]:
         limit = min(max_tokens, self._max_tokens)
-        return self._worker.stream(
-            lambda server, listener: write_reply(server, messages, limit, listener), stage="think"
-        )
+        return self._worker.stream(lambda model, listener: write_reply(model, messages, limit, listener), stage="think")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,12 @@ class Generated:
 CONTEXT_IS_FULL = Generated("length", 0, 0, 0, 0.0)
 
 
-def load(models_dir: Path, named: str) -> Server:
+class LoadedModel(NamedTuple):
+    server: Server
+    slots: Slots
+
+
+def load(models_dir: Path, named: str) -> LoadedModel:
     """Load the model that `named` stands for here (see `chat_choice`). Raises FileNotFoundError or ImportError."""
     choice = chat_choice.choose_downloaded(named, chat_choice.inspect(models_dir))
     weights = chat_choice.path_of(choice.model, models_dir)
@@ -104,7 +109,7 @@ def load(models_dir: Path, named: str) -> Server:
         speed = measure_speed(server)
         chat_choice.remember_speed(weights, models_dir, speed)
     chat_choice.note_loaded(named, models_dir, replace(choice, speed=speed))
-    return server
+    return LoadedModel(server, Slots(SLOTS))
 
 
 def measure_speed(server: Server) -> float:
@@ -114,7 +119,7 @@ def measure_speed(server: Server) -> float:
         speed = max(speed, generate(server, [MEASURED_QUESTION], MEASURED_TOKENS, lambda _delta: True).speed)
         if speed >= chat_choice.SPOKEN_SPEED:
             break
-    return speed
+    return round(speed, 2)
 
 
 def load_server(path: Path) -> Server:
@@ -126,11 +131,11 @@ def load_server(path: Path) -> Server:
         raise FileNotFoundError(path)
     parameters = CommonParams()
     parameters.model.path = str(path)
-    parameters.n_ctx = CONTEXT_TOKENS
-    parameters.n_parallel = 1
+    parameters.n_ctx = CONTEXT_TOKENS * SLOTS
+    parameters.n_parallel = SLOTS
     parameters.cpuparams.n_threads = THREADS if path.stat().st_size >= SHARED_MODEL_SIZE else 1
     parameters.cpuparams_batch.n_threads = THREADS  # For the prompt, which somebody waits for.
-    parameters.cache_ram_mib = PROMPT_CACHE_MEBIBYTES
+    parameters.cache_ram_mib = 0
     parameters.n_cache_reuse = REUSED_TOKENS
     parameters.verbosity = 3 if logger.isEnabledFor(logging.DEBUG) else 0
     # The library always opens an HTTP server. A socket file in a private folder that is deleted at once is an address
@@ -140,12 +145,21 @@ def load_server(path: Path) -> Server:
         return Server(parameters)
 
 
-def write_reply(server: Server, messages: Sequence[Message], max_tokens: int, listener: Listener[str]) -> None:
+def read_ahead(server: Server, messages: Sequence[Message]) -> None:
+    """Read `messages` in every slot."""
+    for slot in range(SLOTS):
+        generate(server, messages, 0, lambda _delta: False, slot=slot)
+
+
+def write_reply(model: LoadedModel, messages: Sequence[Message], max_tokens: int, listener: Listener[str]) -> None:
     """Generate the reply to `messages`, and send the text that may be spoken to `listener`. Raises ProviderError."""
-    messages = recall(messages, max_tokens=PROMPT_TOKENS)
+    messages = without_repetitions(messages)
+    slot, known = model.slots.choose(messages)
+    messages = recall(messages, known=known)
     while True:
+        model.slots.note(slot, messages)
         try:
-            write_once(server, messages, max_tokens, listener)
+            write_once(model.server, slot, messages, max_tokens, listener)
         except PromptTooLongError:
             if not can_drop(messages):
                 raise ProviderError("provider_refused", stage="think", retryable=False) from None
@@ -154,16 +168,18 @@ def write_reply(server: Server, messages: Sequence[Message], max_tokens: int, li
             return
 
 
-def write_once(server: Server, messages: Sequence[Message], max_tokens: int, listener: Listener[str]) -> None:
+def write_once(
+    server: Server, slot: int, messages: Sequence[Message], max_tokens: int, listener: Listener[str]
+) -> None:
     """Generate the reply to exactly these messages. Raises PromptTooLongError before it sends anything."""
-    guard = ReplyGuard()
+    guard = ReplyGuard(max_sentences=MAX_SENTENCES)
 
     def take(delta: str) -> bool:
         if ready := guard.add(delta):
             listener.send(ready)
-        return not (listener.is_closed or guard.is_looping)
+        return not (listener.is_closed or guard.is_over)
 
-    done = generate_with_pauses(server, messages, max_tokens, take)
+    done = generate_with_pauses(server, messages, max_tokens, take, slot=slot)
     if rest := guard.finish(cut=done.finish_reason == "length"):
         listener.send(rest)
     if done.finish_reason:
@@ -171,7 +187,7 @@ def write_once(server: Server, messages: Sequence[Message], max_tokens: int, lis
 
 
 def generate_with_pauses(
-    server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool]
+    server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool], *, slot: int
 ) -> Generated:
     """Do the same as `generate`, but pause while somebody waits for another engine (see `processor`).
 
@@ -191,7 +207,7 @@ def generate_with_pauses(
         pauses.make()
         beginning = [Message("assistant", "".join(written))] if written else []
         try:
-            done = generate(server, [*messages, *beginning], max_tokens - len(written), take_until_pause)
+            done = generate(server, [*messages, *beginning], max_tokens - len(written), take_until_pause, slot=slot)
         except PromptTooLongError:
             if not written:
                 raise
@@ -200,8 +216,10 @@ def generate_with_pauses(
             return done
 
 
-def generate(server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool]) -> Generated:
-    """Pass each delta of the reply to `take` until that returns False.
+def generate(
+    server: Server, messages: Sequence[Message], max_tokens: int, take: Callable[[str], bool], *, slot: int = 0
+) -> Generated:
+    """Pass each delta of the reply to `take` until that returns False. `slot` keeps what was read, for later calls.
 
     Raises PromptTooLongError, or RuntimeError if the model fails.
     """
@@ -223,6 +241,7 @@ def generate(server: Server, messages: Sequence[Message], max_tokens: int, take:
     request = {
         "messages": [{"role": message.role, "content": ROLE_MARK.sub(" ", message.content)} for message in messages],
         "max_tokens": max_tokens,
+        "id_slot": slot,
         "stream": True,
         **SAMPLING,
     }

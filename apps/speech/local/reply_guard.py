@@ -22,12 +22,14 @@ class ReplyGuard:
     """Passes on a reply while it is written, in complete sentences, until it repeats itself.
 
     The first sentence passes at once, delta by delta, because the user is waiting for it. Each later sentence passes
-    when it is complete. It is dropped if it repeats an earlier sentence or stays incomplete. After `is_looping` is set,
-    nothing more passes.
+    when it is complete. It is dropped if it repeats an earlier sentence or stays incomplete. `is_over` is set when the
+    reply repeats itself or has `max_sentences`; after that, nothing more passes.
     """
 
-    def __init__(self) -> None:
-        self.is_looping = False
+    def __init__(self, *, max_sentences: int | None = None) -> None:
+        self.is_over = False
+        self._max_sentences = max_sentences
+        self._sentences = 0
         self._said: set[tuple[str, ...]] = set()
         self._first_is_complete = False
         self._buffer = ""
@@ -37,17 +39,17 @@ class ReplyGuard:
         """Add the next delta, and return the text that may be spoken now."""
         self._buffer += delta if self._buffer or self._first_is_complete else delta.lstrip()
         ready = ""
-        while not self.is_looping and (end := SENTENCE_END.search(self._buffer)):
+        while not self.is_over and (end := SENTENCE_END.search(self._buffer)):
             ready += self._take(end.end())
         if not self._first_is_complete:
             ready += self._buffer[self._passed :]
             self._passed = len(self._buffer)
-        self.is_looping = self.is_looping or is_loop(words_of(self._buffer))
+        self.is_over = self.is_over or is_loop(words_of(self._buffer))
         return ready
 
     def finish(self, *, cut: bool) -> str:
         """Return the rest of the text that may be spoken. `cut`: the model was stopped before it had finished."""
-        if self.is_looping or (cut and self._first_is_complete and not COMPLETE_SENTENCE.search(self._buffer)):
+        if self.is_over or (cut and self._first_is_complete and not COMPLETE_SENTENCE.search(self._buffer)):
             return ""
         return self._take(len(self._buffer)).rstrip()
 
@@ -57,9 +59,11 @@ class ReplyGuard:
         ready, self._passed = sentence[self._passed :], 0
         words = tuple(words_of(sentence))
         if len(words) >= MIN_REPEATED_SENTENCE_WORDS and words in self._said:
-            self.is_looping = True
+            self.is_over = True
             return ""
         self._said.add(words)
+        self._sentences += bool(words)
+        self.is_over = self._sentences == self._max_sentences
         self._first_is_complete = self._first_is_complete or bool(words)
         return ready
 

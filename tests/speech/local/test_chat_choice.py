@@ -17,6 +17,7 @@ from apps.speech.local.chat_choice import (
     SPOKEN_SPEED,
     Choice,
     Machine,
+    Reason,
     choose,
     choose_downloaded,
 )
@@ -37,7 +38,7 @@ class TestChoosing:
             (replace(GOOD, better_speed=SPOKEN_SPEED - 0.1, downloaded=frozenset({BETTER})), SMALL, "too_slow"),
         ],
     )
-    def test_auto_takes_the_better_model_where_it_fits(self, machine: Machine, model: str, reason: str) -> None:
+    def test_auto_takes_the_better_model_where_it_fits(self, machine: Machine, model: str, reason: Reason) -> None:
         assert choose(AUTO, machine) == Choice(model, reason)
 
     @pytest.mark.parametrize("named", [SMALL, BETTER, "/srv/any.gguf"])

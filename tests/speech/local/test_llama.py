@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -82,6 +84,41 @@ def test_it_pauses_while_the_processor_is_needed(config: LocalConfig) -> None:
     before, is_silent, after = asyncio.run(run())
     assert is_silent
     assert "".join(before + after) == uninterrupted
+
+
+def test_the_first_load_measures_the_model(config: LocalConfig, tmp_path: Path) -> None:
+    weights = chat_choice.path_of(chat_choice.SMALL, config.models_dir).absolute()
+    named = replace(config, chat_model=str(weights), models_dir=tmp_path)
+    ask(named, Message("user", "Hello."), max_tokens=1)
+    speed = chat_choice.known_speed(weights, tmp_path)
+    assert speed is not None
+    assert speed > 0
+    assert chat_choice.in_force(str(weights), tmp_path) == chat_choice.Choice(str(weights), "named", speed)
+
+
+def test_auto_answers_with_the_small_model_while_only_that_is_there(config: LocalConfig, tmp_path: Path) -> None:
+    (tmp_path / chat_choice.SMALL).symlink_to(config.models_dir / chat_choice.SMALL)
+    assert ask(replace(config, chat_model=chat_choice.AUTO, models_dir=tmp_path), Message("user", "Hello."))
+    choice = chat_choice.in_force(chat_choice.AUTO, tmp_path)
+    assert choice.model == chat_choice.SMALL
+    assert choice.reason in {"not_downloaded", "low_memory", "low_disk"}
+    assert choice.speed
+
+
+def test_what_was_read_ahead_is_not_read_again(config: LocalConfig, caplog: pytest.LogCaptureFixture) -> None:
+    instructions = Message("system", f"{INSTRUCTIONS.content} " + "Be kind to everybody. " * 20)
+    model = LocalLanguageModel(config)
+
+    async def run() -> None:
+        await model.read_ahead([instructions])
+        assert [delta async for delta in model.reply([instructions, Message("user", "Hello.")], max_tokens=5)]
+
+    with caplog.at_level(logging.INFO, logger="apps.speech.local.llama"):
+        asyncio.run(run())
+    [told] = [record.getMessage() for record in caplog.records if "cached" in record.msg]
+    read, cached, _written = map(int, re.findall(r" (\d+) ", told))
+    assert cached > 100
+    assert read < 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from apps.speech.local.reply_guard import ReplyGuard
 
 
-def spoken(reply: str, *, cut: bool = False, size: int = 3) -> str:
+def spoken(reply: str, *, cut: bool = False, size: int = 3, max_sentences: int | None = None) -> str:
     """Return the spoken part of `reply` if the model writes it in deltas of `size` characters."""
-    guard = ReplyGuard()
+    guard = ReplyGuard(max_sentences=max_sentences)
     ready = ""
     for start in range(0, len(reply), size):
         ready += guard.add(reply[start : start + size])
-        if guard.is_looping:
+        if guard.is_over:
             break
     return ready + guard.finish(cut=cut)
 
@@ -61,6 +61,14 @@ def test_it_stops_before_a_repeated_sentence() -> None:
     assert spoken("I can help you. What do you need? I can help you! What do you need?").strip() == (
         "I can help you. What do you need?"
     )
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_it_stops_after_the_most_sentences(size: int) -> None:
+    reply = "Tea is warm. 1. It is 3.50 today. Do you like it? I do."
+    assert spoken(reply, size=size, max_sentences=3).strip() == "Tea is warm. 1. It is 3.50 today. Do you like it?"
+    assert spoken(reply, size=size, max_sentences=9) == reply
+    assert spoken("Tea is warm", size=size, max_sentences=1) == "Tea is warm"
 
 
 def test_short_sentences_may_be_repeated() -> None:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 16000
 # Behind the speech in a short window. With less than two seconds, Whisper repeats itself.
 SILENCE_SECONDS = 3
-# The likeliest word is wrong a little more often in a short window, and a second candidate costs little.
-SHORT_BEAM_SIZE = 2
 # With the silence, longer speech nearly fills the full window.
 MAX_SHORT_SECONDS = 26
 # A limit for a model that repeats itself. Some languages need ten tokens for a second of speech.
@@ -139,7 +137,7 @@ def hear_in_short_window(model: WhisperModel, speech: Samples, language: str | N
     (result,) = model.model.generate(
         encoded,
         [tokenizer.sot_sequence],
-        beam_size=SHORT_BEAM_SIZE,
+        beam_size=1,
         max_length=min(limit, model.max_length),
         return_scores=True,
         suppress_tokens=list(get_suppressed_tokens(tokenizer, [-1])),

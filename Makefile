@@ -24,7 +24,7 @@ run: install .env
 install: .venv/installed
 
 test: .venv/installed-dev
-	@$(MAKE) --no-print-directory models || test -z "$(REQUIRE_MODELS)"
+	@LOCAL_CHAT_MODEL=smollm2-135m-instruct $(MAKE) --no-print-directory models || test -z "$(REQUIRE_MODELS)"
 	$(BIN)/pytest -n $(TEST_PROCESSES)
 
 # All tests but those that need a browser or the weights of models.

@@ -95,7 +95,7 @@ async def _hold_conversations(questions: list[dict[str, Any]], named: str) -> tu
     from django.conf import settings
 
     from apps.conversations.models import Turn
-    from apps.conversations.pipeline.prompts import build_messages
+    from apps.conversations.pipeline.prompts import build_messages, new_conversation
     from apps.speech import configs
     from apps.speech.local import chat_choice
     from apps.speech.local.llama import LocalLanguageModel
@@ -105,6 +105,7 @@ async def _hold_conversations(questions: list[dict[str, Any]], named: str) -> tu
     model, timings = LocalLanguageModel(config), Timings()
     logging.getLogger("apps.speech.local.llama").addHandler(timings)
     await model.preload()
+    await model.read_ahead(new_conversation())
     answers: list[Answer] = []
     earlier: list[Turn] = []
     setting: dict[str, str] = {}
@@ -179,6 +180,7 @@ def _line(number: int, answer: Answer) -> str:
 def _summary(model: str, answers: list[Answer], wanted: list[dict[str, Any]]) -> str:
     first = sorted(answer.first_word_seconds for answer in answers)
     speeds = [answer.tokens_per_second for answer in answers if answer.tokens_per_second]
+    read = [answer.tokens_read for answer in answers if answer.tokens_read]
     sentences = [answer.sentences for answer in answers]
     lines = [
         f"\n{model}: {sum(answer.is_right for answer in answers)} of {len(answers)} right ({len(wanted)} are judged)",
@@ -186,7 +188,7 @@ def _summary(model: str, answers: list[Answer], wanted: list[dict[str, Any]]) ->
         f"sentences: mean {statistics.mean(sentences):.1f}, most {max(sentences)}",
         f"first word: median {statistics.median(first):.2f} s, slowest {first[-1]:.2f} s",
         f"tokens a second: median {statistics.median(speeds or [0]):.1f}, slowest {min(speeds or [0]):.1f}",
-        f"prompt tokens read a turn: mean {statistics.mean(answer.tokens_read for answer in answers):.0f}",
+        f"prompt tokens read a turn: mean {statistics.mean(read or [0]):.0f}, most {max(read or [0])}",
     ]
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text().split()[1])

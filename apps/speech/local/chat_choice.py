@@ -20,7 +20,7 @@ AUTO = "auto"
 BETTER, SMALL = QWEN.name, SMOLLM2.name
 CHAT_PATHS = {model.name: model.files[0].path for model in CHAT_MODELS}
 
-# In bytes. The better model needs 1.8 GB, and the models that hear and speak are loaded beside it.
+# In bytes. The better model needs 2.1 GB, and the models that hear and speak are loaded beside it.
 BETTER_MEMORY = 3_000_000_000
 # In bytes. While it is downloaded, its archives are there as well, and other files still have to fit.
 BETTER_DISK = 2 * sum(file.size for file in QWEN.files) + 500_000_000
@@ -140,7 +140,7 @@ def known_speed(weights: Path, models_dir: Path) -> float | None:
 
 def remember_speed(weights: Path, models_dir: Path, speed: float) -> None:
     """Store a measured speed, for all later starts. Without a place for it, every start measures again."""
-    speeds = {**_speeds(models_dir), _key(weights): round(speed, 2)}
+    speeds = {**_speeds(models_dir), _key(weights): speed}
     try:
         (models_dir / SPEEDS_FILE).write_text(json.dumps(speeds, indent=2) + "\n")
     except OSError as error:

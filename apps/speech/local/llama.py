@@ -15,7 +15,7 @@ from apps.speech.base import Message, ProviderError
 from apps.speech.local import chat_choice
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.processor import PROCESSOR, Pauses
-from apps.speech.local.recall import can_drop, drop_oldest, recall
+from apps.speech.local.recall import can_drop, drop_oldest, recall, without_repetitions
 from apps.speech.local.reply_guard import ReplyGuard
 from apps.speech.local.slots import Slots
 from apps.speech.local.worker import Listener, shared_worker
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 # Of each slot. A slot keeps what was read of one conversation: see `slots`.
 CONTEXT_TOKENS = 2048
 SLOTS = 3
-# The maximum length of a conversation in a prompt. One core reads about a hundred tokens a second while the user waits.
-PROMPT_TOKENS = 768
 # The likeliest words of small models are their most correct ones.
 SAMPLING = {"temperature": 0.0, "repeat_penalty": 1.1}
 # The instructions ask for one to three sentences. What the smallest model says after that is mostly wrong.
@@ -121,7 +119,7 @@ def measure_speed(server: Server) -> float:
         speed = max(speed, generate(server, [MEASURED_QUESTION], MEASURED_TOKENS, lambda _delta: True).speed)
         if speed >= chat_choice.SPOKEN_SPEED:
             break
-    return speed
+    return round(speed, 2)
 
 
 def load_server(path: Path) -> Server:
@@ -155,10 +153,13 @@ def read_ahead(server: Server, messages: Sequence[Message]) -> None:
 
 def write_reply(model: LoadedModel, messages: Sequence[Message], max_tokens: int, listener: Listener[str]) -> None:
     """Generate the reply to `messages`, and send the text that may be spoken to `listener`. Raises ProviderError."""
-    messages = recall(messages, max_tokens=PROMPT_TOKENS)
+    messages = without_repetitions(messages)
+    slot, known = model.slots.choose(messages)
+    messages = recall(messages, known=known)
     while True:
+        model.slots.note(slot, messages)
         try:
-            write_once(model, messages, max_tokens, listener)
+            write_once(model.server, slot, messages, max_tokens, listener)
         except PromptTooLongError:
             if not can_drop(messages):
                 raise ProviderError("provider_refused", stage="think", retryable=False) from None
@@ -167,7 +168,9 @@ def write_reply(model: LoadedModel, messages: Sequence[Message], max_tokens: int
             return
 
 
-def write_once(model: LoadedModel, messages: Sequence[Message], max_tokens: int, listener: Listener[str]) -> None:
+def write_once(
+    server: Server, slot: int, messages: Sequence[Message], max_tokens: int, listener: Listener[str]
+) -> None:
     """Generate the reply to exactly these messages. Raises PromptTooLongError before it sends anything."""
     guard = ReplyGuard(max_sentences=MAX_SENTENCES)
 
@@ -176,7 +179,7 @@ def write_once(model: LoadedModel, messages: Sequence[Message], max_tokens: int,
             listener.send(ready)
         return not (listener.is_closed or guard.is_over)
 
-    done = generate_with_pauses(model.server, messages, max_tokens, take, slot=model.slots.choose(messages))
+    done = generate_with_pauses(server, messages, max_tokens, take, slot=slot)
     if rest := guard.finish(cut=done.finish_reason == "length"):
         listener.send(rest)
     if done.finish_reason:

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from apps.speech.base import Message
 
 # English has more than four. A low estimate only drops the oldest messages a little early.
 CHARACTERS_PER_TOKEN = 3
 TOKENS_PER_MESSAGE = 8
+# The most of a conversation that is remembered. It grows turn by turn, and each turn reads only what is new.
+MEMORY_TOKENS = 1400
+# The most of an earlier conversation that is read when somebody continues it. A slow core reads 20 tokens a second, and
+# the person waits for all of them.
+UNREAD_MEMORY_TOKENS = 300
 WORD = re.compile(r"\w+")
 
 
-def recall(messages: Sequence[Message], *, max_tokens: int) -> list[Message]:
-    """Return the instructions, the latest exchanges that fit into about `max_tokens`, and the question."""
-    remembered = without_repetitions(messages)
-    while estimated_tokens(remembered) > max_tokens and can_drop(remembered):
+def recall(messages: Sequence[Message], *, known: AbstractSet[Message]) -> list[Message]:
+    """Return the instructions, the latest exchanges, and the question, as far as the engine reads them soon enough.
+
+    `known` are the earlier messages that the engine has already read. What came before them is not read again.
+    """
+    remembered = list(messages)
+    while can_drop(remembered) and not known.isdisjoint(remembered) and _first(remembered) not in known:
+        remembered = drop_oldest(remembered)
+    limit = MEMORY_TOKENS if known else UNREAD_MEMORY_TOKENS
+    while estimated_tokens(remembered) > limit and can_drop(remembered):
         remembered = drop_oldest(remembered)
     return remembered
+
+
+def _first(messages: Sequence[Message]) -> Message:
+    return next(message for message in messages if message.role != "system")
 
 
 def without_repetitions(messages: Sequence[Message]) -> list[Message]:

@@ -2,7 +2,7 @@
 
 The engine keeps what it has read, and reads only what is new. Where the oldest messages are left out, it moves the rest
 of what the same slot has read. It cannot find that in another slot, nor in its own cache of prompts: there it compares
-beginnings only, and then reads up to 400 tokens anew, which took 20 s on a busy core.
+beginnings only, and then reads hundreds of tokens anew, which takes a slow core 20 s.
 """
 
 from __future__ import annotations
@@ -17,18 +17,23 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         # The slot that was used least recently is the first.
-        self._read: dict[int, Collection[Message]] = dict.fromkeys(range(count), frozenset())
+        self._read: dict[int, frozenset[Message]] = dict.fromkeys(range(count), frozenset())
 
-    def choose(self, messages: Sequence[Message]) -> int:
-        """Return the slot that has read most of the conversation, or else the one that was used least recently."""
-        spoken = [message for message in messages if message.role != "system"]
+    def choose(self, messages: Sequence[Message]) -> tuple[int, frozenset[Message]]:
+        """Return the slot for the reply to `messages`, and which of the earlier messages it has read.
+
+        That is the slot that has read most of the conversation, or else the one that was used least recently.
+        """
         # The question is new. Another conversation may have begun with the same one.
-        earlier = set(spoken[:-1])
-        slot = max(self._read, key=lambda each: characters(earlier.intersection(self._read[each])))
+        earlier = frozenset(message for message in messages[:-1] if message.role != "system")
+        slot = max(self._read, key=lambda each: _characters(earlier & self._read[each]))
+        return slot, earlier & self._read[slot]
+
+    def note(self, slot: int, messages: Sequence[Message]) -> None:
+        """Remember that `slot` has read `messages`, and nothing else."""
         del self._read[slot]
-        self._read[slot] = frozenset(spoken)
-        return slot
+        self._read[slot] = frozenset(messages)
 
 
-def characters(messages: Collection[Message]) -> int:
+def _characters(messages: Collection[Message]) -> int:
     return sum(len(message.content) for message in messages)

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16000
 # Behind the speech in a short window. With less than two seconds, Whisper repeats itself.
-SILENCE_SECONDS = 2.5
+SILENCE_SECONDS = 3
 # With the silence, longer speech nearly fills the full window.
-MAX_SHORT_SECONDS = 27
+MAX_SHORT_SECONDS = 26
 # A limit for a model that repeats itself. Some languages need ten tokens for a second of speech.
 MAX_TOKENS, MAX_TOKENS_PER_SECOND = 32, 14
 # In a short window, text with a lower probability than this is doubtful, and so is a language.

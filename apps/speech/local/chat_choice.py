@@ -38,7 +38,8 @@ EXPLANATIONS: dict[Reason, str] = {
     "fits": "this machine has enough memory for it",
     "low_memory": f"{BETTER} needs {BETTER_MEMORY / 1e9:.0f} GB of free memory",
     "low_disk": f"{BETTER} needs {BETTER_DISK / 1e9:.1f} GB of free disk",
-    "too_slow": f"{BETTER} was measured here, and writes more slowly than a voice speaks",
+    "too_slow": f"{BETTER} was measured, and writes more slowly than a voice speaks (without {SPEEDS_FILE} in "
+    "MODELS_DIR, it is measured again)",
     "not_downloaded": f"{BETTER} is not downloaded: run manage.py fetch_models",
 }
 REMEDY = (

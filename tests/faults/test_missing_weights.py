@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import signal
 from pathlib import Path
@@ -205,19 +206,18 @@ class TestArrival:
         return settings.MODELS_DIR  # type: ignore[no-any-return]
 
     def test_the_server_loads_what_arrives(
-        self, transactional_db: None, models: Path, capfd: pytest.CaptureFixture[str]
+        self, transactional_db: None, models: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        log: list[str] = []
-
-        def is_loaded() -> bool:
-            log.append(capfd.readouterr().err)
-            return "The weights have arrived for: clone" in "".join(log)
-
-        with serve() as server:
-            assert requests.get(f"{server.url}/readyz", timeout=60).json()["engines"]["clone"] is False
-            shutil.copytree(STAND_IN_MODELS, models)
-            wait_until(is_loaded)
-            assert requests.get(f"{server.url}/readyz", timeout=60).json()["engines"]["clone"] is True
+        logger = logging.getLogger("apps.speech.registry")
+        logger.addHandler(caplog.handler)  # The loggers above it may not pass records on.
+        try:
+            with serve() as server:
+                assert requests.get(f"{server.url}/readyz", timeout=60).json()["engines"]["clone"] is False
+                shutil.copytree(STAND_IN_MODELS, models)
+                wait_until(lambda: "The weights have arrived for: clone" in caplog.text)
+                assert requests.get(f"{server.url}/readyz", timeout=60).json()["engines"]["clone"] is True
+        finally:
+            logger.removeHandler(caplog.handler)
 
     def test_a_server_that_stops_waits_no_longer(self, transactional_db: None, models: Path) -> None:
         with serve() as server:

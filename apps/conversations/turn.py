@@ -107,7 +107,7 @@ async def _think_and_speak(
     try:
         progress.stage = Turn.Stage.THINK
         if progress.turn.status == Turn.Status.ANSWERED:
-            repeat_reply(progress.turn.reply, segments, emit)
+            repeat_reply(progress.turn, segments, emit)
         else:
             await think_of_reply(progress, engines, await earlier, segments, emit)
         # Raise an error in speaking only now: the rest of the reply is paid for and must not be lost.

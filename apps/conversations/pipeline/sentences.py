@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 from unicodedata import category, east_asian_width
 
@@ -21,8 +22,9 @@ class Limits(NamedTuple):
 # seconds to synthesize the next, and does not sound like a shout, as a single word would. The second must be ready by
 # then, even if a model writes only twenty tokens a second. Later segments are whole sentences: there is time for them.
 FIRST = Limits(sentence=7, clause=12, word=20)
-SECOND = Limits(sentence=20, clause=50, word=80)
-LATER = Limits(sentence=20, clause=120, word=190)
+GROWING = (FIRST, Limits(sentence=20, clause=50, word=80), Limits(sentence=20, clause=120, word=190))
+# An engine on this machine synthesizes little faster than the sound is played, and returns a segment as a whole.
+GROWING_SLOWLY = (FIRST, *3 * [Limits(sentence=20, clause=24, word=32)], Limits(sentence=20, clause=50, word=100))
 SHORTEST_SINGLE_WORD = 12
 MAX_WORD_OVERRUN = 20
 """How far a segment may exceed its word limit while no pause can follow its last word."""
@@ -86,11 +88,12 @@ END_OF_CODE = re.compile(r"(?<=\n)[ \t]*+(?:```|~~~)[ \t]*\n")
 class SpeechChunker:
     """Cuts a text into segments to speak while it is being written, each as early as it sounds natural.
 
-    The segments are `speakable`, and do not depend on how the text was split into deltas.
+    The segments are `speakable`, and do not depend on how the text was split into deltas. `limits` are those of the
+    first segments in order; the last ones are those of all others.
     """
 
-    def __init__(self) -> None:
-        self._limits = FIRST
+    def __init__(self, limits: Sequence[Limits] = GROWING) -> None:
+        self._limits, *self._later_limits = limits
         self._in_code = False
         self._begin("\n")
 
@@ -119,7 +122,8 @@ class SpeechChunker:
         self._begin(self._text[end - written.endswith("\n") :])
         if not segment:
             return []
-        self._limits = SECOND if self._limits is FIRST else LATER
+        if self._later_limits:
+            self._limits = self._later_limits.pop(0)
         return [segment]
 
     def _find_end(self) -> int:

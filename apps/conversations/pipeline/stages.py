@@ -9,13 +9,13 @@ from contextlib import aclosing
 from apps.conversations.models import Turn
 from apps.conversations.pipeline.hearing import NothingHeardError, hear, stored_question
 from apps.conversations.pipeline.prompts import build_messages
-from apps.conversations.pipeline.sentences import SpeechChunker
+from apps.conversations.pipeline.sentences import GROWING, GROWING_SLOWLY, SpeechChunker
 from apps.conversations.pipeline.speaking import Segments, speak
 from apps.conversations.pipeline.state import TurnProgress
 from apps.conversations.pipeline.store import store_reply, store_transcript
 from apps.conversations.pipeline.thinking import write_reply
 from apps.conversations.turn_events import Said, TurnEvent
-from apps.speech.base import Recording
+from apps.speech.base import EMBEDDED, Recording
 from apps.speech.registry import Engines
 
 Emit = Callable[[TurnEvent], None]
@@ -41,7 +41,7 @@ async def think_of_reply(
     )
     model = engines.chosen_language_model(conversation.model)
     await progress.writer.until_stored()
-    chunker = SpeechChunker()
+    chunker = _chunker(turn)
     async with aclosing(write_reply(messages, model=model, used=progress.used)) as deltas:
         async for delta in deltas:
             if not progress.reply:
@@ -54,11 +54,16 @@ async def think_of_reply(
     _enqueue([*chunker.finish(), None], segments)
 
 
-def repeat_reply(reply: str, segments: Segments, emit: Emit) -> None:
+def repeat_reply(turn: Turn, segments: Segments, emit: Emit) -> None:
     """Emit the stored reply again, so that the listener of a retry gets all of it."""
-    emit(Said(reply))
-    chunker = SpeechChunker()
-    _enqueue([*chunker.feed(reply), *chunker.finish(), None], segments)
+    emit(Said(turn.reply))
+    chunker = _chunker(turn)
+    _enqueue([*chunker.feed(turn.reply), *chunker.finish(), None], segments)
+
+
+def _chunker(turn: Turn) -> SpeechChunker:
+    is_slow = turn.voice is not None and turn.voice.provider in EMBEDDED
+    return SpeechChunker(GROWING_SLOWLY if is_slow else GROWING)
 
 
 def _enqueue(texts: Iterable[str | None], segments: Segments) -> None:

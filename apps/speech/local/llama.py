@@ -32,7 +32,7 @@ SAMPLING = {"temperature": 0.0, "repeat_penalty": 1.1}
 MAX_SENTENCES = 4
 THREADS = min(2, os.cpu_count() or 1)
 # In bytes. A smaller model is quick enough with one thread, and so does not suffer when other processes need a core.
-SHARED_MODEL_SIZE = 500_000_000
+LARGE_MODEL_SIZE = 500_000_000
 # How often a thread looks for the other one before it gives up its core. OpenMP's default is fifteen times as much,
 # with which generation slows down to one token a second as soon as another process needs a core.
 SPIN_COUNT = "20000"
@@ -133,7 +133,7 @@ def load_server(path: Path) -> Server:
     parameters.model.path = str(path)
     parameters.n_ctx = CONTEXT_TOKENS * SLOTS
     parameters.n_parallel = SLOTS
-    parameters.cpuparams.n_threads = THREADS if path.stat().st_size >= SHARED_MODEL_SIZE else 1
+    parameters.cpuparams.n_threads = THREADS if path.stat().st_size >= LARGE_MODEL_SIZE else 1
     parameters.cpuparams_batch.n_threads = THREADS  # For the prompt, which somebody waits for.
     parameters.cache_ram_mib = 0
     parameters.n_cache_reuse = REUSED_TOKENS
@@ -159,7 +159,7 @@ def write_reply(model: LoadedModel, messages: Sequence[Message], max_tokens: int
     while True:
         model.slots.note(slot, messages)
         try:
-            write_once(model.server, slot, messages, max_tokens, listener)
+            write_once(model, slot, messages, max_tokens, listener)
         except PromptTooLongError:
             if not can_drop(messages):
                 raise ProviderError("provider_refused", stage="think", retryable=False) from None
@@ -169,7 +169,7 @@ def write_reply(model: LoadedModel, messages: Sequence[Message], max_tokens: int
 
 
 def write_once(
-    server: Server, slot: int, messages: Sequence[Message], max_tokens: int, listener: Listener[str]
+    model: LoadedModel, slot: int, messages: Sequence[Message], max_tokens: int, listener: Listener[str]
 ) -> None:
     """Generate the reply to exactly these messages. Raises PromptTooLongError before it sends anything."""
     guard = ReplyGuard(max_sentences=MAX_SENTENCES)
@@ -179,7 +179,7 @@ def write_once(
             listener.send(ready)
         return not (listener.is_closed or guard.is_over)
 
-    done = generate_with_pauses(server, messages, max_tokens, take, slot=slot)
+    done = generate_with_pauses(model.server, messages, max_tokens, take, slot=slot)
     if rest := guard.finish(cut=done.finish_reason == "length"):
         listener.send(rest)
     if done.finish_reason:

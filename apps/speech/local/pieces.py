@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator
 
 from apps.speech.local.processor import Playback
 
-# In characters. Shorter parts sound torn off.
-MIN_PART = 15
+# In characters. Shorter parts sound torn off, and cost more time than their sound lasts.
+MIN_PART = 24
+# A text costs as much as if it had this many characters more.
+FIXED_CHARACTERS = 20
 # Silence that is not noticed as a stumble.
 TOLERANCE_SECONDS = 0.3
 # The ends of clauses, and the words with which English phrases begin. Other languages are divided at clauses only.
@@ -31,12 +33,12 @@ class Pace:
         self._seconds = 0.0
 
     def note(self, characters: int, seconds: float) -> None:
-        latest = seconds / characters
+        latest = seconds / (FIXED_CHARACTERS + characters)
         self._seconds = (self._seconds + latest) / 2 if self._seconds else latest
 
     def characters_within(self, seconds: float) -> float:
         """Return how many characters can be synthesised in `seconds`: any number before the first `note`."""
-        return seconds / self._seconds if self._seconds else float("inf")
+        return seconds / self._seconds - FIXED_CHARACTERS if self._seconds else float("inf")
 
 
 def in_time(segments: Iterable[str], playback: Playback, pace: Pace) -> Iterator[str]:
@@ -46,15 +48,19 @@ def in_time(segments: Iterable[str], playback: Playback, pace: Pace) -> Iterator
         while rest:
             seconds = playback.seconds_left()
             room = float("inf") if seconds is None else pace.characters_within(seconds + TOLERANCE_SECONDS)
-            end = len(rest) if len(rest) <= room else last_break(rest, room)
+            end = len(rest) if len(rest) <= room else end_of_part(rest, room)
             yield rest[:end].rstrip()
             rest = rest[end:]
 
 
-def last_break(text: str, room: float) -> int:
-    """Return where to divide `text` at latest within `room` characters; its length if there is no good place."""
-    for breaks in (CLAUSE_END, PHRASE_START):
-        ends = [found.end() for found in breaks.finditer(text) if MIN_PART <= found.end() <= room]
-        if ends and len(text) - ends[-1] >= MIN_PART:
-            return ends[-1]
-    return len(text)
+def end_of_part(text: str, room: float) -> int:
+    """Return where to divide `text`: at latest within `room` characters or, if that is too early, as early as possible.
+
+    It is the length of `text` if there is no good place.
+    """
+    ends = [[found.end() for found in breaks.finditer(text)] for breaks in (CLAUSE_END, PHRASE_START)]
+    ends = [[end for end in each if MIN_PART <= end <= len(text) - MIN_PART] for each in ends]
+    for each in ends:
+        if in_room := [end for end in each if end <= room]:
+            return in_room[-1]
+    return min([len(text), *ends[0], *ends[1]])

@@ -1,4 +1,4 @@
-"""Removes endless repetitions and unfinished sentences from the replies of small language models."""
+"""Removes repetitions from the replies of small language models."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class ReplyGuard:
     """Passes on a reply while it is written, in complete sentences, until it repeats itself.
 
     The first sentence passes at once, delta by delta, because the user is waiting for it. Each later sentence passes
-    when it is complete. It is dropped if it repeats an earlier sentence or stays incomplete. `is_over` is set when the
-    reply repeats itself or has `max_sentences`; after that, nothing more passes.
+    as soon as it differs from all earlier ones: the voice that speaks it has little time to spare. It is dropped if it
+    repeats an earlier sentence. `is_over` is set when the reply repeats itself or has `max_sentences`; after that,
+    nothing more passes.
     """
 
     def __init__(self, *, max_sentences: int | None = None) -> None:
@@ -41,11 +42,18 @@ class ReplyGuard:
         ready = ""
         while not self.is_over and (end := SENTENCE_END.search(self._buffer)):
             ready += self._take(end.end())
-        if not self._first_is_complete:
+        if not self.is_over and self._may_pass():
             ready += self._buffer[self._passed :]
             self._passed = len(self._buffer)
         self.is_over = self.is_over or is_loop(words_of(self._buffer))
         return ready
+
+    def _may_pass(self) -> bool:
+        """Tell whether the incomplete sentence in the buffer may already pass."""
+        if not self._first_is_complete:
+            return True
+        *words, _incomplete = words_of(self._buffer) or [""]
+        return not any(said[: len(words)] == tuple(words) for said in self._said)
 
     def finish(self, *, cut: bool) -> str:
         """Return the rest of the text that may be spoken. `cut`: the model was stopped before it had finished."""

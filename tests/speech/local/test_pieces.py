@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from apps.speech.local.pieces import MIN_PART, Pace, in_time, last_break
+from apps.speech.local.pieces import FIXED_CHARACTERS, MIN_PART, Pace, end_of_part, in_time
 from apps.speech.local.processor import Playback
 
 SENTENCE = "Bread is baked in a hot oven until the crust turns brown and the kitchen smells."
@@ -9,7 +9,7 @@ SENTENCE = "Bread is baked in a hot oven until the crust turns brown and the kit
 def parts(text: str, *, seconds_left: float, seconds_per_character: float) -> list[str]:
     """Return the parts of `text`, of which each adds a long sound."""
     playback, pace = Playback(), Pace()
-    pace.note(1, seconds_per_character)
+    pace.note(80, seconds_per_character * (80 + FIXED_CHARACTERS))
     if seconds_left:
         playback.add(seconds_left)
     found = []
@@ -39,8 +39,9 @@ def test_the_end_of_a_clause_is_better_than_that_of_a_phrase() -> None:
     assert parts(text, seconds_left=2, seconds_per_character=0.05)[0] == "First you mix the flour,"
 
 
-def test_what_comes_too_late_anyway_is_not_torn_apart() -> None:
-    assert parts(SENTENCE, seconds_left=0.01, seconds_per_character=0.1) == [SENTENCE]
+def test_what_comes_too_late_anyway_is_divided_as_early_as_possible() -> None:
+    first, _rest = parts(SENTENCE, seconds_left=0.01, seconds_per_character=0.1)
+    assert first == "Bread is baked in a hot oven"
 
 
 def test_nothing_is_divided_before_anything_was_measured() -> None:
@@ -51,5 +52,6 @@ def test_nothing_is_divided_before_anything_was_measured() -> None:
 
 def test_no_part_is_short() -> None:
     for room in range(100):
-        end = last_break(SENTENCE, room)
-        assert end == len(SENTENCE) or MIN_PART <= end <= min(room, len(SENTENCE) - MIN_PART)
+        end = end_of_part(SENTENCE, room)
+        assert MIN_PART <= end <= len(SENTENCE) - MIN_PART
+        assert end <= room or end == end_of_part(SENTENCE, 0)

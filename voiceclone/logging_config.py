@@ -46,6 +46,8 @@ def logging_config(*, audit_log: str) -> dict[str, Any]:
             "faster_whisper": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
             "httpx2": {"level": "WARNING"},
+            # It warns about many texts whose words espeak-ng joins, such as "of the".
+            "phonemizer": {"level": "ERROR"},
         },
     }
     if audit_log:

@@ -67,7 +67,7 @@ class LocalTextToSpeech:
                 language = detect_language(segment, said)
                 started = time.monotonic()
                 if sound := synthesise(kokoro, segment, voice, settings.speed or 1.0, language):
-                    PACE.note(len(segment), time.monotonic() - started)
+                    PACE.note(segment, time.monotonic() - started)
                     PROCESSOR.add_sound(playback, len(sound) / 2 / SAMPLE_RATE)
                     listener.send(sound)
                 said = f"{said} {segment}"

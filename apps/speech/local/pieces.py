@@ -16,6 +16,8 @@ from apps.speech.local.processor import Playback
 MIN_PART = 24
 # A text costs as much as if it had this many characters more.
 FIXED_CHARACTERS = 20
+# "384,401" is read as eight words.
+CHARACTERS_PER_DIGIT = 5
 # Silence that is not noticed as a stumble.
 TOLERANCE_SECONDS = 0.3
 # The ends of clauses, and the words with which English phrases begin. Other languages are divided at clauses only.
@@ -32,8 +34,8 @@ class Pace:
     def __init__(self) -> None:
         self._seconds = 0.0
 
-    def note(self, characters: int, seconds: float) -> None:
-        latest = seconds / (FIXED_CHARACTERS + characters)
+    def note(self, text: str, seconds: float) -> None:
+        latest = seconds / (FIXED_CHARACTERS + spoken_characters(text))
         self._seconds = (self._seconds + latest) / 2 if self._seconds else latest
 
     def characters_within(self, seconds: float) -> float:
@@ -48,7 +50,7 @@ def in_time(segments: Iterable[str], playback: Playback, pace: Pace) -> Iterator
         while rest:
             seconds = playback.seconds_left()
             room = float("inf") if seconds is None else pace.characters_within(seconds + TOLERANCE_SECONDS)
-            end = len(rest) if len(rest) <= room else end_of_part(rest, room)
+            end = len(rest) if spoken_characters(rest) <= room else end_of_part(rest, room)
             yield rest[:end].rstrip()
             rest = rest[end:]
 
@@ -61,6 +63,11 @@ def end_of_part(text: str, room: float) -> int:
     ends = [[found.end() for found in breaks.finditer(text)] for breaks in (CLAUSE_END, PHRASE_START)]
     ends = [[end for end in each if MIN_PART <= end <= len(text) - MIN_PART] for each in ends]
     for each in ends:
-        if in_room := [end for end in each if end <= room]:
+        if in_room := [end for end in each if spoken_characters(text[:end]) <= room]:
             return in_room[-1]
     return min([len(text), *ends[0], *ends[1]])
+
+
+def spoken_characters(text: str) -> int:
+    """Return how many letters would take as long to say as `text`."""
+    return len(text) + (CHARACTERS_PER_DIGIT - 1) * sum(map(str.isdigit, text))

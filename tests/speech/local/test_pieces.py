@@ -9,7 +9,7 @@ SENTENCE = "Bread is baked in a hot oven until the crust turns brown and the kit
 def parts(text: str, *, seconds_left: float, seconds_per_character: float) -> list[str]:
     """Return the parts of `text`, of which each adds a long sound."""
     playback, pace = Playback(), Pace()
-    pace.note(80, seconds_per_character * (80 + FIXED_CHARACTERS))
+    pace.note("a" * 80, seconds_per_character * (80 + FIXED_CHARACTERS))
     if seconds_left:
         playback.add(seconds_left)
     found = []
@@ -55,3 +55,13 @@ def test_no_part_is_short() -> None:
         end = end_of_part(SENTENCE, room)
         assert MIN_PART <= end <= len(SENTENCE) - MIN_PART
         assert end <= room or end == end_of_part(SENTENCE, 0)
+
+
+def test_digits_take_longer_than_letters() -> None:
+    with_digits = "The moon is very far away from us, 384,401 kilometers or 239,795 miles."
+    with_letters = "The moon is very far away from us, abc,abc kilometers or abc,abc miles."
+    assert parts(with_letters, seconds_left=4.5, seconds_per_character=0.05) == [with_letters]
+    assert parts(with_digits, seconds_left=4.5, seconds_per_character=0.05) == [
+        "The moon is very far away from us,",
+        "384,401 kilometers or 239,795 miles.",
+    ]

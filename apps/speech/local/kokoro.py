@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-import uuid
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from apps.speech.audio.resampling import join, resample
-from apps.speech.base import ProviderError, ProviderVoice, Recording, SpokenConsent, VoiceSettings
+from apps.speech.base import LOCAL, ProviderError, ProviderVoice, Recording, SpokenConsent, VoiceSettings
 from apps.speech.local import pitch_control, samples, speaker, spectrum, voice_files, voice_speed
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.onnx import open_session
@@ -84,15 +83,15 @@ class LocalVoiceCloner:
     async def create(self, name: str, samples: Sequence[Recording], *, consent: SpokenConsent | None = None) -> str:
         recording = join([resample(sample, sample_rate=speaker.SAMPLE_RATE) for sample in samples])
         embedding = await speaker.embed(recording, self._config, stage="clone")
-        voice_id = f"local-{uuid.uuid4().hex}"
+        voice_id = voice_files.new_voice_id(LOCAL)
         await asyncio.to_thread(self._save, voice_id, name, recording, embedding)
         return voice_id
 
     async def delete(self, voice_id: str) -> None:
-        await asyncio.to_thread(voice_files.delete_voice, self._config.voices_dir, voice_id)
+        await asyncio.to_thread(voice_files.delete_voice, self._config.voices_dir, voice_id, engine=LOCAL)
 
     async def list(self) -> list[ProviderVoice]:
-        return await asyncio.to_thread(lambda: list(voice_files.saved_voices(self._config.voices_dir)))
+        return await asyncio.to_thread(lambda: list(voice_files.saved_voices(self._config.voices_dir, engine=LOCAL)))
 
     def _save(self, voice_id: str, name: str, recording: Recording, embedding: Embedding) -> None:
         sound = samples.from_recording(recording, sample_rate=speaker.SAMPLE_RATE)

@@ -7,19 +7,16 @@ what is known about both, and what nobody has measured.
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import math
-import re
-import uuid
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from apps.speech.base import ProviderError, ProviderVoice, Recording, SpokenConsent, VoiceSettings
-from apps.speech.local import pocket_bundle, samples
+from apps.speech.base import POCKET, ProviderError, ProviderVoice, Recording, SpokenConsent, VoiceSettings
+from apps.speech.local import pocket_bundle, samples, voice_files
 from apps.speech.local.pocket_bundle import Bundle, BundleError, PocketConfig
 from apps.speech.local.pocket_reference import SAMPLE_RATE, choose_reference
 from apps.speech.local.pocket_text import speakable_segments
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VOICE_ID = re.compile(r"pocket-[0-9a-f]{32}")
 
 FRAME_SECONDS = 0.08
 # The model does not always notice the end of a text, and then goes on until it is stopped. Slow speech takes 0.1 s for
@@ -81,16 +77,15 @@ class PocketVoiceCloner:
     async def create(self, name: str, samples: Sequence[Recording], *, consent: SpokenConsent | None = None) -> str:
         await self._worker.preload(stage="clone")  # A voice that could not speak would help nobody.
         reference = await asyncio.to_thread(choose_reference, samples)
-        voice_id = f"pocket-{uuid.uuid4().hex}"
+        voice_id = voice_files.new_voice_id(POCKET)
         await asyncio.to_thread(save_voice, self._config.voices_dir, voice_id, name, reference)
         return voice_id
 
     async def delete(self, voice_id: str) -> None:
-        if VOICE_ID.fullmatch(voice_id):
-            await asyncio.to_thread(voice_path(self._config.voices_dir, voice_id).unlink, missing_ok=True)
+        await asyncio.to_thread(voice_files.delete_voice, self._config.voices_dir, voice_id, engine=POCKET)
 
     async def list(self) -> list[ProviderVoice]:
-        return await asyncio.to_thread(lambda: list(saved_voices(self._config.voices_dir)))
+        return await asyncio.to_thread(lambda: list(voice_files.saved_voices(self._config.voices_dir, engine=POCKET)))
 
 
 def pocket_worker(config: PocketConfig) -> ModelWorker[OfflineTts]:
@@ -172,32 +167,10 @@ def is_plausible(sound: Samples, text: str) -> bool:
 
 
 def save_voice(voices_dir: Path, voice_id: str, name: str, reference: Recording) -> None:
-    file = io.BytesIO()
-    np.savez(file, name=np.array(name), reference=np.frombuffer(reference.pcm, "<i2"))
-    path = voice_path(voices_dir, voice_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_bytes(file.getvalue())
-    partial.replace(path)
+    voice_files.write_fields(voices_dir, voice_id, name, {"reference": np.frombuffer(reference.pcm, "<i2")})
 
 
 def load_reference(voices_dir: Path, voice_id: str) -> Samples:
     """Return the reference of a saved voice, at 24 kHz. Raises ProviderError provider_voice_missing."""
-    try:
-        if not VOICE_ID.fullmatch(voice_id):
-            raise FileNotFoundError(voice_id)
-        with np.load(voice_path(voices_dir, voice_id)) as file:
-            pcm = file["reference"].astype("<i2").tobytes()
-    except FileNotFoundError:
-        raise ProviderError("provider_voice_missing", stage="speak", retryable=False) from None
+    pcm = voice_files.read_fields(voices_dir, voice_id, engine=POCKET)["reference"].astype("<i2").tobytes()
     return samples.from_recording(Recording(pcm, SAMPLE_RATE), sample_rate=SAMPLE_RATE)
-
-
-def saved_voices(voices_dir: Path) -> Iterator[ProviderVoice]:
-    for path in sorted(voices_dir.glob("pocket-*.npz")):
-        with np.load(path) as file:
-            yield ProviderVoice(path.stem, str(file["name"]))
-
-
-def voice_path(voices_dir: Path, voice_id: str) -> Path:
-    return voices_dir / f"{voice_id}.npz"

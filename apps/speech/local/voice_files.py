@@ -1,20 +1,23 @@
-"""The files of the mixed voices: one for each voice, with its name, its style vectors, and how it is spoken with."""
+"""The files of the voices that are cloned on this machine: one for each voice, with its name and its engine's fields.
+
+The id of a voice begins with the name of its engine, and no engine reads the files of another.
+"""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.speech.base import ProviderError, ProviderVoice
+from apps.speech.base import LOCAL, ProviderError, ProviderVoice
 from apps.speech.local.samples import Samples
-
-VOICE_ID = re.compile(r"local-[0-9a-f]{32}")
 
 # Style vectors by number of phonemes, shape (510, 1, 256).
 Styles = NDArray[np.float32]
@@ -34,16 +37,10 @@ class LocalVoice:
 
 
 def save_voice(voices_dir: Path, voice_id: str, name: str, voice: LocalVoice) -> None:
-    fields = {"name": np.array(name), "voice": voice.styles, "pitch_scale": np.array(voice.pitch_scale)}
+    fields = {"voice": voice.styles, "pitch_scale": np.array(voice.pitch_scale)}
     if voice.response is not None:
         fields["response"] = voice.response
-    file = io.BytesIO()
-    np.savez(file, **fields)  # type: ignore[arg-type] # the stub takes the fields for options
-    path = voice_path(voices_dir, voice_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_bytes(file.getvalue())
-    partial.replace(path)
+    write_fields(voices_dir, voice_id, name, fields)
 
 
 def load_voice(voices_dir: Path, voice_id: str) -> LocalVoice:
@@ -51,25 +48,50 @@ def load_voice(voices_dir: Path, voice_id: str) -> LocalVoice:
 
     The files of earlier versions contain nothing but the name and the style vectors.
     """
+    fields = read_fields(voices_dir, voice_id, engine=LOCAL)
+    return LocalVoice(fields["voice"], fields.get("response"), float(fields.get("pitch_scale", 1.0)))
+
+
+def new_voice_id(engine: str) -> str:
+    return f"{engine}-{uuid.uuid4().hex}"
+
+
+def write_fields(voices_dir: Path, voice_id: str, name: str, fields: Mapping[str, NDArray[Any]]) -> None:
+    """Store a voice of any engine, all of it or nothing."""
+    file = io.BytesIO()
+    np.savez(file, name=np.array(name), **fields)  # type: ignore[arg-type] # the stub takes the fields for options
+    path = voice_path(voices_dir, voice_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    partial.write_bytes(file.getvalue())
+    partial.replace(path)
+
+
+def read_fields(voices_dir: Path, voice_id: str, *, engine: str) -> dict[str, NDArray[Any]]:
+    """Return the fields of a voice of `engine`. Raises ProviderError provider_voice_missing."""
     try:
-        if not VOICE_ID.fullmatch(voice_id):
+        if not _is_of(engine, voice_id):
             raise FileNotFoundError(voice_id)
         with np.load(voice_path(voices_dir, voice_id)) as file:
-            return LocalVoice(file["voice"], file.get("response"), float(file.get("pitch_scale", 1.0)))
+            return dict(file)
     except FileNotFoundError:
         raise ProviderError("provider_voice_missing", stage="speak", retryable=False) from None
 
 
-def delete_voice(voices_dir: Path, voice_id: str) -> None:
-    if VOICE_ID.fullmatch(voice_id):
+def delete_voice(voices_dir: Path, voice_id: str, *, engine: str) -> None:
+    if _is_of(engine, voice_id):
         voice_path(voices_dir, voice_id).unlink(missing_ok=True)
 
 
-def saved_voices(voices_dir: Path) -> Iterator[ProviderVoice]:
-    for path in sorted(voices_dir.glob("local-*.npz")):
+def saved_voices(voices_dir: Path, *, engine: str) -> Iterator[ProviderVoice]:
+    for path in sorted(voices_dir.glob(f"{engine}-*.npz")):
         with np.load(path) as file:
             yield ProviderVoice(path.stem, str(file["name"]))
 
 
 def voice_path(voices_dir: Path, voice_id: str) -> Path:
     return voices_dir / f"{voice_id}.npz"
+
+
+def _is_of(engine: str, voice_id: str) -> bool:
+    return re.fullmatch(rf"{engine}-[0-9a-f]{{32}}", voice_id) is not None

@@ -92,7 +92,7 @@ def test_a_voice_of_an_earlier_version_speaks(config: LocalConfig, voice_id: str
     voice = voice_files.load_voice(config.voices_dir, earlier)
     assert (voice.response, voice.pitch_scale) == (None, 1.0)
     assert sum(chunk.seconds for chunk in speak(config, "Thank you for asking.", earlier)) > 0.8
-    voice_files.delete_voice(config.voices_dir, earlier)
+    voice_files.delete_voice(config.voices_dir, earlier, engine="local")
 
 
 def test_the_pitch_of_a_voice_can_be_scaled(config: LocalConfig, voice_id: str) -> None:
@@ -105,7 +105,7 @@ def test_the_pitch_of_a_voice_can_be_scaled(config: LocalConfig, voice_id: str) 
         pitch = prosody.measure_pitch(sound)
         assert pitch is not None
         medians.append(pitch)
-        voice_files.delete_voice(config.voices_dir, scaled)
+        voice_files.delete_voice(config.voices_dir, scaled, engine="local")
     assert medians[1] / medians[0] == pytest.approx(1.5, rel=0.1)
 
 

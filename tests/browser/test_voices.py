@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from apps.voices.models import VoiceProfile
 from tests.browser.conftest import faultless_page
@@ -103,6 +103,28 @@ class TestCards:
         expect(voices.get_by_label("Let it say something")).to_have_value("Still here")
         voice.refresh_from_db()
         assert voice.settings == {}
+
+    def test_a_click_while_the_script_of_the_settings_loads_is_not_lost(self, voices: Page) -> None:
+        requests: list[Route] = []
+        voices.route("**/voice-settings*.js", lambda route: requests.append(route))
+        voices.get_by_text("Speech settings").click()
+        voices.get_by_role("button", name="Hear the difference").click()
+        assert len(requests) == 1
+        requests[0].continue_()
+        expect(voices.get_by_role("status")).to_contain_text("Move a slider first")
+
+    def test_settings_are_saved_where_their_script_cannot_be_loaded(
+        self, browser: Browser, server: Server, alice: User, voice: VoiceProfile
+    ) -> None:
+        with faultless_page(browser.new_context(), expected="net::ERR_FAILED") as page:
+            page.route("**/voice-settings*.js", lambda route: route.abort())
+            open_voices(page, server, alice)
+            page.get_by_text("Speech settings").click()
+            page.get_by_label("Stability").fill("0.8")
+            with page.expect_navigation():
+                page.get_by_role("button", name="Save Jane").click()
+        voice.refresh_from_db()
+        assert voice.settings == {"stability": 0.8}
 
     def test_a_voice_is_deleted_after_a_page_with_the_consequences(self, voices: Page, provider: FakeProvider) -> None:
         voices.get_by_role("link", name="Delete Jane").click()

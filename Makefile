@@ -3,9 +3,8 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
-TEST_PROCESSES ?= auto
-# These tests wait for timers and processes, so that one more than there are cores is faster.
-QUICK_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Tests wait for timers, processes and the browser, so that one more than there are cores is faster.
+TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 REQUIREMENTS := constraints.txt requirements.txt requirements-local.txt
@@ -29,7 +28,7 @@ test: .venv/installed-dev
 
 # All tests but those that need a browser or the weights of models.
 test-quick: .venv/installed-dev
-	$(BIN)/pytest -n $(QUICK_PROCESSES) -m "not browser and not models"
+	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not browser and not models"
 
 check: .venv/installed-dev check-js
 	$(BIN)/ruff format --check .

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from apps.speech.local.config import LocalConfig
     from apps.speech.local.identity import Voiceprint
+    from apps.speech.local.llama import LocalLanguageModel
     from apps.speech.provenance.signing import Marker, MarkerConfig
     from apps.speech.providers.elevenlabs import ElevenLabsClient, ElevenLabsConfig
     from apps.speech.providers.openai import OpenAIConfig
@@ -177,7 +178,7 @@ class Engines:
     def language_models(self, model: str = "") -> list[LanguageModel]:
         """Return the engines of the stage "think", as `speech_to_text_engines` does. `model` is a choice or ""."""
         names = engines_of("think")
-        return [self._local_language_model if name == LOCAL else self._openai_language_model(model) for name in names]
+        return [self.local_language_model if name == LOCAL else self._openai_language_model(model) for name in names]
 
     @cached_property
     def _local_speech_to_text(self) -> SpeechToText:
@@ -193,7 +194,7 @@ class Engines:
         return OpenAISpeechToText(self._openai_client(config), config)
 
     @cached_property
-    def _local_language_model(self) -> LanguageModel:
+    def local_language_model(self) -> LocalLanguageModel:
         from apps.speech.local.llama import LocalLanguageModel
 
         return LocalLanguageModel(self._local_config)
@@ -328,14 +329,14 @@ async def open_engines(opening: Sequence[Message] = ()) -> None:
     engines = _kept_open[loop] = Engines()
     loaded = stages_with_weights()
     await engines.warm_up(opening)
-    if loaded != ALL_STAGES:
-        _late_loading[loop] = loop.create_task(_load_when_fetched(engines, loaded, opening))
+    _late_loading[loop] = loop.create_task(_load_when_fetched(engines, loaded, opening))
     await asyncio.to_thread(_prepare_marker)
 
 
 async def _load_when_fetched(engines: Engines, loaded: frozenset[Stage], opening: Sequence[Message]) -> None:
-    """Load the models of each stage as soon as its weights have arrived, until those of all stages have."""
-    logger.warning("Weights are missing. These stages wait for them: %s", ", ".join(sorted(ALL_STAGES - loaded)))
+    """Load the models of each stage as soon as its weights have arrived, and then the better language model."""
+    if loaded != ALL_STAGES:
+        logger.warning("Weights are missing. These stages wait for them: %s", ", ".join(sorted(ALL_STAGES - loaded)))
     while loaded != ALL_STAGES:
         await asyncio.sleep(WEIGHTS_CHECK_SECONDS)
         arrived = stages_with_weights() - loaded
@@ -343,6 +344,8 @@ async def _load_when_fetched(engines: Engines, loaded: frozenset[Stage], opening
             await engines.warm_up(opening)
             loaded |= arrived
             logger.warning("The weights have arrived for: %s", ", ".join(sorted(arrived)))
+    if LOCAL in engines_of("think"):
+        await _preload(functools.partial(engines.local_language_model.upgrade, opening))
 
 
 async def close_engines() -> None:

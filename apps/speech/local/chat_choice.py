@@ -121,6 +121,15 @@ def in_force(named: str, models_dir: Path) -> Choice:
     return _loaded.get((models_dir, named)) or choose_downloaded(named, inspect(models_dir))
 
 
+def waits_for_better(named: str, models_dir: Path) -> bool:
+    """Whether this process uses the small model only until the better one is downloaded."""
+    return in_force(named, models_dir).reason == "not_downloaded"
+
+
+def better_has_arrived(models_dir: Path) -> bool:
+    return (models_dir / CHAT_PATHS[BETTER]).is_file()
+
+
 def note_loaded(named: str, models_dir: Path, choice: Choice) -> None:
     """Remember what was loaded for `named`, and tell the operator."""
     _loaded[models_dir, named] = choice

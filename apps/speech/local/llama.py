@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -42,6 +43,7 @@ REUSED_TOKENS = 16
 MEASURED_QUESTION = Message("user", "Count from one to twenty in words.")
 MEASURED_TOKENS = 24
 MEASURED_ROUNDS = 3
+DOWNLOAD_CHECK_SECONDS = 1
 
 # llama.cpp interprets these inside a message, too, so a user could write messages in another role.
 ROLE_MARK = re.compile(
@@ -61,11 +63,24 @@ class LocalLanguageModel:
     name = "local"
 
     def __init__(self, config: LocalConfig) -> None:
+        self._named, self._models_dir = config.chat_model, config.models_dir
         self._max_tokens = config.max_reply_tokens
         self._worker = shared_worker(load, config.models_dir, config.chat_model)
 
     async def preload(self) -> None:
         await self._worker.preload(stage="think")
+
+    async def upgrade(self, opening: Sequence[Message] = ()) -> None:
+        """Replace the small model by the better one, once that is downloaded, if this process waits for it.
+
+        `opening` are messages with which conversations begin. Raises ProviderError.
+        """
+        while chat_choice.waits_for_better(self._named, self._models_dir):
+            await asyncio.sleep(DOWNLOAD_CHECK_SECONDS)
+            if chat_choice.better_has_arrived(self._models_dir):
+                await self._worker.renew(stage="think")
+                await self.read_ahead(opening)
+                return
 
     async def read_ahead(self, messages: Sequence[Message]) -> None:
         """Read `messages`, with which conversations begin, so that no reply waits for that. Raises ProviderError."""

@@ -78,22 +78,32 @@ class ModelWorker(Generic[Model]):
         """Load the model, so that its first use does not wait. Raises ProviderError."""
         await self.run(lambda _model: None, stage=stage)
 
+    async def renew(self, *, stage: Stage) -> None:
+        """Load the model again beside the one in use, which serves all calls until then. Raises ProviderError."""
+        self._model = await asyncio.to_thread(_with_provider_errors, self._load, stage)
+
     def _run(self, use: Callable[[Model], Result], stage: Stage) -> Result:
-        """Run `use` in the thread. Convert every error of a native library to a ProviderError."""
-        try:
-            if self._model is None:
-                self._model = self._load()
-            return use(self._model)
-        except ProviderError:
-            raise
-        except (FileNotFoundError, ImportError) as error:
-            logger.error("The model of stage %s is not installed: %s", stage, error)
-            raise ProviderError("models_missing", stage=stage, retryable=False) from None
-        except Exception as error:  # noqa: BLE001 - native libraries raise anything
-            # The message may contain words of the user; the frames do not.
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("The model of stage %s raised %s\n%s", stage, type(error).__name__, frames)
-            raise ProviderError("provider_failed", stage=stage, retryable=True) from None
+        """Run `use` in the thread, and load the model before its first use."""
+        if self._model is None:
+            self._model = _with_provider_errors(self._load, stage)
+        model = self._model
+        return _with_provider_errors(lambda: use(model), stage)
+
+
+def _with_provider_errors(work: Callable[[], Result], stage: Stage) -> Result:
+    """Return the result of `work`. Convert every error of a native library to a ProviderError."""
+    try:
+        return work()
+    except ProviderError:
+        raise
+    except (FileNotFoundError, ImportError) as error:
+        logger.error("The model of stage %s is not installed: %s", stage, error)
+        raise ProviderError("models_missing", stage=stage, retryable=False) from None
+    except Exception as error:  # noqa: BLE001 - native libraries raise anything
+        # The message may contain words of the user; the frames do not.
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("The model of stage %s raised %s\n%s", stage, type(error).__name__, frames)
+        raise ProviderError("provider_failed", stage=stage, retryable=True) from None
 
 
 @functools.cache

@@ -105,6 +105,29 @@ def test_auto_answers_with_the_small_model_while_only_that_is_there(config: Loca
     assert choice.speed
 
 
+def test_the_better_model_takes_over_once_it_is_downloaded(config: LocalConfig, tmp_path: Path) -> None:
+    (tmp_path / chat_choice.SMALL).symlink_to(config.models_dir / chat_choice.SMALL)
+    better = chat_choice.path_of(chat_choice.BETTER, tmp_path)
+    model = LocalLanguageModel(replace(config, chat_model=chat_choice.AUTO, models_dir=tmp_path))
+
+    async def run() -> None:
+        await model.preload()
+        if not chat_choice.waits_for_better(chat_choice.AUTO, tmp_path):
+            pytest.skip("this machine has no room for the better model")
+        taking_over = asyncio.create_task(model.upgrade([INSTRUCTIONS]))
+        await asyncio.sleep(0)
+        better.parent.mkdir()
+        better.symlink_to(chat_choice.path_of(chat_choice.SMALL, config.models_dir))  # Stands for the large file.
+        # The small one answers meanwhile.
+        assert [delta async for delta in model.reply([Message("user", "Hello.")], max_tokens=5)]
+        await taking_over
+        assert [delta async for delta in model.reply([Message("user", "Hello.")], max_tokens=5)]
+
+    asyncio.run(run())
+    choice = chat_choice.in_force(chat_choice.AUTO, tmp_path)
+    assert (choice.model, choice.reason) == (chat_choice.BETTER, "fits")
+
+
 def test_what_was_read_ahead_is_not_read_again(config: LocalConfig, caplog: pytest.LogCaptureFixture) -> None:
     instructions = Message("system", f"{INSTRUCTIONS.content} " + "Be kind to everybody. " * 20)
     model = LocalLanguageModel(config)

@@ -22,7 +22,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from apps.core.readiness import require_ready
-from apps.speech.base import EMBEDDED
+from apps.speech.base import ELEVENLABS, EMBEDDED, SERVER
 from apps.usage.limits import day_of, limit_error
 from apps.usage.models import UsageDay, UsageRecord
 
@@ -93,7 +93,9 @@ class Used:
 
     def speak(self, characters: int, *, engine: str) -> None:
         self.spoken_characters += characters
-        self._pay("thousand_characters_spoken", characters / 1000, engine)
+        # The price is that of one engine. An older voice of another one speaks at an unknown price.
+        if engine == (SERVER if settings.TEXT_TO_SPEECH == SERVER else ELEVENLABS):
+            self._pay("thousand_characters_spoken", characters / 1000, engine)
 
     def _pay(self, price: str, quantity: float, engine: str) -> None:
         if engine not in EMBEDDED:

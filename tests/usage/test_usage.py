@@ -89,6 +89,17 @@ class TestTurns:
         assert (used.heard_ms, used.tokens_read, used.tokens_written, used.spoken_characters) == (60_000, 100, 10, 100)
         assert used.cost == 0
 
+    @pytest.mark.parametrize(("priced", "other"), [("elevenlabs", "server"), ("server", "elevenlabs")])
+    def test_the_price_of_speech_is_that_of_the_site_s_engine(
+        self, priced: str, other: str, settings: Settings
+    ) -> None:
+        settings.TEXT_TO_SPEECH = priced
+        settings.PRICES = {**dict.fromkeys(PRICES), "thousand_characters_spoken": 3.0}
+        used = metering.Used()
+        used.speak(1000, engine=priced)
+        used.speak(1000, engine=other)
+        assert used.cost == pytest.approx(3.0)
+
     def test_other_users_are_not_charged(self, alice_api: Api, conversation: Conversation, bob: User) -> None:
         alice_api.ask(conversation, text="Hello?")
         assert not UsageDay.objects.for_user(bob).exists()

@@ -20,6 +20,7 @@ from apps.speech.local import pocket_bundle, samples, voice_files
 from apps.speech.local.pocket_bundle import Bundle, BundleError, PocketConfig
 from apps.speech.local.pocket_reference import SAMPLE_RATE, choose_reference
 from apps.speech.local.pocket_text import speakable_segments
+from apps.speech.local.processor import PROCESSOR
 from apps.speech.local.samples import Samples
 from apps.speech.local.worker import Listener, ModelWorker, shared_worker
 
@@ -56,15 +57,18 @@ class PocketTextToSpeech:
         await self._worker.preload(stage="speak")
 
     def speak(self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str) -> AsyncGenerator[bytes]:
+        playback = PROCESSOR.playback(text, voice_id=voice_id, previous_text=previous_text)
+
         def produce(pocket: OfflineTts, listener: Listener[bytes]) -> None:
             reference = load_reference(self._config.voices_dir, voice_id)
             for segment in speakable_segments(text):
                 if listener.is_closed:
                     return
                 sound = synthesise(pocket, segment, reference, lambda: listener.is_closed)
+                PROCESSOR.add_sound(playback, len(sound) / SAMPLE_RATE)
                 listener.send(samples.to_pcm(sound))
 
-        return self._worker.stream(produce, stage="speak")
+        return PROCESSOR.speaking(self._worker.stream(produce, stage="speak"), playback)
 
 
 class PocketVoiceCloner:

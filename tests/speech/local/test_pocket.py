@@ -16,6 +16,7 @@ from apps.speech.local.pocket import PocketTextToSpeech, PocketVoiceCloner
 from apps.speech.local.pocket_bundle import OFFICIAL, PocketConfig
 from apps.speech.local.pocket_report import report
 from apps.speech.local.pocket_text import MAX_SEGMENT_BYTES, speakable_segments
+from apps.speech.local.processor import PROCESSOR
 from tests.audio_samples import clip, silence
 from tests.pocket import ENDLESS, NOT_A_NUMBER, STAND_IN_DIR, bundle_of, pitch_of, tone
 
@@ -59,6 +60,14 @@ def test_a_voice_sounds_like_its_recording(config: PocketConfig, sample_rate: in
 def test_a_text_sounds_the_same_each_time(config: PocketConfig) -> None:
     voice_id = create(config, clip("austen-0870.wav"))
     assert speak(config, TEXT, voice_id) == speak(config, TEXT, voice_id)
+
+
+def test_its_sound_counts_as_what_is_left_to_play(config: PocketConfig) -> None:
+    voice_id = create(config, tone(220))
+    sounds = speak(config, TEXT, voice_id)
+    left = PROCESSOR.playback("More.", voice_id=voice_id, previous_text=TEXT).seconds_left()
+    assert left is not None
+    assert 0 < left <= sum(sound.seconds for sound in sounds)
 
 
 def test_it_speaks_sentence_by_sentence(config: PocketConfig) -> None:

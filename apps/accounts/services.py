@@ -46,6 +46,15 @@ def create_api_token(
     return secret
 
 
+def lock_user(*, pk: int) -> User | None:
+    """Return the user as stored now, or None if there is none any more.
+
+    Until the end of the transaction, nobody else can lock, change or delete the row. Whoever decides over a person's
+    voices locks their account first, so that no decision is based on what another transaction is changing.
+    """
+    return User.objects.select_for_update(no_key=True).filter(pk=pk).first()
+
+
 def find_api_token(*, secret: str) -> ApiToken | None:
     """Return the valid token with this secret and its owner, and record its use. Takes one query, rarely a second."""
     token = ApiToken.objects.with_secret(secret).select_related("owner").first()

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -17,6 +17,8 @@ from apps.accounts import audit
 from apps.accounts.authentication import signed_in_user
 from apps.conversations.models import AbuseReport, Conversation, Turn
 from apps.conversations.reports import suspend_reported
+from apps.core import recordings
+from apps.core.errors import RecordingMissingError
 from apps.core.read_only_admin import ReadOnlyAdmin
 
 
@@ -128,7 +130,10 @@ class AbuseReportAdmin(ReadOnlyAdmin):
         report = get_object_or_404(self.get_queryset(request), pk=report_pk)
         if not self.has_view_permission(request, report) or not report.file:
             raise Http404
-        with report.file.open("rb") as stored:
-            response = HttpResponse(stored.read(), content_type="application/octet-stream")
+        try:
+            response = HttpResponse(recordings.read(report.file), content_type="application/octet-stream")
+        except RecordingMissingError as error:
+            messages.error(request, error.message)
+            return redirect("admin:conversations_abusereport_change", report.pk)
         response["Content-Disposition"] = f'attachment; filename="report-{report.reference}.bin"'
         return response

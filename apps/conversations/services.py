@@ -20,8 +20,8 @@ from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import run_turn
 from apps.core.errors import UserError
 from apps.core.leases import new_lease
+from apps.core.recordings import decode_stored
 from apps.speech import availability, registry
-from apps.speech.audio.decoding import decode
 from apps.speech.audio.levels import is_silent
 from apps.speech.base import LOCAL, Recording, Stage
 from apps.speech.configs import embedded_load
@@ -242,6 +242,5 @@ def answer_mp3(*, turn: Turn) -> bytes:
 
 
 def decode_turn_audio(file: FieldFile) -> Recording:
-    """Decode a stored question or answer."""
-    with file.open("rb") as opened:
-        return decode(opened.read(), sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)
+    """Decode a stored question or answer. Raises RecordingMissingError."""
+    return decode_stored(file, sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)

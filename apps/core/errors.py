@@ -16,6 +16,12 @@ STORAGE_MESSAGE = _(
     "Keep what you have and try again in a few minutes."
 )
 STORAGE_RETRY_SECONDS = 60
+RECORDING_MISSING = "recording_missing"
+RECORDING_MISSING_MESSAGE = _(
+    "This recording is missing on the server. Ask the operator of this site whether a backup contains it."
+)
+# Not 404, which is the answer for what never existed or belongs to somebody else.
+RECORDING_MISSING_STATUS = 410
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
@@ -31,6 +37,13 @@ class UserError(Exception):
         self.message = message
         self.status = status
         self.headers = dict(headers or {})
+
+
+class RecordingMissingError(UserError):
+    """The file of a stored recording does not exist, or cannot be decoded any more (410)."""
+
+    def __init__(self) -> None:
+        super().__init__(RECORDING_MISSING, str(RECORDING_MISSING_MESSAGE), status=RECORDING_MISSING_STATUS)
 
 
 def storage_unavailable() -> UserError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django_tasks import task
@@ -31,7 +31,7 @@ def delete_voice(*, voice: VoiceProfile) -> None:
     until a later call succeeds. Raises ProviderError.
     """
     row = VoiceProfile.objects.filter(pk=voice.pk)
-    row.update(status=VoiceProfile.Status.DELETING, is_default=False, lease_until=leases.new_lease())
+    row.update(status=VoiceProfile.Status.DELETING, is_default=False, error_code="", lease_until=leases.new_lease())
     # Read it only now: cloning may have ended since `voice` was read.
     voice_id = row.values_list("voice_id", flat=True).first()
     if voice_id:
@@ -66,5 +66,18 @@ def finish_deletion(voice_pk: str, tries: int = 0) -> None:
         delete_voice(voice=voice)
     except ProviderError as error:
         logger.warning("A voice could not be deleted", extra={"voice": voice_pk, "code": error.code, "tries": tries})
-        delay = DELETION_RETRY_DELAYS[min(tries, len(DELETION_RETRY_DELAYS) - 1)]
-        finish_deletion.using(run_after=timezone.now() + delay).enqueue(voice_pk, tries + 1)
+        finish_deletion.using(run_after=_next_try(tries)).enqueue(voice_pk, tries + 1)
+
+
+@task()
+def finish_discarding(provider: str, voice_id: str, tries: int = 0) -> None:
+    """Delete a provider's voice whose row is already deleted; schedule another try if the provider fails."""
+    try:
+        discard_at_provider(provider, voice_id)
+    except ProviderError as error:
+        logger.warning("A voice could not be discarded", extra={"code": error.code, "tries": tries})
+        finish_discarding.using(run_after=_next_try(tries)).enqueue(provider, voice_id, tries + 1)
+
+
+def _next_try(tries: int) -> datetime:
+    return timezone.now() + DELETION_RETRY_DELAYS[min(tries, len(DELETION_RETRY_DELAYS) - 1)]

@@ -257,7 +257,6 @@ class Consent(models.Model):
     class Method(models.TextChoices):
         SPOKEN = "spoken", _("spoken")
         ATTESTED = "attested", _("attested without a recording")
-        NONE = "none", _("none: the voice is older than consents")
 
     ERASED = {"owner": None, "statement": "", "transcript": "", "clip": ""}
 

@@ -117,12 +117,6 @@ class TestContent:
         export = make_export(alice)
         assert stat.S_IMODE(Path(default_storage.path(str(export.file.name))).stat().st_mode) == 0o600
 
-    def test_a_missing_file_is_left_out(self, alice: User, voice: VoiceProfile) -> None:
-        default_storage.delete(str(voice.samples.get().file.name))
-        export = make_export(alice)
-        assert export.state == "ready"
-        assert not [name for name in opened(export).namelist() if name.startswith("voice-samples/")]
-
 
 class TestLife:
     def test_its_owner_gets_a_mail_and_sees_the_progress(self, alice: User, conversation: Conversation) -> None:

@@ -98,11 +98,7 @@ class Migration(migrations.Migration):
                 (
                     "method",
                     models.CharField(
-                        choices=[
-                            ("spoken", "spoken"),
-                            ("attested", "attested without a recording"),
-                            ("none", "none: the voice is older than consents"),
-                        ],
+                        choices=[("spoken", "spoken"), ("attested", "attested without a recording")],
                         max_length=10,
                         verbose_name="method",
                     ),

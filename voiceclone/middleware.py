@@ -1,4 +1,4 @@
-"""Middleware for security headers, pages for wrong methods, and bodies that are too large."""
+"""Middleware for security headers, caches, pages for wrong methods, and bodies that are too large."""
 
 from __future__ import annotations
 
@@ -57,8 +57,23 @@ def security_headers(get_response: GetResponse) -> GetResponse:
         response = get_response(request)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        if re.match(settings.CORS_URLS_REGEX, request.path):  # Proxies must not store API responses.
+        return response
+
+    return middleware
+
+
+def private_responses(get_response: GetResponse) -> GetResponse:
+    """Let nobody store responses of the API, and those for visitors with a session, unless the view says otherwise.
+
+    With "no-cache", the back button would show a page from the browser's cache even after its reader has signed out.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if re.match(settings.CORS_URLS_REGEX, request.path):
             response.headers.setdefault("Cache-Control", "no-store")
+        elif settings.SESSION_COOKIE_NAME in request.COOKIES:
+            response.headers.setdefault("Cache-Control", "private, no-store")
         return response
 
     return middleware

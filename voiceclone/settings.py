@@ -26,13 +26,15 @@ env = Environment(BASE_DIR / ".env")
 # The site
 
 SECRET_KEY = env.required("SECRET_KEY", "set to a long random text (`make run` writes one into .env)")
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", [])
 DEBUG = env.flag("DEBUG", default=False)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
+SITE_URL = env.origin("SITE_URL")
 LIMITS = env.flag("LIMITS", default=True)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "apps.accounts.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -67,6 +69,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "voiceclone.middleware.security_headers",
+    "voiceclone.middleware.private_responses",
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "voiceclone.middleware.body_limit",
@@ -176,6 +179,7 @@ ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 MFA_ADAPTER = "apps.accounts.adapters.SecondFactorAdapter"
 MFA_TOTP_ISSUER = "VoiceClone"
+ADMIN_SECOND_FACTOR = env.flag("ADMIN_SECOND_FACTOR", default=True)
 if not LIMITS:
     ACCOUNT_RATE_LIMITS: Any = False
 

@@ -72,7 +72,7 @@ class Conversation(models.Model):
         ordering = ["-updated_at"]
 
     def __str__(self) -> str:
-        return self.title or str(_("New conversation"))
+        return str(self.pk)
 
 
 class Turn(Leased):
@@ -129,7 +129,7 @@ class Turn(Leased):
         ]
 
     def __str__(self) -> str:
-        return self.transcript[:60] or str(self.pk)
+        return str(self.pk)
 
     @property
     def has_question(self) -> bool:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse
@@ -29,7 +30,7 @@ PREFIX = "voiceclone_"
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
     """Return the metrics to administrators and to clients that send METRICS_TOKEN."""
-    if not (_has_token(request) or getattr(request.user, "is_staff", False)):
+    if not (_has_token(request) or admin.site.has_permission(request)):
         message = _("Send METRICS_TOKEN as a bearer token, or sign in as an administrator.")
         response = error_for_programs(request, "not_authenticated", message, status=401)
         response["WWW-Authenticate"] = "Bearer"

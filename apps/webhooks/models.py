@@ -60,18 +60,24 @@ class Webhook(models.Model):
 
     @property
     def signing_keys(self) -> list[bytes]:
-        """The keys of the signatures: the current one and, for a day after a change, also the previous one."""
+        """The keys of the signatures: the current one and, for a day after a change, also the previous one.
+
+        Each is also derived from SECRET_KEY_FALLBACKS: receivers know the secret of the time when it was shown.
+        """
         has_two = self.previous_ends_at is not None and self.previous_ends_at > timezone.now()
-        return [self._key(salt) for salt in ([self.salt, self.previous_salt] if has_two else [self.salt])]
+        salts = [self.salt, self.previous_salt] if has_two else [self.salt]
+        secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+        return [self._key(salt, secret_key) for salt in salts for secret_key in secret_keys]
 
     @property
     def secret(self) -> str:
         """The signing key in the format of Standard Webhooks, for the receiver."""
-        return f"whsec_{base64.b64encode(self._key(self.salt)).decode()}"
+        return f"whsec_{base64.b64encode(self._key(self.salt, settings.SECRET_KEY)).decode()}"
 
-    def _key(self, salt: str) -> bytes:
+    def _key(self, salt: str, secret_key: str) -> bytes:
         """Return a key that is derived from SECRET_KEY, so that a copy of the database cannot sign."""
-        return salted_hmac("apps.webhooks.services", f"{self.pk}:{salt}", algorithm="sha256").digest()
+        value = f"{self.pk}:{salt}"
+        return salted_hmac("apps.webhooks.services", value, secret=secret_key, algorithm="sha256").digest()
 
 
 class WebhookDelivery(models.Model):

@@ -91,9 +91,8 @@ def test_old_tasks_and_deliveries_are_deleted_and_failed_tasks_stay(alice: User)
 
 class TestAdmin:
     @pytest.fixture
-    def staff(self, client: Client, db: None) -> Client:
-        client.force_login(User.objects.create_superuser("root"))
-        return client
+    def staff(self, admin_client: Client) -> Client:
+        return admin_client
 
     def test_failed_tasks_are_listed_and_can_be_run_again(self, staff: Client) -> None:
         failed = begin(ago=LONG_AGO, status="FAILED", exception_class_path="builtins.ValueError", traceback="Oh!")

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apps.webhooks.tasks import deliver_webhook
 from tests.client import bearer
+from tests.factories import make_administrator
 from tests.fakes.elevenlabs import SPEECH
 from tests.fakes.openai import openai_error
 from tests.outages import switch_off
@@ -68,6 +69,8 @@ class TestAccess:
         assert client.get("/metrics").status_code == 401
         alice.is_staff = True
         alice.save()
+        assert client.get("/metrics").status_code == 401
+        make_administrator(alice)
         assert client.get("/metrics").status_code == 200
 
 

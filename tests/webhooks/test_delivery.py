@@ -76,6 +76,20 @@ class TestMessage:
         settings.SECRET_KEY = "another"
         assert webhook.secret != before
 
+    def test_during_a_change_of_the_secret_key_both_secrets_verify_it(
+        self, webhook: Webhook, settings: Settings
+    ) -> None:
+        before = webhook.secret
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "another"
+        headers = sender.signature_headers(message_id="msg_1", body="{}", keys=webhook.signing_keys)
+        for secret in (before, webhook.secret):
+            Verifier(secret).verify("{}", headers)
+        settings.SECRET_KEY_FALLBACKS = []
+        headers = sender.signature_headers(message_id="msg_1", body="{}", keys=webhook.signing_keys)
+        with pytest.raises(WebhookVerificationError):
+            Verifier(before).verify("{}", headers)
+
     def test_one_kilobyte_of_the_answer_is_kept(self, alice: User, receiver: Receiver) -> None:
         receiver.status, receiver.body = 200, b"\x00\xff" + b"x" * 5000
         delivery = notify(webhooks.create_webhook(owner=alice, url=receiver.url))

@@ -105,7 +105,7 @@ def application(log: Path, *, workers: int = 1) -> Iterator[Server]:
 @contextmanager
 def worker(log: Path) -> Iterator[Server]:
     """Run the application's worker beside it."""
-    words = ["worker", "--no-startup-delay", "--no-reload"]
+    words = ["worker", "--no-startup-delay", "--no-reload", "--with-parent"]
     with log.open("w") as file, _running("manage", *words, stderr=file) as process:
         yield Server("", process.pid)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,21 +45,13 @@ GONE = 410
 
 
 def sendable() -> QuerySet[Webhook]:
-    """Return the webhooks to which a message can be sent now, first those that did not fail lately.
-
-    `due_since` is the time at which their oldest message was to be sent.
-    """
+    """Return the webhooks to which a message can be sent now, first those that did not fail lately."""
     now = timezone.now()
     is_reachable = Q(paused_until=None) | Q(paused_until__lte=now)
     busy_owners = _pending().filter(lease_until__gt=now).values("owner")
     oldest = _due().filter(webhook=OuterRef("pk")).order_by("next_try_at").values("next_try_at")[:1]
     webhooks = Webhook.objects.filter(is_reachable).exclude(owner__in=busy_owners).annotate(due_since=Subquery(oldest))
     return webhooks.filter(due_since__isnull=False).order_by("failures", "due_since")
-
-
-def are_behind(since: datetime) -> bool:
-    """Whether messages have waited since before that time, to servers that did not fail lately."""
-    return sendable().filter(failures=0, due_since__lt=since).exists()
 
 
 def waiting() -> QuerySet[WebhookDelivery]:

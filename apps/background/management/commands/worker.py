@@ -67,8 +67,8 @@ class Command(BaseCommand):
         with_parent: bool,
         **_options: Any,
     ) -> None:
+        os.environ.setdefault("RES_OPTIONS", RESOLVER_LIMITS)  # Before the first name is resolved.
         DBTaskResult.objects.exists()  # Without the tables, end here with an error.
-        os.environ.setdefault("RES_OPTIONS", RESOLVER_LIMITS)
         workers = Workers(_queues(queue_name), interval=interval, batch=batch, startup_delay=startup_delay)
         if reload and not batch:
             run_with_reloader(_work, workers, with_parent=with_parent)

@@ -108,7 +108,7 @@ def application(log: Path, *, workers: int = 1, port: int = 0) -> Iterator[Serve
 @contextmanager
 def worker(log: Path) -> Iterator[Server]:
     """Run the application's worker beside it."""
-    words = ["worker", "--no-startup-delay", "--no-reload"]
+    words = ["worker", "--no-startup-delay", "--no-reload", "--with-parent"]
     with log.open("a") as file, _running("manage", *words, stderr=file) as process:
         yield Server("", process.pid)
 

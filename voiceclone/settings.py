@@ -127,8 +127,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
 
-# Background tasks are queued in the database. `manage.py worker` runs them.
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+# Background tasks are queued in the database. `manage.py worker` runs them: docs/decisions/0025-queues.md
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["urgent", "erasures", "default"]}}
 
 MEDIA_ROOT = env.path("MEDIA_ROOT", VAR_DIR / "media")
 STATIC_URL = "static/"

@@ -98,7 +98,7 @@ def delete_report(report: AbuseReport) -> None:
     report.delete()
 
 
-@task()
+@task(priority=1)  # Before the exports, which take longer.
 def mail_report(report_pk: str) -> None:
     """Mail the report to the operator."""
     report = AbuseReport.objects.filter(pk=report_pk).first()

@@ -105,7 +105,7 @@ def retry_now(erasures: QuerySet[Erasure]) -> int:
     return len(begun)
 
 
-@task()
+@task(queue_name="erasures")
 def erase_account(erasure_pk: str) -> None:
     """Try to delete everything that is left. Failed deletions are retried with growing delays."""
     running = Erasure.objects.filter(pk=erasure_pk, state=Erasure.State.RUNNING)

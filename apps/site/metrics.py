@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from apps.background.queue import waiting_tasks
+from apps.background import queue
 from apps.core import readiness
 from apps.site.error_pages import error_for_programs
 from apps.speech import availability
@@ -70,9 +70,12 @@ class _StateCollector:
                 breaker.add_metric([engine, stage, state], int(each.state == state))
         yield breaker
         try:
-            count = waiting_tasks().count()
+            lengths = queue.lengths()
         except DatabaseFailure:
-            return  # The length is unknown. `/readyz` reports that the database is down.
-        queue = GaugeMetricFamily(f"{PREFIX}task_queue_length", "Background tasks that are due and waiting.")
-        queue.add_metric([], count)
-        yield queue
+            return  # The lengths are unknown. `/readyz` reports that the database is down.
+        length = GaugeMetricFamily(
+            f"{PREFIX}task_queue_length", "Background work that is due and waits.", labels=["queue"]
+        )
+        for name, count in lengths.items():
+            length.add_metric([name], count)
+        yield length

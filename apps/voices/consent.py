@@ -27,7 +27,7 @@ from apps.speech.base import ProviderError, Recording, Transcript
 from apps.usage import metering
 from apps.usage.models import UsageRecord
 from apps.voices import speakers, statements
-from apps.voices.deletion import finish_deletion
+from apps.voices.deletion import enqueue_deletions
 from apps.voices.models import Consent, ConsentChallenge, ConsentQuerySet, VoiceProfile, VoiceQuerySet
 
 logger = logging.getLogger(__name__)
@@ -296,8 +296,7 @@ def withdraw_consent(*, consent: Consent) -> Consent:
             Consent.objects.for_user(owner).filter(withdrawn_at=None).update(withdrawn_at=timezone.now())
             voices = VoiceProfile.objects.for_user(owner)
             voices.update(status=VoiceProfile.Status.DELETING, is_default=False, error_code="")
-            for voice_pk in voices.values_list("pk", flat=True):
-                finish_deletion.enqueue(str(voice_pk))
+            enqueue_deletions(voices.values_list("pk", flat=True))
             logger.info("A consent was withdrawn", extra={"consent": str(consent.pk), "user": consent.owner_id})
     consent.refresh_from_db()
     return consent

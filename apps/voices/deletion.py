@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.utils import timezone
 from django_tasks import task
@@ -22,6 +24,8 @@ DELETION_RETRY_DELAYS = [
     timedelta(hours=1),
     timedelta(hours=6),
 ]
+# Later tries come after all first ones: what a provider refuses again and again makes nobody else wait.
+RETRY_PRIORITY = -100
 
 
 def delete_voice(*, voice: VoiceProfile) -> None:
@@ -53,7 +57,13 @@ def discard_at_provider(provider: str, voice_id: str) -> None:
     registry.call(lambda engines: engines.voice_cloner(provider).delete(voice_id))
 
 
-@task()
+def enqueue_deletions(voice_pks: Iterable[UUID]) -> None:
+    """Queue the deletion of a person's voices. Everybody's first voice comes before anybody's second one."""
+    for number, voice_pk in enumerate(voice_pks):
+        finish_deletion.using(priority=max(-number, RETRY_PRIORITY + 1)).enqueue(str(voice_pk))
+
+
+@task(queue_name="urgent")
 def finish_deletion(voice_pk: str, tries: int = 0) -> None:
     """Delete a voice that is being deleted, here and at its provider; schedule another try if the provider fails.
 
@@ -66,17 +76,19 @@ def finish_deletion(voice_pk: str, tries: int = 0) -> None:
         delete_voice(voice=voice)
     except ProviderError as error:
         logger.warning("A voice could not be deleted", extra={"voice": voice_pk, "code": error.code, "tries": tries})
-        finish_deletion.using(run_after=_next_try(tries)).enqueue(voice_pk, tries + 1)
+        later = finish_deletion.using(run_after=_next_try(tries), priority=RETRY_PRIORITY)
+        later.enqueue(voice_pk, tries + 1)
 
 
-@task()
+@task(queue_name="urgent")
 def finish_discarding(provider: str, voice_id: str, tries: int = 0) -> None:
     """Delete a provider's voice whose row is already deleted; schedule another try if the provider fails."""
     try:
         discard_at_provider(provider, voice_id)
     except ProviderError as error:
         logger.warning("A voice could not be discarded", extra={"code": error.code, "tries": tries})
-        finish_discarding.using(run_after=_next_try(tries)).enqueue(provider, voice_id, tries + 1)
+        later = finish_discarding.using(run_after=_next_try(tries), priority=RETRY_PRIORITY)
+        later.enqueue(provider, voice_id, tries + 1)
 
 
 def _next_try(tries: int) -> datetime:

@@ -47,6 +47,9 @@ class Webhook(models.Model):
     previous_ends_at = models.DateTimeField(_("previous secret ends"), null=True, blank=True, editable=False)
     is_active = models.BooleanField(_("switched on"), default=True)
     failing_since = models.DateTimeField(_("failing since"), null=True, blank=True, editable=False)
+    # Tries in a row that failed or were slow, and how long all messages wait therefore.
+    failures = models.PositiveSmallIntegerField(_("failures in a row"), default=0, editable=False)
+    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects: ClassVar[OwnedQuerySet[Webhook]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
@@ -57,6 +60,11 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether all messages wait, because the server was slow or failed."""
+        return self.is_active and self.paused_until is not None and self.paused_until > timezone.now()
 
     @property
     def signing_keys(self) -> list[bytes]:
@@ -100,6 +108,8 @@ class WebhookDelivery(models.Model):
     response_status = models.PositiveSmallIntegerField(_("status of the answer"), null=True, blank=True)
     response_body = models.CharField(_("beginning of the answer"), max_length=1024, blank=True)
     error_code = models.CharField(_("error code"), max_length=50, blank=True)
+    # A worker sends the message until then.
+    lease_until = models.DateTimeField(_("leased until"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects: ClassVar[OwnedQuerySet[WebhookDelivery]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
@@ -108,7 +118,13 @@ class WebhookDelivery(models.Model):
         verbose_name = _("webhook delivery")
         verbose_name_plural = _("webhook deliveries")
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["webhook", "-created_at"])]
+        indexes = [
+            models.Index(fields=["webhook", "-created_at"]),
+            models.Index(
+                fields=["webhook", "next_try_at"], name="webhooks_waiting", condition=models.Q(status="pending")
+            ),
+            models.Index(fields=["lease_until"], name="webhooks_leased", condition=models.Q(lease_until__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event} {self.pk}"

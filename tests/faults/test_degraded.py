@@ -213,8 +213,8 @@ class TestInvalidResponses:
 
 
 QUEUED = """
-from apps.webhooks.tasks import deliver_webhook
-deliver_webhook.enqueue("00000000-0000-0000-0000-000000000000")
+from apps.voices.deletion import enqueue_deletions
+enqueue_deletions(["00000000-0000-0000-0000-000000000000"])
 """
 STATES = "SELECT status FROM django_tasks_database_dbtaskresult"
 

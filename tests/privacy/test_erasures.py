@@ -55,7 +55,7 @@ RECEIPT = {
     "Devices that were signed in": 1,
     "Second factors": 2,
     "API tokens": 1,
-    "Background tasks": 3,
+    "Background tasks": 1,
     "Messages to webhooks": 1,
     "Webhooks": 1,
     "Stored answers to programs": 1,

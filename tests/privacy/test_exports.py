@@ -88,10 +88,13 @@ class TestContent:
 
     def test_it_holds_no_secret(self, alice: User, alice_token: str, conversation: Conversation) -> None:
         webhook = webhooks.create_webhook(owner=alice, url="https://example.org/")
+        earlier = webhook.salt
+        webhooks.change_secret(webhook=webhook)
         archive = opened(make_export(alice))
         everything = b"".join(archive.read(name) for name in archive.namelist()).decode(errors="replace")
         alice.refresh_from_db()
-        for secret in (alice.password, ApiToken.objects.get().digest, alice_token, webhook.secret, webhook.salt):
+        of_webhook = (webhook.secret, webhook.salt, earlier)
+        for secret in (alice.password, ApiToken.objects.get().digest, alice_token, *of_webhook):
             assert secret not in everything
         assert "https://example.org/" in everything
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from django.db import connection
 from apps.background.stray_files import named_files
 from apps.conversations.marking import answer_as_mp3
 from apps.conversations.reports import report_abuse
+from apps.core.commits import FULL, without_waiting_for_the_disk
 from apps.privacy.exports import build_export, start_export
 from apps.privacy.models import Export
 from apps.speech.local.voice_files import voice_path, write_fields
@@ -106,3 +108,23 @@ def test_sqlite_syncs_at_every_commit() -> None:
     statements = django_settings.DATABASES["default"]["OPTIONS"]["init_command"]
     modes = [word for word in statements.replace(" ", "").split(";") if "synchronous" in word]
     assert modes == ["PRAGMAsynchronous=FULL", "PRAGMAsynchronous=OFF"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL syncs by itself")
+def test_a_commit_that_a_listener_waits_for_does_not_wait_for_the_disk() -> None:
+    with connection.cursor() as cursor:
+
+        def mode() -> int:
+            (number,) = cursor.execute("PRAGMA synchronous").fetchone()
+            return int(number)
+
+        before = mode()
+        cursor.execute("PRAGMA synchronous=FULL")
+        with without_waiting_for_the_disk():
+            assert mode() == FULL - 1
+        assert mode() == FULL
+        with suppress(ZeroDivisionError), without_waiting_for_the_disk():
+            raise ZeroDivisionError
+        assert mode() == FULL
+        cursor.execute(f"PRAGMA synchronous={before}")

@@ -59,6 +59,8 @@ def test_a_turn_is_on_the_disk_before_and_when_its_row_is_committed(tmp_path: Pa
         assert str(path.parent) in before[before.index(str(path)) :]
         assert str(path.parent.parent) in before
         assert f"{tmp_path}/db.sqlite3-wal" in map(_synced, lines[committed:])
+    told = next(number for number, line in enumerate(lines) if _writes(line, provider.behaviour.transcript))
+    assert f"{tmp_path}/db.sqlite3-wal" in map(_synced, lines[told:])
 
 
 def _synced(line: str) -> str:

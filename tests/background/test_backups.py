@@ -243,6 +243,17 @@ class TestRefusals:
         assert "voices.0009_future" in message
         assert nothing_is_restored()
 
+    @pytest.mark.skipif(connection.vendor != "postgresql", reason="with SQLite, the whole file is replaced")
+    def test_tables_of_a_newer_version_are_named(self, backup: Path) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE future ()")
+        try:
+            assert "future" in refusal_of("restore", backup)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("DROP TABLE future")
+        assert nothing_is_restored()
+
     def test_a_restore_needs_room(self, backup: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         room = shutil.disk_usage(tmp_path)
         monkeypatch.setattr(shutil, "disk_usage", lambda _path: room._replace(free=1000))

@@ -97,6 +97,14 @@ def check_fits(archive: ArchiveReader) -> None:
         raise BackupError(message)
     if connection.vendor == "postgresql":
         _program("pg_restore")
+        _require_no_other_tables(described["rows"])
+
+
+def _require_no_other_tables(stored: dict[str, int]) -> None:
+    """Raise BackupError if the database has tables of a newer version: `pg_restore` would leave them as they are."""
+    if others := set(connection.introspection.table_names()) - {*stored, "django_migrations"}:
+        message = f"The database has tables that the backup has not ({', '.join(sorted(others))}). Use an empty one."
+        raise BackupError(message)
 
 
 def load(archive: ArchiveReader, folder: Path) -> None:

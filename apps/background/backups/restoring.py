@@ -43,19 +43,20 @@ def restore(path: Path, marks: Path | None, progress: Progress, *, replace: bool
             keys = stack.enter_context(open_archive(marks, progress))
             stack.enter_context(_folder_restored(keys, Path(settings.MARKS_DIR), MARKS))
         archive = stack.enter_context(open_archive(path, progress))
-        return _restore_site(archive)
+        files = _restore_site(archive)
+    call_command("migrate", verbosity=0, interactive=False)
+    rows = sum(archive.manifest["database"]["rows"].values())
+    missing = sum(not default_storage.exists(name) for name in named_files())
+    return Restored(archive.manifest["made_at"], rows, files, missing)
 
 
-def _restore_site(archive: ArchiveReader) -> Restored:
+def _restore_site(archive: ArchiveReader) -> int:
     media = Path(settings.MEDIA_ROOT)
     databases.check_fits(archive)
     _require_room(archive, media)
     with _folder_restored(archive, media, MEDIA) as files:
         databases.load(archive, media)
-    call_command("migrate", verbosity=0, interactive=False)
-    rows = sum(archive.manifest["database"]["rows"].values())
-    missing = sum(not default_storage.exists(name) for name in named_files())
-    return Restored(archive.manifest["made_at"], rows, files, missing)
+    return files
 
 
 def _require_empty(*, with_marks: bool) -> None:

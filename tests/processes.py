@@ -88,16 +88,23 @@ def migrated_database() -> Path:
     return path
 
 
-@contextmanager
-def running_site(module: list[str], folder: Path, **variables: str) -> Iterator[Site]:
-    """Run `python -m MODULE…` with a database in `folder`, until the block ends."""
+def environment_in(folder: Path) -> dict[str, str]:
+    """Return the environment of a site whose data is in `folder`."""
     own = {
         "MODELS_DIR": str(folder),
         "MEDIA_ROOT": str(folder / "media"),
+        "MARKS_DIR": str(folder / "marks"),
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
     }
-    environment = os.environ | OPERATED | own | variables
-    shutil.copy(migrated_database(), folder / "db.sqlite3")
+    return os.environ | OPERATED | own
+
+
+@contextmanager
+def running_site(module: list[str], folder: Path, **variables: str) -> Iterator[Site]:
+    """Run `python -m MODULE…` with its data in `folder`, with an empty database if there is none, for the block."""
+    environment = environment_in(folder) | variables
+    if not (folder / "db.sqlite3").exists():
+        shutil.copy(migrated_database(), folder / "db.sqlite3")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = folder / "site.log"

@@ -172,7 +172,13 @@ class Environment:
 
     def cache(self, name: str, default: str) -> dict[str, Any]:
         wanted = "locmemcache://, dbcache://table or redis://host:6379/0"
-        return self._parsed(name, wanted, lambda: self._env.cache_url_config(self.text(name, default)))
+        config = self._parsed(name, wanted, lambda: self._env.cache_url_config(self.text(name, default)))
+        if config["BACKEND"] == "django.core.cache.backends.redis.RedisCache":
+            config["BACKEND"] = "apps.core.redis_cache.RedisCache"
+        elif config["BACKEND"] == "django.core.cache.backends.locmem.LocMemCache":
+            # With Django's 300 entries, three hundred visitors would drop the counts of all others.
+            config["OPTIONS"] = {"MAX_ENTRIES": 20_000}
+        return config
 
     def email(self, name: str, default: str) -> dict[str, Any]:
         wanted = "consolemail://, smtp+tls://user:password@host:587 or filemail:///absolute/folder"

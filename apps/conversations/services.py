@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,6 +30,8 @@ from apps.usage import metering
 from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
 from apps.voices.services import require_ready
+
+logger = logging.getLogger(__name__)
 
 MAX_TEXT_CHARACTERS = 2000
 # The stages before speaking that a turn of each status still needs.
@@ -112,7 +115,9 @@ def delete_conversation(*, conversation: Conversation) -> None:
     turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
     # Delete the rows last, so that an interrupted deletion can be repeated.
     _delete_files([file for turn in turns for file in turn.recordings])
+    extra = {"conversation": str(conversation.pk), "user": conversation.owner_id}
     conversation.delete()
+    logger.info("Conversation deleted", extra=extra)
 
 
 def _delete_files(files: Iterable[FieldFile]) -> None:

@@ -22,6 +22,11 @@ RECORDING_MISSING_MESSAGE = _(
 )
 # Not 404, which is the answer for what never existed or belongs to somebody else.
 RECORDING_MISSING_STATUS = 410
+CACHE_UNAVAILABLE = "cache_unavailable"
+CACHE_MESSAGE = _(
+    "This site cannot count attempts at the moment, and therefore accepts none here. Try again in a few minutes."
+)
+CACHE_RETRY_SECONDS = 60
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
@@ -50,6 +55,12 @@ def storage_unavailable() -> UserError:
     """Return the error for a full disk or a database that does not answer (503)."""
     headers = {"Retry-After": str(STORAGE_RETRY_SECONDS)}
     return UserError(STORAGE_UNAVAILABLE, str(STORAGE_MESSAGE), status=503, headers=headers)
+
+
+def cache_unavailable() -> UserError:
+    """Return the error for a cache that does not answer, so that the limits of a request are not known (503)."""
+    headers = {"Retry-After": str(CACHE_RETRY_SECONDS)}
+    return UserError(CACHE_UNAVAILABLE, str(CACHE_MESSAGE), status=503, headers=headers)
 
 
 def is_storage_failure(error: BaseException | None) -> bool:

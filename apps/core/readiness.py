@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.utils.translation import gettext as _
@@ -63,6 +64,15 @@ def _database_folders() -> list[Path]:
         return []
     folder = Path(str(connection.settings_dict["NAME"])).absolute().parent
     return [folder] if folder.is_dir() else []  # A database in memory has none.
+
+
+def cache_answers() -> bool:
+    """Whether attempts can be counted: without that, nobody can sign in."""
+    try:
+        cache.get("readyz")
+    except UserError:
+        return False
+    return True
 
 
 def database_answers() -> bool:

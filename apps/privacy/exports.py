@@ -29,6 +29,7 @@ from apps.core.mail import mail
 from apps.core.personal_data import Table, all_personal_data
 from apps.core.recordings import opened
 from apps.privacy.models import Export, export_path
+from apps.speech import durable_files
 
 logger = logging.getLogger(__name__)
 
@@ -164,10 +165,11 @@ def _file_of(export: Export) -> Iterator[IO[bytes]]:
         raise _ExportGoneError
     export.file.name = name
     path = Path(default_storage.path(name))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    durable_files.make_folder(path.parent)
     try:
         with open(path, "wb", opener=lambda place, flags: os.open(place, flags, 0o600)) as stream:
             yield stream
+        durable_files.flush(path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views import defaults
 
 from apps.core.api_errors import OPENAI_PATHS, error_body, openai_error_body
-from apps.core.errors import is_storage_failure, storage_unavailable
+from apps.core.errors import UserError, is_storage_failure, storage_unavailable
 from apps.core.pages import with_error_status
 
 RETRY_AFTER_MINUTES = 5  # The longest period of django-allauth's rate limits.
@@ -32,22 +32,24 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    if is_storage_failure(sys.exc_info()[1]):
-        return _storage_unavailable(request)
+    error = sys.exc_info()[1]
+    if is_storage_failure(error):
+        return _unavailable(request, storage_unavailable())
+    if isinstance(error, UserError):  # From a view of a library, which does not know these errors.
+        return _unavailable(request, error)
     if _is_for_programs(request):
         message = _("This is an error of the site, not yours. Try again in a moment.")
         return error_for_programs(request, "server_error", message, status=500)
     return defaults.server_error(request)
 
 
-def _storage_unavailable(request: HttpRequest) -> HttpResponse:
-    refusal = storage_unavailable()
+def _unavailable(request: HttpRequest, refusal: UserError) -> HttpResponse:
     response: HttpResponse
     if _is_for_programs(request):
         response = error_for_programs(request, refusal.code, refusal.message, status=refusal.status)
     else:
         # Rendered without the request: its context processors need the database.
-        response = HttpResponse(render_to_string("503.html"))
+        response = HttpResponse(render_to_string("503.html", {"refusal": refusal}))
     return with_error_status(response, refusal)
 
 

@@ -47,7 +47,8 @@ def delete_voice(*, voice: VoiceProfile) -> None:
     # Delete the row last: if the process is killed, the row still leads to everything that is left.
     for sample in voice.samples.all():
         sample.file.storage.delete(str(sample.file.name))
-    row.filter(voice_id=voice_id or "").delete()
+    if row.filter(voice_id=voice_id or "").delete()[0]:
+        logger.info("Voice deleted", extra={"voice": str(voice.pk), "user": voice.owner_id})
     if row.exists():  # Cloning ended after `voice_id` was read, and stored an id.
         delete_voice(voice=voice)
 

@@ -16,12 +16,14 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
+from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apps.conversations import stopping
 from apps.conversations.pipeline.prompts import new_conversation
 from apps.core import readiness
+from apps.core.database import shared_thread
 from apps.core.logs import request_id
 from apps.speech import registry
 from voiceclone.memory import keep_heap_small
@@ -171,7 +173,18 @@ class OneThreadHandler(ASGIHandler):
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        return await sync_to_async(self.get_response)(request)
+        return await sync_to_async(self._get_response_and_release)(request)
+
+    def _get_response_and_release(self, request: HttpRequest) -> HttpResponseBase:
+        """Close the thread's connections to the database as soon as the view is done: sending may take minutes."""
+        try:
+            return self.get_response(request)
+        finally:
+            connections.close_all()
+
+    async def send_response(self, response: HttpResponseBase, send: Send) -> None:
+        async with shared_thread():  # For the queries of a stream.
+            await super().send_response(response, send)  # type: ignore[arg-type] # Its messages are read-only.
 
 
 class BodyLimit:

@@ -120,6 +120,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         # `secure_delete` overwrites deleted rows, so that nobody can read them in the file.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
     }
+else:
+    # At most this many connections for each process. A request waits for one, and fails after the timeout.
+    _pool = {"min_size": 1, "max_size": env.integer("DATABASE_POOL_SIZE", 8, minimum=2, maximum=1000), "timeout": 10}
+    DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = _pool
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}

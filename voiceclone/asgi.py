@@ -12,15 +12,20 @@ django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402 - Django must be set up first
 
-from voiceclone.server import BodyLimit, GracefulShutdown, OneThreadHandler, RequestIds, WarmEngines  # noqa: E402
+from voiceclone.server import (  # noqa: E402
+    BodyLimit,
+    GracefulShutdown,
+    OneThreadHandler,
+    RequestIds,
+    WarmEngines,
+    WriteDeadline,
+)
 
 # Django would import these during the first request, which would then be slow.
 for module in (settings.ROOT_URLCONF, settings.MESSAGE_STORAGE.rpartition(".")[0]):
     import_module(module)
 
-application = RequestIds(
-    GracefulShutdown(
-        WarmEngines(BodyLimit(OneThreadHandler(), max_bytes=settings.MAX_UPLOAD_BYTES)),
-        grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
-    )
+handler = BodyLimit(OneThreadHandler(), max_bytes=settings.MAX_UPLOAD_BYTES)
+application = WriteDeadline(
+    RequestIds(GracefulShutdown(WarmEngines(handler), grace_seconds=settings.SHUTDOWN_GRACE_SECONDS))
 )

@@ -41,6 +41,8 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # The time that interrupted turns have to store their results and to send their last event.
 INTERRUPTION_SECONDS = 5
+# A client that has taken nothing for so long is gone: less than 128 KB (`chunk_size`), beside the system's buffers.
+WRITE_SECONDS = 60
 BODY_SECONDS = 600  # Enough for 50 megabytes over a bad connection.
 DISCARD_FACTOR = 10  # A client may send this many times the limit; then its connection is closed.
 
@@ -65,6 +67,33 @@ class RequestIds:
             await send(message)
 
         await self.application(scope, receive, send_with_id)
+
+
+class WriteDeadline:
+    """Closes the connection of a client that takes nothing for `seconds`, as if it had left: its turn is interrupted.
+
+    It must be around all other layers: it needs the server's own `send`.
+    """
+
+    def __init__(self, application: Application, *, seconds: float = WRITE_SECONDS) -> None:
+        self.application = application
+        self.seconds = seconds
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            try:
+                async with asyncio.timeout(self.seconds):
+                    await send(message)  # Waits while uvicorn's buffer is full.
+            except TimeoutError:
+                logger.info("A client takes nothing more; its connection is closed")
+                _abort_connection(send)
+
+        await self.application(scope, receive, send_in_time if scope["type"] == "http" else send)
+
+
+def _abort_connection(send: Send) -> None:
+    """Close the connection of uvicorn's `send`. ASGI offers no way but an end that first waits for the client."""
+    send.__self__.transport.abort()  # type: ignore[attr-defined]
 
 
 class GracefulShutdown:
@@ -167,7 +196,7 @@ class OneThreadHandler(ASGIHandler):
     That took 4 ms before a view began, and more under load.
     """
 
-    chunk_size = 2**20  # Bytes. Sends a chunk of audio in one write; Django's default is 64 KB.
+    chunk_size = 2**17  # Bytes. Sends a chunk of audio in one write; Django's default is 64 KB.
 
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: FBT001, FBT002 - Django's signature
         super().load_middleware(is_async=False)

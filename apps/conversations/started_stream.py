@@ -14,13 +14,16 @@ from apps.conversations.pipeline.prefetch import Prefetch
 from apps.core.database import release_connections, shared_thread
 from apps.core.logs import detached_context
 
+# How many chunks are made ahead of the client. Each holds a second of sound or less; further ones wait until it reads.
+CHUNKS_AHEAD = 16
+
 
 class StartedStream:
     """A file whose first bytes are available while a task of its own generates the rest."""
 
     def __init__(self, data: AsyncGenerator[bytes, None]) -> None:
         # In a context of its own: the view's context may end earlier, and its database thread with it.
-        self._prefetch = detached_context().run(Prefetch, _in_shared_thread(data))
+        self._prefetch = detached_context().run(Prefetch, _in_shared_thread(data), CHUNKS_AHEAD)
         self._rest = aiter(self._prefetch)
         self._first = b""
 

@@ -1,4 +1,4 @@
-"""Thin ASGI layers around Django: request ids, graceful shutdown, warm engines and a limit on bodies."""
+"""Thin ASGI layers around Django: request ids, graceful shutdown, warm engines, a deadline for clients that read."""
 
 from __future__ import annotations
 
@@ -36,15 +36,12 @@ Send = Callable[[Message], Awaitable[None]]
 # Each framework defines its own types for the ASGI specification, so this one stays loose.
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-TOO_LARGE = "voiceclone.too_large"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # The time that interrupted turns have to store their results and to send their last event.
 INTERRUPTION_SECONDS = 5
 # A client that has taken nothing for so long is gone: less than 128 KB (`chunk_size`), beside the system's buffers.
 WRITE_SECONDS = 60
-BODY_SECONDS = 600  # Enough for 50 megabytes over a bad connection.
-DISCARD_FACTOR = 10  # A client may send this many times the limit; then its connection is closed.
 
 
 class RequestIds:
@@ -214,86 +211,3 @@ class OneThreadHandler(ASGIHandler):
     async def send_response(self, response: HttpResponseBase, send: Send) -> None:
         async with shared_thread():  # For the queries of a stream.
             await super().send_response(response, send)  # type: ignore[arg-type] # Its messages are read-only.
-
-
-class BodyLimit:
-    """Refuses bodies over `max_bytes` before Django stores them: it spools a body to disk before any view runs.
-
-    `voiceclone.middleware.body_limit` makes the response: it gets the request without a body, marked as TOO_LARGE in
-    its scope. A client that takes more than `max_seconds` to send a body gets a 408 without a body.
-    """
-
-    def __init__(self, application: Application, *, max_bytes: int, max_seconds: float = BODY_SECONDS) -> None:
-        self.application = application
-        self.max_bytes = max_bytes
-        self.max_seconds = max_seconds
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.application(scope, receive, send)
-            return
-        body = LimitedBody(receive, self.max_bytes, self.max_seconds)
-        if self._announced_bytes(scope) <= self.max_bytes:
-            await self.application(scope, body.receive, send)
-            if body.is_late:
-                await send({"type": "http.response.start", "status": 408, "headers": [(b"connection", b"close")]})
-                await send({"type": "http.response.body"})
-                return
-            if not body.is_too_large:
-                return
-        await body.discard(DISCARD_FACTOR * self.max_bytes)
-        await self.application({**scope, TOO_LARGE: True}, body.receive_empty, send)
-
-    @staticmethod
-    def _announced_bytes(scope: Message) -> int:
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit():
-                return int(value)
-        return 0
-
-
-class LimitedBody:
-    """The body of a request. To the application, the client disconnects after `max_bytes` or `max_seconds`."""
-
-    def __init__(self, receive: Receive, max_bytes: int, max_seconds: float) -> None:
-        self._receive = receive
-        self._max_bytes = max_bytes
-        self._deadline = asyncio.get_running_loop().time() + max_seconds
-        self.is_late = False
-        self._received = 0
-        self._is_over = False
-        self._is_empty_sent = False
-
-    @property
-    def is_too_large(self) -> bool:
-        return self._received > self._max_bytes
-
-    async def receive(self) -> Message:
-        """Return the next message, or a disconnect if the client sent too much or was too slow."""
-        try:
-            async with asyncio.timeout_at(None if self._is_over else self._deadline):
-                message = await self._receive()
-        except TimeoutError:
-            self.is_late = True
-            return {"type": "http.disconnect"}
-        self._received += len(message.get("body", b""))
-        self._is_over = not message.get("more_body", False)
-        return {"type": "http.disconnect"} if self.is_too_large else message
-
-    async def discard(self, max_bytes: int) -> None:
-        """Read and discard the rest, up to `max_bytes` in total.
-
-        A client that still sends when the connection closes may lose the response (RFC 9112, section 9.6).
-        """
-        while not (self._is_over or self.is_late) and self._received <= max_bytes:
-            await self.receive()
-
-    async def receive_empty(self) -> Message:
-        """Return an empty body first, then wait until the client disconnects."""
-        if not self._is_empty_sent:
-            self._is_empty_sent = True
-            return {"type": "http.request", "body": b"", "more_body": False}
-        message = await self._receive()
-        while message["type"] != "http.disconnect":
-            message = await self._receive()
-        return message

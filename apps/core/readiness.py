@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from django.conf import settings
@@ -40,8 +41,8 @@ def require_ready() -> None:
 
 
 def has_room() -> bool:
-    """Whether the disks of the recordings and of SQLite's database have MIN_FREE_BYTES free."""
-    folders = [_media_folder(), *_database_folders()]
+    """Whether the disks of the recordings, of uploads and of SQLite's database have MIN_FREE_BYTES free."""
+    folders = [_media_folder(), *_upload_folders(), *_database_folders()]
     least = max(settings.MIN_FREE_BYTES, 1)
     return all(folder is not None and shutil.disk_usage(folder).free >= least for folder in folders)
 
@@ -55,6 +56,11 @@ def _media_folder() -> Path | None:
     """Return MEDIA_ROOT or, before the first recording creates it, its nearest parent that exists."""
     folder = Path(settings.MEDIA_ROOT)
     return next((each for each in (folder, *folder.parents) if each.exists()), None)
+
+
+def _upload_folders() -> set[Path]:
+    """Return the folders of temporary files: of whole bodies, and of the files in them."""
+    return {Path(tempfile.gettempdir()), Path(settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir())}
 
 
 def _database_folders() -> list[Path]:

@@ -42,6 +42,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTION_SECONDS = 5
 # A client that has taken nothing for so long is gone: less than 128 KB (`chunk_size`), beside the system's buffers.
 WRITE_SECONDS = 60
+# From the stop signal on, no connection is accepted. Requests on connections from before it may begin within this time.
+LAST_REQUESTS_SECONDS = 0.3
 
 
 class RequestIds:
@@ -96,9 +98,10 @@ def _abort_connection(send: Send) -> None:
 class GracefulShutdown:
     """Delays the stop signal to the web server until running requests are finished.
 
-    From the first signal on, the site is not ready and refuses new work. Running requests have `grace_seconds` to
-    finish. After that, running turns are interrupted, which stores them and ends their streams. A second Ctrl+C stops
-    the server at once.
+    From the first signal on, the server accepts no connection, so that a proxy sends requests elsewhere. Soon after,
+    the site refuses new work on the connections that are open. Running requests have `grace_seconds` to finish. After
+    that, running turns are interrupted, which stores them and ends their streams. A second Ctrl+C stops the server at
+    once.
     """
 
     def __init__(self, application: Application, *, grace_seconds: float) -> None:
@@ -106,6 +109,7 @@ class GracefulShutdown:
         self.grace_seconds = grace_seconds
         self._running = 0
         self._idle = asyncio.Event()
+        self._is_stopping = False
         self._shutdown: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -113,10 +117,17 @@ class GracefulShutdown:
             self._install_signal_handlers()
             await self.application(scope, receive, send)
             return
+
+        async def send_and_close(message: Message) -> None:
+            if self._is_stopping and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        readiness.note_request()
         self._running += 1
         self._idle.clear()
         try:
-            await self.application(scope, receive, send)
+            await self.application(scope, receive, send_and_close)
         finally:
             self._running -= 1
             if not self._running:
@@ -135,13 +146,14 @@ class GracefulShutdown:
         self, loop: asyncio.AbstractEventLoop, stop_server: Callable[[int, FrameType | None], Any]
     ) -> Callable[[int, FrameType | None], None]:
         def handle(number: int, frame: FrameType | None) -> None:
-            if readiness.is_ending() and number == signal.SIGINT:
+            if self._is_stopping and number == signal.SIGINT:
                 stop_server(number, frame)
-            elif not readiness.is_ending():
-                readiness.set_ending(ending=True)
+            elif not self._is_stopping:
+                self._is_stopping = True
                 loop.call_soon_threadsafe(begin, number)
 
         def begin(number: int) -> None:
+            _stop_listening(stop_server)
             self._shutdown = loop.create_task(self._shut_down(lambda: stop_server(number, None)))
 
         return handle
@@ -149,6 +161,8 @@ class GracefulShutdown:
     async def _shut_down(self, stop_server: Callable[[], object]) -> None:
         logger.info("Stop signal received; %d requests are running", self._running)
         try:
+            await asyncio.sleep(LAST_REQUESTS_SECONDS)
+            readiness.set_ending(ending=True)
             if not await self._idle_within(self.grace_seconds):
                 logger.warning("The grace period is over; interrupting the running turns")
                 stopping.interrupt_all()
@@ -162,6 +176,12 @@ class GracefulShutdown:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), seconds)
         return not self._running
+
+
+def _stop_listening(stop_server: Callable[[int, FrameType | None], Any]) -> None:
+    """Close the listening sockets of the uvicorn server whose method `stop_server` is; its connections stay open."""
+    for server in getattr(getattr(stop_server, "__self__", None), "servers", ()):
+        server.close()
 
 
 class WarmEngines:

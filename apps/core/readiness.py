@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextvars import ContextVar
 from pathlib import Path
 
 from django.conf import settings
@@ -18,6 +19,8 @@ SHUTTING_DOWN = "shutting_down"
 SHUTDOWN_RETRY_SECONDS = 10
 
 _is_ending = False
+# Whether the request that the current code runs for began before the process was ending.
+_began_in_time: ContextVar[bool] = ContextVar("began_in_time", default=False)
 
 
 def set_ending(*, ending: bool) -> None:
@@ -30,9 +33,14 @@ def is_ending() -> bool:
     return _is_ending
 
 
+def note_request() -> None:
+    """Remember whether the request that begins here is in time: its work is accepted even if its body takes longer."""
+    _began_in_time.set(not _is_ending)
+
+
 def require_ready() -> None:
     """Raise UserError (503) if new work would be interrupted or could not be stored, before any of it is paid for."""
-    if _is_ending:
+    if _is_ending and not _began_in_time.get():
         message = _("This site is being restarted. Try again in a moment.")
         headers = {"Retry-After": str(SHUTDOWN_RETRY_SECONDS)}
         raise UserError(SHUTTING_DOWN, message, status=503, headers=headers)

@@ -110,6 +110,7 @@ USE_TZ = True
 # Data
 
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
+_pool_size = env.integer("DATABASE_POOL_SIZE", 8, minimum=2, maximum=1000)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     VAR_DIR.mkdir(exist_ok=True)
     # IMMEDIATE takes the write lock at the start of a transaction. With the default, concurrent writers that read
@@ -121,8 +122,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
     }
 else:
-    # At most this many connections for each process. A request waits for one, and fails after the timeout.
-    _pool = {"min_size": 1, "max_size": env.integer("DATABASE_POOL_SIZE", 8, minimum=2, maximum=1000), "timeout": 10}
+    # For each process. A request waits for a connection for at most `timeout` seconds.
+    _pool = {"min_size": 1, "max_size": _pool_size, "timeout": 4}
     DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = _pool
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

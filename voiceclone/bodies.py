@@ -119,11 +119,13 @@ class Admission:
             return ""
         self.end()
         self._is_checked = True
-        return await self._refusal_of_caller()
+        if self._is_open:
+            return self._refusal_at_open_path()
+        if await self._is_known():
+            return ""
+        return UNKNOWN_CALLER if size > UNCHECKED_BYTES else TOO_MANY
 
-    async def _refusal_of_caller(self) -> str:
-        if not self._is_open:
-            return "" if await self._is_known() else UNKNOWN_CALLER
+    def _refusal_at_open_path(self) -> str:
         if not readiness.has_room():
             return NO_ROOM
         return "" if self._take(self._opened) else TOO_MANY

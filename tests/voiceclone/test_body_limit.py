@@ -159,7 +159,7 @@ class TestUnknownCallers:
         for _number in range(UNCHECKED_AT_ONCE):
             senders("/clone-voice", announced=900_000, sent=1_000)
         wait_until(lambda: len(server.uvicorn.server_state.tasks) >= UNCHECKED_AT_ONCE)
-        assert requests.post(f"{server.url}/clone-voice", data=b"x", headers=FORM, timeout=30).status_code == 401
+        assert requests.post(f"{server.url}/clone-voice", data=b"x", headers=FORM, timeout=30).status_code == 429
         assert alice_api.post("/clone-voice", data=b"x", headers=FORM).status_code == 400
 
     def test_verify_is_open_to_a_few_at_once(

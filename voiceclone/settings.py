@@ -113,6 +113,7 @@ USE_TZ = True
 # Data
 
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
+_pool_size = env.integer("DATABASE_POOL_SIZE", 8, minimum=2, maximum=1000)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     VAR_DIR.mkdir(exist_ok=True)
     # IMMEDIATE takes the write lock at the start of a transaction. With the default, concurrent writers that read
@@ -124,6 +125,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         # `secure_delete` overwrites deleted rows, so that nobody can read them in the file.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;",
     }
+else:
+    # For each process. A request waits for a connection for at most `timeout` seconds.
+    _pool = {"min_size": 1, "max_size": _pool_size, "timeout": 4}
+    DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = _pool
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}

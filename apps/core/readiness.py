@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from contextvars import ContextVar
 from pathlib import Path
 
 from django.conf import settings
@@ -18,6 +20,8 @@ SHUTTING_DOWN = "shutting_down"
 SHUTDOWN_RETRY_SECONDS = 10
 
 _is_ending = False
+# Whether the request that the current code runs for began before the process was ending.
+_began_in_time: ContextVar[bool] = ContextVar("began_in_time", default=False)
 
 
 def set_ending(*, ending: bool) -> None:
@@ -30,9 +34,14 @@ def is_ending() -> bool:
     return _is_ending
 
 
+def note_request() -> None:
+    """Remember whether the request that begins here is in time: its work is accepted even if its body takes longer."""
+    _began_in_time.set(not _is_ending)
+
+
 def require_ready() -> None:
     """Raise UserError (503) if new work would be interrupted or could not be stored, before any of it is paid for."""
-    if _is_ending:
+    if _is_ending and not _began_in_time.get():
         message = _("This site is being restarted. Try again in a moment.")
         headers = {"Retry-After": str(SHUTDOWN_RETRY_SECONDS)}
         raise UserError(SHUTTING_DOWN, message, status=503, headers=headers)
@@ -41,8 +50,8 @@ def require_ready() -> None:
 
 
 def has_room() -> bool:
-    """Whether the disks of the recordings and of SQLite's database have MIN_FREE_BYTES free."""
-    folders = [_media_folder(), *_database_folders()]
+    """Whether the disks of the recordings, of uploads and of SQLite's database have MIN_FREE_BYTES free."""
+    folders = [_media_folder(), *_upload_folders(), *_database_folders()]
     least = max(settings.MIN_FREE_BYTES, 1)
     return all(folder is not None and shutil.disk_usage(folder).free >= least for folder in folders)
 
@@ -56,6 +65,11 @@ def _media_folder() -> Path | None:
     """Return MEDIA_ROOT or, before the first recording creates it, its nearest parent that exists."""
     folder = Path(settings.MEDIA_ROOT)
     return next((each for each in (folder, *folder.parents) if each.exists()), None)
+
+
+def _upload_folders() -> set[Path]:
+    """Return the folders of temporary files: of whole bodies, and of the files in them."""
+    return {Path(tempfile.gettempdir()), Path(settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir())}
 
 
 def _database_folders() -> list[Path]:

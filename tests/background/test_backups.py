@@ -26,7 +26,7 @@ from apps.voices.models import Consent, VoiceProfile, VoiceSample
 from tests.client import Api, wait_until
 from tests.factories import make_turn, make_voice
 from tests.fakes.provider import FakeProvider
-from tests.processes import environment_in, manage, remote, running_site
+from tests.processes import manage, remote, running_site, site_environment
 from tests.storage import stored_files
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ def test_a_busy_site_is_restored_into_an_empty_folder_and_talks(tmp_path: Path, 
         for person in people:
             person.join()
         assert len(site.rows(TURNS)) > len(before)
-    manage(environment_in(empty), "restore", str(backup))
+    manage(site_environment(empty), "restore", str(backup))
     with running_site(server, empty, **remote(provider)) as site, Api(site.url, token) as api:
         assert set(before) <= set(site.rows(TURNS))
         for turn, *_fields in site.rows(TURNS):

@@ -261,7 +261,13 @@ class TestSettings:
         assert options["transaction_mode"] == "IMMEDIATE"
         assert "journal_mode=WAL" in options["init_command"]
         postgres = load_settings(monkeypatch, DATABASE_URL="postgres://user:password@host:5432/name")
-        assert "transaction_mode" not in postgres["DATABASES"]["default"].get("OPTIONS", {})
+        assert "transaction_mode" not in postgres["DATABASES"]["default"]["OPTIONS"]
+
+    def test_postgresql_has_a_pool(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        address = "postgres://user:password@host:5432/name?conn_max_age=60"
+        values = load_settings(monkeypatch, DATABASE_URL=address, DATABASE_POOL_SIZE="5")["DATABASES"]["default"]
+        assert values["OPTIONS"]["pool"]["max_size"] == 5
+        assert values["CONN_MAX_AGE"] == 0  # Django refuses to keep a connection of a pool.
 
     def test_every_variable_is_in_the_example_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The settings read exactly the variables that `.env.example` lists."""

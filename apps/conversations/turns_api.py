@@ -29,7 +29,7 @@ from apps.conversations.pipeline.state import PreparedTurn
 from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer
 from apps.core.audio_response import audio_response, stored_audio_response
 from apps.core.errors import UserError
-from apps.speech.audio.decoding import without_id3
+from apps.speech.audio.formats import without_tags
 from apps.speech.audio.mp3 import to_mp3
 from apps.usage.api import LimitedView
 
@@ -191,7 +191,7 @@ def _stored_sound(request: Request, file: FieldFile, *, to_mp3: Callable[[], byt
 def _playable(file: FieldFile) -> bytes:
     """Return a FLAC file for a page's player, without the tag that holds the signature: some players do not skip it."""
     with file.open("rb") as opened:
-        return without_id3(opened.read())
+        return without_tags(opened.read())
 
 
 def _answer(request: Request, prepared: PreparedTurn, status_code: int) -> HttpResponseBase:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 CONTAINERS = {
     "matroska": re.compile(rb"\x1aE\xdf\xa3"),  # Also WebM.
     "mov": re.compile(rb"....ftyp", re.DOTALL),  # MP4, M4A, 3GP and QuickTime.
-    "quicktime": re.compile(rb"....(?:moov|mdat|free|skip|wide|pnot)", re.DOTALL),  # Without `ftyp`.
+    "quicktime": re.compile(rb"[\0-\x07]...(?:moov|mdat|free|skip|wide|pnot)", re.DOTALL),  # Without `ftyp`.
     "ogg": re.compile(rb"OggS"),
     "wav": re.compile(rb"RIFF....WAVE", re.DOTALL),
     "rf64": re.compile(rb"(?:RF64|BW64)....WAVE", re.DOTALL),
@@ -31,8 +31,10 @@ FRAMES = {
 }
 # These are recognised in the midst of other bytes, too.
 UNMISTAKABLE = {"ogg": re.compile(rb"OggS\0\x02"), "flac": re.compile(rb"fLaC[\0\x80]\0\0\x22")}
-# Files that are not damaged sound, even if there is sound within them.
-OTHER_FILES = re.compile(rb"%PDF|PK\x03\x04|\x7fELF|\x89PNG|GIF8|\xff\xd8\xff|RIFF|FORM|<[!?a-zA-Z]{2}|#EXTM3U")
+# Files that are not damaged sound, even if there is sound within them: documents, pictures, pages and MPEG videos.
+OTHER_FILES = re.compile(
+    rb"%PDF|PK\x03\x04|\x7fELF|\x89PNG|GIF8|\xff\xd8\xff|RIFF|FORM|<[!?a-zA-Z]{2}|#EXTM3U|FLV\x01|\x01[\xb3\xba]"
+)
 
 MAX_TAGS = 32
 SEARCHED_BYTES = 65_536

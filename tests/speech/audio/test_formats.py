@@ -142,11 +142,24 @@ def test_tags_are_skipped_without_reading_them() -> None:
 
 @pytest.mark.parametrize(
     "before",
-    [b"%PDF-1.4\n", b"<html><body>", b"#EXTM3U\n", b"PK\x03\x04", b"RIFF\0\0\0\0AVI LIST", b"\x89PNG\r\n\x1a\n"],
+    [
+        b"%PDF-1.4\n",
+        b"<html><body>",
+        b"#EXTM3U\n",
+        b"PK\x03\x04",
+        b"RIFF\0\0\0\0AVI LIST",
+        b"\x89PNG\r\n\x1a\n",
+        b"\0\0\1\xba",
+    ],
 )
 def test_sound_within_another_kind_of_file_is_not_used(before: bytes) -> None:
     assert locate(before + MP3) is None
     assert locate(id3(TEXT) + before + MP3) is None
+
+
+@pytest.mark.parametrize("text", ["The wide world", "Carefree talk", "I am skip"])
+def test_a_text_is_no_movie(text: str) -> None:
+    assert locate(text.encode() * 100) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"ID3", b"TAG", b"APETAGEX", b"\0" * 99, b"\xff", b"\xff\xfet\0e\0x\0t\0"])

@@ -242,7 +242,7 @@ def _unknown() -> AudioError:
     return AudioError(
         "audio_format_unknown",
         _(
-            "This is not a sound file of a supported format. Send MP3, M4A, WAV, FLAC, Ogg, WebM, AAC, AIFF, CAF, AMR, "
+            "This is not an audio file of a supported format. Send MP3, M4A, WAV, FLAC, Ogg, WebM, AAC, AIFF, CAF, AMR, "
             "3GP or WMA, or an MP4, MOV or MKV video."
         ),
     )

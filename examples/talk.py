@@ -56,7 +56,7 @@ def main() -> None:
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Ask a recorded question and hear the answer.")
-    parser.add_argument("question", type=Path, help="a recording: MP3, WAV, FLAC, M4A, WebM or Ogg")
+    parser.add_argument("question", type=Path, help="a recording: MP3, M4A, WAV, FLAC, Ogg, WebM, AIFF, AMR, WMA, …")
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="where VoiceClone runs (default: %(default)s)")
     parser.add_argument("--token", default=os.environ.get("VOICECLONE_TOKEN"), help="default: $VOICECLONE_TOKEN")
     parser.add_argument("--voice", default="", help="name of the voice that answers (default: your default voice)")

@@ -30,7 +30,7 @@ from apps.core import recordings
 from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer
 from apps.core.audio_response import audio_response, stored_audio_response
 from apps.core.errors import UserError
-from apps.speech.audio.decoding import without_id3
+from apps.speech.audio.formats import without_tags
 from apps.speech.audio.mp3 import to_mp3
 from apps.usage.api import LimitedView
 
@@ -186,7 +186,7 @@ def _stored_sound(request: Request, file: FieldFile, *, to_mp3: Callable[[], byt
         return audio_response(request, to_mp3(), "audio/mpeg", mp3_name if as_download else "")
     if request.headers.get("Sec-Fetch-Dest") == "audio":
         # For a page's player, without the tag that holds the signature: some players do not skip it.
-        return audio_response(request, without_id3(recordings.read(file)), "audio/flac")
+        return audio_response(request, without_tags(recordings.read(file)), "audio/flac")
     return stored_audio_response(request, file, "audio/flac")
 
 

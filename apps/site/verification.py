@@ -58,7 +58,7 @@ def verify(*, upload: UploadedFile[Any], address: str) -> Answer:
                 file.write(chunk)
             finding = inspect_in_subprocess(file, roots=marker.roots, serial_numbers=marker.serial_numbers)
     except UnreadableError:
-        text = _("This file is not a readable sound file. Choose a FLAC, MP3, WAV, M4A, Ogg or WebM file.")
+        text = _("This file is not a readable sound file. Choose a FLAC, MP3, WAV, M4A, Ogg, WebM, AIFF or WMA file.")
         raise UserError("file_unreadable", text, status=422) from None
     finally:
         _slots.release()

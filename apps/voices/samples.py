@@ -51,15 +51,17 @@ def sample_rules() -> SampleRules:
 def check_samples(files: Sequence[bytes], *, user_id: int) -> list[CheckedSample]:
     """Decode `files` for the user with the primary key `user_id`, and check each and their total length.
 
-    Raises UserError and AudioError. The messages name the measured and the accepted values.
+    A file that is sent more than once counts once. Raises UserError and AudioError. The messages name the measured and
+    the accepted values.
     """
     if not files:
         raise UserError("sample_missing", _("Send at least one recording of the voice."), status=422)
     if len(files) > MAX_FILES:
         text = _("You sent %(count)d recordings; a voice takes at most %(maximum)d. Send fewer, longer ones.")
         raise UserError("too_many_samples", text % {"count": len(files), "maximum": MAX_FILES}, status=422)
-    samples = [check_sample(data, user_id=user_id) for data in files]
-    _check_length(sum(sample.recording.seconds for sample in samples))
+    distinct = list(dict.fromkeys(files))
+    samples = [check_sample(data, user_id=user_id) for data in distinct]
+    _check_length(sum(sample.recording.seconds for sample in samples), repeated=len(files) - len(distinct))
     return samples
 
 
@@ -76,7 +78,7 @@ def check_sample(data: bytes, *, user_id: int) -> CheckedSample:
     return CheckedSample(recording, level, hashlib.sha256(data).hexdigest())
 
 
-def _check_length(seconds: float) -> None:
+def _check_length(seconds: float, *, repeated: int) -> None:
     rules = sample_rules()
     values = {
         "seconds": seconds,
@@ -87,6 +89,8 @@ def _check_length(seconds: float) -> None:
     }
     if seconds < rules.min_seconds:
         text = _("You sent %(seconds).1f seconds. At least %(minimum)d are needed; %(from)d to %(to)d are best.")
+        if repeated:
+            text += " " + _("You sent the same file more than once; it counts once.")
         raise UserError("sample_too_short", text % values, status=422)
     if seconds > rules.max_seconds + SLACK_SECONDS:
         text = _("You sent %(seconds).1f seconds. At most %(maximum)d are accepted; %(from)d to %(to)d are best.")

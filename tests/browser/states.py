@@ -12,7 +12,7 @@ from playwright.sync_api import FilePayload, expect
 from apps.conversations.models import Conversation
 from apps.privacy.models import Export
 from apps.speech.local import progress
-from tests.browser.steps import LONG_ANSWER, LONG_CLIP, be_signed_in, marked_answer, wait_for_state
+from tests.browser.steps import LONG_ANSWER, LONG_CLIP, SAMPLE_CLIPS, be_signed_in, marked_answer, wait_for_state
 from tests.client import LONG_REPLY
 from tests.factories import make_consent, make_turn, make_voice
 from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
@@ -119,7 +119,7 @@ def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     page.get_by_role("button", name="Stop recording").click()
     page.wait_for_selector(".take .point")
     yield "voices-take"
-    page.locator("#id_audio").set_input_files([LONG_CLIP, LONG_CLIP])
+    page.locator("#id_audio").set_input_files(SAMPLE_CLIPS)
     page.locator("#id_audio").set_input_files(NO_AUDIO)
     expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(4)
     page.get_by_role("button", name="Clone my voice").click()
@@ -136,7 +136,7 @@ def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     yield "voices-being-made"
     page.wait_for_selector(".voice[data-status=ready]")
     yield "voices-made"
-    page.locator("#id_audio").set_input_files([LONG_CLIP, LONG_CLIP])
+    page.locator("#id_audio").set_input_files(SAMPLE_CLIPS)
     expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(2)
     page.get_by_label("Name of the voice").fill("Out of credit")
     provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))

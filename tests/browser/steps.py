@@ -22,6 +22,7 @@ from tests.fakes.behaviour import Behaviour
 from tests.fakes.provider import FakeProvider
 
 LONG_CLIP = SPEECH_DIR / "austen-0870.wav"
+SAMPLE_CLIPS = [LONG_CLIP, SPEECH_DIR / "austen-0920.wav"]  # Long enough together for a voice.
 LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
 PLAYED = (
     "audio => new Promise(resolve => { const look = setInterval(() => { if (audio.currentTime > 0.1) {"
@@ -105,10 +106,10 @@ def open_voices(page: Page, server: Server, user: User) -> Page:
     return page
 
 
-def add_file(page: Page, path: Path = LONG_CLIP, *, times: int = 2) -> None:
-    for _time in range(times):
+def add_files(page: Page, paths: Sequence[Path] = SAMPLE_CLIPS) -> None:
+    for path in paths:
         page.locator("#id_audio").set_input_files(path)
-    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(times)
+    expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(len(paths))
 
 
 def record_voice(page: Page, url: str, *, name: str, seconds: float) -> None:

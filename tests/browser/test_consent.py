@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from apps.voices.models import Consent, ConsentChallenge
 from tests.audio_samples import SPEECH_DIR
 from tests.browser.conftest import faultless_page
-from tests.browser.steps import barriers_in, be_signed_in
+from tests.browser.steps import SAMPLE_CLIPS, barriers_in, be_signed_in
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -102,7 +102,7 @@ def test_the_message_about_the_consent_is_removed_after_cloning(
     page.get_by_label("I consent to this").check()
     page.get_by_role("button", name="Consent", exact=True).click()
     expect(page.get_by_text("Your consent is recorded. Now record your voice.")).to_be_visible()
-    page.locator("#id_audio").set_input_files([CLIP, CLIP])
+    page.locator("#id_audio").set_input_files(SAMPLE_CLIPS)
     expect(page.locator(".take .point")).to_have_count(10)
     page.get_by_label("Name of the voice").fill("Jane")
     page.get_by_role("button", name="Clone my voice").click()

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
 from tests.browser.conftest import FAKE_DEVICE, FAKE_UI, faultless_page, page_without
-from tests.browser.steps import LONG_CLIP, PLAYED, add_file, be_signed_in, give_session, open_voices
+from tests.browser.steps import LONG_CLIP, PLAYED, add_files, be_signed_in, give_session, open_voices
 from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class TestMicrophone:
         expect(page.locator("#microphone-problem")).to_contain_text(words)
         expect(page.get_by_role("status")).to_contain_text(words)
         expect(page.get_by_role("button", name="Start recording")).to_be_visible()
-        add_file(page)  # Files still work.
+        add_files(page)  # Files still work.
 
     def test_a_denied_microphone_is_explained(self, browser: Browser, server: Server, alice: User) -> None:
         with page_without(browser, FAKE_UI, instead="--deny-permission-prompts") as page:
@@ -203,8 +203,8 @@ class TestRecording:
 
 class TestFiles:
     def test_files_are_checked_and_become_a_voice(self, voices: Page, provider: FakeProvider) -> None:
-        add_file(voices)
-        expect(voices.locator("#total")).to_contain_text("0:14 in all")
+        add_files(voices)
+        expect(voices.locator("#total")).to_contain_text("0:13 in all")
         voices.get_by_label("Name of the voice").fill("From files")
         voices.get_by_role("button", name="Clone my voice").click()
         heading = voices.get_by_role("heading", name="From files")
@@ -242,7 +242,7 @@ class TestFiles:
         text.write_text("no recording")
         with faultless_page(context, expected="422") as page:
             open_voices(page, server, alice)
-            add_file(page, text, times=1)
+            add_files(page, [text])
             expect(page.locator(".take-verdict")).to_contain_text("not an audio file")
             expect(page.locator(".take audio")).to_be_hidden()
             page.get_by_label("Name of the voice").fill("Jane")
@@ -303,7 +303,7 @@ class TestNothingIsLost:
     def test_takes_of_somebody_else_are_not_shown(
         self, voices: Page, context: BrowserContext, server: Server, bob: User
     ) -> None:
-        add_file(voices, times=1)
+        add_files(voices, [LONG_CLIP])
         context.clear_cookies()
         open_voices(voices, server, bob)
         voices.wait_for_timeout(300)
@@ -325,7 +325,7 @@ class TestNothingIsLost:
         provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))
         with faultless_page(context, expected="502") as page:
             open_voices(page, server, alice)
-            add_file(page)
+            add_files(page)
             page.get_by_label("Name of the voice").fill("Out of credit")
             page.get_by_role("button", name="Clone my voice").click()
             expect(page.get_by_role("status")).to_contain_text("no credit left")

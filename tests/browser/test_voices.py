@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from apps.voices.models import VoiceProfile
 from tests.browser.conftest import faultless_page
-from tests.browser.steps import LONG_CLIP, PLAYED, add_file, barriers_in, open_voices
+from tests.browser.steps import PLAYED, SAMPLE_CLIPS, add_files, barriers_in, open_voices
 from tests.factories import make_voice
 from tests.fakes.elevenlabs import SPEECH, VOICES_ADD
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("consent")  # Cloning needs a consent.
 
 def test_cloning_shows_its_stages(voices: Page, provider: FakeProvider) -> None:
     provider.delay(VOICES_ADD, 3)
-    add_file(voices)
+    add_files(voices)
     voices.get_by_label("Name of the voice").fill("Slow")
     voices.get_by_role("button", name="Clone my voice").click()
     voices.wait_for_selector("[data-stage=checking][aria-current]")
@@ -139,7 +139,7 @@ class TestCards:
         voices.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # Playwright wants a literal
         for words in ("Speech settings", "Source recordings"):
             voices.get_by_text(words).click()
-        add_file(voices)
+        add_files(voices)
         assert barriers_in(voices) == ""
 
 
@@ -152,7 +152,7 @@ def test_without_javascript_people_can_listen_and_upload(
         expect(page.get_by_role("button", name="Start recording")).to_be_hidden()
         page.get_by_text("Source recordings").click()
         expect(page.locator(".samples audio")).to_be_visible()
-        page.get_by_label("Audio files of your voice").set_input_files([LONG_CLIP, LONG_CLIP])
+        page.get_by_label("Audio files of your voice").set_input_files(SAMPLE_CLIPS)
         page.get_by_label("Name of the voice").fill("Plain")
         page.get_by_role("button", name="Clone my voice").click()
         expect(page.get_by_role("heading", name="Plain")).to_be_visible()

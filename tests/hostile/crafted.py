@@ -36,7 +36,11 @@ from tests.hostile.files import (
 from tests.hostile.playlists import FTYP, box, full_box, id3
 
 SEED = 20_26
-DAMAGED = ("webm of chrome", "ogg of firefox", "mp4 of safari", "wav", "mp3", "m4a", "flac", "aac", "m4a without loss")
+DAMAGED = (
+    *("webm of chrome", "ogg of firefox", "mp4 of safari", "wav", "mp3", "m4a", "flac", "aac", "m4a without loss"),
+    *("wav of a dictaphone", "rf64 of an editor", "w64", "aiff", "caf", "caf of a messenger", "amr", "3gp of android"),
+    *("quicktime", "wma", "mpeg of layer II"),
+)
 FLIPS = 8
 REFUSED = (UNREADABLE, WITHOUT_SOUND, UNSUPPORTED)
 
@@ -84,6 +88,33 @@ def lies() -> Iterator[HostileFile]:
     yield from lies_of_wav()
     yield from lies_of_mp4()
     yield from lies_of_others()
+    yield from lies_of_recorders()
+
+
+def lies_of_recorders() -> Iterator[HostileFile]:
+    """Yield files of the other kinds with false sizes and counts."""
+    huge = b"\x7f\xff\xff\xff"
+    aiff, caf, wma = HONEST["aiff"], HONEST["caf"], HONEST["wma"]
+    for name in (b"COMM", b"SSND"):
+        place = aiff.index(name) + 4
+        yield hostile(f"lie: aiff, {name.decode()} of gigabytes", aiff[:place] + huge + aiff[place + 4 :], EITHER)
+    yield hostile("lie: aiff with gigabytes of text", aiff[:12] + b"NAME" + huge + aiff[12:], EITHER)
+    for name in (b"desc", b"kuki", b"pakt", b"data", b"chan"):
+        if name in caf:
+            place = caf.index(name) + 4
+            for size in (bytes(4) + huge, huge + bytes(4), b"\xff" * 8, bytes(8)):
+                lied = caf[:place] + size + caf[place + 8 :]
+                yield hostile(f"lie: caf, {name.decode()} of {size.hex()} bytes", lied, EITHER)
+    packets_at = caf.index(b"pakt") + 12
+    yield hostile("lie: caf of billions of packets", caf[:packets_at] + bytes(4) + huge + caf[packets_at + 8 :], EITHER)
+    text = b"info" + bytes(4) + huge + huge
+    yield hostile("lie: caf with gigabytes of text", caf[:8] + text + caf[8:], EITHER)
+    for place in range(16, 200, 12):
+        yield hostile(f"lie: wma, {place}", wma[:place] + b"\xff" * 8 + wma[place + 8 :], EITHER, UNKNOWN)
+    yield hostile("lie: amr of noise", b"#!AMR\n" + b"\x7c" * 20_000, EITHER)
+    for place in (16, 48, 72):
+        w64 = HONEST["w64"]
+        yield hostile(f"lie: w64, {place}", w64[:place] + b"\xff" * 8 + w64[place + 8 :], EITHER, UNKNOWN)
 
 
 def wav(
@@ -98,10 +129,11 @@ def wav(
 def lies_of_wav() -> Iterator[HostileFile]:
     yield hostile("lie: wav of no channel", wav(channels=0), *REFUSED)
     yield hostile("lie: wav of 65535 channels", wav(channels=65_535), *REFUSED)
-    yield hostile("lie: wav of 6 channels", wav(channels=6, align=12), UNSUPPORTED)
+    yield hostile("lie: wav of 6 channels", wav(channels=6, align=12), ACCEPTED)
+    yield hostile("lie: wav of 9 channels", wav(channels=9, align=18), UNSUPPORTED)
     yield hostile("lie: wav of no bits", wav(bits=0), *REFUSED, ACCEPTED)
     yield hostile("lie: wav of 65535 bits", wav(bits=65_535), *REFUSED)
-    for rate in (0, 1, 7_999, 96_001, 2**31 - 1, 2**31, 2**32 - 1):
+    for rate in (0, 1, 7_999, 192_001, 2**31 - 1, 2**31, 2**32 - 1):
         yield hostile(f"lie: wav at {rate} Hz", wav(rate=rate), *REFUSED)
     for align in (0, 1, 3, 65_535):
         yield hostile(f"lie: wav in blocks of {align}", wav(align=align), ACCEPTED)
@@ -291,7 +323,7 @@ def bombs_of_tracks() -> Iterator[HostileFile]:
             frame = av.AudioFrame.from_ndarray(sound, format="s16", layout=layout)
             frame.sample_rate = 16_000
             container.mux([*stream.encode(frame), *stream.encode(None)])
-        yield hostile(f"bomb: flac of {channels} channels", file.getvalue(), UNSUPPORTED)
+        yield hostile(f"bomb: flac of {channels} channels", file.getvalue(), SILENT)
 
 
 def many_tracks(count: int, container_format: str, codec: Literal["aac", "libopus"]) -> bytes:
@@ -332,6 +364,8 @@ def protected() -> Iterator[HostileFile]:
     key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16, "encryption_kid": "11" * 16}
     encrypted = contained(SPEECH, "mp4", "aac", options=key)
     yield hostile("protected: encrypted", encrypted, PROTECTED)
+    wma, entry = HONEST["wma"], bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e") + struct.pack("<Q", 24)
+    yield hostile("protected: wma", wma[:30] + entry + wma[30:], PROTECTED)
     yield hostile("protected: encrypted, and called mp4a", encrypted.replace(b"enca", b"mp4a"), PROTECTED)
     yield hostile("protected: encrypted, without its format", encrypted.replace(b"frma", b"free"), PROTECTED)
     chrome = HONEST["webm of chrome"]

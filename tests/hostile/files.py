@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from apps.speech.audio.flac import to_flac
 from apps.speech.audio.mp3 import to_mp3
 from apps.speech.base import Recording
-from tests.audio_samples import clip, contained, flac_without_sound, mp4, to_wav, webm
+from tests.audio_samples import caf, clip, contained, flac_without_sound, mp4, packets, to_wav, webm
 
 ACCEPTED = "accepted"
 SILENT = "silent"  # It can be decoded, but contains no speech.
@@ -58,6 +58,18 @@ HONEST = {
     "mp3 in stereo": contained(SPEECH, "mp3", "libmp3lame", sample_rate=44_100, layout="stereo"),
     "wav of 24 bits": contained(SPEECH, "wav", "pcm_s24le"),
     "wav of a telephone": contained(SPEECH, "wav", "pcm_mulaw", sample_rate=8_000),
+    "wav of a dictaphone": contained(SPEECH, "wav", "adpcm_ima_wav"),
+    "rf64 of an editor": contained(SPEECH, "wav", "pcm_s24le", options={"rf64": "always"}),
+    "w64": contained(SPEECH, "w64", "pcm_f32le", sample_rate=44_100),
+    "aiff": contained(SPEECH, "aiff", "pcm_s16be", sample_rate=44_100),
+    "caf": contained(SPEECH, "caf", "alac"),
+    "caf of a messenger": caf(packets(contained(SPEECH, "ogg", "libopus")), codec=b"opus", samples=960),
+    "amr": contained(SPEECH, "amr", "libopencore_amrnb", sample_rate=8_000),
+    "3gp of android": contained(SPEECH, "3gp", "libopencore_amrnb", sample_rate=8_000),
+    "quicktime": contained(SPEECH, "mov", "pcm_s16be", sample_rate=44_100),
+    "wma": contained(SPEECH, "asf", "wmav2", sample_rate=44_100, bit_rate=96_000),
+    "mpeg of layer II": contained(SPEECH, "mp2", "mp2", sample_rate=44_100),
+    "flac of six channels": contained(SPEECH, "flac", "flac", layout="5.1"),
 }
 
 

@@ -63,6 +63,9 @@ def references(canaries: Canaries) -> Iterator[HostileFile]:
         rdrf = full_box(b"rdrf", b"url " + struct.pack(">I", len(reference)) + reference)
         movie = box(b"moov", box(b"rmra", box(b"rmda", rdrf)))
         yield hostile(f"reference: movie by its {kind}", FTYP + movie, *BROKEN)
+        yield hostile(f"reference: movie by its {kind}, without its kind", movie, *BROKEN)
+        sound = with_data_reference(table)[len(FTYP) :]
+        yield hostile(f"reference: alias of a {kind}, without its kind", sound, *BROKEN, UNSUPPORTED)
     for brand in (b"heic", b"avif", b"mif1"):
         grid = box(b"meta", bytes(4) + box(b"iinf", bytes(6)) + box(b"idat", bytes(8)))
         yield hostile(f"tiles: {brand.decode()}", FTYP.replace(b"isom", brand) + grid, *BROKEN, UNSUPPORTED)
@@ -72,6 +75,8 @@ def strangers() -> Iterator[HostileFile]:
     """Yield the first bytes of other formats that FFmpeg can open, or that are not audio at all."""
     for name, beginning in STRANGERS.items():
         yield hostile(f"stranger: {name}", beginning + bytes(2_000), UNKNOWN, filename=f"x.{name}")
+    for name, beginning in BEGINNINGS.items():
+        yield hostile(f"beginning: {name}", beginning + bytes(2_000), UNKNOWN, *BROKEN, UNSUPPORTED)
 
 
 def polyglots(canaries: Canaries) -> Iterator[HostileFile]:
@@ -140,6 +145,11 @@ BEGINNINGS = {
     "flac": b"fLaC",
     "mp3": b"\xff\xfb\x90\xc4",
     "aac": b"\xff\xf1\x50\x80",
+    "rf64": b"RF64\xff\xff\xff\xffWAVE",
+    "aiff": b"FORM\0\0\0\0AIFF",
+    "caf": b"caff\0\1\0\0",
+    "quicktime": b"\0\0\0\x08wide",
+    "wma": bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
 }
 PROTOCOLS = [
     "{file}",
@@ -189,17 +199,14 @@ PROTOCOLS = [
 ]
 STRANGERS = {
     "avi": b"RIFF\0\0\0\0AVI LIST",
-    "aiff": b"FORM\0\0\0\0AIFFCOMM",
     "au": b".snd\0\0\0\x18",
     "amr": b"#!AMR\n",
-    "caf": b"caff\0\1\0\0desc",
     "ape": b"MAC \x96\x0f",
     "dsf": b"DSD \x1c",
     "tta": b"TTA1",
     "wv": b"wvpk",
     "midi": b"MThd\0\0\0\6",
     "w64": b"riff\x2e\x91\xcf\x11",
-    "rf64": b"RF64\xff\xff\xff\xffWAVEds64",
     "rifx": b"RIFX\0\0\0\0WAVE",
     "nut": b"nut/multimedia container\0",
     "ts": b"G@\0\x10" + bytes(184),

@@ -58,7 +58,8 @@ def test_it_stores_the_voice_and_its_samples(alice_api: Api, alice: User) -> Non
 
 
 def test_stored_recordings_have_our_names_and_private_permissions(alice_api: Api, alice: User) -> None:
-    files = [("audio_file", ("../../Jane at home.webm", webm(clip("austen-0870.wav")))) for _count in range(2)]
+    clips = [webm(clip(name)) for name in ("austen-0870.wav", "austen-0920.wav")]
+    files = [("audio_file", ("../../Jane at home.webm", data)) for data in clips]
     assert alice_api.post("/clone-voice", data={"voice_name": "Jane"}, files=files).status_code == 201
     assert len(stored_files("samples")) == 2
     for path in stored_files("samples"):

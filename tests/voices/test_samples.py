@@ -81,6 +81,19 @@ def test_the_exact_limits_and_slightly_longer_recordings_are_accepted(settings: 
     assert len(check_samples([to_wav(recording)])) == 1
 
 
+def test_the_same_file_counts_once() -> None:
+    samples = check_samples([SAMPLES[0], SAMPLES[1], SAMPLES[0]])
+    assert [sample.sha256 for sample in samples] == [hashlib.sha256(data).hexdigest() for data in SAMPLES]
+
+
+def test_if_the_same_file_does_not_suffice_the_message_says_why() -> None:
+    refusal = refusal_of([QUESTION] * 4)
+    assert refusal.code == "sample_too_short"
+    assert "3.3 seconds" in refusal.message
+    assert "counts once" in refusal.message
+    assert "counts once" not in refusal_of([QUESTION]).message
+
+
 def test_silence_is_refused_with_its_level() -> None:
     refusal = refusal_of([*SAMPLES, to_wav(silence(5))])
     assert refusal.code == "sample_silent"

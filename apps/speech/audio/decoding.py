@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import av
 import av.subtitles.stream  # Otherwise PyAV imports it with the first file, during a request.
-from av.stream import Disposition
 
-from apps.speech.audio.id3 import id3_size
+from apps.speech.audio.chunks import plain_aiff, plain_wav, wav_of_w64
+from apps.speech.audio.formats import locate
 from apps.speech.audio.resampling import mono_pcm, resample
 from apps.speech.base import AudioError, Recording
 from apps.speech.base import mark_for_translation as _
@@ -30,33 +30,36 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
-# FFmpeg's demuxer for each accepted format, and the first bytes of the format.
-SIGNATURES = {
-    "matroska": re.compile(rb"\x1aE\xdf\xa3"),
-    "mov": re.compile(rb"....ftyp", re.DOTALL),
-    "ogg": re.compile(rb"OggS"),
-    "wav": re.compile(rb"RIFF....WAVE", re.DOTALL),
-    "flac": re.compile(rb"fLaC"),
-    "mp3": re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]"),  # An MPEG layer III frame.
-    "aac": re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"),  # An ADTS frame.
-}
+# FFmpeg's demuxer for the formats of `formats` that have another name there. RF64 and W64 become WAV first.
+DEMUXERS = {"quicktime": "mov", "rf64": "wav", "w64": "wav"}
 # Protected files of Apple, Adobe, the Open Mobile Alliance and Audible have these `ftyp` brands.
 PROTECTED_BRANDS = {b"M4P ", b"F4P ", b"odcf", b"aax ", b"aaxc"}
 # Protected tracks have these sample entries.
 PROTECTED_ENTRIES = {"enca", "drms", "aavd"}
+# Protected WMA files have one of these objects in their header: encryption in its plain, extended and advanced form.
+PROTECTED_ASF = re.compile(
+    rb"\xfb\xb3\x11\x22\x23\xbd\xd2\x11\xb4\xb7\0\xa0\xc9\x55\xfc\x6e"
+    rb"|\x14\xe6\x8a\x29\x22\x26\x17\x4c\xb9\x35\xda\xe0\x7e\xe9\x28\x9c"
+    rb"|\x33\x85\x05\x43\x81\x69\xe6\x49\x9b\x74\xad\x12\xcb\x86\xd5\x8c"
+)
+ASF_HEADER_BYTES = 65_536
+# The accepted codecs, by the names of FFmpeg's decoders. There is none for pictures.
 DECODERS = [
-    *["aac", "alac", "flac", "mp3float", "opus", "vorbis"],
-    *["pcm_alaw", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_s16be", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_u8"],
+    *["aac", "ac3", "alac", "amrnb", "amrwb", "eac3", "flac", "mp1", "mp2", "mp3float", "opus", "vorbis"],
+    *["wmapro", "wmav1", "wmav2", "wmavoice"],
+    *["adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "adpcm_yamaha", "gsm", "gsm_ms"],
+    *["pcm_alaw", "pcm_mulaw", "pcm_s8", "pcm_u8"],
+    *["pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "pcm_f64be"],
+    *["pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"],
 ]
 
-MAX_CHANNELS = 2
-MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 96_000
+MAX_CHANNELS = 8
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000
 MIN_SECONDS = 0.1
 # A recorder that stops at a limit stops a little late, and encoders add some milliseconds.
 SLACK_SECONDS = 1
 # Packets without frames cost time but add no seconds. A few hundred bytes of MP4 can declare millions of them.
 MAX_EMPTY_PACKETS = 1_000
-MAX_RIFF_CHUNKS = 100
 WAV_HEADER_BYTES = 44
 # The errors of PyAV on broken files. Not all are FFmpegErrors: some files contain values that are out of range. A
 # MemoryError of Python or FFmpeg is handled separately, because the rest of the audio would be missing silently.
@@ -74,14 +77,12 @@ def decode(data: bytes, *, sample_rate: int, max_seconds: float) -> Recording:
     """
     if not data:
         raise AudioError("audio_empty", _("The recording is empty. Record it again, or choose another file."))
-    data = without_id3(data)
-    demuxer = _demuxer(data)
-    if demuxer == "mov" and data[8:12] in PROTECTED_BRANDS:
-        raise _protected()
-    if demuxer == "wav":
-        data = _without_riff_metadata(data)
+    located = locate(data)
+    if located is None:
+        raise _unknown()
+    sound = _prepared(data[located.start :], located.format)
     try:
-        with _open(data, demuxer) as container:
+        with _open(sound, DEMUXERS.get(located.format, located.format)) as container:
             frames = _frames(container, _audio_stream(container), max_seconds=max_seconds)
             return Recording(mono_pcm(frames, sample_rate), sample_rate)
     except MemoryError as error:
@@ -114,36 +115,21 @@ def _wav_header(size: int, rate: int) -> bytes:
     )
 
 
-def without_id3(data: bytes) -> bytes:
-    """Remove an ID3v2 tag and its padding: FFmpeg takes hundreds of megabytes for a large tag."""
-    size = id3_size(data)
-    return data[size:].lstrip(b"\0") if size else data
-
-
-def _demuxer(data: bytes) -> str:
-    for demuxer, signature in SIGNATURES.items():
-        if signature.match(data):
-            return demuxer
-    raise AudioError(
-        "audio_format_unknown",
-        _("This is not an audio file of a supported format. Send WebM, MP4, M4A, Ogg, WAV, FLAC, MP3 or AAC."),
-    )
-
-
-def _without_riff_metadata(data: bytes) -> bytes:
-    """Keep only the format and the samples of a WAV file: FFmpeg allocates the size that a metadata chunk declares."""
-    kept = {b"fmt ": b"", b"data": b""}
-    offset = 12
-    for _chunk in range(MAX_RIFF_CHUNKS):
-        if kept[b"data"] or offset >= len(data):
-            break
-        name, size = data[offset : offset + 4], int.from_bytes(data[offset + 4 : offset + 8], "little")
-        # A streaming recorder leaves the size of the samples at 0. Then they extend to the end of the file.
-        end = offset + 8 + size if size or name != b"data" else len(data)
-        if name in kept:
-            kept[name] = data[offset:end]
-        offset = end + size % 2
-    return data[:12] + b"".join(kept.values())
+def _prepared(data: bytes, name: str) -> bytes:
+    """Return a file of the format `name` without what FFmpeg should not see. Raises AudioError audio_protected."""
+    match name:
+        case "mov" if data[8:12] in PROTECTED_BRANDS:
+            raise _protected()
+        case "asf" if PROTECTED_ASF.search(data, 0, ASF_HEADER_BYTES):
+            raise _protected()
+        case "wav" | "rf64":
+            return plain_wav(data)
+        case "w64":
+            return wav_of_w64(data)
+        case "aiff":
+            return plain_aiff(data)
+        case _:
+            return data
 
 
 def _open(data: bytes, demuxer: str) -> InputContainer:
@@ -172,13 +158,13 @@ def _deny(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:
-    """Return the first audio stream. Raises AudioError if it cannot be used, or the file is a video."""
-    if any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video):
-        raise AudioError("audio_unsupported", _("This file is a video. Send only its audio track, or record here."))
+    """Return the first audio stream of an accepted codec; of a video, too. Raises AudioError if there is none."""
     if not container.streams.audio:
         raise _without_sound()
-    stream = container.streams.audio[0]
-    decoder = getattr(stream.codec_context, "name", None)  # The context is None if FFmpeg has no decoder.
+    # The videos of some telephones have a second track in a codec that only they decode.
+    streams = container.streams.audio
+    stream = next((stream for stream in streams if _decoder_of(stream) in DECODERS), streams[0])
+    decoder = _decoder_of(stream)
     if decoder is None:
         text = _("The audio codec of this file is unknown. Save it as MP3 or WAV.")
         raise AudioError("audio_unsupported", text)
@@ -188,6 +174,11 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     if stream.codec_tag in PROTECTED_ENTRIES:
         raise _protected()
     return stream
+
+
+def _decoder_of(stream: AudioStream) -> str | None:
+    """Return the name of FFmpeg's decoder, or None if it has none. Then the stream has no context."""
+    return getattr(stream.codec_context, "name", None)
 
 
 def _frames(container: InputContainer, stream: AudioStream, *, max_seconds: float) -> Iterator[AudioFrame]:
@@ -231,8 +222,8 @@ def _decoded(packet: Packet[AudioStream]) -> list[AudioFrame]:
 def _check_frame(frame: AudioFrame) -> None:
     """Raise AudioError for unusual channels or sample rates. Checks every frame, because they may change midway."""
     if frame.layout.nb_channels > MAX_CHANNELS:
-        text = _("The recording has %(channels)d channels. Save it in mono or stereo.")
-        raise AudioError("audio_unsupported", text, {"channels": frame.layout.nb_channels})
+        text = _("The recording has %(channels)d channels. Save it with at most %(most)d.")
+        raise AudioError("audio_unsupported", text, {"channels": frame.layout.nb_channels, "most": MAX_CHANNELS})
     if not MIN_SAMPLE_RATE <= frame.sample_rate <= MAX_SAMPLE_RATE:
         text = _("The recording has a sample rate of %(rate)d Hz. Save it with one from %(lowest)d to %(highest)d Hz.")
         values = {"rate": frame.sample_rate, "lowest": MIN_SAMPLE_RATE, "highest": MAX_SAMPLE_RATE}
@@ -244,6 +235,16 @@ def too_costly() -> AudioError:
     return AudioError(
         "audio_too_costly",
         _("Reading this recording takes too much time or memory. Save it as MP3 or WAV, or record it again."),
+    )
+
+
+def _unknown() -> AudioError:
+    return AudioError(
+        "audio_format_unknown",
+        _(
+            "This is not an audio file of a supported format. Send MP3, M4A, WAV, FLAC, Ogg, WebM, AAC, AIFF, CAF, "
+            "AMR, 3GP or WMA, or an MP4, MOV or MKV video."
+        ),
     )
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import apps
-from apps.speech.audio.id3 import id3_size
+from apps.speech.audio.formats import Located, locate
 from apps.speech.confinement import confine
 from apps.speech.provenance.marks import AI_KEY, DATE_KEY, ENGINE_KEY, SOFTWARE, SOFTWARE_KEY, read_tags
 
@@ -31,16 +31,8 @@ MAX_SECONDS = 20
 MAX_TEXT = 100  # Characters of a text from the file that are shown.
 PROJECT_DIR = Path(apps.__path__[0]).parent
 
-# The first bytes of audio formats, and their media types if `c2pa` can read them, else "".
-SIGNATURES = {
-    re.compile(rb"fLaC"): "audio/flac",
-    re.compile(rb"RIFF....WAVE", re.DOTALL): "audio/wav",
-    re.compile(rb"....ftyp", re.DOTALL): "audio/mp4",
-    re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]"): "audio/mpeg",
-    re.compile(rb"OggS"): "",
-    re.compile(rb"\x1aE\xdf\xa3"): "",  # WebM
-    re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"): "",  # AAC
-}
+# The media types of the formats that `c2pa` can read.
+MEDIA_TYPES = {"flac": "audio/flac", "wav": "audio/wav", "mov": "audio/mp4", "mp3": "audio/mpeg"}
 MANIFEST_START = b"jumdc2pa"  # A manifest may be anywhere in a file.
 TAGGED_AS_SYNTHETIC = re.compile(rb"trainedAlgorithmicMedia|AI_GENERATED[\0=: ]{0,8}true", re.IGNORECASE)
 # Validation failures that concern only the trust in the signer, not the content.
@@ -115,19 +107,22 @@ def inspect(data: bytes, *, roots: bytes, serial_numbers: Collection[str]) -> Fi
 
     Only the content counts, not the name or media type. Raises UnreadableError if it is not an audio file.
     """
-    media_type = _media_type(data)
-    if media_type is None and MANIFEST_START not in data:
+    located = locate(data)
+    if located is None and MANIFEST_START not in data:
         raise UnreadableError
+    media_type = _media_type(data, located)
     finding = _inspect_manifest(data, media_type, roots, serial_numbers) if media_type else None
     if finding is None and MANIFEST_START in data:
         finding = Finding(Verdict.ALTERED)
     return finding or _inspect_tags(data)
 
 
-def _media_type(data: bytes) -> str | None:
-    start = id3_size(data)
-    sound = data[start : start + 4096].lstrip(b"\0") if start else data[:16]  # Tags may be padded.
-    return next((media_type for signature, media_type in SIGNATURES.items() if signature.match(sound)), None)
+def _media_type(data: bytes, located: Located | None) -> str | None:
+    """Return the media type of a file for `c2pa`, or None if it cannot read the file."""
+    # It skips one tag before the sound and nothing else, and would take such a file for a damaged one.
+    if located is None or (located.start and not data.startswith(b"ID3")):
+        return None
+    return MEDIA_TYPES.get(located.format)
 
 
 def _inspect_manifest(data: bytes, media_type: str, roots: bytes, serial_numbers: Collection[str]) -> Finding | None:

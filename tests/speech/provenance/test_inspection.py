@@ -27,7 +27,7 @@ from apps.speech.provenance.encoders import AudioFormat, create_encoder
 from apps.speech.provenance.inspection import Finding, UnreadableError, Verdict, inspect, inspect_in_subprocess
 from apps.speech.provenance.marks import SYNTHETIC, Origin
 from apps.speech.provenance.signing import Marker
-from tests.audio_samples import clip, mp4, webm
+from tests.audio_samples import clip, contained, mp4, webm
 
 if TYPE_CHECKING:
     from pytest import MonkeyPatch  # noqa: PT013 - a type
@@ -45,6 +45,7 @@ def new_marker() -> Marker:
 HERE, ELSEWHERE = new_marker(), new_marker()
 FLAC, MP3 = HERE.to_flac(SPEECH, ORIGIN), HERE.to_mp3(SPEECH, ORIGIN)
 WAV = HERE.sign(to_wav(SPEECH), "audio/wav", ORIGIN)
+TWO_TAGS = b"ID3\x03\0\0\0\0\0\x05Hello" * 2
 
 
 def look_at(data: bytes) -> Finding:
@@ -137,6 +138,38 @@ class TestWithoutSignature:
     )
     def test_human_speech_is_unmarked(self, data: bytes) -> None:
         assert look_at(data) == Finding(Verdict.UNMARKED)
+
+    @pytest.mark.parametrize(
+        ("container_format", "codec"),
+        [
+            ("aiff", "pcm_s16be"),
+            ("caf", "alac"),
+            ("mov", "pcm_s16be"),
+            ("w64", "pcm_s16le"),
+            ("wav", "adpcm_ms"),
+            ("adts", "aac"),
+            ("mp2", "mp2"),
+            ("matroska", "ac3"),
+        ],
+    )
+    def test_every_kind_that_is_decoded_is_read(self, container_format: str, codec: str) -> None:
+        data = contained(SPEECH, container_format, codec, sample_rate=44_100)
+        assert look_at(data) == Finding(Verdict.UNMARKED)
+
+    def test_quicktime_without_its_kind_and_rf64_are_read(self) -> None:
+        movie = contained(SPEECH, "mov", "aac", sample_rate=44_100)
+        rf64 = contained(SPEECH, "wav", "pcm_s16le", options={"rf64": "always"})
+        assert look_at(movie.replace(b"ftyp", b"free", 1)) == look_at(rf64) == Finding(Verdict.UNMARKED)
+
+    @pytest.mark.parametrize("before", [b"\r\n", bytes(500), TWO_TAGS, b"\1\2\3" * 99])
+    @pytest.mark.parametrize("data", [to_flac(SPEECH), to_mp3(SPEECH)], ids=["flac", "mp3"])
+    def test_what_precedes_human_speech_does_not_matter(self, before: bytes, data: bytes) -> None:
+        assert look_at(before + data) == look_at(data) == Finding(Verdict.UNMARKED)
+
+    @pytest.mark.parametrize("data", [FLAC, MP3, WAV], ids=["flac", "mp3", "wav"])
+    @pytest.mark.parametrize("before", [b"\r\n", bytes(500), TWO_TAGS])
+    def test_signed_speech_behind_something_else_is_altered(self, before: bytes, data: bytes) -> None:
+        assert look_at(before + data).verdict == Verdict.ALTERED
 
     @pytest.mark.parametrize(
         "data", [b"", b"text", b"ID3\x04\0\0\0\0\0\0", b"\x89PNG\r\n\x1a\n", b"ID3" + b"\xff" * 99]

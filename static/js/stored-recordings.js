@@ -6,7 +6,9 @@ import { announceError } from "./page.js";
 document.addEventListener(
   "error",
   async ({ target }) => {
-    const refused = target instanceof HTMLAudioElement && (await refusalOf(target.src));
+    // A recording of this page, a `blob:`, is not stored.
+    const isStored = target instanceof HTMLAudioElement && target.src.startsWith(location.origin);
+    const refused = isStored && (await refusalOf(target.src));
     if (refused) announceError(refused);
   },
   true, // This event does not bubble.

@@ -19,7 +19,7 @@ from apps.privacy.models import Export
 from apps.voices import consent as consents
 from apps.voices.models import Consent, VoiceProfile
 from tests.client import QUESTION, Api, Event, error_of, read_events
-from tests.factories import make_consent, make_turn, make_voice
+from tests.factories import make_administrator, make_consent, make_turn, make_voice
 from tests.fakes.elevenlabs import SPEECH, VOICES_ADD, elevenlabs_error
 from tests.fakes.openai import TRANSCRIPTIONS, openai_error
 from tests.storage import stored_files
@@ -214,7 +214,7 @@ class TestExport:
 def test_the_file_of_a_report(client: Client, db: None) -> None:
     report = AbuseReport.objects.create(text="It is me.", file=SimpleUploadedFile("clip.mp3", b"sound"))
     lose_all()
-    client.force_login(User.objects.create_superuser("root"))
+    client.force_login(make_administrator())
     page = client.get(reverse("admin:conversations_abusereport_file", args=[report.pk]), follow=True)
     assert page.status_code == 200
     assert MESSAGE in page.content.decode()

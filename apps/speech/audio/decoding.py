@@ -242,8 +242,8 @@ def _unknown() -> AudioError:
     return AudioError(
         "audio_format_unknown",
         _(
-            "This is not an audio file of a supported format. Send MP3, M4A, WAV, FLAC, Ogg, WebM, AAC, AIFF, CAF, AMR, "
-            "3GP or WMA, or an MP4, MOV or MKV video."
+            "This is not an audio file of a supported format. Send MP3, M4A, WAV, FLAC, Ogg, WebM, AAC, AIFF, CAF, "
+            "AMR, 3GP or WMA, or an MP4, MOV or MKV video."
         ),
     )
 

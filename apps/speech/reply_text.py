@@ -25,7 +25,9 @@ MARK = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _MAX_MARK_LENGTH = 44
-_BEGINNING_OF_MARK = re.compile(r"(?:<{1,2}[^<>\s]{0,42}|\[/?[a-z_]{0,10}|◁/?[a-z]{0,5})\Z", re.IGNORECASE)
+_BEGINNING_OF_MARK = re.compile(
+    r"(?:<[^<>\s]{0,42}|<</?(?:s|sy|sys>?)?|\[/?[a-z_]{0,10}|◁/?[a-z]{0,5})\Z", re.IGNORECASE
+)
 _FRAGMENT_OF_MARK = re.compile(
     r"<[|｜/]|<(?:th|rea|ref|scr|ana|seed|tool_|func|start_|end_)|<[a-z_]+\||◁", re.IGNORECASE
 )
@@ -47,7 +49,7 @@ _MEANING = re.compile(
     """,
     re.VERBOSE,
 )
-_LINE_OF_ROLE = re.compile(r"\s*(?:(\w+)[^\S\n]*\n|(assistant|model|user|system|tool|developer)\b)")
+_LINE_OF_ROLE = re.compile(r"\s{0,3}(?:(\w{1,30})[^\S\n]{0,3}\n|(assistant|model|user|system|tool|developer)\b)")
 _MAX_LINE_OF_ROLE = 40
 _MAX_HEADER = 200
 _OWN_ROLES = {"", "assistant", "model"}
@@ -144,11 +146,10 @@ class ReplyText:
             self._write(text)
             return
         self._header += text
-        if self._header_is_line:
-            if "\n" in self._header.lstrip() or len(self._header) > _MAX_LINE_OF_ROLE:
-                self._end_header_line()
-        elif len(self._header) > _MAX_HEADER:
-            self._header = None
+        if not self._header_is_line:
+            self._header = self._header[:_MAX_HEADER]
+        elif "\n" in self._header.lstrip() or len(self._header) > _MAX_LINE_OF_ROLE:
+            self._end_header_line()
 
     def _write(self, text: str) -> None:
         if self._is_other or self._is_over:

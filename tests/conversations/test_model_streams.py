@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tests.client import Api
     from tests.fakes.provider import FakeProvider
 
-STREAMS = {path.stem: path.read_text() for path in (Path(__file__).parents[1] / "data" / "streams").glob("*.txt")}
+FOLDER = Path(__file__).parents[1] / "data" / "streams"
+STREAMS = {path.stem: path.read_bytes().decode() for path in FOLDER.glob("*.txt")}  # Some lines end in CR and LF.
 EVENTS = {"content-type": "text/event-stream"}
 DONE = b"data: [DONE]\n\n"
 PARIS = "The capital of France is Paris, a city of two million people."

@@ -78,7 +78,9 @@ _CUT_REASONS = {"length", "max_tokens", "max_output_tokens"}
 _END_CHARACTERS = 20  # These tell whether a reply ends with a sentence.
 _FILTER_REASONS = ("content_filter", "safety", "prohibited_content", "refusal")
 # Chat templates of such models begin the reasoning themselves, so that the output has only the mark that ends it.
-_REASONING_MODEL = re.compile(r"(?<![a-z])(?:r1|qwq|thinking|reason(?:er|ing))(?![a-z])", re.IGNORECASE)
+_REASONING_MODEL = re.compile(
+    r"(?<![a-z])(?:r1|qwq|think(?:ing)?|reason(?:er|ing)|exaone-deep|minimax-m\d)(?![a-z0-9])", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ async def events(response: httpx2.Response) -> AsyncGenerator[dict[str, Any], No
             continue
         if data == b"[DONE]":
             yield {"choices": [{"finish_reason": FINISHED}]}
-            return
+            continue
         event = json.loads(data)
         if not isinstance(event, dict):
             event = {}

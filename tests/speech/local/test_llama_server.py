@@ -77,7 +77,7 @@ def test_ten_turns_of_a_conversation_are_answered_by_it(
     conversation: Conversation,
 ) -> None:
     settings.CHAT_BASE_URL, settings.CHAT_API_KEY, settings.CHAT_MODEL = llama_url, "", "any"
-    settings.MAX_REPLY_TOKENS = 20
+    settings.MAX_REPLY_TOKENS = 10
 
     with serve() as server, Api(server.url, alice_token) as api:
         turns = [api.ask(conversation, text=f"What is {number} and {number}?").json() for number in range(10)]

@@ -213,6 +213,8 @@ class TestReasoning:
             ("deepseek-r1:8b", True),
             ("Qwen3-4B-Thinking-2507", True),
             ("qwq", True),
+            ("olmo-3-7b-think", True),
+            ("MiniMaxAI/MiniMax-M2", True),
             ("qwen3-4b", False),
             ("r10", False),
         ],

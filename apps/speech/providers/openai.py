@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -233,28 +233,36 @@ class OpenAILanguageModel:
         text = ReplyText(reasons_first=self._reasons_first())
         end = ""
         with _openai_errors("think"):
-            async with await self._open(messages, max_tokens) as stream:
-                response = stream.response
-                if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                    raise provider_error("provider_answer_invalid", stage="think")
-                async with aclosing(events(response)) as sent:
-                    async for part in coalesced(sent):
-                        if part.reasons:
-                            text.release()
-                        is_cut = part.finish_reason in _CUT_REASONS
-                        delta = text.add(part.text) + (text.finish(is_cut=is_cut) if part.finish_reason else "")
-                        self._note_reasoning(text, is_finished=bool(part.finish_reason))
-                        end = (end + delta)[-_END_CHARACTERS:]
-                        if delta or not part.finish_reason:
-                            yield delta
-                        if part.finish_reason:
-                            _check_reason(part.finish_reason)
-                            if is_cut and not is_whole(end):
-                                yield CUT
-                            await _log_usage(sent)
-                            return
+            async with self._events(messages, max_tokens) as sent:
+                async for part in coalesced(sent):
+                    if part.reasons:
+                        text.release()
+                    is_cut = part.finish_reason in _CUT_REASONS
+                    delta = text.add(part.text) + (text.finish(is_cut=is_cut) if part.finish_reason else "")
+                    self._note_reasoning(text, is_finished=bool(part.finish_reason))
+                    end = (end + delta)[-_END_CHARACTERS:]
+                    if delta or not part.finish_reason:
+                        yield delta
+                    if part.finish_reason:
+                        _check_reason(part.finish_reason)
+                        if is_cut and not is_whole(end):
+                            yield CUT
+                        await _log_usage(sent)
+                        return
         # A stream that a proxy or a restart cuts off can end without an error.
         raise provider_error("provider_incomplete", stage="think")
+
+    @asynccontextmanager
+    async def _events(
+        self, messages: Sequence[Message], max_tokens: int
+    ) -> AsyncIterator[AsyncGenerator[dict[str, Any], None]]:
+        """Give the events of the answer. Raises ProviderError if it is no stream of events."""
+        async with await self._open(messages, max_tokens) as stream:
+            response = stream.response
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                raise provider_error("provider_answer_invalid", stage="think")
+            async with aclosing(events(response)) as sent:
+                yield sent
 
     def _reasons_first(self) -> bool:
         """Tell whether a reply is likely to begin with reasoning that no mark opens."""

@@ -208,7 +208,7 @@ class ReplyText:
             case "others":
                 self._header, self._is_other = None, True
             case "end":
-                self._header = None
+                self._header, self._is_other = None, False
                 self._is_over = self._is_over or bool(self._last or self._waiting)
 
     def _begin_message(self, role: str, channel: str) -> None:

@@ -104,7 +104,7 @@ def heard_from(*deltas: str) -> str:
 
 
 def test_reasoning_and_marks_of_an_embedded_model_are_left_out() -> None:
-    deltas = ("<th", "ink>A sec", "ret.</thi", "nk>\n", "Good ", "day", ", friend.", "<|im_", "end|>\nSecret")
+    deltas = ("<th", "ink>A sec", "ret.</think", ">\n", "Good ", "day", ", friend.", "<|im_", "end|>\nSecret")
     assert heard_from(*deltas).strip() == "Good day, friend."
 
 

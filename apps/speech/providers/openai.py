@@ -79,7 +79,8 @@ _END_CHARACTERS = 20  # These tell whether a reply ends with a sentence.
 _FILTER_REASONS = ("content_filter", "safety", "prohibited_content", "refusal")
 # Chat templates of such models begin the reasoning themselves, so that the output has only the mark that ends it.
 _REASONING_MODEL = re.compile(
-    r"(?<![a-z])(?:r1|qwq|think(?:ing)?|reason(?:er|ing)|exaone-deep|minimax-m\d)(?![a-z0-9])", re.IGNORECASE
+    r"(?<![a-z])(?<!no-)(?<!non-)(?:r1|qwq|think(?:ing)?|reason(?:er|ing)|exaone-deep|minimax-m\d)(?![a-z0-9])",
+    re.IGNORECASE,
 )
 
 

@@ -216,6 +216,7 @@ class TestReasoning:
             ("olmo-3-7b-think", True),
             ("MiniMaxAI/MiniMax-M2", True),
             ("qwen3-4b", False),
+            ("qwen3-4b-non-thinking", False),
             ("r10", False),
         ],
     )

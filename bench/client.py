@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -103,10 +103,13 @@ async def ask(url: str, token: str, recording: bytes) -> TurnTimes:
         raise AnswerError(f"{type(error).__name__} after {time.perf_counter() - started:.1f} s") from None
 
 
-async def hold_turn(url: str, token: str, *, leave: bool = False, **question: Any) -> Ending:
+async def hold_turn(
+    url: str, token: str, *, leave: bool = False, told: Callable[[str], None] = lambda _turn: None, **question: Any
+) -> Ending:
     """Send a question or a retry, and read to the end or, with `leave`, to the first sound.
 
-    Raises an error if the response is neither an answer nor a refusal.
+    `told` gets the id of the turn as soon as the answer names it. Raises an error if the response is neither an answer
+    nor a refusal.
     """
     headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
     request = requests.Request("POST", url, headers, **question).prepare()
@@ -118,6 +121,7 @@ async def hold_turn(url: str, token: str, *, leave: bool = False, **question: An
                 match head.rpartition(b"event: ")[2]:
                     case b"heard":
                         turn = json.loads(data)["turn_id"]
+                        told(turn)
                     case b"spoken" if leave:
                         return Ending(turn, "left")
                     case b"done":

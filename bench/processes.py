@@ -88,13 +88,16 @@ def set_environment(folder: Path, providers: Server | None) -> None:
 
 
 @contextmanager
-def application(log: Path, *, workers: int = 1) -> Iterator[Server]:
-    """Run the application as `make run` does, with its output in `log`. Yields when it accepts connections."""
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
+def application(log: Path, *, workers: int = 1, port: int = 0) -> Iterator[Server]:
+    """Run the application as `make run` does, with its output in `log`. Yields when it accepts connections.
+
+    A new log is begun, or, for a process that takes the `port` of an earlier one, continued.
+    """
+    mode = "a" if port else "w"
+    port = port or _free_port()
     words = ["voiceclone.asgi:application", f"--host={HOST}", f"--port={port}", "--log-level=warning"]
     words += [f"--workers={workers}"] * (workers > 1)
-    with log.open("w") as file, _running("uvicorn", *words, stderr=file) as process:
+    with log.open(mode) as file, _running("uvicorn", *words, stderr=file) as process:
         while not _listens(port):
             if process.poll() is not None:
                 raise SystemExit(f"The application did not start:\n{log.read_text()}")
@@ -105,9 +108,15 @@ def application(log: Path, *, workers: int = 1) -> Iterator[Server]:
 @contextmanager
 def worker(log: Path) -> Iterator[Server]:
     """Run the application's worker beside it."""
-    words = ["worker", "--no-startup-delay", "--no-reload"]
-    with log.open("w") as file, _running("manage", *words, stderr=file) as process:
+    words = ["worker", "--no-startup-delay", "--no-reload", "--with-parent"]
+    with log.open("a") as file, _running("manage", *words, stderr=file) as process:
         yield Server("", process.pid)
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _listens(port: int) -> bool:

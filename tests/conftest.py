@@ -30,7 +30,7 @@ from apps.speech.local import weights
 from apps.speech.local.catalogue import SPEAKER_ENCODER
 from apps.voices.models import Consent, VoiceProfile
 from tests.client import Api, wait_until
-from tests.factories import make_consent, make_voice
+from tests.factories import make_administrator, make_consent, make_voice
 from tests.fakes.fixtures import *  # noqa: F403
 from tests.fakes.provider import FakeProvider
 from tests.settings import SCRATCH_DIR
@@ -105,6 +105,12 @@ def alice(db: None) -> User:
 @pytest.fixture
 def bob(db: None) -> User:
     return _user("bob")
+
+
+@pytest.fixture
+def admin_user(db: None) -> User:
+    """An administrator. pytest-django's `admin_client` is signed in as this user."""
+    return make_administrator()
 
 
 @pytest.fixture

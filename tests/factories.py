@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.conversations.models import Conversation, Turn
 from apps.speech.audio.flac import to_flac
 from apps.speech.audio.resampling import join
 from apps.voices.models import Consent, VoiceProfile, VoiceSample
 from tests.audio_samples import clip
 
-if TYPE_CHECKING:
-    from apps.accounts.models import User
-
 SAMPLE_SECONDS = clip("austen-0870.wav").seconds
 SAMPLE = to_flac(clip("austen-0870.wav"))
 CONSENT_CLIP = to_flac(join([clip("austen-0920.wav"), clip("austen-0930.wav")]))
 STATEMENT = "I allow this."
 SOUND = to_flac(clip("austen-0880.wav"))
+
+
+def make_administrator(user: User | None = None) -> User:
+    """Return a superuser with a second factor, as the admin requires: `user`, or a new one."""
+    user = user or User.objects.create_user("root", "root@example.org")
+    user.is_staff = user.is_superuser = True
+    user.save()
+    if not Authenticator.objects.filter(user=user).exists():
+        TOTP.activate(user, generate_totp_secret())
+    return user
 
 
 def make_consent(owner: User, **values: Any) -> Consent:

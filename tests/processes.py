@@ -71,6 +71,12 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
 def remote(provider: FakeProvider) -> dict[str, str]:
     return {
         "OPENAI_API_KEY": "test-key",
@@ -88,18 +94,27 @@ def migrated_database() -> Path:
     return path
 
 
-@contextmanager
-def running_site(module: list[str], folder: Path, **variables: str) -> Iterator[Site]:
-    """Run `python -m MODULE…` with a database in `folder`, until the block ends."""
+def site_environment(folder: Path, **variables: str) -> dict[str, str]:
+    """Return the environment of a site with its data in `folder`."""
     own = {
         "MODELS_DIR": str(folder),
         "MEDIA_ROOT": str(folder / "media"),
+        "MARKS_DIR": str(folder / "marks"),
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
     }
-    environment = os.environ | OPERATED | own | variables
-    shutil.copy(migrated_database(), folder / "db.sqlite3")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    return os.environ | OPERATED | own | variables
+
+
+@contextmanager
+def running_site(module: list[str], folder: Path, port: int = 0, /, **variables: str) -> Iterator[Site]:
+    """Run `python -m MODULE…` until the block ends, on any free port if `port` is 0.
+
+    Its database is the one in `folder`, an empty one if there is none, or another that is migrated.
+    """
+    environment = site_environment(folder, **variables)
+    if not (folder / "db.sqlite3").exists():
+        shutil.copy(migrated_database(), folder / "db.sqlite3")
+    port = port or free_port()
     log = folder / "site.log"
     command = [sys.executable, "-m", *module, "--host", "127.0.0.1", "--port", str(port)]
     with (

@@ -1,4 +1,4 @@
-"""The ASGI application: request ids, a limit on bodies, warm engines and a graceful shutdown around Django."""
+"""The ASGI application: Django inside the layers of `server` and `bodies`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,26 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceclone.settings")
 django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402 - Django must be set up first
+from django.urls import reverse  # noqa: E402
 
-from voiceclone.server import BodyLimit, GracefulShutdown, OneThreadHandler, RequestIds, WarmEngines  # noqa: E402
+from voiceclone.bodies import BodyLimit  # noqa: E402
+from voiceclone.callers import is_known  # noqa: E402
+from voiceclone.server import (  # noqa: E402
+    GracefulShutdown,
+    OneThreadHandler,
+    RequestIds,
+    WarmEngines,
+    WriteDeadline,
+)
 
 # Django would import these during the first request, which would then be slow.
 for module in (settings.ROOT_URLCONF, settings.MESSAGE_STORAGE.rpartition(".")[0]):
     import_module(module)
 
-application = RequestIds(
-    GracefulShutdown(
-        WarmEngines(BodyLimit(OneThreadHandler(), max_bytes=settings.MAX_UPLOAD_BYTES)),
-        grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
-    )
+# Anybody may send recordings there; these pages have limits of their own.
+OPEN_PATHS = [reverse(name) for name in ("verify", "report", "api:verify")]
+
+handler = BodyLimit(OneThreadHandler(), max_bytes=settings.MAX_UPLOAD_BYTES, is_known=is_known, open_paths=OPEN_PATHS)
+application = WriteDeadline(
+    RequestIds(GracefulShutdown(WarmEngines(handler), grace_seconds=settings.SHUTDOWN_GRACE_SECONDS))
 )

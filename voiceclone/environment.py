@@ -118,6 +118,13 @@ class Environment:
             raise _refusal(name, "a comma-separated list of origins such as https://example.org")
         return [origin.rstrip("/") for origin in origins]
 
+    def origin(self, name: str) -> str:
+        """Return the only origin that the variable `name` names, or ""."""
+        origins = self.words(name, [])
+        if len(origins) > 1 or not all(map(_is_origin, origins)):
+            raise _refusal(name, "one origin such as https://example.org")
+        return "".join(origins).rstrip("/")
+
     def web_address(self, name: str) -> str | None:
         address = self.text(name)
         if not address:
@@ -165,11 +172,22 @@ class Environment:
 
     def cache(self, name: str, default: str) -> dict[str, Any]:
         wanted = "locmemcache://, dbcache://table or redis://host:6379/0"
-        return self._parsed(name, wanted, lambda: self._env.cache_url_config(self.text(name, default)))
+        config = self._parsed(name, wanted, lambda: self._env.cache_url_config(self.text(name, default)))
+        if config["BACKEND"] == "django.core.cache.backends.redis.RedisCache":
+            config["BACKEND"] = "apps.core.redis_cache.RedisCache"
+        elif config["BACKEND"] == "django.core.cache.backends.locmem.LocMemCache":
+            # With Django's 300 entries, three hundred visitors would drop the counts of all others.
+            config["OPTIONS"] = {"MAX_ENTRIES": 20_000}
+        return config
 
     def email(self, name: str, default: str) -> dict[str, Any]:
-        wanted = "consolemail:// or smtp+tls://user:password@host:587"
-        return self._parsed(name, wanted, lambda: self._env.email_url_config(self.text(name, default)))
+        wanted = "consolemail://, smtp+tls://user:password@host:587 or filemail:///absolute/folder"
+        config = self._parsed(name, wanted, lambda: self._env.email_url_config(self.text(name, default)))
+        if config["EMAIL_BACKEND"] == "django.core.mail.backends.filebased.EmailBackend":
+            if config["EMAIL_HOST"] or not config["EMAIL_FILE_PATH"].strip("/"):
+                raise _refusal(name, wanted)
+            config["EMAIL_FILE_PATH"] = f"/{config['EMAIL_FILE_PATH'].lstrip('/')}"  # The parser removed the slash.
+        return config
 
     @staticmethod
     def _parsed(name: str, wanted: str, parse: Callable[[], Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Middleware for security headers, pages for wrong methods, and bodies that are too large."""
+"""Middleware for security headers, caches, pages for wrong methods, and bodies that are too large."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import re
 from collections.abc import Callable
 
 from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 
-from apps.site.error_pages import method_not_allowed, request_too_large
-from voiceclone.server import TOO_LARGE
+from apps.site.error_pages import (
+    is_for_programs,
+    method_not_allowed,
+    request_too_large,
+    storage_failed,
+    too_many_uploads,
+)
+from voiceclone import bodies
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -57,8 +64,23 @@ def security_headers(get_response: GetResponse) -> GetResponse:
         response = get_response(request)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        if re.match(settings.CORS_URLS_REGEX, request.path):  # Proxies must not store API responses.
+        return response
+
+    return middleware
+
+
+def private_responses(get_response: GetResponse) -> GetResponse:
+    """Let nobody store responses of the API, and those for visitors with a session, unless the view says otherwise.
+
+    With "no-cache", the back button would show a page from the browser's cache even after its reader has signed out.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if re.match(settings.CORS_URLS_REGEX, request.path):
             response.headers.setdefault("Cache-Control", "no-store")
+        elif settings.SESSION_COOKIE_NAME in request.COOKIES:
+            response.headers.setdefault("Cache-Control", "private, no-store")
         return response
 
     return middleware
@@ -76,18 +98,35 @@ def pages_for_wrong_methods(get_response: GetResponse) -> GetResponse:
 
 
 def body_limit(get_response: GetResponse) -> GetResponse:
-    """Answer requests that `voiceclone.server.BodyLimit` has marked as too large with a 413.
+    """Answer requests whose body `voiceclone.bodies.BodyLimit` has refused.
 
     The response is made here so that it gets the same headers as every other response. Under WSGI there is no
     BodyLimit; there, the Content-Length header is enough, because a WSGI server reads no more than that.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        announced = request.META.get("CONTENT_LENGTH") or "0"
-        if TOO_LARGE in getattr(request, "scope", {}) or (
-            announced.isdigit() and int(announced) > settings.MAX_UPLOAD_BYTES
-        ):
-            return request_too_large(request)
-        return get_response(request)
+        refusal = getattr(request, "scope", {}).get(bodies.REFUSED) or _refusal_by_length(request)
+        if not refusal:
+            return get_response(request)
+        response = _refused(request, refusal, get_response)
+        response["Connection"] = "close"  # The rest of the body is not read.
+        return response
 
     return middleware
+
+
+def _refusal_by_length(request: HttpRequest) -> str:
+    announced = request.META.get("CONTENT_LENGTH") or "0"
+    return bodies.TOO_LARGE if announced.isdigit() and int(announced) > settings.MAX_UPLOAD_BYTES else ""
+
+
+def _refused(request: HttpRequest, refusal: str, get_response: GetResponse) -> HttpResponse:
+    match refusal:
+        case bodies.TOO_LARGE:
+            return request_too_large(request)
+        case bodies.TOO_MANY:
+            return too_many_uploads(request)
+        case bodies.NO_ROOM:
+            return storage_failed(request)
+        case _:  # The API refuses an unknown caller by itself, before it looks at the body.
+            return get_response(request) if is_for_programs(request) else redirect_to_login(request.get_full_path())

@@ -20,7 +20,7 @@ from apps.speech.local import needed, progress
 
 # Added to SHUTDOWN_GRACE_SECONDS: time to store interrupted turns and to close the server.
 CLOSING_SECONDS = 20
-WORKER = ["manage.py", "worker", "--no-startup-delay", "--no-reload"]
+WORKER = ["manage.py", "worker", "--no-startup-delay", "--no-reload", "--with-parent"]
 FETCH_MODELS = ["manage.py", "fetch_models", "--if-used"]
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 10, 1800
 

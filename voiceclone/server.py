@@ -1,4 +1,4 @@
-"""Thin ASGI layers around Django: request ids, graceful shutdown, warm engines and a limit on bodies."""
+"""Thin ASGI layers around Django: request ids, graceful shutdown, warm engines, a deadline for clients that read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
+from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apps.conversations import stopping
 from apps.conversations.pipeline.prompts import new_conversation
 from apps.core import readiness
+from apps.core.database import shared_thread
 from apps.core.logs import request_id
 from apps.speech import registry
 from voiceclone.memory import keep_heap_small
@@ -34,13 +36,14 @@ Send = Callable[[Message], Awaitable[None]]
 # Each framework defines its own types for the ASGI specification, so this one stays loose.
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-TOO_LARGE = "voiceclone.too_large"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # The time that interrupted turns have to store their results and to send their last event.
 INTERRUPTION_SECONDS = 5
-BODY_SECONDS = 600  # Enough for 50 megabytes over a bad connection.
-DISCARD_FACTOR = 10  # A client may send this many times the limit; then its connection is closed.
+# A client that has taken nothing for so long is gone: less than 128 KB (`chunk_size`), beside the system's buffers.
+WRITE_SECONDS = 60
+# From the stop signal on, no connection is accepted. Requests on connections from before it may begin within this time.
+LAST_REQUESTS_SECONDS = 0.3
 
 
 class RequestIds:
@@ -65,12 +68,40 @@ class RequestIds:
         await self.application(scope, receive, send_with_id)
 
 
+class WriteDeadline:
+    """Closes the connection of a client that takes nothing for `seconds`, as if it had left: its turn is interrupted.
+
+    It must be around all other layers: it needs the server's own `send`.
+    """
+
+    def __init__(self, application: Application, *, seconds: float = WRITE_SECONDS) -> None:
+        self.application = application
+        self.seconds = seconds
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            try:
+                async with asyncio.timeout(self.seconds):
+                    await send(message)  # Waits while uvicorn's buffer is full.
+            except TimeoutError:
+                logger.info("A client takes nothing more; its connection is closed")
+                _abort_connection(send)
+
+        await self.application(scope, receive, send_in_time if scope["type"] == "http" else send)
+
+
+def _abort_connection(send: Send) -> None:
+    """Close the connection of uvicorn's `send`. ASGI offers no way but an end that first waits for the client."""
+    send.__self__.transport.abort()  # type: ignore[attr-defined]
+
+
 class GracefulShutdown:
     """Delays the stop signal to the web server until running requests are finished.
 
-    From the first signal on, the site is not ready and refuses new work. Running requests have `grace_seconds` to
-    finish. After that, running turns are interrupted, which stores them and ends their streams. A second Ctrl+C stops
-    the server at once.
+    From the first signal on, the server accepts no connection, so that a proxy sends requests elsewhere. Soon after,
+    the site refuses new work on the connections that are open. Running requests have `grace_seconds` to finish. After
+    that, running turns are interrupted, which stores them and ends their streams. A second Ctrl+C stops the server at
+    once.
     """
 
     def __init__(self, application: Application, *, grace_seconds: float) -> None:
@@ -78,6 +109,7 @@ class GracefulShutdown:
         self.grace_seconds = grace_seconds
         self._running = 0
         self._idle = asyncio.Event()
+        self._is_stopping = False
         self._shutdown: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -85,10 +117,17 @@ class GracefulShutdown:
             self._install_signal_handlers()
             await self.application(scope, receive, send)
             return
+
+        async def send_and_close(message: Message) -> None:
+            if self._is_stopping and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        readiness.note_request()
         self._running += 1
         self._idle.clear()
         try:
-            await self.application(scope, receive, send)
+            await self.application(scope, receive, send_and_close)
         finally:
             self._running -= 1
             if not self._running:
@@ -107,13 +146,14 @@ class GracefulShutdown:
         self, loop: asyncio.AbstractEventLoop, stop_server: Callable[[int, FrameType | None], Any]
     ) -> Callable[[int, FrameType | None], None]:
         def handle(number: int, frame: FrameType | None) -> None:
-            if readiness.is_ending() and number == signal.SIGINT:
+            if self._is_stopping and number == signal.SIGINT:
                 stop_server(number, frame)
-            elif not readiness.is_ending():
-                readiness.set_ending(ending=True)
+            elif not self._is_stopping:
+                self._is_stopping = True
                 loop.call_soon_threadsafe(begin, number)
 
         def begin(number: int) -> None:
+            _stop_listening(stop_server)
             self._shutdown = loop.create_task(self._shut_down(lambda: stop_server(number, None)))
 
         return handle
@@ -121,6 +161,8 @@ class GracefulShutdown:
     async def _shut_down(self, stop_server: Callable[[], object]) -> None:
         logger.info("Stop signal received; %d requests are running", self._running)
         try:
+            await asyncio.sleep(LAST_REQUESTS_SECONDS)
+            readiness.set_ending(ending=True)
             if not await self._idle_within(self.grace_seconds):
                 logger.warning("The grace period is over; interrupting the running turns")
                 stopping.interrupt_all()
@@ -134,6 +176,12 @@ class GracefulShutdown:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), seconds)
         return not self._running
+
+
+def _stop_listening(stop_server: Callable[[int, FrameType | None], Any]) -> None:
+    """Close the listening sockets of the uvicorn server whose method `stop_server` is; its connections stay open."""
+    for server in getattr(getattr(stop_server, "__self__", None), "servers", ()):
+        server.close()
 
 
 class WarmEngines:
@@ -165,93 +213,21 @@ class OneThreadHandler(ASGIHandler):
     That took 4 ms before a view began, and more under load.
     """
 
-    chunk_size = 2**20  # Bytes. Sends a chunk of audio in one write; Django's default is 64 KB.
+    chunk_size = 2**17  # Bytes. Sends a chunk of audio in one write; Django's default is 64 KB.
 
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: FBT001, FBT002 - Django's signature
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        return await sync_to_async(self.get_response)(request)
+        return await sync_to_async(self._get_response_and_release)(request)
 
-
-class BodyLimit:
-    """Refuses bodies over `max_bytes` before Django stores them: it spools a body to disk before any view runs.
-
-    `voiceclone.middleware.body_limit` makes the response: it gets the request without a body, marked as TOO_LARGE in
-    its scope. A client that takes more than `max_seconds` to send a body gets a 408 without a body.
-    """
-
-    def __init__(self, application: Application, *, max_bytes: int, max_seconds: float = BODY_SECONDS) -> None:
-        self.application = application
-        self.max_bytes = max_bytes
-        self.max_seconds = max_seconds
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.application(scope, receive, send)
-            return
-        body = LimitedBody(receive, self.max_bytes, self.max_seconds)
-        if self._announced_bytes(scope) <= self.max_bytes:
-            await self.application(scope, body.receive, send)
-            if body.is_late:
-                await send({"type": "http.response.start", "status": 408, "headers": [(b"connection", b"close")]})
-                await send({"type": "http.response.body"})
-                return
-            if not body.is_too_large:
-                return
-        await body.discard(DISCARD_FACTOR * self.max_bytes)
-        await self.application({**scope, TOO_LARGE: True}, body.receive_empty, send)
-
-    @staticmethod
-    def _announced_bytes(scope: Message) -> int:
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit():
-                return int(value)
-        return 0
-
-
-class LimitedBody:
-    """The body of a request. To the application, the client disconnects after `max_bytes` or `max_seconds`."""
-
-    def __init__(self, receive: Receive, max_bytes: int, max_seconds: float) -> None:
-        self._receive = receive
-        self._max_bytes = max_bytes
-        self._deadline = asyncio.get_running_loop().time() + max_seconds
-        self.is_late = False
-        self._received = 0
-        self._is_over = False
-        self._is_empty_sent = False
-
-    @property
-    def is_too_large(self) -> bool:
-        return self._received > self._max_bytes
-
-    async def receive(self) -> Message:
-        """Return the next message, or a disconnect if the client sent too much or was too slow."""
+    def _get_response_and_release(self, request: HttpRequest) -> HttpResponseBase:
+        """Close the thread's connections to the database as soon as the view is done: sending may take minutes."""
         try:
-            async with asyncio.timeout_at(None if self._is_over else self._deadline):
-                message = await self._receive()
-        except TimeoutError:
-            self.is_late = True
-            return {"type": "http.disconnect"}
-        self._received += len(message.get("body", b""))
-        self._is_over = not message.get("more_body", False)
-        return {"type": "http.disconnect"} if self.is_too_large else message
+            return self.get_response(request)
+        finally:
+            connections.close_all()
 
-    async def discard(self, max_bytes: int) -> None:
-        """Read and discard the rest, up to `max_bytes` in total.
-
-        A client that still sends when the connection closes may lose the response (RFC 9112, section 9.6).
-        """
-        while not (self._is_over or self.is_late) and self._received <= max_bytes:
-            await self.receive()
-
-    async def receive_empty(self) -> Message:
-        """Return an empty body first, then wait until the client disconnects."""
-        if not self._is_empty_sent:
-            self._is_empty_sent = True
-            return {"type": "http.request", "body": b"", "more_body": False}
-        message = await self._receive()
-        while message["type"] != "http.disconnect":
-            message = await self._receive()
-        return message
+    async def send_response(self, response: HttpResponseBase, send: Send) -> None:
+        async with shared_thread():  # For the queries of a stream.
+            await super().send_response(response, send)  # type: ignore[arg-type] # Its messages are read-only.

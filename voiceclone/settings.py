@@ -26,13 +26,15 @@ env = Environment(BASE_DIR / ".env")
 # The site
 
 SECRET_KEY = env.required("SECRET_KEY", "set to a long random text (`make run` writes one into .env)")
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", [])
 DEBUG = env.flag("DEBUG", default=False)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
+SITE_URL = env.origin("SITE_URL")
 LIMITS = env.flag("LIMITS", default=True)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "apps.accounts.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -67,6 +69,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "voiceclone.middleware.security_headers",
+    "voiceclone.middleware.private_responses",
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "voiceclone.middleware.body_limit",
@@ -110,6 +113,7 @@ USE_TZ = True
 # Data
 
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
+_pool_size = env.integer("DATABASE_POOL_SIZE", 8, minimum=2, maximum=1000)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     VAR_DIR.mkdir(exist_ok=True)
     # IMMEDIATE takes the write lock at the start of a transaction. With the default, concurrent writers that read
@@ -117,15 +121,21 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
+        # FULL: a row is on the disk when it is committed. With NORMAL, a power cut loses what was paid for. And
         # `secure_delete` overwrites deleted rows, so that nobody can read them in the file.
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;",
     }
+else:
+    # For each process. A request waits for a connection for at most `timeout` seconds.
+    _pool = {"min_size": 1, "max_size": _pool_size, "timeout": 4}
+    DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = _pool
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
 
-# Background tasks are queued in the database. `manage.py worker` runs them.
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+# Background tasks are queued in the database. `manage.py worker` runs them: docs/decisions/0025-queues.md
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["urgent", "erasures", "default"]}}
 
 MEDIA_ROOT = env.path("MEDIA_ROOT", VAR_DIR / "media")
 STATIC_URL = "static/"
@@ -176,6 +186,7 @@ ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 MFA_ADAPTER = "apps.accounts.adapters.SecondFactorAdapter"
 MFA_TOTP_ISSUER = "VoiceClone"
+ADMIN_SECOND_FACTOR = env.flag("ADMIN_SECOND_FACTOR", default=True)
 if not LIMITS:
     ACCOUNT_RATE_LIMITS: Any = False
 

@@ -1,6 +1,5 @@
 """All URLs of the site. Each app lists its pages in `urls` and its part of the API in `api_urls`."""
 
-from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
@@ -14,10 +13,6 @@ from apps.usage import api_urls as usage
 from apps.voices import api_urls as voices
 from apps.voices.api import CloneVoice
 from apps.webhooks import api_urls as webhooks
-
-admin.site.site_header = admin.site.site_title = "VoiceClone"
-# The admin's own sign-in form has neither a second factor nor a limit on attempts.
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 api_v1 = [
     *accounts.urlpatterns,

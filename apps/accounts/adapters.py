@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -22,6 +23,7 @@ from apps.accounts import encryption, invitations, services
 from apps.accounts.authentication import remember_proof
 from apps.accounts.models import User
 from apps.accounts.sign_in_limits import begin_attempt, remember_browser
+from apps.core.links import absolute_url, with_trusted_host
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +45,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth shi
         return saved
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send a mail. If the mail server fails, show a message: the request itself is still carried out."""
+        """Send a mail. If the mail server fails, show a message: the request itself is still carried out.
+
+        allauth makes the links (`…_url`) from the Host header of the request, which may be an attacker's.
+        """
+        trusted = {key: with_trusted_host(self.request, url) for key, url in context.items() if key.endswith("_url")}
+        trusted["site_host"] = urlsplit(absolute_url(self.request, "/")).netloc
         try:
-            super().send_mail(template_prefix, email, context)
+            super().send_mail(template_prefix, email, context | trusted)
         except OSError as error:  # SMTPException and network errors are OSErrors.
             logger.error("A mail could not be sent", extra={"mail": template_prefix, "reason": type(error).__name__})
             text = _("The mail could not be sent. Try again later, or ask the operator of this site.")

@@ -13,6 +13,7 @@ from apps.accounts.authentication import signed_in_user
 from apps.accounts.models import ApiToken, Invitation, User
 from apps.accounts.services import invite, mail_invitation
 from apps.core.digests import digest_of
+from apps.core.links import absolute_url
 
 admin.site.register(User, UserAdmin)
 
@@ -51,7 +52,7 @@ class InvitationAdmin(admin.ModelAdmin[Invitation]):
     def save_model(self, request: HttpRequest, obj: Invitation, form: ModelForm[Invitation], change: bool) -> None:  # noqa: FBT001 - Django's signature
         secret = invite(email=obj.email, invited_by=signed_in_user(request))
         obj.pk = Invitation.objects.get(digest=digest_of(secret)).pk
-        link = request.build_absolute_uri(reverse("accounts:invitation", args=[secret]))
+        link = absolute_url(request, reverse("accounts:invitation", args=[secret]))
         if mail_invitation(email=obj.email, link=link):
             messages.info(request, _("The invitation is on its way to %(email)s.") % {"email": obj.email})
         text = _("This link for %(email)s is shown only once. It works for one sign-up within seven days: %(link)s")

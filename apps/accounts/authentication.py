@@ -9,7 +9,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from apps.accounts.models import ApiToken, User
-from apps.accounts.services import find_api_token
+from apps.accounts.services import bearer_secret, find_api_token
 
 PROVEN_USER = "proven_user"
 
@@ -39,10 +39,10 @@ class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <token>`. It needs no CSRF token: a browser never sends this header by itself."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
-        scheme, _space, secret = get_authorization_header(request).decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer":
+        secret = bearer_secret(get_authorization_header(request).decode("latin-1"))
+        if secret is None:
             return None
-        token = find_api_token(secret=secret.strip())
+        token = find_api_token(secret=secret)
         if token is None:
             raise AuthenticationFailed(_("This token is unknown, expired or revoked. Create another one."))
         return token.owner, token

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import logging
 import secrets
+from contextlib import suppress
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
@@ -19,7 +20,10 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(encrypted: str) -> str:
-    """Return the decrypted text, or a random secret that matches no code if SECRET_KEY has changed."""
+    """Return the decrypted text, or a random secret that matches no code if its key is gone.
+
+    Its key is derived from SECRET_KEY or one of SECRET_KEY_FALLBACKS.
+    """
     try:
         return _fernet().decrypt(encrypted.encode()).decode()
     except InvalidToken:
@@ -27,6 +31,21 @@ def decrypt(encrypted: str) -> str:
         return base64.b32encode(secrets.token_bytes(20)).decode()
 
 
-def _fernet() -> Fernet:
-    digest = salted_hmac("apps.accounts.encryption", "", secret=settings.SECRET_KEY, algorithm="sha256").digest()
+def with_current_key(encrypted: str) -> str:
+    """Return the same secret, encrypted with SECRET_KEY: unchanged if it already is, or if its key is gone."""
+    with suppress(InvalidToken):
+        _with_key(settings.SECRET_KEY).decrypt(encrypted.encode())
+        return encrypted
+    with suppress(InvalidToken):
+        return _fernet().rotate(encrypted.encode()).decode()
+    return encrypted
+
+
+def _fernet() -> MultiFernet:
+    """Return what encrypts with the current key, and decrypts with the fallbacks too."""
+    return MultiFernet([_with_key(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
+
+
+def _with_key(secret_key: str) -> Fernet:
+    digest = salted_hmac("apps.accounts.encryption", "", secret=secret_key, algorithm="sha256").digest()
     return Fernet(base64.urlsafe_b64encode(digest))

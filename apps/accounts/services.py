@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts import audit
 from apps.accounts.models import ApiToken, Invitation, User, all_scopes
+from apps.accounts.sessions import Session
 from apps.core.digests import digest_of
 from apps.core.errors import UserError
 from apps.core.mail import mail
@@ -46,6 +47,15 @@ def create_api_token(
     return secret
 
 
+def lock_user(*, pk: int) -> User | None:
+    """Return the user as stored now, or None if there is none any more.
+
+    Until the end of the transaction, nobody else can lock, change or delete the row. Whoever decides over a person's
+    voices locks their account first, so that no decision is based on what another transaction is changing.
+    """
+    return User.objects.select_for_update(no_key=True).filter(pk=pk).first()
+
+
 def find_api_token(*, secret: str) -> ApiToken | None:
     """Return the valid token with this secret and its owner, and record its use. Takes one query, rarely a second."""
     token = ApiToken.objects.with_secret(secret).select_related("owner").first()
@@ -55,6 +65,22 @@ def find_api_token(*, secret: str) -> ApiToken | None:
         return None
     _note_use(token)
     return token
+
+
+def bearer_secret(authorization: str) -> str | None:
+    """Return the secret in an Authorization header; None if its scheme is not Bearer."""
+    scheme, _space, secret = authorization.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None
+
+
+def has_valid_credentials(*, authorization: str, session_key: str) -> bool:
+    """Whether a request with this Authorization header, or else this session, comes from a user. Notes nothing."""
+    secret = bearer_secret(authorization)
+    if secret is not None:
+        token = ApiToken.objects.with_secret(secret).select_related("owner").first()
+        return token is not None and not token.refusal
+    sessions = Session.objects.filter(session_key=session_key, expire_date__gt=timezone.now(), user_id__isnull=False)
+    return bool(session_key) and sessions.exists()
 
 
 def _note_use(token: ApiToken) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from apps.accounts.idempotency import forget_old_keys
+from apps.accounts.second_factors import encrypt_with_current_key
 from apps.background import queue
 from apps.privacy import erasures, exports, retention
 from apps.webhooks.services import delete_old_deliveries
@@ -17,6 +18,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     queue.delete_old_tasks,
     delete_old_deliveries,
     forget_old_keys,
+    encrypt_with_current_key,
     exports.restart_abandoned,
     exports.delete_expired,
     erasures.enqueue_due_tries,

@@ -1,26 +1,33 @@
-"""The queue of background tasks: tasks of a dead worker run again, old tasks are deleted."""
+"""The queues of background work: what waits in them. Tasks of a dead worker run again, old tasks are deleted.
+
+Tasks are rows of django-tasks, in the queues of the setting TASKS. Messages to webhooks are rows of their own.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.conf import settings
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 from django_tasks import TaskResultStatus
-from django_tasks_db.models import DBTaskResult
+from django_tasks_db.models import DBTaskResult, get_date_max
+
+from apps.webhooks import deliveries
 
 logger = logging.getLogger(__name__)
 
+TASK_QUEUES = list(settings.TASKS["default"]["QUEUES"])
+WEBHOOKS = "webhooks"
 # No task takes longer: a task that still runs after that has lost its worker.
 TASK_LEASE = timedelta(minutes=10)
 MAX_TASK_STARTS = 5
 # A running worker begins every task earlier than this.
 BEHIND_AFTER = timedelta(minutes=5)
 TASK_RETENTION = timedelta(days=14)
-# The end of a task if its worker gets a second signal to stop.
-_STOPPED = Q(status=TaskResultStatus.FAILED, exception_class_path="builtins.SystemExit")
 
 
 def waiting_tasks() -> QuerySet[DBTaskResult[..., Any]]:
@@ -28,11 +35,20 @@ def waiting_tasks() -> QuerySet[DBTaskResult[..., Any]]:
     return DBTaskResult.objects.ready()
 
 
+def lengths() -> dict[str, int]:
+    """Return how much of each queue could be done now and waits."""
+    counts = waiting_tasks().order_by().values_list("queue_name").annotate(Count("pk"))
+    return dict.fromkeys(TASK_QUEUES, 0) | dict(counts) | {WEBHOOKS: deliveries.waiting().count()}
+
+
 def is_behind() -> bool:
-    """Whether tasks have waited for so long that no worker can be running."""
+    """Whether work has waited for so long that no worker can be running."""
     long_ago = timezone.now() - BEHIND_AFTER
-    due = Q(run_after__isnull=True) | Q(run_after__lt=long_ago)
-    return waiting_tasks().filter(due, enqueued_at__lt=long_ago).exists()
+    # Tasks without a time of their own have the last one that there is.
+    due = Q(run_after=get_date_max(), enqueued_at__lt=long_ago) | Q(run_after__lt=long_ago)
+    # Their owners are responsible for servers that are slow or fail.
+    messages = deliveries.waiting().filter(webhook__failures=0, next_try_at__lt=long_ago)
+    return waiting_tasks().filter(due).exists() or messages.exists()
 
 
 def requeue_abandoned() -> int:
@@ -42,7 +58,7 @@ def requeue_abandoned() -> int:
     """
     lost = Q(status=TaskResultStatus.RUNNING, started_at__lt=timezone.now() - TASK_LEASE)
     count = 0
-    for task in DBTaskResult.objects.filter(lost | _STOPPED):
+    for task in DBTaskResult.objects.filter(lost):
         begun = DBTaskResult.objects.filter(pk=task.pk, status=task.status, started_at=task.started_at)
         if len(task.worker_ids) < MAX_TASK_STARTS:
             count += _queue(begun)
@@ -52,6 +68,13 @@ def requeue_abandoned() -> int:
     if count:
         logger.warning("Abandoned background tasks are queued again", extra={"tasks": count})
     return count
+
+
+def requeue_begun(worker_ids: Collection[str]) -> None:
+    """Queue the tasks again that workers have begun which end now, in the middle of them."""
+    for task in DBTaskResult.objects.running():
+        if task.worker_ids[-1] in worker_ids:
+            _queue(DBTaskResult.objects.filter(pk=task.pk, status=TaskResultStatus.RUNNING))
 
 
 def requeue_failed(tasks: QuerySet[DBTaskResult[..., Any]]) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
-from apps.core.repairs import Repair, sources
+from apps.core.repairs import Repair, Source, sources, sources_on_request
 from apps.speech.base import ProviderError
 
 logger = logging.getLogger(__name__)
@@ -17,8 +18,12 @@ logger = logging.getLogger(__name__)
 
 def planned() -> Iterator[Repair]:
     """Yield the repairs that are due, without carrying them out."""
-    for source in sources():
-        yield from source.find()
+    yield from _found_by(sources())
+
+
+def planned_on_request() -> Iterator[Repair]:
+    """Yield the deletions of what this database does not know, without carrying them out."""
+    yield from _found_by(sources_on_request())
 
 
 def reconcile(*, with_files: bool = True) -> Iterator[tuple[Repair, str]]:
@@ -26,14 +31,36 @@ def reconcile(*, with_files: bool = True) -> Iterator[tuple[Repair, str]]:
 
     Without `with_files` the folder of recordings, which may be large, is not searched.
     """
-    for source in sources(with_slow=with_files):
-        try:
+    yield from _carry_out(sources(with_slow=with_files))
+
+
+def delete_unknown() -> Iterator[tuple[Repair, str]]:
+    """Carry out what `planned_on_request` yields; yield the same as `reconcile`."""
+    yield from _carry_out(sources_on_request())
+
+
+def _found_by(chosen: list[Source]) -> Iterator[Repair]:
+    for source in chosen:
+        with _failures_logged(source):
+            yield from source.find()
+
+
+def _carry_out(chosen: list[Source]) -> Iterator[tuple[Repair, str]]:
+    for source in chosen:
+        with _failures_logged(source):
             for repair in source.find():
                 outcome = _outcome(repair)
                 logger.warning("Left behind: %s (%s)", repair, outcome)
                 yield repair, outcome
-        except Exception:  # A failure of one app must not stop the repairs of the others.
-            logger.exception("Repairs could not be carried out", extra={"part": source.name})
+
+
+@contextmanager
+def _failures_logged(source: Source) -> Iterator[None]:
+    """Log what is raised in the block, and continue: a failure of one app must not stop the repairs of the others."""
+    try:
+        yield
+    except Exception:
+        logger.exception("Repairs could not be carried out", extra={"part": source.name})
 
 
 def _outcome(repair: Repair) -> str:

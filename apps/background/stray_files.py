@@ -51,9 +51,14 @@ def _old_files(folder: Path) -> Iterator[Path]:
 
 def _kept_names() -> set[str]:
     """Return the names of all files that rows point to, without folders. They are random and therefore unique."""
+    return {Path(name).name for name in named_files()}
+
+
+def named_files() -> Iterator[str]:
+    """Yield the name of each file that a row points to, relative to MEDIA_ROOT."""
     columns = [(model, field) for model in apps.get_models() for field in _file_fields(model)]
-    names = (model._base_manager.exclude(**{field: ""}).values_list(field, flat=True) for model, field in columns)
-    return {Path(name).name for column in names for name in column.iterator() if name}
+    for model, field in columns:
+        yield from model._base_manager.exclude(**{field: ""}).values_list(field, flat=True).iterator()
 
 
 def _file_fields(model: type[Model]) -> list[str]:

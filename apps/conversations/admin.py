@@ -6,31 +6,19 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts import audit
+from apps.accounts.audited_admin import AuditedAdmin
 from apps.accounts.authentication import signed_in_user
 from apps.conversations.models import AbuseReport, Conversation, Turn
 from apps.conversations.reports import suspend_reported
-from apps.core.read_only_admin import ReadOnlyAdmin
-
-
-class HistoryAdmin(ReadOnlyAdmin):
-    """Conversations and turns can be read here, but not created or changed. Opening one is audited."""
-
-    date_hierarchy = "created_at"
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        row: Any = super().get_object(request, object_id, from_field)
-        if row is not None:
-            audited_row = f"{self.opts.model_name} {row.pk}"
-            audit.note("private_read", request=request, user=request.user.pk, owner=row.owner_id, row=audited_row)
-        return row
+from apps.core import recordings
+from apps.core.errors import RecordingMissingError
 
 
 class TurnInline(admin.TabularInline[Turn, Conversation]):
@@ -46,8 +34,9 @@ class TurnInline(admin.TabularInline[Turn, Conversation]):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(HistoryAdmin):
-    list_display = ["__str__", "owner", "voice", "language", "turn_count", "created_at", "updated_at"]
+class ConversationAdmin(AuditedAdmin):
+    date_hierarchy = "created_at"
+    list_display = ["id", "created_at", "owner", "voice", "language", "turn_count", "updated_at"]
     list_filter = ["created_at", "voice__provider", "language", "model"]
     list_select_related = ["owner", "voice"]
     search_fields = ["title", "owner__username", "owner__email", "turns__transcript", "turns__reply"]
@@ -64,16 +53,17 @@ class ConversationAdmin(HistoryAdmin):
 
 
 @admin.register(Turn)
-class TurnAdmin(HistoryAdmin):
+class TurnAdmin(AuditedAdmin):
+    date_hierarchy = "created_at"
     list_display = [
-        "__str__",
-        "owner",
+        "id",
+        "created_at",
         "status",
+        "owner",
         "failed_stage",
         "error_code",
         "first_audio_ms",
         "total_ms",
-        "created_at",
     ]
     list_filter = ["status", "failed_stage", "error_code", "language", "created_at"]
     list_select_related = ["owner"]
@@ -81,7 +71,7 @@ class TurnAdmin(HistoryAdmin):
 
 
 @admin.register(AbuseReport)
-class AbuseReportAdmin(ReadOnlyAdmin):
+class AbuseReportAdmin(AuditedAdmin):
     """Reports of abuse, with an action that suspends the voice at once."""
 
     list_display = ["reference", "created_at", "about", "voice", "turn", "handled_at"]
@@ -128,7 +118,11 @@ class AbuseReportAdmin(ReadOnlyAdmin):
         report = get_object_or_404(self.get_queryset(request), pk=report_pk)
         if not self.has_view_permission(request, report) or not report.file:
             raise Http404
-        with report.file.open("rb") as stored:
-            response = HttpResponse(stored.read(), content_type="application/octet-stream")
+        self.note_reading(request, report)
+        try:
+            response = HttpResponse(recordings.read(report.file), content_type="application/octet-stream")
+        except RecordingMissingError as error:
+            messages.error(request, error.message)
+            return redirect("admin:conversations_abusereport_change", report.pk)
         response["Content-Disposition"] = f'attachment; filename="report-{report.reference}.bin"'
         return response

@@ -16,6 +16,7 @@ from apps.core.api_schema import (
     EVENTS,
     FORM,
     JSON,
+    MAY_BE_MISSING,
     RANGE,
     SOUND,
     SYNTHETIC,
@@ -180,10 +181,22 @@ OPERATIONS: Operations = {
         ),
     },
     turns_api.TurnAnswerAudio: {
-        "GET": Operation(TALK, "Hear an answer", answers=STORED_SOUND, parameters=(AS_MP3, RANGE, SYNTHETIC)),
+        "GET": Operation(
+            TALK,
+            "Hear an answer",
+            answers=STORED_SOUND,
+            parameters=(AS_MP3, RANGE, SYNTHETIC),
+            description=MAY_BE_MISSING,
+        ),
     },
     turns_api.TurnQuestionAudio: {
-        "GET": Operation(TALK, "Hear a question", answers=STORED_SOUND, parameters=(AS_MP3, RANGE)),
+        "GET": Operation(
+            TALK,
+            "Hear a question",
+            answers=STORED_SOUND,
+            parameters=(AS_MP3, RANGE),
+            description=MAY_BE_MISSING,
+        ),
     },
     single_stages_api.Transcriptions: {
         "POST": Operation(

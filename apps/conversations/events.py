@@ -16,6 +16,7 @@ from apps.conversations.models import Turn
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.turn import run_turn
 from apps.conversations.turn_events import Done, Failed, Heard, Said, Spoken, TurnEvent, Waiting
+from apps.core.errors import RecordingMissingError
 from apps.speech.registry import current_engines
 
 KEEP_ALIVE = b": the turn goes on\n\n"  # a comment: proxies close idle connections
@@ -49,7 +50,11 @@ def _stored_events(turn: Turn) -> Iterator[TurnEvent]:
     if turn.reply:
         yield Said(turn.reply)
     if turn.answer:
-        recording = services.decode_turn_audio(turn.answer)
+        try:
+            recording = services.decode_turn_audio(turn.answer)
+        except RecordingMissingError as error:
+            yield Failed(Turn.Stage.SPEAK, error.code, error.message, retryable=False)
+            return
         yield Spoken(0, turn.spoken_text or turn.reply, recording.pcm, recording.sample_rate)
     if turn.error:
         yield Failed(**turn.error)

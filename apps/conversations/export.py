@@ -21,7 +21,7 @@ def conversation_as_text(conversation: Conversation, turns: Sequence[Turn]) -> s
     """Return a heading with title, time, voice and note, then a paragraph for each question and each answer."""
     voice = conversation.voice.name if conversation.voice else _("voice deleted")
     started = date_format(timezone.localtime(conversation.created_at), "DATETIME_FORMAT")
-    heading = [str(conversation), f"{started} · {voice}", str(AI_NOTE)]
+    heading = [conversation.title or _("New conversation"), f"{started} · {voice}", str(AI_NOTE)]
     paragraphs = [paragraph for turn in turns for paragraph in _paragraphs(turn)]
     return "\n\n".join(["\n".join(heading), *paragraphs]) + "\n"
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from apps.conversations.models import Turn, answer_mp3_path
+from apps.core import recordings
+from apps.core.errors import RecordingMissingError
 from apps.speech import registry
-from apps.speech.audio.decoding import decode
 from apps.speech.audio.flac import to_flac
 from apps.speech.base import Recording
 from apps.speech.provenance.marks import MarkError, Origin, origin_in_flac, tags
@@ -42,15 +44,14 @@ def answer_as_flac(*, turn: Turn, recording: Recording) -> bytes:
 def answer_as_mp3(*, turn: Turn) -> bytes:
     """Return the stored answer of `turn` as MP3: the same bytes each time, so that ranges of it fit together.
 
-    Raises FileNotFoundError and MarkError.
+    Raises RecordingMissingError and MarkError.
     """
     if _has_current_mp3(turn):
-        with turn.answer_mp3.open("rb") as file:
-            return bytes(file.read())
-    with turn.answer.open("rb") as file:
-        flac = file.read()
-    recording = decode(flac, sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)
-    mp3 = registry.marker().to_mp3(recording, origin_in_flac(flac) or origin_of(turn))
+        with suppress(RecordingMissingError):  # It is a copy, and can be made again.
+            return recordings.read(turn.answer_mp3)
+    recording = recordings.decode_stored(turn.answer, sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)
+    origin = origin_in_flac(recordings.read(turn.answer)) or origin_of(turn)
+    mp3 = registry.marker().to_mp3(recording, origin)
     return mp3 if _store_mp3(turn, mp3) else answer_as_mp3(turn=turn)
 
 
@@ -65,8 +66,8 @@ def _store_mp3(turn: Turn, mp3: bytes) -> bool:
     name = storage.save(answer_mp3_path(turn, ""), ContentFile(mp3))
     unchanged = Turn.objects.filter(pk=turn.pk, answer=turn.answer.name, answer_mp3=previous)
     is_stored = bool(unchanged.update(answer_mp3=name))
-    superfluous = previous if is_stored else name
-    if superfluous:
+    kept, superfluous = (name, previous) if is_stored else (previous, name)
+    if superfluous not in ("", kept):  # A copy that was missing is made again under its name.
         storage.delete(superfluous)
     turn.refresh_from_db(fields=["answer", "answer_mp3"])
     return is_stored

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.conversations.languages import Language
-from apps.core.errors import STORAGE_MESSAGE, STORAGE_UNAVAILABLE
+from apps.core.errors import RECORDING_MISSING, RECORDING_MISSING_MESSAGE, STORAGE_MESSAGE, STORAGE_UNAVAILABLE
 from apps.core.leases import SERVER_STOPPED, SERVER_STOPPED_MESSAGE, Leased
 from apps.core.owned import OwnedQuerySet
 from apps.speech.base import PROVIDER_MESSAGES
@@ -26,6 +26,7 @@ TURN_MESSAGES = {
     NOTHING_HEARD: _("No speech was found in this recording. Speak louder or closer to the microphone, and try again."),
     TURN_STOPPED: _("This turn was stopped before anything was spoken."),
     STORAGE_UNAVAILABLE: STORAGE_MESSAGE,
+    RECORDING_MISSING: RECORDING_MISSING_MESSAGE,
     SERVER_STOPPED: SERVER_STOPPED_MESSAGE,
     INTERNAL_ERROR: _("Something went wrong on this site. The conversation so far is kept. Try again."),
 }
@@ -71,7 +72,7 @@ class Conversation(models.Model):
         ordering = ["-updated_at"]
 
     def __str__(self) -> str:
-        return self.title or str(_("New conversation"))
+        return str(self.pk)
 
 
 class Turn(Leased):
@@ -128,7 +129,7 @@ class Turn(Leased):
         ]
 
     def __str__(self) -> str:
-        return self.transcript[:60] or str(self.pk)
+        return str(self.pk)
 
     @property
     def has_question(self) -> bool:

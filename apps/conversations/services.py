@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,8 +21,8 @@ from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import run_turn
 from apps.core.errors import UserError
 from apps.core.leases import new_lease
+from apps.core.recordings import decode_stored
 from apps.speech import availability, registry
-from apps.speech.audio.decoding import decode
 from apps.speech.audio.levels import is_silent
 from apps.speech.base import LOCAL, Recording, Stage
 from apps.speech.configs import embedded_load
@@ -29,6 +30,8 @@ from apps.usage import metering
 from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
 from apps.voices.services import require_ready
+
+logger = logging.getLogger(__name__)
 
 MAX_TEXT_CHARACTERS = 2000
 # The stages before speaking that a turn of each status still needs.
@@ -112,7 +115,9 @@ def delete_conversation(*, conversation: Conversation) -> None:
     turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
     # Delete the rows last, so that an interrupted deletion can be repeated.
     _delete_files([file for turn in turns for file in turn.recordings])
+    extra = {"conversation": str(conversation.pk), "user": conversation.owner_id}
     conversation.delete()
+    logger.info("Conversation deleted", extra=extra)
 
 
 def _delete_files(files: Iterable[FieldFile]) -> None:
@@ -242,6 +247,5 @@ def answer_mp3(*, turn: Turn) -> bytes:
 
 
 def decode_turn_audio(file: FieldFile) -> Recording:
-    """Decode a stored question or answer."""
-    with file.open("rb") as opened:
-        return decode(opened.read(), sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)
+    """Decode a stored question or answer. Raises RecordingMissingError."""
+    return decode_stored(file, sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)

@@ -6,21 +6,24 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Self
 
-from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connections
 from rest_framework.request import Request
 
 from apps.conversations.pipeline.prefetch import Prefetch
+from apps.core.database import release_connections, shared_thread
 from apps.core.logs import detached_context
+
+# How many chunks are made ahead of the client. Each holds a second of sound or less; further ones wait until it reads.
+CHUNKS_AHEAD = 16
 
 
 class StartedStream:
     """A file whose first bytes are available while a task of its own generates the rest."""
 
     def __init__(self, data: AsyncGenerator[bytes, None]) -> None:
-        # In a context of its own: the view's context may end earlier, and its database threads with it.
-        self._prefetch = detached_context().run(Prefetch, _with_own_connection(data))
+        # In a context of its own: the view's context may end earlier, and its database thread with it.
+        self._prefetch = detached_context().run(Prefetch, _in_shared_thread(data), CHUNKS_AHEAD)
         self._rest = aiter(self._prefetch)
         self._first = b""
 
@@ -57,6 +60,7 @@ def start_stream(request: Request, data: AsyncGenerator[bytes, None]) -> Started
 
     Under WSGI, which has no event loop that outlives the view, return the whole file when it is finished.
     """
+    release_connections()
     if isinstance(request._request, ASGIRequest):
         return async_to_sync(StartedStream.start)(data)
     return async_to_sync(_whole)(data)
@@ -66,12 +70,8 @@ async def _whole(data: AsyncGenerator[bytes, None]) -> bytes:
     return b"".join([chunk async for chunk in data])
 
 
-async def _with_own_connection(data: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Yield `data`, with a database thread of its own, whose connections are closed at the end."""
-    async with ThreadSensitiveContext():
-        try:
-            async with aclosing(data):
-                async for chunk in data:
-                    yield chunk
-        finally:
-            await sync_to_async(connections.close_all)()
+async def _in_shared_thread(data: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield `data`, whose queries run in a thread that all streams share."""
+    async with shared_thread(), aclosing(data):
+        async for chunk in data:
+            yield chunk

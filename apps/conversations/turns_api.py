@@ -26,6 +26,7 @@ from apps.conversations.lookups import own_conversation, own_turn, turn_of_key
 from apps.conversations.marking import answer_as_mp3
 from apps.conversations.models import Turn
 from apps.conversations.pipeline.state import PreparedTurn
+from apps.core import recordings
 from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer
 from apps.core.audio_response import audio_response, stored_audio_response
 from apps.core.errors import UserError
@@ -172,26 +173,21 @@ class TurnQuestionAudio(APIView):
 
 
 def _stored_sound(request: Request, file: FieldFile, *, to_mp3: Callable[[], bytes], mp3_name: str) -> HttpResponse:
-    """Answer with a recording of a turn in the requested format. Raises UserError (404) if there is none."""
+    """Answer with a recording of a turn in the requested format.
+
+    Raises UserError: 404 if the turn has none, 410 if it is missing on the server.
+    """
     if not file:
         raise UserError("audio_not_found", _("This turn has no such recording."), status=404)
     as_download = "as" in request.query_params
     if as_download and request.query_params["as"] != "mp3":
         raise serializers.ValidationError({"as": [_("The only possible value is mp3.")]})
-    try:
-        if as_download or "audio/mpeg" in request.headers.get("Accept", ""):
-            return audio_response(request, to_mp3(), "audio/mpeg", mp3_name if as_download else "")
-        if request.headers.get("Sec-Fetch-Dest") == "audio":
-            return audio_response(request, _playable(file), "audio/flac")
-        return stored_audio_response(request, file, "audio/flac")
-    except FileNotFoundError:
-        raise UserError("audio_not_found", _("This recording is no longer stored."), status=404) from None
-
-
-def _playable(file: FieldFile) -> bytes:
-    """Return a FLAC file for a page's player, without the tag that holds the signature: some players do not skip it."""
-    with file.open("rb") as opened:
-        return without_id3(opened.read())
+    if as_download or "audio/mpeg" in request.headers.get("Accept", ""):
+        return audio_response(request, to_mp3(), "audio/mpeg", mp3_name if as_download else "")
+    if request.headers.get("Sec-Fetch-Dest") == "audio":
+        # For a page's player, without the tag that holds the signature: some players do not skip it.
+        return audio_response(request, without_id3(recordings.read(file)), "audio/flac")
+    return stored_audio_response(request, file, "audio/flac")
 
 
 def _answer(request: Request, prepared: PreparedTurn, status_code: int) -> HttpResponseBase:

@@ -18,7 +18,14 @@ from rest_framework.status import (
 )
 from rest_framework.views import APIView, exception_handler
 
-from apps.core.errors import STORAGE_UNAVAILABLE, UserError, is_storage_failure, storage_unavailable
+from apps.core.errors import (
+    RECORDING_MISSING,
+    RECORDING_MISSING_STATUS,
+    STORAGE_UNAVAILABLE,
+    UserError,
+    is_storage_failure,
+    storage_unavailable,
+)
 from apps.speech.base import AudioBusyError, AudioError, ProviderError
 from apps.speech.provenance.marks import MarkError
 
@@ -39,6 +46,7 @@ STAGE_STATUS = {
     "nothing_heard": 422,
     "turn_stopped": 409,
     STORAGE_UNAVAILABLE: 503,
+    RECORDING_MISSING: RECORDING_MISSING_STATUS,
     "internal_error": 500,
 }
 AUDIO_STATUS = 422

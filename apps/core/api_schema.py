@@ -26,6 +26,7 @@ RANGE = OpenApiParameter(
     "Range", location=OpenApiParameter.HEADER, description="The part to return, such as `bytes=0-999`."
 )
 AI_GENERATED = "`true`: the voice is synthetic."
+MAY_BE_MISSING = "If the server has lost the file, the answer is `410 recording_missing`."
 SYNTHETIC = OpenApiParameter(
     "X-AI-Generated", location=OpenApiParameter.HEADER, response=True, description=AI_GENERATED
 )

@@ -9,6 +9,8 @@ from typing import IO
 from django.db.models.fields.files import FieldFile
 from django.http import HttpRequest, HttpResponse
 
+from apps.core import recordings
+
 
 def audio_response(request: HttpRequest, data: bytes, content_type: str, filename: str = "") -> HttpResponse:
     """Answer with `data`, or with the part that a single `Range` header asks for. A file name makes it a download."""
@@ -21,9 +23,9 @@ def audio_response(request: HttpRequest, data: bytes, content_type: str, filenam
 def stored_audio_response(request: HttpRequest, stored: FieldFile, content_type: str) -> HttpResponse:
     """Answer with a stored file, like `audio_response`. Only the requested part is read.
 
-    Raises FileNotFoundError.
+    Raises RecordingMissingError.
     """
-    with stored.open("rb") as file:
+    with recordings.opened(stored) as file:
         return _ranged_response(request, file, stored.size, content_type)
 
 

@@ -16,6 +16,17 @@ STORAGE_MESSAGE = _(
     "Keep what you have and try again in a few minutes."
 )
 STORAGE_RETRY_SECONDS = 60
+RECORDING_MISSING = "recording_missing"
+RECORDING_MISSING_MESSAGE = _(
+    "This recording is missing on the server. Ask the operator of this site whether a backup contains it."
+)
+# Not 404, which is the answer for what never existed or belongs to somebody else.
+RECORDING_MISSING_STATUS = 410
+CACHE_UNAVAILABLE = "cache_unavailable"
+CACHE_MESSAGE = _(
+    "This site cannot count attempts at the moment, and therefore accepts none here. Try again in a few minutes."
+)
+CACHE_RETRY_SECONDS = 60
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
@@ -33,10 +44,23 @@ class UserError(Exception):
         self.headers = dict(headers or {})
 
 
+class RecordingMissingError(UserError):
+    """The file of a stored recording does not exist, or cannot be decoded any more (410)."""
+
+    def __init__(self) -> None:
+        super().__init__(RECORDING_MISSING, str(RECORDING_MISSING_MESSAGE), status=RECORDING_MISSING_STATUS)
+
+
 def storage_unavailable() -> UserError:
     """Return the error for a full disk or a database that does not answer (503)."""
     headers = {"Retry-After": str(STORAGE_RETRY_SECONDS)}
     return UserError(STORAGE_UNAVAILABLE, str(STORAGE_MESSAGE), status=503, headers=headers)
+
+
+def cache_unavailable() -> UserError:
+    """Return the error for a cache that does not answer, so that the limits of a request are not known (503)."""
+    headers = {"Retry-After": str(CACHE_RETRY_SECONDS)}
+    return UserError(CACHE_UNAVAILABLE, str(CACHE_MESSAGE), status=503, headers=headers)
 
 
 def is_storage_failure(error: BaseException | None) -> bool:

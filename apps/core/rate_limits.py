@@ -1,9 +1,10 @@
-"""Rate limits for visitors who are not signed in."""
+"""Rate limits for visitors who are not signed in. Without the cache that counts them, nobody gets past them."""
 
 from __future__ import annotations
 
 import ipaddress
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.core.cache import cache
@@ -25,13 +26,19 @@ class Limit:
         end: int = cache.get_or_set(self._end_key(subject), now + self.seconds, self.seconds) or now
         counter = self._counter_key(subject, end)
         cache.add(counter, 0, 2 * self.seconds)
-        return 0 if cache.incr(counter) <= self.attempts else max(end - now, 1)
+        try:
+            count = cache.incr(counter)
+        except ValueError:  # A full cache has dropped the counter.
+            count = 1
+            cache.set(counter, count, 2 * self.seconds)
+        return 0 if count <= self.attempts else max(end - now, 1)
 
     def give_back(self, subject: str) -> None:
         """Uncount an attempt, because it succeeded."""
         counter = self._counter_key(subject, cache.get(self._end_key(subject)))
-        if cache.get(counter):
-            cache.decr(counter)
+        with suppress(ValueError):  # A full cache has dropped the counter.
+            if cache.get(counter):
+                cache.decr(counter)
 
     def _end_key(self, subject: str) -> str:
         return f"limit:{self.name}:{digest_of(subject)}".replace(" ", "-")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from contextvars import ContextVar
 from pathlib import Path
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.utils.translation import gettext as _
@@ -17,6 +20,8 @@ SHUTTING_DOWN = "shutting_down"
 SHUTDOWN_RETRY_SECONDS = 10
 
 _is_ending = False
+# Whether the request that the current code runs for began before the process was ending.
+_began_in_time: ContextVar[bool] = ContextVar("began_in_time", default=False)
 
 
 def set_ending(*, ending: bool) -> None:
@@ -29,9 +34,14 @@ def is_ending() -> bool:
     return _is_ending
 
 
+def note_request() -> None:
+    """Remember whether the request that begins here is in time: its work is accepted even if its body takes longer."""
+    _began_in_time.set(not _is_ending)
+
+
 def require_ready() -> None:
     """Raise UserError (503) if new work would be interrupted or could not be stored, before any of it is paid for."""
-    if _is_ending:
+    if _is_ending and not _began_in_time.get():
         message = _("This site is being restarted. Try again in a moment.")
         headers = {"Retry-After": str(SHUTDOWN_RETRY_SECONDS)}
         raise UserError(SHUTTING_DOWN, message, status=503, headers=headers)
@@ -40,8 +50,8 @@ def require_ready() -> None:
 
 
 def has_room() -> bool:
-    """Whether the disks of the recordings and of SQLite's database have MIN_FREE_BYTES free."""
-    folders = [_media_folder(), *_database_folders()]
+    """Whether the disks of the recordings, of uploads and of SQLite's database have MIN_FREE_BYTES free."""
+    folders = [_media_folder(), *_upload_folders(), *_database_folders()]
     least = max(settings.MIN_FREE_BYTES, 1)
     return all(folder is not None and shutil.disk_usage(folder).free >= least for folder in folders)
 
@@ -57,12 +67,26 @@ def _media_folder() -> Path | None:
     return next((each for each in (folder, *folder.parents) if each.exists()), None)
 
 
+def _upload_folders() -> set[Path]:
+    """Return the folders of temporary files: of whole bodies, and of the files in them."""
+    return {Path(tempfile.gettempdir()), Path(settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir())}
+
+
 def _database_folders() -> list[Path]:
     """Return the folder of SQLite's file. Another database has to report a full disk itself."""
     if connection.vendor != "sqlite":
         return []
     folder = Path(str(connection.settings_dict["NAME"])).absolute().parent
     return [folder] if folder.is_dir() else []  # A database in memory has none.
+
+
+def cache_answers() -> bool:
+    """Whether attempts can be counted: without that, nobody can sign in."""
+    try:
+        cache.get("readyz")
+    except UserError:
+        return False
+    return True
 
 
 def database_answers() -> bool:

@@ -23,21 +23,32 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Finds the repairs of one kind. A slow source looks through a whole folder and runs once a day."""
+    """Finds the repairs of one kind.
+
+    A slow source looks through a whole folder and runs once a day. What a source on request finds may still be needed:
+    only the operator can know.
+    """
 
     name: str
     find: Callable[[], Iterator[Repair]]
     is_slow: bool
+    is_on_request: bool
 
 
 _sources: list[Source] = []
 
 
-def register(name: str, find: Callable[[], Iterator[Repair]], *, is_slow: bool = False) -> None:
+def register(
+    name: str, find: Callable[[], Iterator[Repair]], *, is_slow: bool = False, is_on_request: bool = False
+) -> None:
     """Include the repairs that `find` yields; an app calls this in `AppConfig.ready()`."""
-    _sources.append(Source(name, find, is_slow))
+    _sources.append(Source(name, find, is_slow, is_on_request))
 
 
 def sources(*, with_slow: bool = True) -> list[Source]:
-    """Return the registered sources, in the order of INSTALLED_APPS."""
-    return [source for source in _sources if with_slow or not source.is_slow]
+    """Return the registered sources that need no request, in the order of INSTALLED_APPS."""
+    return [source for source in _sources if not source.is_on_request and (with_slow or not source.is_slow)]
+
+
+def sources_on_request() -> list[Source]:
+    return [source for source in _sources if source.is_on_request]

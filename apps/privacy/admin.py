@@ -14,7 +14,18 @@ from apps.privacy.models import Erasure, Export
 class ExportAdmin(ReadOnlyAdmin):
     """Staff can see exports here, but cannot open them."""
 
-    list_display = ["id", "owner", "state", "parts_done", "parts", "size", "starts", "created_at", "expires_at"]
+    list_display = [
+        "id",
+        "owner",
+        "state",
+        "parts_done",
+        "parts",
+        "size",
+        "missing",
+        "starts",
+        "created_at",
+        "expires_at",
+    ]
     list_filter = ["state", "created_at"]
     list_select_related = ["owner"]
     search_fields = WrittenBySiteAdmin.search_fields

@@ -37,7 +37,7 @@ class ExportSerializer(serializers.ModelSerializer[Export]):
 
     class Meta:
         model = Export
-        fields = ["id", "state", "parts_done", "parts", "size", "created_at", "expires_at"]
+        fields = ["id", "state", "parts_done", "parts", "size", "missing", "created_at", "expires_at"]
 
 
 class ExportList(ListAPIView[Export]):

@@ -26,6 +26,7 @@ EXPORT = {
     "parts_done": 42,
     "parts": 42,
     "size": 18_204_113,
+    "missing": 0,
     "created_at": A_TIME,
     "expires_at": "2026-03-03T08:15:30Z",
 }
@@ -44,7 +45,12 @@ OPERATIONS: Operations = {
         ),
     },
     api.ExportDetail: {
-        "GET": Operation(ACCOUNT, "Read the progress of an export", **answers_json(api.ExportSerializer, EXPORT)),
+        "GET": Operation(
+            ACCOUNT,
+            "Read the progress of an export",
+            **answers_json(api.ExportSerializer, EXPORT),
+            description="`missing` is the number of recordings that the server has lost: `MISSING.txt` lists them.",
+        ),
         "DELETE": Operation(ACCOUNT, "Delete an export", **DELETED),
     },
     api.ExportDownload: {

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django_tasks import task
 
 from apps.accounts.models import User
+from apps.accounts.services import lock_user
 from apps.core.errors import UserError
 from apps.core.mail import mail
 from apps.core.personal_data import IN_USE, Erased, NotYetError, PersonalData, Retained, all_personal_data
@@ -39,6 +40,7 @@ def request_erasure(*, user: User) -> Erasure:
     due_at = timezone.now() + timedelta(days=settings.ERASURE_COOLING_OFF_DAYS)
     try:
         with transaction.atomic():
+            lock_user(pk=user.pk)
             erasure = Erasure.objects.create(user=user, due_at=due_at, next_try_at=due_at)
             for data in all_personal_data():
                 data.suspend(user)
@@ -67,6 +69,8 @@ def mail_confirmation(*, erasure: Erasure, link: str) -> None:
 def cancel_erasure(*, erasure: Erasure) -> None:
     """Cancel the erasure and unblock the account. Raises UserError if the deletion has begun."""
     with transaction.atomic():
+        if erasure.user_id is not None:
+            lock_user(pk=erasure.user_id)
         waiting = Erasure.objects.select_for_update().filter(pk=erasure.pk, state=Erasure.State.WAITING)
         row = waiting.filter(due_at__gt=timezone.now()).first()
         user = row.user if row else None
@@ -101,7 +105,7 @@ def retry_now(erasures: QuerySet[Erasure]) -> int:
     return len(begun)
 
 
-@task()
+@task(queue_name="erasures")
 def erase_account(erasure_pk: str) -> None:
     """Try to delete everything that is left. Failed deletions are retried with growing delays."""
     running = Erasure.objects.filter(pk=erasure_pk, state=Erasure.State.RUNNING)

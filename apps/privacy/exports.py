@@ -24,10 +24,12 @@ from django.utils.translation import gettext as _
 from django_tasks import task
 
 from apps.accounts.models import User
-from apps.core.errors import UserError
+from apps.core.errors import RecordingMissingError, UserError
 from apps.core.mail import mail
 from apps.core.personal_data import Table, all_personal_data
+from apps.core.recordings import opened
 from apps.privacy.models import Export, export_path
+from apps.speech import durable_files
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ EXPORT_LIFETIME = timedelta(days=1)
 EXPORT_LEASE = timedelta(minutes=5)
 PROGRESS_SECONDS = 1.0
 MAX_EXPORT_STARTS = 5
+MISSING_FILE = "MISSING.txt"
 ENCODER = DjangoJSONEncoder(ensure_ascii=False, indent=2)
 
 
@@ -122,18 +125,36 @@ def _build_file(export: Export) -> None:
     tables = [table for data in all_personal_data() for table in data.tables(export.owner)]
     progress = _Progress(export, sum(1 + _file_count(table) for table in tables))
     with _file_of(export) as stream, ZipFile(stream, "w", ZIP_DEFLATED) as archive:
-        for table in tables:
-            _write_rows(archive, table)
-            progress.step()
-            for row, field in _rows_with_files(table):
-                _write_file(archive, table, row, field)
-                progress.step()
-        archive.writestr(_info("README.txt"), _readme(export, tables))
-    export.size = default_storage.size(str(export.file.name))
-    ready = {"state": Export.State.READY, "size": export.size, "expires_at": timezone.now() + EXPORT_LIFETIME}
+        missing = _write_tables(archive, tables, progress)
+        if missing:
+            archive.writestr(_info(MISSING_FILE), _render("missing", {"names": missing}))
+        archive.writestr(_info("README.txt"), _render("readme", {"export": export, "tables": tables}))
+    export.size, export.missing = default_storage.size(str(export.file.name)), len(missing)
+    ready = {
+        "state": Export.State.READY,
+        "size": export.size,
+        "missing": export.missing,
+        "expires_at": timezone.now() + EXPORT_LIFETIME,
+    }
     if not Export.objects.filter(pk=export.pk, state=Export.State.RUNNING).update(**ready, parts_done=progress.parts):
         default_storage.delete(str(export.file.name))
         raise _ExportGoneError
+
+
+def _write_tables(archive: ZipFile, tables: list[Table], progress: _Progress) -> list[str]:
+    """Write all rows and files. Return the names in the archive of the files that are missing on the server."""
+    missing = []
+    for table in tables:
+        _write_rows(archive, table)
+        progress.step()
+        for row, field in _rows_with_files(table):
+            try:
+                _write_file(archive, table, row, field)
+            except RecordingMissingError:
+                if _is_named(table, row, field):
+                    missing.append(str(_name_in_archive(table, row, field)))
+            progress.step()
+    return missing
 
 
 @contextmanager
@@ -144,10 +165,11 @@ def _file_of(export: Export) -> Iterator[IO[bytes]]:
         raise _ExportGoneError
     export.file.name = name
     path = Path(default_storage.path(name))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    durable_files.make_folder(path.parent)
     try:
         with open(path, "wb", opener=lambda place, flags: os.open(place, flags, 0o600)) as stream:
             yield stream
+        durable_files.flush(path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -209,13 +231,15 @@ def _name_in_archive(table: Table, row: Model, field: str) -> str | None:
 
 
 def _write_file(archive: ZipFile, table: Table, row: Model, field: str) -> None:
-    try:
-        source = getattr(row, field).open("rb")
-    except FileNotFoundError:  # It was deleted since its row was read.
-        return
+    """Copy a file into the archive. Raises RecordingMissingError."""
     info = _info(str(_name_in_archive(table, row, field)), ZIP_STORED)
-    with source, archive.open(info, "w", force_zip64=True) as member:
+    with opened(getattr(row, field)) as source, archive.open(info, "w", force_zip64=True) as member:
         shutil.copyfileobj(source, member)
+
+
+def _is_named(table: Table, row: Model, field: str) -> bool:
+    """Whether the row still names the file: otherwise the file was deleted since the row was read."""
+    return table.rows.filter(pk=row.pk, **{field: getattr(row, field).name}).exists()
 
 
 def _info(name: str, compression: int = ZIP_DEFLATED) -> ZipInfo:
@@ -225,5 +249,5 @@ def _info(name: str, compression: int = ZIP_DEFLATED) -> ZipInfo:
     return info
 
 
-def _readme(export: Export, tables: list[Table]) -> str:
-    return render_to_string("privacy/export_readme.txt", {"export": export, "tables": tables})
+def _render(name: str, context: dict[str, Any]) -> str:
+    return render_to_string(f"privacy/export_{name}.txt", context)

@@ -35,6 +35,8 @@ class Export(models.Model):
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
     file = models.FileField(_("file"), upload_to=export_path, blank=True)
     size = models.BigIntegerField(_("bytes"), default=0)
+    # Recordings that rows name, but whose files the server does not have.
+    missing = models.PositiveIntegerField(_("missing recordings"), default=0)
     parts_done = models.PositiveIntegerField(_("parts done"), default=0)
     parts = models.PositiveIntegerField(_("parts"), default=0)
     starts = models.PositiveSmallIntegerField(_("starts"), default=0)

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.accounts.authentication import forget_proof, has_proven, remember_proof, signed_in_user
 from apps.accounts.models import User
+from apps.core.links import absolute_url
 from apps.core.pages import report_refusals_to
 from apps.core.personal_data import all_personal_data
 from apps.privacy import erasures, exports
@@ -65,7 +66,7 @@ def delete_account(request: HttpRequest) -> HttpResponse:
         return render(request, "privacy/delete_account.html", context)
     with report_refusals_to(lambda message: messages.error(request, message)):
         erasure = erasures.request_erasure(user=user)
-        link = request.build_absolute_uri(reverse("privacy:erasure", args=[erasure.pk]))
+        link = absolute_url(request, reverse("privacy:erasure", args=[erasure.pk]))
         erasures.mail_confirmation(erasure=erasure, link=link)
         logout(request)
         remember_proof(request, user)

@@ -23,25 +23,26 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 def readyz(_request: HttpRequest) -> HttpResponse:
     """Return 200 if this process can work: it is not shutting down, the database responds and recordings can be stored.
 
-    An engine that is down or a worker that is behind makes the status "degraded", but not the code 503: other processes
-    of the site have the same problem. `fetching` is how far the weights of embedded engines are, in percent.
+    An engine or a cache that is down or a worker that is behind makes the status "degraded", but not the code 503:
+    other processes of the site have the same problem. `fetching` is how far the weights of embedded engines are, in
+    percent.
     """
     needed = {
         "database": readiness.database_answers(),
         "recordings": readiness.can_keep_recordings(),
         "disk": readiness.has_room(),
     }
-    worker = needed["database"] and not is_behind()
+    helpers = {"cache": readiness.cache_answers(), "worker": needed["database"] and not is_behind()}
     engines = {stage: availability.is_working(stage) for stage in get_args(Stage)}
     if readiness.is_ending():
         status = "ending"
     elif not all(needed.values()):
         status = "not ready"
     else:
-        status = "ready" if worker and all(engines.values()) else "degraded"
+        status = "ready" if all(helpers.values()) and all(engines.values()) else "degraded"
     code = 200 if status in {"ready", "degraded"} else 503
     fetching = availability.fetching()
-    answer = {"status": status, **needed, "worker": worker, "engines": engines}
+    answer = {"status": status, **needed, **helpers, "engines": engines}
     if fetching is not None:
         answer["fetching"] = {"percent": fetching.percent, "seconds_left": fetching.seconds_left}
     return JsonResponse(answer, status=code)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from apps.background.queue import waiting_tasks
+from apps.background import queue
 from apps.core import readiness
 from apps.site.error_pages import error_for_programs
 from apps.speech import availability
@@ -29,7 +30,7 @@ PREFIX = "voiceclone_"
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
     """Return the metrics to administrators and to clients that send METRICS_TOKEN."""
-    if not (_has_token(request) or getattr(request.user, "is_staff", False)):
+    if not (_has_token(request) or admin.site.has_permission(request)):
         message = _("Send METRICS_TOKEN as a bearer token, or sign in as an administrator.")
         response = error_for_programs(request, "not_authenticated", message, status=401)
         response["WWW-Authenticate"] = "Bearer"
@@ -69,9 +70,12 @@ class _StateCollector:
                 breaker.add_metric([engine, stage, state], int(each.state == state))
         yield breaker
         try:
-            count = waiting_tasks().count()
+            lengths = queue.lengths()
         except DatabaseFailure:
-            return  # The length is unknown. `/readyz` reports that the database is down.
-        queue = GaugeMetricFamily(f"{PREFIX}task_queue_length", "Background tasks that are due and waiting.")
-        queue.add_metric([], count)
-        yield queue
+            return  # The lengths are unknown. `/readyz` reports that the database is down.
+        length = GaugeMetricFamily(
+            f"{PREFIX}task_queue_length", "Background work that is due and waits.", labels=["queue"]
+        )
+        for name, count in lengths.items():
+            length.add_metric([name], count)
+        yield length

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -27,9 +27,9 @@ class Recipient:
     A server that is not known by name is named by its host.
     """
 
-    name: str
+    name: str | Promise
     host: str
-    gets: list[str | Promise]
+    gets: Sequence[str | Promise]
 
 
 def recipients() -> list[Recipient]:
@@ -43,6 +43,20 @@ def recipients() -> list[Recipient]:
         data = _("the place in the program where an error occurred, without anything that people said or wrote")
         found["Sentry", host_of(settings.SENTRY_DSN)] = [data]
     return [Recipient(name, host, gets) for (name, host), gets in found.items()]
+
+
+def messengers() -> list[Recipient]:
+    """Return the servers that carry or get the messages of this site. They get no sound and no conversation."""
+    webhooks = [
+        _("only if you add a webhook: that a voice is ready or has failed or a turn is over, with ids, codes and times")
+    ]
+    found = [Recipient(_("The servers of your own webhooks"), "", webhooks)]
+    if settings.MAIL_IS_DELIVERED:
+        mails = [_("your email address, and the mails that this site sends you, which contain your user name")]
+        if settings.OPERATOR_EMAIL:
+            mails.append(_("reports of abuse on their way to the operator"))
+        found.insert(0, Recipient(_("The mail server"), settings.EMAIL_HOST, mails))
+    return found
 
 
 def _uses() -> Iterator[tuple[str, Stage, Promise]]:
@@ -91,6 +105,7 @@ def privacy(request: HttpRequest) -> HttpResponse:
     """Show the recipients of personal data, the retention schedule and the rights of people."""
     context = {
         "recipients": recipients(),
+        "messengers": messengers(),
         "schedule": [kept for data in all_personal_data() for kept in data.schedule()],
         "operator_name": settings.OPERATOR_NAME,
         "operator_email": settings.OPERATOR_EMAIL,

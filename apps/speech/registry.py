@@ -11,7 +11,7 @@ import atexit
 import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypeVar, get_args
 from weakref import WeakKeyDictionary
@@ -59,6 +59,7 @@ WEIGHTS_CHECK_SECONDS = 1
 
 _late_loading: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
 _kept_open: WeakKeyDictionary[asyncio.AbstractEventLoop, Engines] = WeakKeyDictionary()
+_waiting_context: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
 
 
 class Engines:
@@ -372,11 +373,18 @@ async def current_engines() -> AsyncIterator[Engines]:
         await engines.close()
 
 
+def set_waiting_context(context: Callable[[], AbstractAsyncContextManager[object]]) -> None:
+    """Set what `call` calls in its thread before it waits; the work runs in the context that this returns."""
+    global _waiting_context
+    _waiting_context = context
+
+
 def call(work: Callable[[Engines], Awaitable[Result]]) -> Result:
     """Run `work` with the current engines from synchronous code; wait for its result and return it."""
+    context = _waiting_context()
 
     async def run() -> Result:
-        async with current_engines() as engines:
+        async with context, current_engines() as engines:
             return await work(engines)
 
     return async_to_sync(run)()

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from apps.accounts.audited_admin import AuditedAdmin
 from apps.accounts.authentication import signed_in_user
 from apps.core.read_only_admin import ReadOnlyAdmin
 from apps.voices import services
@@ -89,7 +90,7 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Consent)
-class ConsentAdmin(ReadOnlyAdmin):
+class ConsentAdmin(AuditedAdmin):
     """Lists consents. Only the owner gives, withdraws or erases one."""
 
     list_display = ["given_at", "owner", "method", "language", "word_error", "valid_until", "withdrawn_at"]

@@ -10,6 +10,7 @@ from apps.core.api_schema import (
     DELETED,
     FORM,
     JSON,
+    MAY_BE_MISSING,
     RANGE,
     SOUND,
     SYNTHETIC,
@@ -136,12 +137,16 @@ OPERATIONS: Operations = {
             VOICES,
             "Clone a failed voice again",
             **answers_json(api.VoiceSerializer, VOICE),
-            description="Uses the stored recordings.",
+            description=f"Uses the stored recordings. {MAY_BE_MISSING}",
         ),
     },
     api.VoiceSampleAudio: {
         "GET": Operation(
-            VOICES, "Hear a recording that a voice was cloned from", answers={"audio/flac": SOUND}, parameters=(RANGE,)
+            VOICES,
+            "Hear a recording that a voice was cloned from",
+            answers={"audio/flac": SOUND},
+            parameters=(RANGE,),
+            description=MAY_BE_MISSING,
         ),
     },
     consent_api.ConsentList: {
@@ -175,7 +180,13 @@ OPERATIONS: Operations = {
         ),
     },
     consent_api.ConsentAudio: {
-        "GET": Operation(VOICES, "Hear a spoken consent", answers={"audio/flac": SOUND}, parameters=(RANGE,)),
+        "GET": Operation(
+            VOICES,
+            "Hear a spoken consent",
+            answers={"audio/flac": SOUND},
+            parameters=(RANGE,),
+            description=MAY_BE_MISSING,
+        ),
     },
     api.SampleChecks: {
         "POST": Operation(

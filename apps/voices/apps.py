@@ -13,3 +13,4 @@ class VoicesConfig(AppConfig):
         api_schema.register(OPERATIONS)
         personal_data.register(VoicesData())
         repairs.register("voices", reconciling.repairs)
+        repairs.register("unknown voices", reconciling.unknown_voices, is_on_request=True)

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
+from apps.accounts.services import lock_user
 from apps.core.errors import UserError
 from apps.speech import availability, registry
 from apps.speech.audio.flac import to_flac
@@ -26,8 +27,8 @@ from apps.speech.base import ProviderError, Recording, Transcript
 from apps.usage import metering
 from apps.usage.models import UsageRecord
 from apps.voices import speakers, statements
-from apps.voices.deletion import finish_deletion
-from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
+from apps.voices.deletion import enqueue_deletions
+from apps.voices.models import Consent, ConsentChallenge, ConsentQuerySet, VoiceProfile, VoiceQuerySet
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def give_consent(*, owner: User, challenge_pk: UUID, data: bytes) -> Consent:
     """Store a consent, if the recording `data` is the statement of the challenge, read aloud.
 
     The first recording that can be transcribed uses up the challenge, even if it is refused. The owner's voices of the
-    same speaker get the new consent. Raises UserError, AudioError and ProviderError.
+    same speaker get the new consent, as `renew_voices` says. Raises UserError, AudioError and ProviderError.
     """
     challenge = _open_challenge(owner, challenge_pk)
     availability.require_working("hear")
@@ -145,9 +146,21 @@ def require_consent(*, owner: User) -> Consent:
     """Return the consent for cloning a voice of `owner`. Raises UserError (403, `consent_required`)."""
     consent = valid_consent(owner=owner)
     if consent is None:
-        text = _("Cloning a voice needs the consent of its speaker. Give your consent at %(page)s, or through %(api)s.")
-        raise _consent_required(text)
+        raise _consent_needed()
     return consent
+
+
+def refusal_of_cloning(*, owner_pk: int, consents: ConsentQuerySet) -> UserError | None:
+    """Return why the owner may not have a voice made with any of `consents` now, or None.
+
+    Call it in the transaction that stores the voice: it locks the owner's account. So a withdrawal, or the deletion of
+    the account, either comes first and is seen here, or comes later and sees what this transaction stores.
+    """
+    owner = lock_user(pk=owner_pk)
+    if owner is None or not owner.is_active:
+        text = _("This account is switched off or being deleted, so no voice can be made for it.")
+        return UserError("permission_denied", text, status=403)
+    return None if consents.for_user(owner).valid().exists() else _consent_needed()
 
 
 def require_valid(*, consent: Consent) -> None:
@@ -161,13 +174,31 @@ def require_valid(*, consent: Consent) -> None:
 
 
 def renew_voices(*, consent: Consent) -> None:
-    """Give `consent` to all voices of its owner whose samples are of its speaker."""
-    assert consent.owner is not None  # noqa: S101 - A new consent has an owner.
-    voices = VoiceProfile.objects.for_user(consent.owner).exclude(status=VoiceProfile.Status.DELETING)
-    for voice in voices.exclude(consent=consent).prefetch_related("samples"):
-        recordings = [speakers.speaker_recording(sample.file, sample.seconds) for sample in voice.samples.all()]
-        if speakers.is_same_speaker(consent, recordings):
-            VoiceProfile.objects.filter(pk=voice.pk).update(consent=consent)
+    """Give `consent` to all voices of its owner whose samples are of its speaker.
+
+    A voice that cannot be compared is left out, because the consent is already given: whoever gave it must not be
+    told that it failed. Its owner sees that it has no valid consent, and can give another one.
+    """
+    for voice in _voices_to_renew(consent).prefetch_related("samples"):
+        try:
+            if speakers.is_speaker_of(consent, voice):
+                _renew(voice, consent)
+        except Exception:
+            logger.exception("A voice did not get the new consent", extra={"voice": str(voice.pk)})
+
+
+def _voices_to_renew(consent: Consent) -> VoiceQuerySet:
+    """Return the owner's voices with another consent that is not withdrawn: a withdrawal is final for a voice."""
+    voices = VoiceProfile.objects.filter(owner_id=consent.owner_id, consent__withdrawn_at=None)
+    return voices.exclude(status=VoiceProfile.Status.DELETING).exclude(consent=consent)
+
+
+@transaction.atomic
+def _renew(voice: VoiceProfile, consent: Consent) -> None:
+    """Give `consent` to `voice`, unless one of them was withdrawn or deleted during the comparison."""
+    lock_user(pk=voice.owner_id)
+    if Consent.objects.valid().filter(pk=consent.pk).exists():
+        _voices_to_renew(consent).filter(pk=voice.pk).update(consent=consent)
 
 
 def _open_challenge(owner: User, challenge_pk: UUID) -> ConsentChallenge:
@@ -243,6 +274,11 @@ def _store_consent(owner: User, **values: Any) -> Consent:
     return consent
 
 
+def _consent_needed() -> UserError:
+    text = _("Cloning a voice needs the consent of its speaker. Give your consent at %(page)s, or through %(api)s.")
+    return _consent_required(text)
+
+
 def _consent_required(text: str) -> UserError:
     places = {"page": reverse("voices:consent"), "api": reverse("api:consents")}
     return UserError("consent_required", text % places, status=403)
@@ -254,13 +290,13 @@ def withdraw_consent(*, consent: Consent) -> Consent:
     The deletion, here and at the provider, is queued and retried until it succeeds. A withdrawal cannot be undone.
     """
     with transaction.atomic():
+        owner = lock_user(pk=consent.owner_id) if consent.owner_id else None
         withdrawn = Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now())
-        if withdrawn and consent.owner is not None:
-            Consent.objects.for_user(consent.owner).filter(withdrawn_at=None).update(withdrawn_at=timezone.now())
-            voices = VoiceProfile.objects.for_user(consent.owner)
-            voices.update(status=VoiceProfile.Status.DELETING, is_default=False)
-            for voice_pk in voices.values_list("pk", flat=True):
-                finish_deletion.enqueue(str(voice_pk))
+        if withdrawn and owner is not None:
+            Consent.objects.for_user(owner).filter(withdrawn_at=None).update(withdrawn_at=timezone.now())
+            voices = VoiceProfile.objects.for_user(owner)
+            voices.update(status=VoiceProfile.Status.DELETING, is_default=False, error_code="")
+            enqueue_deletions(voices.values_list("pk", flat=True))
             logger.info("A consent was withdrawn", extra={"consent": str(consent.pk), "user": consent.owner_id})
     consent.refresh_from_db()
     return consent

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.utils import timezone
 from django_tasks import task
@@ -22,6 +24,8 @@ DELETION_RETRY_DELAYS = [
     timedelta(hours=1),
     timedelta(hours=6),
 ]
+# Later tries come after all first ones: what a provider refuses again and again makes nobody else wait.
+RETRY_PRIORITY = -100
 
 
 def delete_voice(*, voice: VoiceProfile) -> None:
@@ -31,7 +35,7 @@ def delete_voice(*, voice: VoiceProfile) -> None:
     until a later call succeeds. Raises ProviderError.
     """
     row = VoiceProfile.objects.filter(pk=voice.pk)
-    row.update(status=VoiceProfile.Status.DELETING, is_default=False, lease_until=leases.new_lease())
+    row.update(status=VoiceProfile.Status.DELETING, is_default=False, error_code="", lease_until=leases.new_lease())
     # Read it only now: cloning may have ended since `voice` was read.
     voice_id = row.values_list("voice_id", flat=True).first()
     if voice_id:
@@ -43,7 +47,8 @@ def delete_voice(*, voice: VoiceProfile) -> None:
     # Delete the row last: if the process is killed, the row still leads to everything that is left.
     for sample in voice.samples.all():
         sample.file.storage.delete(str(sample.file.name))
-    row.filter(voice_id=voice_id or "").delete()
+    if row.filter(voice_id=voice_id or "").delete()[0]:
+        logger.info("Voice deleted", extra={"voice": str(voice.pk), "user": voice.owner_id})
     if row.exists():  # Cloning ended after `voice_id` was read, and stored an id.
         delete_voice(voice=voice)
 
@@ -53,7 +58,13 @@ def discard_at_provider(provider: str, voice_id: str) -> None:
     registry.call(lambda engines: engines.voice_cloner(provider).delete(voice_id))
 
 
-@task()
+def enqueue_deletions(voice_pks: Iterable[UUID]) -> None:
+    """Queue the deletion of a person's voices. Everybody's first voice comes before anybody's second one."""
+    for number, voice_pk in enumerate(voice_pks):
+        finish_deletion.using(priority=max(-number, RETRY_PRIORITY + 1)).enqueue(str(voice_pk))
+
+
+@task(queue_name="urgent")
 def finish_deletion(voice_pk: str, tries: int = 0) -> None:
     """Delete a voice that is being deleted, here and at its provider; schedule another try if the provider fails.
 
@@ -66,5 +77,20 @@ def finish_deletion(voice_pk: str, tries: int = 0) -> None:
         delete_voice(voice=voice)
     except ProviderError as error:
         logger.warning("A voice could not be deleted", extra={"voice": voice_pk, "code": error.code, "tries": tries})
-        delay = DELETION_RETRY_DELAYS[min(tries, len(DELETION_RETRY_DELAYS) - 1)]
-        finish_deletion.using(run_after=timezone.now() + delay).enqueue(voice_pk, tries + 1)
+        later = finish_deletion.using(run_after=_next_try(tries), priority=RETRY_PRIORITY)
+        later.enqueue(voice_pk, tries + 1)
+
+
+@task(queue_name="urgent")
+def finish_discarding(provider: str, voice_id: str, tries: int = 0) -> None:
+    """Delete a provider's voice whose row is already deleted; schedule another try if the provider fails."""
+    try:
+        discard_at_provider(provider, voice_id)
+    except ProviderError as error:
+        logger.warning("A voice could not be discarded", extra={"code": error.code, "tries": tries})
+        later = finish_discarding.using(run_after=_next_try(tries), priority=RETRY_PRIORITY)
+        later.enqueue(provider, voice_id, tries + 1)
+
+
+def _next_try(tries: int) -> datetime:
+    return timezone.now() + DELETION_RETRY_DELAYS[min(tries, len(DELETION_RETRY_DELAYS) - 1)]

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -29,6 +30,22 @@ def sample_path(sample: VoiceSample, _filename: str) -> str:
 
 def clip_path(consent: Consent, _filename: str) -> str:
     return f"consents/{consent.owner_id}/{uuid.uuid4().hex}.flac"
+
+
+def new_voice_id() -> uuid.UUID:
+    """Return a random id that `is_made_here` recognises, also after its row is lost."""
+    return _signed_id(uuid.uuid4().bytes[:8], settings.SECRET_KEY)
+
+
+def is_made_here(voice_pk: uuid.UUID) -> bool:
+    """Whether this id of a voice was made with the SECRET_KEY of this installation."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return any(voice_pk == _signed_id(voice_pk.bytes[:8], key) for key in keys)
+
+
+def _signed_id(first_half: bytes, key: str | bytes) -> uuid.UUID:
+    signature = salted_hmac("apps.voices.models.new_voice_id", first_half, secret=key, algorithm="sha256").digest()
+    return uuid.UUID(bytes=first_half + signature[:8], version=4)
 
 
 def tag_in(provider_name: str) -> uuid.UUID | None:
@@ -73,7 +90,7 @@ class VoiceProfile(Leased):
         OPERATOR = "operator", _("by the operator")
         ERASURE = "erasure", _("while the account is being deleted")
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=new_voice_id, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="voices", verbose_name=_("owner"))
     consent = models.ForeignKey("Consent", models.PROTECT, related_name="voices", verbose_name=_("consent"))
     name = models.CharField(_("name"), max_length=60)
@@ -257,7 +274,6 @@ class Consent(models.Model):
     class Method(models.TextChoices):
         SPOKEN = "spoken", _("spoken")
         ATTESTED = "attested", _("attested without a recording")
-        NONE = "none", _("none: the voice is older than consents")
 
     ERASED = {"owner": None, "statement": "", "transcript": "", "clip": ""}
 

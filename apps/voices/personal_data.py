@@ -102,8 +102,9 @@ class VoicesData(PersonalData):
         ]
 
     def due(self, now: datetime) -> list[Due]:
-        unfinished = VoiceProfile.objects.filter(status=VoiceProfile.Status.DELETING)
-        repeated = [_deletion(_("voice whose deletion failed"), voice, voice.updated_at) for voice in unfinished]
+        # The others are only waiting for the worker.
+        failed = VoiceProfile.objects.filter(status=VoiceProfile.Status.DELETING).exclude(error_code="")
+        repeated = [_deletion(_("voice whose deletion failed"), voice, voice.updated_at) for voice in failed]
         return [*repeated, *_consents_due(now), *(_idle_due(now) if settings.RETENTION_DAYS else [])]
 
 

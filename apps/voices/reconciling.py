@@ -19,7 +19,7 @@ from apps.speech.base import ProviderError, ProviderVoice
 from apps.usage import metering
 from apps.usage.models import UsageRecord
 from apps.voices.deletion import delete_voice, discard_at_provider
-from apps.voices.models import VoiceProfile, VoiceTag, tag_in
+from apps.voices.models import VoiceProfile, VoiceTag, is_made_here, tag_in
 from apps.voices.services import UNVERIFIED, complete_cloning, fail_cloning
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,21 @@ def repairs() -> Iterator[Repair]:
                 yield Repair(subject, f"use it for voice {row.pk}", partial(_complete, row, found.voice_id))
     for voice in VoiceProfile.objects.filter(has_expired(), status=Status.PENDING).exclude(pk__in=assigned):
         yield Repair(f"Voice {voice.pk}", "mark its cloning as failed, to be tried again", partial(_fail, voice))
+
+
+def unknown_voices() -> Iterator[Repair]:
+    """Yield the deletion of each voice that this installation made and its database has lost, with the voice's tag."""
+    for provider in VoiceProfile.Provider.values:
+        listed = _listed_at(provider)
+        # Read the tags after the list, because a tag is stored before its voice is made.
+        known = set(VoiceTag.objects.values_list("pk", flat=True))
+        for found in listed:
+            tag = tag_in(found.name)
+            if tag and tag not in known and is_made_here(tag):
+                subject = f"Voice {found.voice_id} at {provider}"
+                yield Repair(
+                    subject, "delete it, since this database has lost it", partial(_discard, provider, found.voice_id)
+                )
 
 
 def _voices_without_row() -> Iterator[tuple[str, ProviderVoice, VoiceProfile | None]]:

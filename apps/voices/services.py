@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -24,11 +23,11 @@ from apps.speech.base import SERVER, ProviderError, Recording, SpokenConsent, Vo
 from apps.speech.provenance.marks import Origin
 from apps.usage import metering
 from apps.usage.models import UsageRecord
-from apps.voices.consent import require_consent, require_valid
-from apps.voices.deletion import discard_at_provider, finish_deletion
+from apps.voices.consent import refusal_of_cloning, require_consent, require_valid
+from apps.voices.deletion import finish_deletion, finish_discarding
 from apps.voices.models import Consent, VoiceProfile, VoiceSample, VoiceTag, tag_in
 from apps.voices.samples import CheckedSample, check_samples
-from apps.voices.speakers import require_same_speaker, speaker_recording
+from apps.voices.speakers import clip_of, require_same_speaker, sample_recordings
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import WebhookEvent
 
@@ -56,7 +55,8 @@ def clone_voice(
 
     All recordings must be of the speaker of `consent`, by default the owner's latest. The row and the samples are
     stored before the provider is called: if it fails, the voice is kept as failed, and `retry_cloning` can continue.
-    `note` gets the id of the row, in the same transaction. Raises UserError, AudioError and ProviderError.
+    If the consent is withdrawn or the account deleted meanwhile, nothing is kept, here and at the provider. `note` gets
+    the id of the row, in the same transaction. Raises UserError, AudioError and ProviderError.
     """
     consent = consent or require_consent(owner=owner)
     require_valid(consent=consent)
@@ -65,57 +65,76 @@ def clone_voice(
     recordings = [sample.recording for sample in samples]
     with metering.metered(owner_id=owner.pk, kind=UsageRecord.Kind.CLONE) as used:
         similarities = require_same_speaker(consent, recordings)
+        spoken = _spoken_consent(consent, settings.TEXT_TO_SPEECH)
+        # Encoded before the transaction, which holds the only write lock of SQLite.
+        rows = [_new_sample(*each) for each in zip(samples, similarities, strict=True)]
         with transaction.atomic():
-            voice = _store_pending(consent, owner, name, list(zip(samples, similarities, strict=True)))
+            _require_allowed(owner.pk, consent)
+            voice = _store_pending(consent, owner, name, rows)
             note(voice.pk)
         used.reference = voice.pk
-        return _clone_at_provider(voice, recordings)
+        return _clone_at_provider(voice, recordings, spoken)
 
 
 def retry_cloning(*, voice: VoiceProfile) -> VoiceProfile:
-    """Clone a failed voice again, from its stored samples. Raises UserError and ProviderError."""
+    """Clone a failed voice again, from its stored samples. Raises UserError and ProviderError, as `clone_voice`."""
     consent = require_consent(owner=voice.owner)
+    _require_not_suspended(voice)
     availability.require_working("clone", provider=voice.provider)
     with metering.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.CLONE) as used:
         used.reference = voice.pk
         if voice.status != VoiceProfile.Status.FAILED:
             raise _not_failed()
-        recordings = [speaker_recording(sample.file, sample.seconds) for sample in voice.samples.all()]
+        recordings = sample_recordings(voice)
         require_same_speaker(consent, recordings)
-        claimed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED).update(
-            status=VoiceProfile.Status.PENDING, error_code="", consent=consent, lease_until=leases.new_lease()
-        )
-        if not claimed:
-            raise _not_failed()
-        voice.refresh_from_db()
-        return _clone_at_provider(voice, recordings, is_retry=True)
+        spoken = _spoken_consent(consent, voice.provider)
+        _claim_failed(voice, consent)
+        return _clone_at_provider(voice, recordings, spoken, is_retry=True)
+
+
+@transaction.atomic
+def _claim_failed(voice: VoiceProfile, consent: Consent) -> None:
+    _require_allowed(voice.owner_id, consent)
+    failed = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.FAILED)
+    lease_until = leases.new_lease()
+    if not failed.update(status=VoiceProfile.Status.PENDING, error_code="", consent=consent, lease_until=lease_until):
+        raise _not_failed()
+    voice.refresh_from_db()
 
 
 def _not_failed() -> UserError:
     return UserError("voice_not_failed", _("Only a failed voice can be cloned again."), status=409)
 
 
-def _store_pending(
-    consent: Consent, owner: User, name: str, samples: Sequence[tuple[CheckedSample, float | None]]
-) -> VoiceProfile:
+def _require_allowed(owner_pk: int, consent: Consent) -> None:
+    refusal = refusal_of_cloning(owner_pk=owner_pk, consents=Consent.objects.filter(pk=consent.pk))
+    if refusal is not None:
+        raise refusal
+
+
+def _new_sample(sample: CheckedSample, similarity: float | None) -> VoiceSample:
+    return VoiceSample(
+        file=ContentFile(to_flac(sample.recording), name="sample.flac"),
+        seconds=sample.recording.seconds,
+        rms_db=sample.level.rms_db,
+        peak_db=sample.level.peak_db,
+        sha256=sample.sha256,
+        speaker_similarity=similarity,
+    )
+
+
+def _store_pending(consent: Consent, owner: User, name: str, samples: Sequence[VoiceSample]) -> VoiceProfile:
     voice = VoiceProfile.objects.create(owner=owner, consent=consent, name=name, provider=settings.TEXT_TO_SPEECH)
-    for sample, similarity in samples:
-        VoiceSample.objects.create(
-            owner=owner,
-            voice=voice,
-            file=ContentFile(to_flac(sample.recording), name="sample.flac"),
-            seconds=sample.recording.seconds,
-            rms_db=sample.level.rms_db,
-            peak_db=sample.level.peak_db,
-            sha256=sample.sha256,
-            speaker_similarity=similarity,
-        )
+    for sample in samples:
+        sample.owner, sample.voice = owner, voice
+        sample.save()
     return voice
 
 
-def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording], *, is_retry: bool = False) -> VoiceProfile:
+def _clone_at_provider(
+    voice: VoiceProfile, recordings: Sequence[Recording], consent: SpokenConsent | None, *, is_retry: bool = False
+) -> VoiceProfile:
     VoiceTag.objects.get_or_create(pk=voice.pk, defaults={"provider": voice.provider})
-    consent = _spoken_consent(voice.consent) if voice.provider == SERVER else None
 
     async def create(engines: registry.Engines) -> str:
         cloner = engines.voice_cloner(voice.provider)
@@ -131,14 +150,14 @@ def _clone_at_provider(voice: VoiceProfile, recordings: Sequence[Recording], *, 
         fail_cloning(voice=voice, error_code=error.code)
         raise
     complete_or_discard(voice=voice, voice_id=voice_id)
+    _require_not_suspended(voice)
     return voice
 
 
-def _spoken_consent(consent: Consent) -> SpokenConsent | None:
-    """Return the recording of `consent`; None if it was attested without one."""
-    if not consent.clip:
-        return None
-    return SpokenConsent(speaker_recording(consent.clip, consent.seconds or math.inf), consent.language)
+def _spoken_consent(consent: Consent, provider: str) -> SpokenConsent | None:
+    """Return the recording of `consent` if the provider needs it; None if it was attested without one."""
+    clip = clip_of(consent) if provider == SERVER else None
+    return SpokenConsent(clip, consent.language) if clip else None
 
 
 async def _voice_of_earlier_try(voice: VoiceProfile, cloner: VoiceCloner) -> str:
@@ -164,31 +183,49 @@ def fail_cloning(*, voice: VoiceProfile, error_code: str, when: Q = ANY_ROW) -> 
 
 @transaction.atomic
 def complete_cloning(*, voice: VoiceProfile, voice_id: str) -> bool:
-    """Store the provider's id of `voice` and make it ready, if it still waits for one; return whether it did."""
-    is_first = not VoiceProfile.objects.for_user(voice.owner).filter(is_default=True).exists()
+    """Store the provider's id of `voice` and make it ready, if it still waits for one; return whether it did.
+
+    If the consent is no longer valid, or the owner's account no longer active, both voices are deleted instead: the row
+    keeps the id until the queue has deleted the provider's voice. A suspended voice becomes ready and stays suspended.
+    """
+    refusal = refusal_of_cloning(owner_pk=voice.owner_id, consents=Consent.objects.filter(voices=voice.pk))
     waiting = VoiceProfile.objects.filter(
         pk=voice.pk, voice_id="", status__in=[VoiceProfile.Status.PENDING, VoiceProfile.Status.FAILED]
     )
-    ready = {"voice_id": voice_id, "status": VoiceProfile.Status.READY, "error_code": "", "is_default": is_first}
-    if not waiting.update(**ready):
+    row = waiting.select_for_update(of=("self",)).first()
+    if row is None:
         return False
+    if refusal is not None:
+        waiting.update(voice_id=voice_id, status=VoiceProfile.Status.DELETING, error_code="")
+        finish_deletion.enqueue(str(voice.pk))
+        return False
+    others = VoiceProfile.objects.filter(owner=voice.owner_id, is_default=True)
+    is_default = row.suspended_at is None and not others.exists()
+    waiting.update(voice_id=voice_id, status=VoiceProfile.Status.READY, error_code="", is_default=is_default)
     voice.refresh_from_db()
     _notify(voice, WebhookEvent.VOICE_READY, VoiceProfile.Status.READY)
     return True
 
 
 def complete_or_discard(*, voice: VoiceProfile, voice_id: str) -> None:
-    """Make `voice` ready, or delete the provider's voice if `voice` no longer waits for it.
+    """Make `voice` ready, or delete the provider's voice if `voice` no longer waits for it or may not have it.
 
-    Raises UserError (404, `voice_not_found`) if `voice` is gone.
+    Raises UserError if `voice` is not kept: 403 if its consent was withdrawn, else 404 (`voice_not_found`).
     """
     if complete_cloning(voice=voice, voice_id=voice_id):
         return
     if not VoiceProfile.objects.filter(pk=voice.pk, voice_id=voice_id).exists():
         _discard(voice, voice_id)
     if not VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.READY).exists():
-        raise UserError("voice_not_found", _("This voice was deleted while it was being cloned."), status=404)
+        raise _not_kept(voice)
     voice.refresh_from_db()
+
+
+@transaction.atomic
+def _not_kept(voice: VoiceProfile) -> UserError:
+    refusal = refusal_of_cloning(owner_pk=voice.owner_id, consents=Consent.objects.filter(pk=voice.consent_id))
+    text = _("This voice was deleted while it was being cloned.")
+    return refusal or UserError("voice_not_found", text, status=404)
 
 
 def _notify(voice: VoiceProfile, event: WebhookEvent, status: VoiceProfile.Status) -> None:
@@ -197,12 +234,12 @@ def _notify(voice: VoiceProfile, event: WebhookEvent, status: VoiceProfile.Statu
 
 
 def _discard(voice: VoiceProfile, voice_id: str) -> None:
-    """Delete the provider's voice; a `voice` that is being deleted gets its id, and the queue retries the deletion."""
+    """Delete the provider's voice, with retries: a `voice` that is being deleted gets its id, to be deleted with it."""
     deleting = VoiceProfile.objects.filter(pk=voice.pk, status=VoiceProfile.Status.DELETING, voice_id="")
     if deleting.update(voice_id=voice_id):
         finish_deletion.enqueue(str(voice.pk))
     else:
-        discard_at_provider(voice.provider, voice_id)
+        finish_discarding.call(voice.provider, voice_id)
 
 
 def ready_voice(*, owner: User, **lookup: Any) -> VoiceProfile:
@@ -237,12 +274,16 @@ def _no_such_voice() -> UserError:
 
 def require_ready(*, voice: VoiceProfile) -> None:
     """Raise UserError unless the voice can speak. Needs no query: the voice was read with its consent."""
-    if voice.suspended_at is not None:
-        raise UserError("voice_silenced", voice.suspension_message, status=403)
+    _require_not_suspended(voice)
     if voice.status != VoiceProfile.Status.READY:
         text = _("This voice cannot speak: it is %(status)s.")
         raise UserError("voice_not_ready", text % {"status": voice.get_status_display()}, status=409)
     require_valid(consent=voice.consent)
+
+
+def _require_not_suspended(voice: VoiceProfile) -> None:
+    if voice.suspended_at is not None:
+        raise UserError("voice_silenced", voice.suspension_message, status=403)
 
 
 def rename_voice(*, voice: VoiceProfile, name: str) -> None:

@@ -6,15 +6,14 @@ import math
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.db.models.fields.files import FieldFile
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from apps.core.errors import UserError
+from apps.core.errors import RecordingMissingError, UserError
+from apps.core.recordings import decode_stored
 from apps.speech import registry
-from apps.speech.audio.decoding import decode
 from apps.speech.base import Recording
-from apps.voices.models import Consent
+from apps.voices.models import Consent, VoiceProfile
 from apps.voices.samples import SAMPLE_RATE
 
 
@@ -42,10 +41,23 @@ def require_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> l
     return similarities
 
 
-def is_same_speaker(consent: Consent, recordings: Sequence[Recording]) -> bool:
-    """Return whether all recordings are of the speaker of `consent`; an attested consent fits every speaker."""
-    similarities = similarities_to_clip(consent, recordings)
+def is_speaker_of(consent: Consent, voice: VoiceProfile) -> bool:
+    """Return whether all samples of `voice` are of the speaker of `consent`; an attested consent fits every speaker.
+
+    Raises RecordingMissingError and ProviderError.
+    """
+    if not consent.clip:
+        return True
+    similarities = similarities_to_clip(consent, sample_recordings(voice))
     return all(similarity is None or similarity >= similarity_threshold() for similarity in similarities)
+
+
+def sample_recordings(voice: VoiceProfile) -> list[Recording]:
+    """Decode the stored samples of `voice`. Raises RecordingMissingError."""
+    return [
+        decode_stored(sample.file, sample_rate=SAMPLE_RATE, max_seconds=sample.seconds)
+        for sample in voice.samples.all()
+    ]
 
 
 def similarity_threshold() -> float:
@@ -56,11 +68,11 @@ def similarity_threshold() -> float:
 def similarities_to_clip(consent: Consent, recordings: Sequence[Recording]) -> list[float | None]:
     """Return, for each recording, the cosine (-1 to 1) between its least similar segment and the clip of `consent`.
 
-    All are None if the consent has no clip.
+    All are None if the consent has no clip. Raises ProviderError, and UserError as `clip_of` does.
     """
-    if not consent.clip:
+    clip = clip_of(consent)
+    if clip is None:
         return [None] * len(recordings)
-    clip = speaker_recording(consent.clip, consent.seconds or math.inf)
 
     async def compare(engines: registry.Engines) -> list[float | None]:
         speaker = await engines.identify_speaker(clip)
@@ -69,7 +81,15 @@ def similarities_to_clip(consent: Consent, recordings: Sequence[Recording]) -> l
     return registry.call(compare)
 
 
-def speaker_recording(file: FieldFile, max_seconds: float) -> Recording:
-    """Decode a stored sample, or the clip of a consent."""
-    with file.open("rb") as opened:
-        return decode(opened.read(), sample_rate=SAMPLE_RATE, max_seconds=max_seconds)
+def clip_of(consent: Consent) -> Recording | None:
+    """Decode the recording of `consent`; return None if it was attested without one.
+
+    Raises UserError (410, `recording_missing`), which asks for a new consent.
+    """
+    if not consent.clip:
+        return None
+    try:
+        return decode_stored(consent.clip, sample_rate=SAMPLE_RATE, max_seconds=consent.seconds or math.inf)
+    except RecordingMissingError as error:
+        text = _("The recording of your consent is missing on the server. Give your consent again at %(page)s.")
+        raise UserError(error.code, text % {"page": reverse("voices:consent")}, status=error.status) from None

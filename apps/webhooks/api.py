@@ -24,7 +24,16 @@ class WebhookSerializer(serializers.ModelSerializer[Webhook]):
 
     class Meta:
         model = Webhook
-        fields = ["id", "url", "events", "is_active", "failing_since", "previous_ends_at", "created_at"]
+        fields = [
+            "id",
+            "url",
+            "events",
+            "is_active",
+            "failing_since",
+            "paused_until",
+            "previous_ends_at",
+            "created_at",
+        ]
 
 
 class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):

@@ -26,6 +26,7 @@ WEBHOOK = {
     "events": ["turn.done"],
     "is_active": True,
     "failing_since": None,
+    "paused_until": None,
     "previous_ends_at": None,
     "created_at": A_TIME,
 }

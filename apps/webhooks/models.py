@@ -47,6 +47,9 @@ class Webhook(models.Model):
     previous_ends_at = models.DateTimeField(_("previous secret ends"), null=True, blank=True, editable=False)
     is_active = models.BooleanField(_("switched on"), default=True)
     failing_since = models.DateTimeField(_("failing since"), null=True, blank=True, editable=False)
+    # Tries in a row that failed or were slow, and how long all messages wait therefore.
+    failures = models.PositiveSmallIntegerField(_("failures in a row"), default=0, editable=False)
+    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects: ClassVar[OwnedQuerySet[Webhook]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
@@ -59,19 +62,30 @@ class Webhook(models.Model):
         return self.url
 
     @property
+    def is_paused(self) -> bool:
+        """Whether all messages wait, because the server was slow or failed."""
+        return self.is_active and self.paused_until is not None and self.paused_until > timezone.now()
+
+    @property
     def signing_keys(self) -> list[bytes]:
-        """The keys of the signatures: the current one and, for a day after a change, also the previous one."""
+        """The keys of the signatures: the current one and, for a day after a change, also the previous one.
+
+        Each is also derived from SECRET_KEY_FALLBACKS: receivers know the secret of the time when it was shown.
+        """
         has_two = self.previous_ends_at is not None and self.previous_ends_at > timezone.now()
-        return [self._key(salt) for salt in ([self.salt, self.previous_salt] if has_two else [self.salt])]
+        salts = [self.salt, self.previous_salt] if has_two else [self.salt]
+        secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+        return [self._key(salt, secret_key) for salt in salts for secret_key in secret_keys]
 
     @property
     def secret(self) -> str:
         """The signing key in the format of Standard Webhooks, for the receiver."""
-        return f"whsec_{base64.b64encode(self._key(self.salt)).decode()}"
+        return f"whsec_{base64.b64encode(self._key(self.salt, settings.SECRET_KEY)).decode()}"
 
-    def _key(self, salt: str) -> bytes:
+    def _key(self, salt: str, secret_key: str) -> bytes:
         """Return a key that is derived from SECRET_KEY, so that a copy of the database cannot sign."""
-        return salted_hmac("apps.webhooks.services", f"{self.pk}:{salt}", algorithm="sha256").digest()
+        value = f"{self.pk}:{salt}"
+        return salted_hmac("apps.webhooks.services", value, secret=secret_key, algorithm="sha256").digest()
 
 
 class WebhookDelivery(models.Model):
@@ -94,6 +108,8 @@ class WebhookDelivery(models.Model):
     response_status = models.PositiveSmallIntegerField(_("status of the answer"), null=True, blank=True)
     response_body = models.CharField(_("beginning of the answer"), max_length=1024, blank=True)
     error_code = models.CharField(_("error code"), max_length=50, blank=True)
+    # A worker sends the message until then.
+    lease_until = models.DateTimeField(_("leased until"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects: ClassVar[OwnedQuerySet[WebhookDelivery]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
@@ -102,7 +118,13 @@ class WebhookDelivery(models.Model):
         verbose_name = _("webhook delivery")
         verbose_name_plural = _("webhook deliveries")
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["webhook", "-created_at"])]
+        indexes = [
+            models.Index(fields=["webhook", "-created_at"]),
+            models.Index(
+                fields=["webhook", "next_try_at"], name="webhooks_waiting", condition=models.Q(status="pending")
+            ),
+            models.Index(fields=["lease_until"], name="webhooks_leased", condition=models.Q(lease_until__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event} {self.pk}"

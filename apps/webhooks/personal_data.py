@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractUser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.core.personal_data import Erased, Kept, PersonalData, Retained, Table, erase_rows, erase_tasks
+from apps.core.personal_data import Erased, Kept, PersonalData, Retained, Table, erase_rows
 from apps.webhooks.models import Webhook, WebhookDelivery
 from apps.webhooks.services import DELIVERY_RETENTION
 
@@ -18,14 +18,13 @@ class WebhooksData(PersonalData):
 
     def tables(self, owner: AbstractUser) -> list[Table]:
         return [
-            Table("webhooks", _("Webhooks"), Webhook.objects.for_user(owner), without=("salt",)),
+            # The keys that sign messages are made of the salts: an export that gets lost must not allow to forge them.
+            Table("webhooks", _("Webhooks"), Webhook.objects.for_user(owner), without=("salt", "previous_salt")),
             Table("webhook-messages", _("Messages to webhooks"), WebhookDelivery.objects.for_user(owner)),
         ]
 
     def erase(self, owner: AbstractUser) -> Iterator[Erased | Retained]:
-        deliveries = WebhookDelivery.objects.for_user(owner)
-        yield from erase_tasks(_("Background tasks"), deliveries.values_list("pk", flat=True))
-        yield from erase_rows(_("Messages to webhooks"), deliveries)
+        yield from erase_rows(_("Messages to webhooks"), WebhookDelivery.objects.for_user(owner))
         yield from erase_rows(_("Webhooks"), Webhook.objects.for_user(owner))
 
     def schedule(self) -> list[Kept]:

@@ -10,19 +10,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.core.errors import UserError
+from apps.core.rate_limits import Limit
 from apps.webhooks.models import Webhook, WebhookDelivery, WebhookEvent, all_webhook_events, new_webhook_salt
 from apps.webhooks.sender import is_allowed
-from apps.webhooks.tasks import deliver_webhook
 
 MAX_WEBHOOKS = 10
 PREVIOUS_SECRET_LIFETIME = timedelta(days=1)
 DELIVERY_RETENTION = timedelta(days=30)
+REDELIVERIES = Limit("redeliver", 100, 3600)
 
 
 def create_webhook(*, owner: User, url: str, events: Collection[str] | None = None) -> Webhook:
@@ -40,16 +40,22 @@ def create_webhook(*, owner: User, url: str, events: Collection[str] | None = No
 def change_webhook(
     *, webhook: Webhook, url: str = "", events: Collection[str] | None = None, is_active: bool | None = None
 ) -> None:
-    """Change the given values. Switching a webhook on again restarts the time until it is switched off."""
+    """Change the given values. Another address, or switching it on again, ends the pause after failures."""
     if url:
         check_url(url)
+        _forget_failures(webhook, when=url != webhook.url)
         webhook.url = url
     if events is not None:
         webhook.events = _in_order(events)
     if is_active is not None:
-        webhook.failing_since = webhook.failing_since if is_active == webhook.is_active else None
+        _forget_failures(webhook, when=is_active != webhook.is_active)
         webhook.is_active = is_active
-    webhook.save(update_fields=["url", "events", "is_active", "failing_since"])
+    webhook.save(update_fields=["url", "events", "is_active", "failing_since", "failures", "paused_until"])
+
+
+def _forget_failures(webhook: Webhook, *, when: bool) -> None:
+    if when:
+        webhook.failing_since, webhook.failures, webhook.paused_until = None, 0, None
 
 
 def change_secret(*, webhook: Webhook) -> None:
@@ -98,28 +104,32 @@ def notify(*, owner_id: int, event: WebhookEvent, data: Mapping[str, Any]) -> No
     ]
     if not subscribed:
         return
-    body = json.dumps({"type": event, "timestamp": timezone.now().isoformat(), "data": data}, default=str)
-    for webhook in subscribed:
-        _enqueue(WebhookDelivery(owner_id=owner_id, webhook=webhook, event=event, body=body))
+    now = timezone.now()
+    body = json.dumps({"type": event, "timestamp": now.isoformat(), "data": data}, default=str)
+    WebhookDelivery.objects.bulk_create(
+        WebhookDelivery(owner_id=owner_id, webhook=webhook, event=event, body=body, next_try_at=now)
+        for webhook in subscribed
+    )
 
 
 def redeliver(*, delivery: WebhookDelivery) -> None:
-    """Queue a message again, with the same id, by which the receiver recognises a repetition."""
+    """Queue a message again, with the same id, by which the receiver recognises a repetition.
+
+    Raises UserError if it still waits, if its webhook is switched off, and at the limit of an hour (429).
+    """
     if not delivery.webhook.is_active:
         raise UserError("webhook_off", _("This webhook is switched off. Switch it on first."), status=409)
     if delivery.status == WebhookDelivery.Status.PENDING:
         raise UserError("delivery_pending", _("This message is still waiting to be sent."), status=409)
+    wait = REDELIVERIES.take(str(delivery.owner_id)) if settings.LIMITS else 0
+    if wait:
+        text = _("You have sent %(count)d messages again in an hour, which is the maximum. Try again later.")
+        text %= {"count": REDELIVERIES.attempts}
+        raise UserError("too_many_redeliveries", text, status=429, headers={"Retry-After": str(wait)})
     delivery.status = WebhookDelivery.Status.PENDING
     delivery.tries = 0
-    _enqueue(delivery)
-
-
-@transaction.atomic
-def _enqueue(delivery: WebhookDelivery) -> None:
-    """Store a delivery and its task in one transaction."""
     delivery.next_try_at = timezone.now()
-    delivery.save()
-    deliver_webhook.enqueue(str(delivery.pk))
+    delivery.save(update_fields=["status", "tries", "next_try_at"])
 
 
 def delete_old_deliveries() -> None:

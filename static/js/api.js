@@ -58,6 +58,20 @@ export async function request(method, url, { body = {}, accept = "application/js
 }
 
 /**
+ * Return why the server does not send a file, or null if it does.
+ * @param {string} url
+ * @returns {Promise<ApiError | null>}
+ */
+export async function refusalOf(url) {
+  try {
+    const response = await fetch(url, { headers: { Accept: "application/json", Range: "bytes=0-0" } });
+    return response.ok ? null : refusal(response.status, await response.text());
+  } catch {
+    return connectionLost();
+  }
+}
+
+/**
  * Send a form and report the progress, which fetch cannot do. Rejects with an ApiError.
  * @param {string} url
  * @param {FormData} form

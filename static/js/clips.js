@@ -1,7 +1,8 @@
 /** Replay of stored questions and answers: a small button for each, in place of the browser's wide controls. */
 
+import { refusalOf } from "./api.js";
 import { around, atTarget, find, findAll } from "./elements.js";
-import { announce, clock, text } from "./page.js";
+import { announceError, clock, text } from "./page.js";
 
 /** @param {HTMLElement} clip the .clip of templates/conversations/clip.html */
 function show(clip) {
@@ -32,7 +33,7 @@ async function togglePlayback(audio) {
     await audio.play();
   } catch (error) {
     const isPausedAgain = /** @type {Error} */ (error).name === "AbortError";
-    if (!isPausedAgain) announce(text("clip-failed"), "error");
+    if (!isPausedAgain) announceError((await refusalOf(audio.src)) ?? new Error(text("clip-failed")));
   }
 }
 

@@ -10,16 +10,17 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts.models import ApiToken, User
+from apps.accounts.models import ApiToken
 from apps.accounts.services import create_api_token, revoke_api_token
 from tests.client import bearer
 from tests.conftest import PASSWORD
-from tests.factories import make_turn
+from tests.factories import make_administrator, make_turn
 
 if TYPE_CHECKING:
     from django.test import Client
     from pytest_django import Settings
 
+    from apps.accounts.models import User
     from apps.conversations.models import Conversation
 
 
@@ -91,12 +92,16 @@ def test_an_administrator_who_reads_a_conversation_is_noted_and_cannot_listen(
     client: Client, alice: User, conversation: Conversation, audit: pytest.LogCaptureFixture
 ) -> None:
     turn = make_turn(conversation)
-    admin = User.objects.create_superuser("root", "root@example.org", PASSWORD)
+    admin = make_administrator()
     client.force_login(admin)
     client.get(reverse("admin:conversations_conversation_change", args=[conversation.pk]))
     client.get(reverse("admin:conversations_turn_change", args=[turn.pk]))
     read = events(audit, "private_read")
     assert {event["row"] for event in read} == {f"conversation {conversation.pk}", f"turn {turn.pk}"}
+    client.get(reverse("admin:conversations_turn_changelist"), {"q": "France"})
+    (search,) = events(audit, "private_search")
+    assert (search["user"], search["rows"]) == (admin.pk, "turn")
+    assert "France" not in str(search)
     assert {(event["user"], event["owner"]) for event in read} == {(admin.pk, alice.pk)}
     for what in ("audio", "question"):
         assert client.get(f"/api/v1/turns/{turn.pk}/{what}").status_code == 404

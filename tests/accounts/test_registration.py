@@ -18,6 +18,7 @@ from django.utils import timezone
 from apps.accounts.models import Invitation, User
 from apps.accounts.services import invite, mail_invitation
 from tests.accounts.steps import is_signed_in, sign_up
+from tests.factories import make_administrator
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -130,6 +131,11 @@ class TestInviteCommand:
         settings.CSRF_TRUSTED_ORIGINS = ["https://voice.example.org"]
         assert self.run("carol@example.org").startswith("https://voice.example.org/accounts/invitation/")
 
+    def test_the_address_of_the_site_comes_first(self, settings: Settings) -> None:
+        settings.CSRF_TRUSTED_ORIGINS = ["https://other.example.org"]
+        settings.SITE_URL = "https://voice.example.org"
+        assert self.run("carol@example.org").startswith("https://voice.example.org/accounts/invitation/")
+
     def test_it_refuses_an_invalid_address(self) -> None:
         with pytest.raises(CommandError, match="carol is not an email address"):
             self.run("carol")
@@ -139,7 +145,7 @@ class TestInviteCommand:
 class TestAdmin:
     def test_it_shows_the_link_once(self, client: Client, settings: Settings) -> None:
         settings.REGISTRATION = "invite"
-        root = User.objects.create_superuser("root")
+        root = make_administrator()
         client.force_login(root)
         page = client.post(reverse("admin:accounts_invitation_add"), {"email": "carol@example.org"}, follow=True)
         text = page.content.decode()
@@ -152,7 +158,7 @@ class TestAdmin:
         assert secret not in detail.content.decode()
 
     def test_invitations_can_be_found_and_deleted(self, client: Client) -> None:
-        client.force_login(User.objects.create_superuser("root"))
+        client.force_login(make_administrator())
         invite(email="carol@example.org")
         listed = client.get(reverse("admin:accounts_invitation_changelist"), {"q": "carol"})
         assert list(listed.context["cl"].result_list) == [Invitation.objects.get()]

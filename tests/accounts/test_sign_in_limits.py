@@ -200,3 +200,12 @@ def test_an_attempt_that_is_given_back_can_be_taken_again() -> None:
     limit.give_back("x")
     assert limit.take("x") == 0
     assert limit.take("x") > 50
+
+
+def test_a_full_cache_that_drops_a_counter_begins_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit, add = Limit("test", 1, 60), cache.add
+    with monkeypatch.context() as context:
+        # Drop the counter, which begins with 0, at once.
+        context.setattr(cache, "add", lambda key, value, *rest, **named: value == 0 or add(key, value, *rest, **named))
+        assert limit.take("x") == 0
+    assert limit.take("x") > 50

@@ -11,11 +11,13 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
+from apps.background.housekeeping import run_steps
 from tests.accounts.steps import (
     code_of,
     confirm_address,
     confirm_identity,
     is_signed_in,
+    link_in_mail,
     sign_in,
     switch_second_factor_on,
     wrong_code,
@@ -158,6 +160,41 @@ def test_after_a_change_of_the_secret_key_codes_are_refused(secret: str, setting
     for code in (code_of(secret), "000000", ""):
         enter(client, code)
     assert not is_signed_in(client)
+
+
+def test_during_a_change_of_the_secret_key_codes_links_and_sessions_stay_valid(
+    signed_in: Client, secret: str, alice: User, settings: Settings
+) -> None:
+    codes = recovery_codes(signed_in)
+    signed_in.post(reverse("account_reset_password"), {"email": "alice@example.org"})
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another made-up key for tests, as after a change"
+    assert is_signed_in(signed_in)
+    assert not Client().get(link_in_mail("/reset/"), follow=True).context.get("token_fail")
+    first, second = Client(), Client()
+    for client, code in ((first, code_of(secret)), (second, codes[0])):
+        sign_in(client, "alice")
+        enter(client, code)
+        assert is_signed_in(client)
+
+
+def test_the_worker_encrypts_second_factors_with_the_new_key(
+    signed_in: Client, secret: str, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    codes = recovery_codes(signed_in)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another made-up key for tests, as after a change"
+    run_steps()
+    after = list(Authenticator.objects.order_by("pk").values())
+    run_steps()
+    assert list(Authenticator.objects.order_by("pk").values()) == after
+    settings.SECRET_KEY_FALLBACKS = []
+    first, second = Client(), Client()
+    for client, code in ((first, code_of(secret)), (second, codes[0])):
+        sign_in(client, "alice")
+        enter(client, code)
+        assert is_signed_in(client)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def change_password(client: Client, old: str, new: str) -> bool:

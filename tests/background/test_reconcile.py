@@ -6,11 +6,13 @@ from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from apps.background.reconciling import reconcile
 from apps.conversations.models import Conversation, Turn
 from apps.voices.models import VoiceProfile, VoiceTag
 from tests.factories import make_turn, make_voice
@@ -76,3 +78,48 @@ def test_a_failure_of_one_app_does_not_stop_the_others(
     assert len(run()) == 2
     turn.refresh_from_db()
     assert turn.status == "failed"
+
+
+class TestAfterAnOlderBackup:
+    """Voices that were made after the backup are still at their provider, and the database does not know them."""
+
+    @pytest.fixture
+    def lost(self, alice: User, remote_engines: FakeProvider, conversation: Conversation) -> str:
+        """A voice that was made here, at its provider only, beside the voice of the conversation."""
+        voice = make_voice(alice, "", status="pending")
+        voice_id = remote_engines.add_voice(voice.provider_name)
+        voice.delete()
+        return voice_id
+
+    def test_they_are_listed_and_stay(self, lost: str, provider: FakeProvider) -> None:
+        line = f"Voice {lost} at elevenlabs: delete it, since this database has lost it"
+        advice = "1 unknown to this database: --delete-unknown deletes them."
+        assert run() == ["0 found.", line, advice]
+        assert run("--dry-run") == run("--dry-run", "--delete-unknown") == ["0 to do.", line, advice]
+        assert lost in provider.voices
+
+    def test_they_are_deleted_on_request_and_no_others(
+        self, lost: str, provider: FakeProvider, settings: Settings, alice: User
+    ) -> None:
+        settings.SECRET_KEY, own_key = "another installation" * 3, settings.SECRET_KEY
+        theirs = make_voice(alice, "", status="pending")
+        provider.add_voice(theirs.provider_name)
+        theirs.delete()
+        settings.SECRET_KEY = own_key
+        provider.add_voice(f"Older [{uuid4()}]")
+        others = provider.voices.keys() - {lost}
+        assert run("--delete-unknown")[1:] == [
+            f"Voice {lost} at elevenlabs: delete it, since this database has lost it (done)"
+        ]
+        assert provider.voices.keys() == others
+        assert run("--delete-unknown") == ["0 found."]
+
+    def test_an_earlier_secret_key_is_still_known(self, lost: str, settings: Settings) -> None:
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new" * 20, [settings.SECRET_KEY]
+        assert len(run()) == 3
+        settings.SECRET_KEY_FALLBACKS = []
+        assert run() == ["0 found."]
+
+    def test_the_worker_leaves_them(self, lost: str, provider: FakeProvider) -> None:
+        assert not list(reconcile())
+        assert lost in provider.voices

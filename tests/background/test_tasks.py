@@ -1,4 +1,4 @@
-"""Background work: abandoned tasks, old tasks, and web server and worker as one service."""
+"""Background work: queues, abandoned tasks, old tasks, and web server and worker as one service."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 import requests
@@ -19,9 +20,18 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from apps.accounts.models import User
-from apps.background.queue import MAX_TASK_STARTS, TASK_LEASE, TASK_RETENTION, delete_old_tasks, requeue_abandoned
-from apps.webhooks import tasks
-from apps.webhooks.models import WebhookDelivery, WebhookEvent
+from apps.background.queue import (
+    BEHIND_AFTER,
+    MAX_TASK_STARTS,
+    TASK_LEASE,
+    TASK_RETENTION,
+    delete_old_tasks,
+    is_behind,
+    requeue_abandoned,
+    requeue_begun,
+)
+from apps.voices.deletion import RETRY_PRIORITY, enqueue_deletions, finish_deletion
+from apps.webhooks.models import Webhook, WebhookDelivery, WebhookEvent
 from apps.webhooks.services import DELIVERY_RETENTION, create_webhook, delete_old_deliveries, notify
 
 if TYPE_CHECKING:
@@ -36,7 +46,7 @@ PATIENCE_SECONDS = 60
 
 def begin(*, ago: timedelta, starts: int = 1, **values: Any) -> DBTaskResult[..., Any]:
     """Return a task that a worker began that long `ago`."""
-    queued = tasks.deliver_webhook.enqueue("00000000-0000-4000-8000-000000000000")
+    queued = finish_deletion.enqueue("00000000-0000-4000-8000-000000000000")
     begun = {"status": "RUNNING", "started_at": timezone.now() - ago, "worker_ids": ["dead"] * starts}
     DBTaskResult.objects.filter(pk=queued.id).update(**begun | values)
     return DBTaskResult.objects.get(pk=queued.id)
@@ -56,9 +66,12 @@ class TestAbandoned:
         task.refresh_from_db()
         assert task.status == "RUNNING"
 
-    def test_an_interrupted_task_is_queued_again_at_once(self) -> None:
-        begin(ago=timedelta(0), status="FAILED", exception_class_path="builtins.SystemExit")
-        assert requeue_abandoned() == 1
+    def test_a_worker_that_ends_queues_only_its_own_tasks_again(self) -> None:
+        mine, other = begin(ago=timedelta(0)), begin(ago=timedelta(0), worker_ids=["dead", "alive"])
+        requeue_begun(["dead"])
+        for task in (mine, other):
+            task.refresh_from_db()
+        assert (mine.status, other.status) == ("READY", "RUNNING")
 
     def test_a_failed_task_is_not_queued_again(self) -> None:
         begin(ago=LONG_AGO, status="FAILED", exception_class_path="builtins.ValueError")
@@ -70,6 +83,40 @@ class TestAbandoned:
         task.refresh_from_db()
         assert task.status == "FAILED"
         assert "never finished" in task.traceback
+
+
+@pytest.mark.django_db
+class TestQueues:
+    def test_everybodys_first_voice_comes_first(self) -> None:
+        many, one = [uuid4() for _number in range(200)], uuid4()
+        enqueue_deletions(many)
+        enqueue_deletions([one])
+        order = [task.args_kwargs["args"][0] for task in DBTaskResult.objects.ready()]
+        assert order[:3] == [str(many[0]), str(one), str(many[1])]
+
+    def test_retries_come_after_new_tasks(self) -> None:
+        new = uuid4()
+        retried = DBTaskResult.objects.get(pk=finish_deletion.using(priority=RETRY_PRIORITY).enqueue("x").id)
+        DBTaskResult.objects.filter(pk=retried.pk).update(run_after=timezone.now() - timedelta(hours=1))
+        enqueue_deletions([new])
+        assert [task.args_kwargs["args"][0] for task in DBTaskResult.objects.ready()] == [str(new), "x"]
+
+    def test_work_that_nobody_does_is_noticed(self) -> None:
+        finish_deletion.enqueue("x")
+        assert not is_behind()
+        DBTaskResult.objects.update(enqueued_at=timezone.now() - BEHIND_AFTER)
+        assert is_behind()
+        DBTaskResult.objects.update(run_after=timezone.now())
+        assert not is_behind()
+
+    def test_messages_that_nobody_sends_are_noticed_unless_their_receiver_fails(self, alice: User) -> None:
+        create_webhook(owner=alice, url="https://example.org/")
+        notify(owner_id=alice.pk, event=WebhookEvent.TURN_DONE, data={})
+        assert not is_behind()
+        WebhookDelivery.objects.update(next_try_at=timezone.now() - BEHIND_AFTER)
+        assert is_behind()
+        Webhook.objects.update(failures=1)
+        assert not is_behind()
 
 
 def test_old_tasks_and_deliveries_are_deleted_and_failed_tasks_stay(alice: User) -> None:
@@ -91,9 +138,8 @@ def test_old_tasks_and_deliveries_are_deleted_and_failed_tasks_stay(alice: User)
 
 class TestAdmin:
     @pytest.fixture
-    def staff(self, client: Client, db: None) -> Client:
-        client.force_login(User.objects.create_superuser("root"))
-        return client
+    def staff(self, admin_client: Client) -> Client:
+        return admin_client
 
     def test_failed_tasks_are_listed_and_can_be_run_again(self, staff: Client) -> None:
         failed = begin(ago=LONG_AGO, status="FAILED", exception_class_path="builtins.ValueError", traceback="Oh!")

@@ -9,17 +9,17 @@ import pytest
 from django.urls import get_resolver
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from apps.accounts.models import User
 from apps.voices.models import VoiceProfile
 from tests.browser import states, tour
 from tests.browser.steps import barriers_in, be_signed_in, give_session, wait_for_state
 from tests.client import wait_until
-from tests.factories import make_consent
+from tests.factories import make_administrator, make_consent
 from tests.site.routes import routes
 
 if TYPE_CHECKING:
     from pytest_django import Settings
 
+    from apps.accounts.models import User
     from tests.conftest import Server
     from tests.fakes.provider import FakeProvider
 
@@ -198,7 +198,7 @@ def test_nothing_moves_with_reduced_motion(browser: Browser, server: Server, ali
 
 
 def test_the_admin_works_with_the_content_security_policy(page: Page, server: Server, alice: User) -> None:
-    User.objects.filter(pk=alice.pk).update(is_staff=True, is_superuser=True)
+    make_administrator(alice)
     tour.fill(alice)
     give_session(page, server.url, alice)
     voice = VoiceProfile.objects.for_user(alice).earliest("created_at")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 import requests
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.core import mail
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from apps.accounts.models import User
+from apps.conversations.models import Conversation
 from tests.accounts.steps import code_of
-from tests.browser.steps import barriers_in, sign_up
+from tests.browser.conftest import CHROMIUM
+from tests.browser.steps import barriers_in, sign_in, sign_up
 from tests.client import bearer
 from tests.conftest import PASSWORD, Server
+from tests.factories import make_turn
 
 ACCOUNT_PAGES = ["profile/", "email/", "password/change/", "2fa/", "sessions/", "tokens/"]
 
@@ -126,3 +130,43 @@ def test_the_account_pages_are_accessible_and_fit_a_phone(page: Page, server: Se
 def assert_usable(page: Page) -> None:
     assert barriers_in(page) == ""
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
+
+
+@pytest.fixture
+def page_with_history(browser: Browser) -> Iterator[Page]:
+    """A page of a browser that keeps earlier pages in memory, as browsers outside of tests do."""
+    remembering = browser.browser_type.launch(
+        executable_path=CHROMIUM, ignore_default_args=["--disable-back-forward-cache"]
+    )
+    yield remembering.new_page()
+    remembering.close()
+
+
+def test_the_back_button_shows_nothing_private_after_signing_out(
+    page_with_history: Page, server: Server, conversation: Conversation
+) -> None:
+    page = page_with_history
+    make_turn(conversation, transcript="Where is the treasure?")
+    sign_in(page, server.url, "alice")
+    page.goto(f"{server.url}/talk/{conversation.pk}/")
+    expect(page.get_by_text("Where is the treasure?").first).to_be_visible()
+    page.locator("summary").filter(has_text="alice").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(f"{server.url}/")
+    page.go_back()
+    page.wait_for_url("**/accounts/login/**")
+    expect(page.get_by_text("Where is the treasure?")).to_have_count(0)
+
+
+def test_an_administrator_sets_up_the_second_factor_on_the_way_to_the_admin(
+    page: Page, server: Server, alice: User
+) -> None:
+    User.objects.filter(pk=alice.pk).update(is_staff=True, is_superuser=True)
+    sign_in(page, server.url, "alice")
+    page.goto(f"{server.url}/admin/")
+    expect(page.get_by_text("The admin needs two-factor sign-in.")).to_be_visible()
+    enter_password(page)
+    page.get_by_label("Authenticator code").fill(code_of(page.locator("#secret").inner_text()))
+    page.get_by_role("button", name="Switch on").click()
+    page.get_by_role("link", name="Continue to the admin").click()
+    expect(page.get_by_role("heading", name="Site administration")).to_be_visible()

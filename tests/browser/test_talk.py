@@ -120,13 +120,6 @@ class TestAnswer:
             expect(first_sound.locator(".timing-ms")).to_have_text(str(turn.first_audio_ms))
             expect(first_sound.locator("line")).to_have_attribute("x2", str(turn.first_audio_ms))
 
-    def test_a_missing_recording_is_an_error(self, talk: Page, server: Server, conversation: Conversation) -> None:
-        turn = make_turn(conversation)
-        turn.answer.storage.delete(str(turn.answer.name))
-        talk.goto(f"{server.url}/talk/{conversation.pk}/")
-        response = talk.request.get(f"{server.url}/api/v1/turns/{turn.pk}/audio")
-        assert (response.status, response.json()["error"]["code"]) == (404, "audio_not_found")
-
 
 class TestFailure:
     @pytest.mark.parametrize("reloaded", [False, True])

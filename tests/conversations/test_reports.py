@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +12,12 @@ from django.core.cache import cache
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django_tasks_db.models import DBTaskResult
 
 from apps.accounts.models import User
 from apps.conversations import report_views, reports
 from apps.conversations.models import AbuseReport, Conversation
+from apps.core.errors import UserError
 from apps.voices import services
 from apps.voices.models import VoiceProfile
 from tests.client import LONG_REPLY, error_of, messages_of, wait_until
@@ -83,6 +86,42 @@ class TestForm:
         client.defaults["REMOTE_ADDR"] = "192.0.2.9"
         assert send(client).status_code == 302
 
+    def test_a_flood_from_everywhere_silences_nobody(self, client: Client, settings: Settings) -> None:
+        settings.LIMITS = True
+        settings.OPERATOR_EMAIL = "operator@example.org"
+        cache.clear()
+        flood = range(reports.FILE_LIMIT.attempts)
+        for number in flood:
+            file = SimpleUploadedFile("a.mp3", b"x")
+            reports.report_abuse(address=f"198.51.{number // 256}.{number % 256}", text="Flood", file=file)
+        refused = send(client, file=SimpleUploadedFile("a.mp3", b"x"))
+        assert refused.status_code == 429
+        assert "without the file" in refused.content.decode()
+        assert send(client).status_code == 302
+        assert AbuseReport.objects.filter(text=TEXT).count() == 1
+        assert DBTaskResult.objects.filter(task_path=reports.mail_report.module_path).count() == (
+            reports.MAIL_LIMIT.attempts
+        )
+
+    def test_a_network_of_ipv6_counts_as_one(self, settings: Settings) -> None:
+        settings.LIMITS = True
+        cache.clear()
+        for number in range(reports.NETWORK_LIMIT.attempts):
+            reports.report_abuse(address=f"2001:db8::{number}", text=TEXT)
+        with pytest.raises(UserError):
+            reports.report_abuse(address="2001:db8::ffff:1", text=TEXT)
+        reports.report_abuse(address="2001:db8:0:1::1", text=TEXT)
+
+    def test_the_space_that_reports_take_in_a_day_is_limited(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings.LIMITS = True
+        cache.clear()
+        monkeypatch.setattr(reports, "TOTAL_LIMIT", replace(reports.TOTAL_LIMIT, attempts=1))
+        reports.report_abuse(address="192.0.2.1", text=TEXT)
+        with pytest.raises(UserError):
+            reports.report_abuse(address="192.0.2.2", text=TEXT)
+
     def test_the_reporter_does_not_learn_whether_a_turn_exists(self, client: Client, alice: User) -> None:
         turn = make_turn(Conversation.objects.create(owner=alice))
         pages = []
@@ -106,9 +145,8 @@ class TestOperator:
         assert "192.0.2.1" not in sent.body
 
     @pytest.fixture
-    def staff(self, client: Client, db: None) -> Client:
-        client.force_login(User.objects.create_superuser("root"))
-        return client
+    def staff(self, admin_client: Client) -> Client:
+        return admin_client
 
     def test_the_report_leads_to_the_voice_and_suspends_it(self, staff: Client, voice: VoiceProfile) -> None:
         turn = make_turn(Conversation.objects.create(owner=voice.owner, voice=voice))

@@ -83,7 +83,13 @@ WRITTEN = {
         "Yes, of course, it is very easy. | See example dot org. | It has pictures."
     ),
     "If a < b then `a = b. c` holds, I would say. It is [not] hard.": (
-        "If a < b then a = b. c holds, | I would say. It is [not] hard."
+        "If a < b then a = b. c holds, | I would say. It is not hard."
+    ),
+    'Of course. <<b>break time="3s"/>Come in. [whispers softly, as if nobody heard it] Sit down, please.': (
+        "Of course. | Come in. Sit down, please."
+    ),
+    "I think you should call them [not] today and ask whether they still have a table.": (
+        "I think you should call them not | today and ask whether they still have a table."
     ),
     "👍 Sounds good to me! 🎉 Let's go": "Sounds good to me! | Let's go",
     "👍": "",

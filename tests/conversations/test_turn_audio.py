@@ -48,15 +48,6 @@ def test_it_serves_the_stored_file(fetch: Any, turn: Turn, path: str, kind: str)
     assert response["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["audio", "audio?as=mp3", "question"])
-def test_a_missing_file_is_a_404(fetch: Any, turn: Turn, path: str) -> None:
-    for file in (turn.question, turn.answer):
-        file.storage.delete(str(file.name))
-    response = fetch(path)
-    assert response.status_code == 404
-    assert error_of(response)["code"] == "audio_not_found"
-
-
 def test_only_the_answer_is_marked_as_made_by_ai(fetch: Any) -> None:
     assert fetch("audio")["X-AI-Generated"] == "true"
     assert "X-AI-Generated" not in fetch("question")

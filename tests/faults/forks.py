@@ -39,7 +39,7 @@ def web(port: str) -> None:
 def worker() -> None:
     from django.core.management import call_command
 
-    call_command("worker", "--no-startup-delay", "--no-reload")
+    call_command("worker", "--no-startup-delay", "--no-reload", "--with-parent")
 
 
 def run(name: str, port: str = "") -> None:

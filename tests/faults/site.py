@@ -86,7 +86,7 @@ class Site:
 
 
 @contextmanager
-def running_site(provider_url: str, log: IO[str]) -> Iterator[Site]:
+def running_site(provider_url: str, log: IO[str], **variables: str) -> Iterator[Site]:
     """Yield a site whose engines are at `provider_url`. All its processes are killed at the end."""
     command = [sys.executable, "-m", "tests.faults.forks"]
     with (
@@ -94,7 +94,7 @@ def running_site(provider_url: str, log: IO[str]) -> Iterator[Site]:
         subprocess.Popen(  # noqa: S603
             command,
             cwd=settings.BASE_DIR,
-            env=_environment(provider_url),
+            env=_environment(provider_url) | variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

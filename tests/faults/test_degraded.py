@@ -8,11 +8,12 @@ import sqlite3
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from django.conf import settings as django_settings
+from django.core.files.base import ContentFile
 from django.db import OperationalError, connection
 from django.test import Client
 
@@ -24,6 +25,7 @@ from tests.fakes.elevenlabs import SPEECH
 from tests.fakes.openai import CHAT, TRANSCRIPTIONS
 from tests.fakes.provider import FakeProvider
 from tests.processes import running_site
+from voiceclone.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,6 +162,43 @@ class TestDatabase:
         assert Turn.objects.get().reply == provider.behaviour.reply.strip()
 
 
+class TestCache:
+    """Redis does not answer, which is where attempts are counted."""
+
+    @pytest.fixture(autouse=True)
+    def away(self, settings: Settings) -> None:
+        settings.LIMITS, settings.ACCOUNT_RATE_LIMITS = True, {}
+        settings.CACHES = {"default": Environment(Path("none")).cache("CACHE_URL", "redis://127.0.0.1:9/0")}
+
+    @pytest.mark.parametrize(
+        ("path", "form"),
+        [
+            ("/accounts/login/", {"login": "alice", "password": "a long password for tests"}),
+            ("/accounts/signup/", {"username": "eve", "email": "eve@example.org"}),
+            ("/accounts/password/reset/", {"email": "alice@example.org"}),
+            ("/report/", {"text": "It is my voice."}),
+            ("/verify", {"file": ContentFile(b"sound", name="sound.mp3")}),
+        ],
+    )
+    def test_pages_that_count_attempts_explain_the_problem(self, alice: User, path: str, form: dict[str, Any]) -> None:
+        page = Client(raise_request_exception=False).post(path, form, headers=BROWSER)
+        assert page.status_code == 503
+        assert int(page["Retry-After"])
+        assert "cannot count attempts" in page.content.decode()
+
+    @pytest.mark.django_db
+    def test_programs_get_an_error_code(self) -> None:
+        file = ContentFile(b"sound", name="sound.mp3")
+        answer = Client(raise_request_exception=False).post("/api/v1/verify", {"file": file})
+        assert (answer.status_code, error_of(answer)["code"]) == (503, "cache_unavailable")
+        assert int(answer["Retry-After"])
+
+    def test_people_who_are_signed_in_go_on(self, alice_api: Api, conversation: Conversation) -> None:
+        assert alice_api.ask(conversation, text="Hello?").json()["status"] == "spoken"
+        ready = alice_api.get("/readyz")
+        assert (ready.status_code, ready.json()["status"], ready.json()["cache"]) == (200, "degraded", False)
+
+
 def rename(old: str, new: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
@@ -213,8 +252,8 @@ class TestInvalidResponses:
 
 
 QUEUED = """
-from apps.webhooks.tasks import deliver_webhook
-deliver_webhook.enqueue("00000000-0000-0000-0000-000000000000")
+from apps.voices.deletion import enqueue_deletions
+enqueue_deletions(["00000000-0000-0000-0000-000000000000"])
 """
 STATES = "SELECT status FROM django_tasks_database_dbtaskresult"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
 from django.test import Client
 
 from apps.core import readiness
@@ -16,7 +16,8 @@ from tests.client import Api, Event, error_of, read_events, turns_path, wait_unt
 from tests.fakes.elevenlabs import SPEECH
 from tests.fakes.openai import CHAT
 from tests.fakes.provider import FakeProvider
-from tests.processes import Site, remote, running_site
+from tests.processes import Site, answers, remote, running_site
+from voiceclone.server import LAST_REQUESTS_SECONDS
 
 if TYPE_CHECKING:
     from apps.conversations.models import Conversation
@@ -74,15 +75,20 @@ def test_a_running_turn_is_finished_while_new_work_is_refused(
     module: list[str], tmp_path: Path, provider: FakeProvider
 ) -> None:
     provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 4
-    with running_site(module, tmp_path, SHUTDOWN_GRACE_SECONDS="60", **remote(provider)) as site:
+    patient = [*module, "--timeout-keep-alive", "60"]
+    with running_site(patient, tmp_path, SHUTDOWN_GRACE_SECONDS="60", **remote(provider)) as site:
         turn = ListeningClient(site, provider)
         turn.begin()
-        site.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: requests.get(f"{site.url}/readyz", timeout=5).status_code == 503)
-        assert requests.get(f"{site.url}/readyz", timeout=5).json()["status"] == "ending"
-        with Api(site.url, turn.token) as api:
-            refused = api.ask(turn.conversation, text="Are you there?")
+        with Api(site.url, turn.token) as watching, Api(site.url, turn.token) as asking:
+            assert all(api.get("/healthz").ok for api in (watching, asking))
+            site.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: not answers(site.url))  # No new connection is accepted.
+            time.sleep(LAST_REQUESTS_SECONDS + 0.1)
+            ending = watching.get("/readyz")
+            assert (ending.status_code, ending.json()["status"]) == (503, "ending")
+            refused = asking.ask(turn.conversation, text="Are you there?")
         assert (refused.status_code, error_of(refused)["code"]) == (503, "shutting_down")
+        assert ending.headers["Connection"] == refused.headers["Connection"] == "close"
         turn.end()
         site.process.wait(60)
         assert turn.events[-1].name == "done"

@@ -142,6 +142,12 @@ class TestVoices:
         assert remote_engines.voices == {}
         assert not VoiceProfile.objects.exists()
 
+    def test_a_voice_that_waits_for_its_deletion_has_not_failed(self, idle: VoiceProfile) -> None:
+        VoiceProfile.objects.update(status=VoiceProfile.Status.DELETING)
+        assert apply("--dry-run") == ""
+        VoiceProfile.objects.update(error_code="provider_key_invalid")
+        assert "voice whose deletion failed" in apply("--dry-run")
+
     def test_without_a_term_voices_stay(self, idle: VoiceProfile, settings: Settings) -> None:
         settings.RETENTION_DAYS = 0
         with day(5000):

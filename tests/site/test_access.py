@@ -21,7 +21,7 @@ from apps.privacy.models import Export
 from apps.voices.models import Consent, VoiceProfile
 from apps.webhooks.models import Webhook, WebhookDelivery
 from tests.client import bearer
-from tests.factories import make_turn
+from tests.factories import make_administrator, make_turn
 from tests.site.access_rules import ADMIN, ANY_SCOPE, ELSEWHERE, FOR_PROGRAMS, MISSING, NO_TOKEN, PAGES, PUBLIC
 from tests.site.routes import routes
 
@@ -74,7 +74,7 @@ def make_delivery(owner: User) -> dict[str, object]:
 
 @pytest.fixture
 def staff(db: None) -> User:
-    return User.objects.create_superuser("staff", "staff@example.org", "a long password for tests")
+    return make_administrator()
 
 
 def path_of(route: str, rows: dict[str, object]) -> str:

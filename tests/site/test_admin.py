@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import ApiToken, User
-from apps.conversations.models import Conversation, Turn
+from apps.conversations.models import AbuseReport, Conversation, Turn
 from apps.voices.models import Consent, VoiceProfile
+from apps.webhooks import services as webhooks
+from apps.webhooks.models import WebhookDelivery, WebhookEvent
 from tests.client import bearer
 from tests.factories import make_turn, make_voice
 
@@ -24,10 +28,9 @@ HISTORY = [VoiceProfile, Consent, Conversation, Turn]
 
 
 @pytest.fixture
-def staff(client: Client, db: None) -> Client:
+def staff(admin_client: Client) -> Client:
     """A client that is signed in as an administrator."""
-    client.force_login(User.objects.create_superuser("root"))
-    return client
+    return admin_client
 
 
 @pytest.fixture
@@ -156,8 +159,44 @@ def test_the_number_of_queries_of_a_list_does_not_depend_on_its_rows(
         voice = make_voice(alice, f"voice-{number}")
         make_turn(Conversation.objects.create(owner=alice, voice=voice))
         ApiToken.objects.create(owner=alice, name="token", digest=str(number))
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         staff.get(url("changelist", model))
+
+
+def test_lists_and_confirmations_contain_no_word_of_a_conversation(
+    staff: Client, alice: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "voiceclone.audit")
+    voice = make_voice(alice, "voice")
+    conversation = Conversation.objects.create(owner=alice, voice=voice, title="Treasure in Rome")
+    turn = make_turn(conversation, transcript="Where is the treasure?", reply="The treasure is buried.")
+    report = AbuseReport.objects.create(text="Somebody uses my voice.", turn=turn, voice=voice)
+    delivery = notify_about(turn)
+    pages = [staff.get(url("changelist", model)) for model in admin.site._registry]
+    pages.append(staff.get(url("delete", User, alice.pk)))
+    pages.append(staff.get(url("change", WebhookDelivery, delivery.pk)))
+    for page in pages:
+        assert page.status_code == 200
+        assert "reasure" not in page.content.decode(), page.request["PATH_INFO"]
+    assert not reads(caplog)
+    staff.get(url("change", Turn, turn.pk))
+    staff.get(url("change", AbuseReport, report.pk))
+    consent = voice.consent
+    assert consent is not None
+    staff.get(url("change", Consent, consent.pk))
+    assert reads(caplog) == [f"turn {turn.pk}", f"abusereport {report.pk}", f"consent {consent.pk}"]
+    assert "reasure" not in str(list(LogEntry.objects.values()))
+
+
+def notify_about(turn: Turn) -> WebhookDelivery:
+    webhooks.create_webhook(owner=turn.owner, url="https://example.org/hook")
+    webhooks.notify(owner_id=turn.owner_id, event=WebhookEvent.TURN_DONE, data={"id": turn.pk, "status": turn.status})
+    return WebhookDelivery.objects.get()
+
+
+def reads(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the rows that the audit log notes as read."""
+    return [vars(record)["row"] for record in caplog.records if vars(record).get("audit") == "private_read"]
 
 
 def test_all_models_are_registered() -> None:

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from tests.conftest import PASSWORD
 from tests.voiceclone.test_body_limit import TOO_MUCH, chunks
-from voiceclone.server import DISCARD_FACTOR
+from voiceclone.bodies import DISCARD_FACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,7 +28,7 @@ def test_it_is_ready_if_database_and_storage_work(client: Client) -> None:
     assert response.status_code == 200
     engines = dict.fromkeys(("clone", "hear", "think", "speak"), True)
     needed = {"database": True, "recordings": True, "disk": True}
-    assert response.json() == {"status": "ready", **needed, "worker": True, "engines": engines}
+    assert response.json() == {"status": "ready", **needed, "cache": True, "worker": True, "engines": engines}
 
 
 @pytest.mark.django_db

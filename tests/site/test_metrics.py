@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.webhooks.tasks import deliver_webhook
+from apps.voices.deletion import enqueue_deletions
+from apps.webhooks import services as webhooks
+from apps.webhooks.models import WebhookEvent
 from tests.client import bearer
+from tests.factories import make_administrator
 from tests.fakes.elevenlabs import SPEECH
 from tests.fakes.openai import openai_error
 from tests.outages import switch_off
@@ -68,6 +72,8 @@ class TestAccess:
         assert client.get("/metrics").status_code == 401
         alice.is_staff = True
         alice.save()
+        assert client.get("/metrics").status_code == 401
+        make_administrator(alice)
         assert client.get("/metrics").status_code == 200
 
 
@@ -118,17 +124,19 @@ def test_a_retry_is_counted_apart_and_without_the_stages_that_it_skips(
 
 
 @pytest.mark.django_db
-def test_breakers_and_the_queue_are_reported(
-    client: Client, token: str, remote_engines: FakeProvider, settings: Settings
+def test_breakers_and_the_queues_are_reported(
+    client: Client, token: str, remote_engines: FakeProvider, alice: User
 ) -> None:
-    settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
-    deliver_webhook.enqueue("00000000-0000-0000-0000-000000000000")
+    enqueue_deletions([uuid4(), uuid4()])
+    webhooks.create_webhook(owner=alice, url="https://93.184.215.14/")
+    webhooks.notify(owner_id=alice.pk, event=WebhookEvent.TURN_DONE, data={})
     switch_off("openai", "hear")
     samples = scrape(client, token)
     assert value(samples, "breaker_state", engine="openai", stage="hear", state="open") == 1
     assert value(samples, "breaker_state", engine="openai", stage="hear", state="closed") == 0
     assert value(samples, "breaker_state", engine="elevenlabs", stage="speak", state="closed") == 1
-    assert value(samples, "task_queue_length") == 1
+    for queue, length in {"urgent": 2, "erasures": 0, "default": 0, "webhooks": 1}.items():
+        assert value(samples, "task_queue_length", queue=queue) == length
     assert value(samples, "ready") == 1
 
 
@@ -139,4 +147,4 @@ def test_other_metrics_are_reported_without_the_database(client: Client, token: 
 
     with connection.execute_wrapper(database_down):
         samples = scrape(client, token)
-    assert ("voiceclone_task_queue_length", frozenset()) not in samples
+    assert not any(name == "voiceclone_task_queue_length" for name, _labels in samples)

@@ -81,6 +81,20 @@ class TestRecipients:
         assert "Sentry" in said
         assert "faults.example.org" in said
 
+    def test_the_mail_server_and_receivers_of_webhooks_are_named(self, client: Client, settings: Settings) -> None:
+        settings.EMAIL_HOST = "mail.example.org"
+        said = page_text(client)
+        assert "do not leave this machine" in said
+        assert "The servers of your own webhooks" in said
+        assert "mail.example.org" not in said
+        settings.MAIL_IS_DELIVERED = True
+        said = page_text(client)
+        assert "mail.example.org" in said
+        assert "your email address, and the mails" in said
+        assert "reports of abuse on their way to the operator" not in said
+        settings.OPERATOR_EMAIL = "help@example.org"
+        assert "reports of abuse on their way to the operator" in page_text(client)
+
     def test_a_service_that_speaks_with_older_voices_is_named(
         self, client: Client, alice: User, settings: Settings
     ) -> None:

@@ -1,29 +1,39 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import tempfile
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 from django.conf import settings as django_settings
 from django.test import Client
 
+from apps.core import readiness
 from apps.voices.models import VoiceProfile
 from tests.client import QUESTION, SAMPLES, Api, bearer, error_of, turns_path, wait_until
-from voiceclone.server import BodyLimit, Message, OneThreadHandler
+from voiceclone.bodies import OPEN_AT_ONCE, UNCHECKED_AT_ONCE, UNCHECKED_BYTES, BodyLimit
+from voiceclone.callers import is_known
+from voiceclone.server import Message, OneThreadHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_django import Settings
 
+    from apps.accounts.models import User
     from apps.conversations.models import Conversation
     from tests.conftest import Server
     from tests.fakes.provider import FakeProvider
 
 TOO_MUCH = django_settings.MAX_UPLOAD_BYTES + 1
+BROWSER = {"Accept": "text/html"}
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
@@ -33,6 +43,21 @@ def uploads(settings: Settings, tmp_path: Path) -> Path:
     settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 100
     return tmp_path
+
+
+@pytest.fixture
+def spooled() -> Callable[[], int]:
+    """Return the bytes in the temporary files of this process, which have no names."""
+
+    def count() -> int:
+        total = 0
+        for entry in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                if "(deleted)" in str(entry.readlink()) and tempfile.gettempdir() in str(entry.readlink()):
+                    total += entry.stat().st_size
+        return total
+
+    return count
 
 
 def chunks(size: int) -> Iterator[bytes]:
@@ -71,6 +96,103 @@ class TestTooLarge:
 def test_a_body_of_exactly_the_limit_is_read(alice_api: Api) -> None:
     response = alice_api.post("/clone-voice", data=bytes(TOO_MUCH - 1), headers=FORM)
     assert response.status_code == 400
+
+
+class TestUnknownCallers:
+    """Whoever is not known sends no more than a megabyte, and little at once; nothing of it stays on the disk."""
+
+    @pytest.fixture
+    def senders(self, server: Server) -> Iterator[Callable[..., socket.socket]]:
+        """Begin requests that never end."""
+        host, port = server.url.removeprefix("http://").split(":")
+        with ExitStack() as stack:
+
+            def begin(path: str, *headers: str, announced: int, sent: int) -> socket.socket:
+                connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+                lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {announced}", *headers]
+                lines.append("Content-Type: multipart/form-data; boundary=x")
+                connection.sendall("\r\n".join([*lines, "", ""]).encode() + bytes(sent))
+                return connection
+
+            yield begin
+
+    @pytest.mark.parametrize("token", ["", "made-up"])
+    @pytest.mark.parametrize("is_announced", [True, False], ids=["announced", "not announced"])
+    def test_a_large_body_is_a_401(self, server: Server, token: str, is_announced: bool) -> None:
+        body = bytes(5_000_000) if is_announced else chunks(5_000_000)
+        with Api(server.url, token) as api:
+            response = api.post("/clone-voice", data=body, headers=FORM)
+        assert response.status_code == 401
+        assert error_of(response)["code"] in {"not_authenticated", "authentication_failed"}
+
+    def test_ten_of_them_hold_nothing(
+        self, senders: Callable[..., socket.socket], uploads: Path, spooled: Callable[[], int]
+    ) -> None:
+        before = spooled()
+        for _number in range(10):
+            senders("/clone-voice", announced=49_000_000, sent=2_000_000)
+        time.sleep(0.3)
+        assert spooled() - before <= 10 * UNCHECKED_BYTES
+
+    def test_a_page_sends_people_to_sign_in(self, server: Server) -> None:
+        response = requests.post(
+            f"{server.url}/voices/",
+            data=bytes(5_000_000),
+            headers=FORM | BROWSER,
+            allow_redirects=False,
+            timeout=30,
+        )
+        assert response.status_code == 302
+        assert response.headers["Location"].startswith("/accounts/login/")
+
+    def test_a_session_is_known(self, server: Server, client: Client, alice: User) -> None:
+        client.force_login(alice)
+        cookies = {name: morsel.value for name, morsel in client.cookies.items()}
+        response = requests.post(
+            f"{server.url}/voices/", data=bytes(5_000_000), headers=FORM, cookies=cookies, timeout=30
+        )
+        assert response.status_code == 403  # The form has no CSRF token.
+
+    def test_many_small_bodies_of_one_network_need_a_known_caller(
+        self, senders: Callable[..., socket.socket], alice_api: Api, server: Server
+    ) -> None:
+        for _number in range(UNCHECKED_AT_ONCE):
+            senders("/clone-voice", announced=900_000, sent=1_000)
+        wait_until(lambda: len(server.uvicorn.server_state.tasks) >= UNCHECKED_AT_ONCE)
+        assert requests.post(f"{server.url}/clone-voice", data=b"x", headers=FORM, timeout=30).status_code == 429
+        assert alice_api.post("/clone-voice", data=b"x", headers=FORM).status_code == 400
+
+    def test_verify_is_open_to_a_few_at_once(
+        self, senders: Callable[..., socket.socket], server: Server, provider: FakeProvider
+    ) -> None:
+        for _number in range(OPEN_AT_ONCE):
+            senders("/api/v1/verify", announced=40_000_000, sent=2_000_000)
+        wait_until(lambda: len(server.uvicorn.server_state.tasks) >= OPEN_AT_ONCE)
+        url = f"{server.url}/api/v1/verify"
+        refused = requests.post(url, files={"file": bytes(2_000_000)}, timeout=30)
+        assert refused.status_code == 429
+        assert error_of(refused)["code"] == "too_many_uploads"
+        assert int(refused.headers["Retry-After"])
+        page = requests.post(f"{server.url}/verify", data=bytes(2_000_000), headers=FORM | BROWSER, timeout=30)
+        assert (page.status_code, page.headers["Content-Type"]) == (429, "text/html; charset=utf-8")
+        assert requests.post(url, files={"file": QUESTION}, timeout=30).status_code == 200
+
+    def test_verify_takes_a_large_file(self, server: Server) -> None:
+        response = requests.post(f"{server.url}/api/v1/verify", files={"file": bytes(2_000_000)}, timeout=30)
+        assert (response.status_code, error_of(response)["code"]) == (422, "file_unreadable")
+
+    def test_a_full_disk_closes_the_open_doors(self, server: Server, settings: Settings) -> None:
+        settings.MIN_FREE_BYTES = 10**18
+        response = requests.post(f"{server.url}/api/v1/verify", files={"file": bytes(2_000_000)}, timeout=30)
+        assert (response.status_code, error_of(response)["code"]) == (503, "storage_unavailable")
+
+
+def test_the_folder_of_uploads_needs_room(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
+    usage = shutil.disk_usage
+    full = SimpleNamespace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full if folder == tmp_path else usage(folder))
+    assert not readiness.has_room()
 
 
 class TestTemporaryUploads:
@@ -158,7 +280,7 @@ def test_thousands_of_small_parts_are_refused(alice_api: Api, uploads: Path, dis
 
 
 def test_a_slow_client_gets_a_408() -> None:
-    limited = BodyLimit(OneThreadHandler(), max_bytes=1_000, max_seconds=0.1)
+    limited = BodyLimit(OneThreadHandler(), max_bytes=1_000, max_seconds=0.1, is_known=is_known)
     head = {"type": "http", "method": "POST", "path": "/clone-voice", "headers": [], "query_string": b""}
     first: list[Message] = [{"type": "http.request", "body": b"x", "more_body": True}]
     sent: list[Message] = []

@@ -96,6 +96,12 @@ class TestSettings:
             ("CACHE_URL", f"other://{SECRET}"),
             ("EMAIL_URL", f"post://user:{SECRET}@host"),
             ("EMAIL_URL", f"smtp+tls://user:{SECRET}@host:port"),
+            ("EMAIL_URL", "filemail://"),
+            ("EMAIL_URL", "filemail://var/mails"),
+            ("SITE_URL", "voice.example.org"),
+            ("SITE_URL", "https://voice.example.org/path"),
+            ("SITE_URL", "https://a.example.org,https://b.example.org"),
+            ("ADMIN_SECOND_FACTOR", "maybe"),
             ("CONSENT", "none"),
             ("CONSENT_VALID_DAYS", "0"),
             ("SPEAKER_SIMILARITY", "0.8"),
@@ -214,7 +220,7 @@ class TestSettings:
 
     def test_the_defaults_are_safe(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values = load_settings(monkeypatch, LIMITS="")
-        assert (values["DEBUG"], values["LIMITS"]) == (False, True)
+        assert (values["DEBUG"], values["LIMITS"], values["ADMIN_SECOND_FACTOR"]) == (False, True, True)
         assert values["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
         assert values["CORS_ALLOWED_ORIGINS"] == ["http://localhost:3000", "http://127.0.0.1:3000"]
 
@@ -234,6 +240,15 @@ class TestSettings:
         assert values["ACCOUNT_EMAIL_VERIFICATION"] == verification
         assert values["MAIL_IS_DELIVERED"] == email_url.startswith("smtp")
 
+    @pytest.mark.parametrize("address", ["filemail:///srv/mails", "filemail:////srv/mails"])
+    def test_mails_are_written_to_an_absolute_folder(self, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+        assert load_settings(monkeypatch, EMAIL_URL=address)["EMAIL_FILE_PATH"] == "/srv/mails"
+
+    def test_earlier_secret_keys_and_the_address_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        values = load_settings(monkeypatch, SECRET_KEY_FALLBACKS="first, second", SITE_URL="https://voice.example.org/")
+        assert values["SECRET_KEY_FALLBACKS"] == ["first", "second"]
+        assert values["SITE_URL"] == "https://voice.example.org"
+
     def test_tls_secures_cookies_and_switches_hsts_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values = load_settings(monkeypatch, SECURE_SSL_REDIRECT="on")
         assert values["SESSION_COOKIE_SECURE"]
@@ -246,7 +261,13 @@ class TestSettings:
         assert options["transaction_mode"] == "IMMEDIATE"
         assert "journal_mode=WAL" in options["init_command"]
         postgres = load_settings(monkeypatch, DATABASE_URL="postgres://user:password@host:5432/name")
-        assert "transaction_mode" not in postgres["DATABASES"]["default"].get("OPTIONS", {})
+        assert "transaction_mode" not in postgres["DATABASES"]["default"]["OPTIONS"]
+
+    def test_postgresql_has_a_pool(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        address = "postgres://user:password@host:5432/name?conn_max_age=60"
+        values = load_settings(monkeypatch, DATABASE_URL=address, DATABASE_POOL_SIZE="5")["DATABASES"]["default"]
+        assert values["OPTIONS"]["pool"]["max_size"] == 5
+        assert values["CONN_MAX_AGE"] == 0  # Django refuses to keep a connection of a pool.
 
     def test_every_variable_is_in_the_example_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The settings read exactly the variables that `.env.example` lists."""

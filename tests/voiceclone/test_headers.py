@@ -61,6 +61,34 @@ class TestSecurity:
             assert client.cookies[name]["httponly"]
 
 
+class TestCaches:
+    PRIVATE = ("/", "/talk/", "/voices/", "/history/", "/accounts/profile/", "/accounts/data/", "/accounts/usage/")
+
+    @pytest.mark.parametrize("path", [*PRIVATE, "/privacy/", "/report/", "/nothing"])
+    def test_nobody_stores_what_somebody_with_a_session_sees(self, client: Client, alice: User, path: str) -> None:
+        client.force_login(alice)
+        cache = client.get(path).headers["Cache-Control"]
+        assert {"private", "no-store"} <= set(cache.split(", "))
+
+    def test_nobody_stores_the_answers_of_the_api(self, client: Client, alice_token: str) -> None:
+        for path in ("/api/v1/voices", "/api/v1/conversations", "/v1/models"):
+            assert "no-store" in client.get(path, headers=bearer(alice_token)).headers["Cache-Control"]
+
+    def test_a_view_can_say_otherwise(self, client: Client, alice: User, conversation: Conversation) -> None:
+        client.force_login(alice)
+        audio = client.get(f"/api/v1/turns/{make_turn(conversation).pk}/audio")
+        assert audio.headers["Cache-Control"] == "private, no-store"
+
+    @pytest.mark.django_db
+    @pytest.mark.parametrize("path", ["/", "/privacy/", "/healthz"])
+    def test_public_pages_can_be_stored(self, client: Client, path: str) -> None:
+        assert "Cache-Control" not in client.get(path).headers
+
+    def test_static_files_can_be_stored_by_everybody(self, client: Client, alice: User) -> None:
+        client.force_login(alice)
+        assert "max-age" in client.get("/static/css/app.css").headers["Cache-Control"]
+
+
 class TestCors:
     @pytest.mark.parametrize("origin", ALLOWED)
     def test_allowed_origins_can_read_the_response_and_its_headers(

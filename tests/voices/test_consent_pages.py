@@ -11,7 +11,7 @@ from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
 from apps.voices.services import suspend_voice
 from tests.audio_samples import clip, to_wav
 from tests.client import messages_of
-from tests.factories import make_consent, make_voice
+from tests.factories import make_administrator, make_consent, make_voice
 from tests.fakes.openai import TRANSCRIPTIONS, openai_error
 
 if TYPE_CHECKING:
@@ -130,9 +130,7 @@ def test_a_suspended_voice_does_not_offer_a_renewal(page: Client, alice: User) -
 
 
 def test_the_admin_warns_about_attested_consents(client: Client, alice: User, settings: Settings) -> None:
-    alice.is_staff = alice.is_superuser = True
-    alice.save()
-    client.force_login(alice)
+    client.force_login(make_administrator(alice))
     address = reverse("admin:voices_consent_changelist")
     assert "CONSENT=attested" not in text(client.get(address))
     settings.CONSENT = "attested"

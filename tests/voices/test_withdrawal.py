@@ -1,20 +1,17 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from apps.conversations.models import Conversation, Turn
-from apps.voices.consent import withdraw_consent
 from apps.voices.deletion import finish_deletion
 from apps.voices.models import Consent, VoiceProfile
-from tests.client import Api, error_of, read_events, turns_path, wait_until
+from tests.client import Api, error_of, read_events, turns_path
 from tests.factories import make_consent, make_voice
-from tests.fakes.elevenlabs import VOICES, VOICES_ADD, elevenlabs_error
+from tests.fakes.elevenlabs import VOICES, elevenlabs_error
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -114,17 +111,3 @@ def test_only_the_owner_can_withdraw(bob_api: Api, bob: User, voice: VoiceProfil
     withdraw(bob_api, mine.consent)
     voice.refresh_from_db()
     assert voice.can_speak
-
-
-@pytest.mark.usefixtures("consent")
-def test_a_voice_that_is_being_cloned_is_not_kept(alice_api: Api, alice: User, provider: FakeProvider) -> None:
-    provider.delay(VOICES_ADD, 1)
-    with ThreadPoolExecutor() as pool:
-        cloning = pool.submit(alice_api.clone_voice)
-        wait_until(lambda: provider.requests)
-        withdraw_consent(consent=Consent.objects.get())
-        assert cloning.result().status_code == 404
-    for task in queued():
-        run(task)
-    assert not provider.voices
-    assert not VoiceProfile.objects.exists()

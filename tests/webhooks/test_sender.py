@@ -6,8 +6,10 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,24 +18,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.webhooks import sender
 from apps.webhooks import services as webhooks
 from tests.client import bearer, error_of
+from tests.fakes.receivers import slow_receiver
 from tests.webhooks.conftest import Receiver, notify
 from tests.worker import work
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from django.test import Client
     from pytest_django import Settings
 
     from apps.accounts.models import User
-    from apps.webhooks.models import Webhook
 
 pytestmark = pytest.mark.usefixtures("real_transactions")
 
@@ -104,12 +103,21 @@ class TestAddresses:
             "64:ff9b::7f00:1",
             "2002:7f00:1::",
             "2001:0:5ef5:79fd::1",
+            "64:ff9b:1::5db8:d70e",
+            "64:ff9b:1:ffff::1",
+            "fec0::1",
+            "feff::1",
+            "::93.184.215.14",
+            "::ffff:0:93.184.215.14",
         ],
     )
     def test_private_networks_are_not_allowed(self, address: str) -> None:
         assert not sender.is_allowed(ipaddress.ip_address(address))
 
-    @pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07::1", "::ffff:93.184.215.14"])
+    @pytest.mark.parametrize(
+        "address",
+        ["93.184.215.14", "2606:2800:21f:cb07::1", "::ffff:93.184.215.14", "64:ff9b::5db8:d70e", "2002:5db8:d70e::1"],
+    )
     def test_public_addresses_are_allowed(self, address: str) -> None:
         assert sender.is_allowed(ipaddress.ip_address(address))
 
@@ -192,8 +200,58 @@ class TestAddresses:
         assert answer.error_code == "name_not_found"
 
 
-def test_sending_opens_no_database_connection(webhook: Webhook) -> None:
-    """A message is sent from a separate thread, which must not use the database."""
-    before = len(connections.all(initialized_only=True))
-    sender.send(url="https://10.0.0.1/", message_id="msg_1", body="{}", keys=[b"x"])
-    assert len(connections.all(initialized_only=True)) == before
+class TestDeadline:
+    """Sending ends within WEBHOOK_SECONDS, and leaves neither a thread nor a socket behind."""
+
+    @pytest.fixture(autouse=True)
+    def soon(self, settings: Settings) -> None:
+        settings.WEBHOOK_ALLOW_PRIVATE = True
+        settings.WEBHOOK_SECONDS = 0.4
+
+    @staticmethod
+    def sending(url: str) -> tuple[sender.Answer, float]:
+        """Send a message; return the answer and the seconds that it took."""
+        threads, sockets = threading.enumerate(), open_sockets()
+        began = time.monotonic()
+        answer = sender.send(url=url, message_id="msg_1", body="{}", keys=[b"x"])
+        seconds = time.monotonic() - began
+        assert set(threading.enumerate()) <= set(threads) | receiving_threads()
+        assert len(open_sockets()) <= len(sockets) + len(receiving_threads())
+        return answer, seconds
+
+    def test_of_a_server_that_drips_its_headers(self) -> None:
+        with slow_receiver() as receiver:
+            answer, seconds = self.sending(receiver.url)
+        assert answer == sender.Answer("timeout")
+        assert seconds < 1
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_of_a_silent_server(self, scheme: str) -> None:
+        """With TLS, it is the handshake that does not end."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            answer, seconds = self.sending(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/")
+        assert answer == sender.Answer("timeout")
+        assert seconds < 1
+
+    def test_of_a_body_that_drips(self, receiver: Receiver) -> None:
+        """The status is what counts."""
+        receiver.headers, receiver.body = {"Content-Length": "100"}, b"x"
+        receiver.status = 200
+        answer, seconds = self.sending(receiver.url)
+        assert (answer.error_code, answer.status) == ("", 200)
+        assert seconds < 1
+
+
+def receiving_threads() -> set[threading.Thread]:
+    """The threads of the receivers of this test."""
+    return {thread for thread in threading.enumerate() if "process_request_thread" in thread.name}
+
+
+def open_sockets() -> list[str]:
+    return [link for link in map(read_link, Path("/proc/self/fd").iterdir()) if link.startswith("socket:")]
+
+
+def read_link(path: Path) -> str:
+    with suppress(FileNotFoundError):
+        return str(path.readlink())
+    return ""

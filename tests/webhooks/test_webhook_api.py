@@ -9,6 +9,7 @@ import responses
 from django.urls import reverse
 
 from apps.accounts.services import create_api_token
+from apps.core.rate_limits import Limit
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import Webhook
 from tests.client import bearer, error_of
@@ -17,6 +18,7 @@ from tests.worker import work
 
 if TYPE_CHECKING:
     from django.test import Client
+    from pytest_django import Settings
 
     from apps.accounts.models import User
 
@@ -73,6 +75,25 @@ class TestApi:
         assert (row["status"], row["event"], row["response_status"]) == ("delivered", "turn.done", 200)
         webhooks.change_webhook(webhook=webhook, is_active=False)
         assert error_of(api.post(path))["code"] == "webhook_off"
+
+    @responses.activate
+    def test_sending_again_is_limited(
+        self, api: Client, webhook: Webhook, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings.LIMITS = True
+        monkeypatch.setattr(webhooks, "REDELIVERIES", Limit(f"redeliver {webhook.pk}", 2, 3600))
+        responses.post(PUBLIC, status=200)
+        delivery = notify(webhook)
+        path = reverse("api:webhook-redeliver", args=[webhook.pk, delivery.pk])
+        for _number in range(2):
+            work()
+            assert api.post(path).status_code == 202
+        work()
+        refused = api.post(path)
+        assert (refused.status_code, error_of(refused)["code"]) == (429, "too_many_redeliveries")
+        assert 0 < int(refused["Retry-After"]) <= 3600
+        settings.LIMITS = False
+        assert api.post(path).status_code == 202
 
     def test_there_is_a_maximum_number(self, api: Client, alice: User) -> None:
         for _number in range(webhooks.MAX_WEBHOOKS):

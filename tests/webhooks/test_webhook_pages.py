@@ -53,6 +53,15 @@ class TestPages:
         signed_in.post(reverse("webhooks:redeliver", args=[webhook.pk, delivery.pk]))
         assert WebhookDelivery.objects.get().status == "pending"
 
+    @responses.activate
+    def test_it_says_that_messages_wait_for_a_server_that_failed(self, signed_in: Client, webhook: Webhook) -> None:
+        path = reverse("webhooks:webhook", args=[webhook.pk])
+        assert "messages wait until" not in signed_in.get(path).content.decode()
+        responses.post(PUBLIC, status=500)
+        notify(webhook)
+        work()
+        assert "messages wait until" in signed_in.get(path).content.decode()
+
     def test_it_is_changed_switched_and_deleted(self, signed_in: Client, webhook: Webhook) -> None:
         signed_in.post(reverse("webhooks:webhook", args=[webhook.pk]), {"url": PUBLIC + "2", "events": ["voice.ready"]})
         signed_in.post(reverse("webhooks:switch", args=[webhook.pk]))

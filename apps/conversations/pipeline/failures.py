@@ -13,7 +13,7 @@ from apps.conversations.pipeline.hearing import NothingHeardError
 from apps.conversations.pipeline.state import TurnProgress
 from apps.conversations.pipeline.writer import STORAGE_ERRORS
 from apps.conversations.turn_events import Failed
-from apps.core.errors import STORAGE_UNAVAILABLE
+from apps.core.errors import STORAGE_UNAVAILABLE, RecordingMissingError
 from apps.speech.base import PROVIDER_MESSAGES, ProviderError
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ async def failure_of(stages: Awaitable[None], progress: TurnProgress) -> Failed 
         return Failed(error.stage, error.code, error.message, error.retryable)
     except NothingHeardError:
         return Failed(Turn.Stage.HEAR, NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]), retryable=False)
+    except RecordingMissingError as error:
+        return Failed(progress.stage, error.code, error.message, retryable=False)
     except TimeoutError:
         logger.warning("A turn took longer than TURN_SECONDS")
         message = str(PROVIDER_MESSAGES["provider_timeout"])

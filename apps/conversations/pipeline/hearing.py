@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from apps.conversations.models import Turn
-from apps.speech.audio.decoding import decode
+from apps.core.recordings import decode_stored
 from apps.speech.base import Recording, SpeechToText, Transcript
 from apps.usage.metering import Used
 
@@ -25,7 +25,5 @@ async def hear(recording: Recording, *, engine: SpeechToText, language: str, use
 
 
 def stored_question(turn: Turn) -> Recording:
-    """Decode the stored question of `turn`."""
-    with turn.question.open("rb") as file:
-        data = file.read()
-    return decode(data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)
+    """Decode the stored question of `turn`. Raises RecordingMissingError."""
+    return decode_stored(turn.question, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS)

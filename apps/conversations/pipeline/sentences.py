@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from unicodedata import category, east_asian_width
 
-from apps.conversations.pipeline.speakable import CODE, IDEOGRAPHS, LINK, LINK_TARGET, LINK_TEXT, TAG, speakable
+from apps.conversations.pipeline.speakable import (
+    BRACKETS,
+    CODE,
+    IDEOGRAPHS,
+    LINK,
+    LINK_TARGET,
+    LINK_TEXT,
+    TAG,
+    speakable,
+)
 from apps.speech.reply_text import end_of_sentences
 
 
@@ -69,13 +78,13 @@ def _token(early_clause: str = "") -> re.Pattern[str]:
           | [,;:،؛—，、；：]{CLOSERS}
           | {SPACE}+(?:[–-]{SPACE}*)?
         )\Z)
-      | (?P<unit>{LINK}|{CODE}|{TAG}|(?<=\n)[ \t]*+\|[^\n]{{0,500}}(?=\n))
+      | (?P<unit>{LINK}|{CODE}|{TAG}|{BRACKETS}|(?<=\n)[ \t]*+\|[^\n]{{0,500}}(?=\n))
       | (?P<line>\n)
       | (?P<end>[.!?…]+{CLOSERS}(?={SPACE}))
       | (?P<sure_end>[{SURE_ENDS}][.!?…{SURE_ENDS}]*{CLOSERS})
       | (?P<clause>[,;:،؛—]{CLOSERS}(?=\s)|[，、；：]{CLOSERS}|(?<=\s)[–-](?=\s))
       | (?P<opener>[\"“„«(\[{{*_`<「『（/@])
-      | (?P<space>{SPACE}+(?=[^\s.,;:!?…»”)\]–—-]))
+      | (?P<space>{SPACE}+(?=[^\s.,;:!?…»”)\[\]–—-]))
       | (?P<ideograph>[{IDEOGRAPHS}](?=[{IDEOGRAPHS}]))
         """,
         re.VERBOSE,

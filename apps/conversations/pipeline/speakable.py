@@ -13,6 +13,9 @@ LINK_TARGET = r"\((?:[^()\n]|\([^()\n]{0,100}\)){0,300}"
 LINK = rf"{LINK_TEXT}\]{LINK_TARGET}\)"
 CODE = r"(?<!`)`([^`\n]{1,300})`(?!`)"
 TAG = r"<[a-zA-Z/!][^<>\n]{0,300}>"
+BRACKETS = r"\[[^\[\]\n]{0,60}\]"
+# With no word before it, as in "[whispers] Come in." Within a sentence, brackets are an editor's, as in "[not]".
+STAGE_DIRECTION = r"(?<![^\W_])(?<![^\W_] )(?<!\\)\[ ?[^\W\d_][^\[\]\n]{0,60}\](?!\() ?"
 
 HOST = r"[a-zA-Z0-9\u00c0-\u024f-]+(?:\.[a-zA-Z0-9\u00c0-\u024f-]+)*"
 URL = rf"\b[a-zA-Z]{{2,12}}://(?:[^\s/@]{{1,100}}@)?(?:www\.)?({HOST})(?::\d+)?(?:[/?#][!-~]*(?<=[\w/=&#-]))?"
@@ -48,9 +51,13 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
         (CODE, 0, _say_code),
         (LINK, 0, r"\1"),
         (LINK, 0, r"\1"),
-        (r"<([^\s<>]+[@:][^\s<>]+)>", 0, r"\1"),
+        (r"<([^\s<>]{1,300}[@:][^\s<>]{1,300})>", 0, r"\1"),
         (r"</?(?:br|p|li|div|td|th|tr|h[1-6])\b[^<>\n]{0,300}>", re.IGNORECASE, " "),
+        # A tag within a tag leaves a tag.
         (TAG, 0, ""),
+        (TAG, 0, ""),
+        (TAG, 0, ""),
+        (STAGE_DIRECTION, 0, ""),
         (URL, re.ASCII, _say_address),
         (EMAIL, re.ASCII, _say_address),
         # Signs: of tables and steps, of formulas, of emphasis and code.
@@ -61,6 +68,11 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
         (r"(?<=[^\W_])_+(?=[^\W_])", 0, " "),
         (r"(?<!\w)#+(?!\d)|[*_`~]|(?<! )>|>(?! )", 0, ""),
         (rf" ?{EMOJI}(?P<before_word>\s*+(?=\w))?", 0, _say_nothing),
+        # What is left of markup for voices. After the rules that could join it, as in "<*break>": no square bracket and
+        # no "<" before a name reaches a voice, however deep it was nested, and wherever a segment ends.
+        (r"(?<=\w)[\[\]]+(?=\w)", 0, " "),
+        (r"[\[\]]+", 0, ""),
+        (r" ?(?<!<)<++(?=[a-zA-Z/!?])", 0, " < "),
         # Without a mark at its end, a heading or an item would run into the next line.
         (rf"(?<=[{IDEOGRAPHS}]) ?\n", 0, "。\n"),
         (r"(?<=[\w%°€$£]) ?\n", 0, ".\n"),

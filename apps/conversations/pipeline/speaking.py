@@ -13,7 +13,8 @@ from apps.conversations.models import Turn
 from apps.conversations.pipeline.spoken_answer import SpokenAnswer
 from apps.conversations.pipeline.synthesis import synthesize_ahead
 from apps.conversations.turn_events import Spoken
-from apps.speech.audio.decoding import decode
+from apps.core.errors import RecordingMissingError
+from apps.core.recordings import decode_stored
 from apps.speech.base import ProviderError, Recording
 from apps.speech.registry import Engines
 from apps.usage.metering import Used
@@ -40,8 +41,10 @@ async def speak(
         return engine.speak(text, voice_id=voice.voice_id, settings=voice.speech_settings, previous_text=previous)
 
     spoken_before = turn.spoken_text if turn.answer else ""
-    if spoken_before:
-        recording = await asyncio.to_thread(_stored_answer, turn, engine.sample_rate)
+    recording = await asyncio.to_thread(_sound_of, turn, engine.sample_rate) if spoken_before else None
+    if recording is None:
+        spoken_before = ""
+    else:
         segment = answer.begin_segment(spoken_before)
         yield answer.add(segment, recording.pcm)
         segment.complete = True
@@ -62,9 +65,12 @@ def _voice_of(turn: Turn) -> VoiceProfile:
     return turn.voice
 
 
-def _stored_answer(turn: Turn, sample_rate: int) -> Recording:
-    with turn.answer.open("rb") as file:
-        return decode(file.read(), sample_rate=sample_rate, max_seconds=math.inf)
+def _sound_of(turn: Turn, sample_rate: int) -> Recording | None:
+    """Decode the stored answer; return None if it is missing, so that its text is spoken again."""
+    try:
+        return decode_stored(turn.answer, sample_rate=sample_rate, max_seconds=math.inf)
+    except RecordingMissingError:
+        return None
 
 
 async def _segments_after(spoken_text: str, segments: Segments) -> AsyncGenerator[str, None]:

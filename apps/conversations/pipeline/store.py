@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 def store_transcript(progress: TurnProgress, transcript: Transcript) -> None:
     """Set the transcript and start storing it."""
     progress.writer.store_soon(
+        is_awaited_by_listener=True,
         transcript=transcript.text,
         language=transcript.language,
         heard_ms=progress.elapsed_ms(),

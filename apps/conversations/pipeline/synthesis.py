@@ -17,7 +17,9 @@ async def synthesize_ahead(
     """Yield each segment with its sound, in order; while one is read, the next ones are already being synthesized.
 
     `synthesize` gets a segment and all text before it. At most `in_flight` segments are being synthesized or wait to be
-    read. An error in a segment is raised when its sound is read, so that everything before it is heard.
+    read: a reader that does not read is not paid for any further. Each is read from its engine to its end, so that it
+    frees the engine's slot. An error in a segment is raised when its sound is read, so that everything before it is
+    heard.
     """
     free = asyncio.Semaphore(in_flight)
     started: list[Prefetch[bytes]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
@@ -12,6 +13,7 @@ from django.db import Error as DatabaseFailure
 from django.db import InterfaceError, OperationalError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from apps.core.commits import without_waiting_for_the_disk
 from apps.speech.audio.flac import to_flac
 
 if TYPE_CHECKING:
@@ -47,12 +49,15 @@ class TurnWriter:
         """Set these fields of the turn and store them. Raises STORAGE_ERRORS."""
         await self.store_soon(**values)
 
-    def store_soon(self, **values: Any) -> asyncio.Task[None]:
-        """Set these fields of the turn, and store them after the pending writes."""
+    def store_soon(self, *, is_awaited_by_listener: bool = False, **values: Any) -> asyncio.Task[None]:
+        """Set these fields of the turn, and store them after the pending writes.
+
+        What a listener waits for does not wait for the disk: the next write, which does, includes it.
+        """
         for name, value in values.items():
             setattr(self._turn, name, value)
         self._unsaved.update(values)
-        self._saving = asyncio.create_task(self._save(after=self._saving))
+        self._saving = asyncio.create_task(self._save(after=self._saving, waits=not is_awaited_by_listener))
         return self._saving
 
     async def until_stored(self) -> None:
@@ -69,29 +74,31 @@ class TurnWriter:
             flac = await asyncio.to_thread(to_flac, recording)
             self._turn.question = ContentFile(flac, name="question.flac")
             self._turn.question_seconds = recording.seconds
+        waits = recording is not None  # A typed question is answered at once, without transcription.
         try:
-            await self._write()
+            await self._write(waits=waits)
         except OSError:  # The transcript matters more than the recording.
             logger.exception("The recording of a question could not be stored")
             self._turn.question = ""
-            await self._write()
+            await self._write(waits=waits)
 
-    async def _save(self, *, after: asyncio.Task[None] | None) -> None:
+    async def _save(self, *, after: asyncio.Task[None] | None, waits: bool) -> None:
         if after is not None:
             await asyncio.gather(after, return_exceptions=True)  # If that failed, this stores its values as well.
-        await self._write()
+        await self._write(waits=waits)
 
-    async def _write(self) -> None:
+    async def _write(self, *, waits: bool) -> None:
         """Store the unsaved fields, with a few retries: locks are brief, and the results are paid for."""
         names, self._unsaved = self._unsaved, set()
         try:
-            await _retrying.copy()(sync_to_async(self._write_now), names)
+            await _retrying.copy()(sync_to_async(self._write_now), names, waits=waits)
         except BaseException:
             self._unsaved |= names
             raise
 
-    def _write_now(self, names: set[str]) -> None:
-        if self._turn._state.adding:
-            self._turn.save(force_insert=True)
-        else:
-            self._turn.save(update_fields=names)
+    def _write_now(self, names: set[str], *, waits: bool) -> None:
+        with nullcontext() if waits else without_waiting_for_the_disk():
+            if self._turn._state.adding:
+                self._turn.save(force_insert=True)
+            else:
+                self._turn.save(update_fields=names)

@@ -77,6 +77,7 @@ class Migration(migrations.Migration):
                 ),
                 ("file", models.FileField(blank=True, upload_to=apps.privacy.models.export_path, verbose_name="file")),
                 ("size", models.BigIntegerField(default=0, verbose_name="bytes")),
+                ("missing", models.PositiveIntegerField(default=0, verbose_name="missing recordings")),
                 ("parts_done", models.PositiveIntegerField(default=0, verbose_name="parts done")),
                 ("parts", models.PositiveIntegerField(default=0, verbose_name="parts")),
                 ("starts", models.PositiveSmallIntegerField(default=0, verbose_name="starts")),

@@ -8,49 +8,32 @@ bytes.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
 import json
 import math
-import os
 import resource
 import struct
 import sys
-import tempfile
 import time
 import wave
-from pathlib import Path
 from typing import BinaryIO
 
 from apps.speech.audio.decoding import decode
 from apps.speech.audio.flac import to_flac
 from apps.speech.base import AudioError, Recording
+from apps.speech.confinement import confine
 
 READY = b"\x01"
 JOB = struct.Struct("<QId")  # Bytes of the upload, sample rate in hertz, maximum seconds. The upload follows.
 ANSWER = struct.Struct("<BQ")  # One of the two kinds below, and the number of bytes that follow.
 RECORDING, ERROR = 0, 1
 
-# System calls of Linux's landlock(7). They have the same numbers on every architecture.
-LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
-LANDLOCK_CREATE_RULESET_VERSION = 1
-PR_SET_NO_NEW_PRIVS = 38
-# The access rights that each version can forbid: files; TCP; abstract sockets and signals of other processes.
-LANDLOCK_VERSIONS = {
-    1: (0x1FFF, 0, 0),
-    2: (0x3FFF, 0, 0),
-    3: (0x7FFF, 0, 0),
-    4: (0x7FFF, 3, 0),
-    5: (0xFFFF, 3, 0),
-    6: (0xFFFF, 3, 3),
-}
-
 
 def main() -> None:
     cpu_seconds, memory_bytes = map(int, sys.argv[1:])
     jobs, answers = open(0, "rb", buffering=0), open(1, "wb", buffering=0)  # noqa: SIM115 - open until the process ends
     _decode_once()
-    _confine(memory_bytes)
+    confine(memory_bytes)
     answers.write(READY)
     with contextlib.suppress(EOFError, BrokenPipeError):  # The pool closed the pipes.
         while True:
@@ -65,34 +48,6 @@ def _decode_once() -> None:
         writer.writeframes(bytes(40_000))
     decode(file.getvalue(), sample_rate=16_000, max_seconds=1)
     decode(to_flac(Recording(bytes(40_000), 44_100)), sample_rate=16_000, max_seconds=1)
-
-
-def _confine(memory_bytes: int) -> None:
-    """Permanently drop all rights that decoding does not need."""
-    folder = tempfile.mkdtemp()
-    os.chdir(folder)
-    Path(folder).rmdir()  # A deleted working directory is empty and stays empty.
-    if sys.platform == "linux":  # Other systems do not enforce this limit or do not have it.
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    _apply_landlock()
-    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
-        resource.setrlimit(kind, (0, 0))
-
-
-def _apply_landlock() -> None:
-    """If the kernel has Landlock, forbid opening files, TCP, and signalling or tracing other processes."""
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
-    if version < 1:
-        return
-    rules = struct.pack("<QQQ", *LANDLOCK_VERSIONS[min(version, max(LANDLOCK_VERSIONS))])
-    ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, rules, len(rules), 0)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if ruleset < 0 or libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) != 0:
-        raise OSError("Landlock is available but cannot be used.")
-    os.close(ruleset)
 
 
 def _do_job(jobs: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None:

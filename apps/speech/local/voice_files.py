@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.speech import durable_files
 from apps.speech.base import LOCAL, ProviderError, ProviderVoice
 from apps.speech.local.samples import Samples
 
@@ -60,11 +61,7 @@ def write_fields(voices_dir: Path, voice_id: str, name: str, fields: Mapping[str
     """Store a voice of any engine, all of it or nothing."""
     file = io.BytesIO()
     np.savez(file, name=np.array(name), **fields)  # type: ignore[arg-type] # the stub takes the fields for options
-    path = voice_path(voices_dir, voice_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_bytes(file.getvalue())
-    partial.replace(path)
+    durable_files.write_whole(voice_path(voices_dir, voice_id), file.getvalue())
 
 
 def read_fields(voices_dir: Path, voice_id: str, *, engine: str) -> dict[str, NDArray[Any]]:

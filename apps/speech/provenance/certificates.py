@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from apps.speech import durable_files
 from apps.speech.provenance.marks import MarkError
 
 OWN_FILE = "signer.pem"
@@ -107,7 +108,7 @@ def own_identity(folder: Path) -> Identity:
     path = folder / OWN_FILE
     try:
         if not path.exists():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            durable_files.make_folder(folder, mode=0o700)
             created = make_identity()
             _create_file(path, created.key + created.chain)
         identity = _identity_in(path.read_bytes())
@@ -134,6 +135,7 @@ def _create_file(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         with suppress(FileExistsError):
             os.link(name, path)
+        durable_files.flush(path)
     finally:
         Path(name).unlink()
 

@@ -1,7 +1,8 @@
 """Reads the statements of an audio file about its origin. The file is untrusted, and a native library reads it.
 
-So a separate process reads it, with limits of time and memory. It writes no files and makes no network requests, and a
-crash affects only one answer. This module is also the program of that process, and imports neither FFmpeg nor Django.
+So a separate process reads it, confined as the decoders are, with limits of time and memory: it can open neither files
+nor sockets, and a crash affects only one answer. This module is also the program of that process, and imports neither
+FFmpeg nor Django.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import resource
 import subprocess
 import sys
+import wave
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -20,6 +22,7 @@ from typing import IO, Any
 
 import apps
 from apps.speech.audio.id3 import id3_size
+from apps.speech.confinement import confine
 from apps.speech.provenance.marks import AI_KEY, DATE_KEY, ENGINE_KEY, SOFTWARE, SOFTWARE_KEY, read_tags
 
 MAX_MEMORY_BYTES = 1_000_000_000
@@ -90,13 +93,21 @@ def inspect_in_subprocess(file: IO[bytes], *, roots: bytes, serial_numbers: Coll
 
 def main() -> None:
     """Inspect the file on standard input."""
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     roots, *serial_numbers = sys.argv[1:]
+    _inspect_once(roots.encode())
+    confine(MAX_MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     finding = inspect(sys.stdin.buffer.read(), roots=roots.encode(), serial_numbers=serial_numbers)
     sys.stdout.write(json.dumps(asdict(finding)))
+
+
+def _inspect_once(roots: bytes) -> None:
+    """Import everything that inspecting needs. Later the process cannot open files."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, 8_000, 0, "NONE", ""))
+        writer.writeframes(bytes(2))
+    inspect(file.getvalue(), roots=roots, serial_numbers=[])
 
 
 def inspect(data: bytes, *, roots: bytes, serial_numbers: Collection[str]) -> Finding:

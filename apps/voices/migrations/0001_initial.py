@@ -98,11 +98,7 @@ class Migration(migrations.Migration):
                 (
                     "method",
                     models.CharField(
-                        choices=[
-                            ("spoken", "spoken"),
-                            ("attested", "attested without a recording"),
-                            ("none", "none: the voice is older than consents"),
-                        ],
+                        choices=[("spoken", "spoken"), ("attested", "attested without a recording")],
                         max_length=10,
                         verbose_name="method",
                     ),
@@ -179,7 +175,12 @@ class Migration(migrations.Migration):
                         default=apps.core.leases.new_lease, editable=False, verbose_name="leased until"
                     ),
                 ),
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=apps.voices.models.new_voice_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("name", models.CharField(max_length=60, verbose_name="name")),
                 (
                     "provider",

@@ -35,6 +35,14 @@ class Migration(migrations.Migration):
                     "failing_since",
                     models.DateTimeField(blank=True, editable=False, null=True, verbose_name="failing since"),
                 ),
+                (
+                    "failures",
+                    models.PositiveSmallIntegerField(default=0, editable=False, verbose_name="failures in a row"),
+                ),
+                (
+                    "paused_until",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="paused until"),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
                 (
                     "owner",
@@ -89,6 +97,10 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, max_length=1024, verbose_name="beginning of the answer"),
                 ),
                 ("error_code", models.CharField(blank=True, max_length=50, verbose_name="error code")),
+                (
+                    "lease_until",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="leased until"),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
                 (
                     "owner",
@@ -113,7 +125,19 @@ class Migration(migrations.Migration):
                 "verbose_name": "webhook delivery",
                 "verbose_name_plural": "webhook deliveries",
                 "ordering": ["-created_at"],
-                "indexes": [models.Index(fields=["webhook", "-created_at"], name="webhooks_we_webhook_8d7634_idx")],
+                "indexes": [
+                    models.Index(fields=["webhook", "-created_at"], name="webhooks_we_webhook_8d7634_idx"),
+                    models.Index(
+                        condition=models.Q(("status", "pending")),
+                        fields=["webhook", "next_try_at"],
+                        name="webhooks_waiting",
+                    ),
+                    models.Index(
+                        condition=models.Q(("lease_until__isnull", False)),
+                        fields=["lease_until"],
+                        name="webhooks_leased",
+                    ),
+                ],
             },
         ),
     ]

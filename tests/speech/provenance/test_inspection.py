@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import random
+import subprocess
+import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -154,6 +156,33 @@ class TestSubprocess:
     def test_it_has_the_same_finding(self) -> None:
         assert self.in_file(FLAC) == look_at(FLAC)
         assert self.in_file(to_mp3(SPEECH)) == Finding(Verdict.UNMARKED)
+
+    @pytest.mark.parametrize(
+        "attempt",
+        [
+            "open('/etc/hostname')",
+            "__import__('socket').socket()",
+            "os.pipe()",
+            "os.listdir('/')",
+            "os.kill(os.getppid(), 0)",
+        ],
+    )
+    def test_it_can_open_nothing_when_it_sees_the_file(self, attempt: str) -> None:
+        program = (
+            "import os, socket, sys\n"
+            "from apps.speech.provenance import inspection\n"
+            "def attempt(data, **_known):\n"
+            "    if data != b'fLaC': return\n"
+            f"    try: {attempt}\n"
+            "    except OSError: sys.exit(0)\n"
+            "    sys.exit(1)\n"
+            "sys.argv[1:] = ['']\n"
+            "inspection.inspect = attempt\n"
+            "inspection.main()\n"
+        )
+        environment = {"PYTHONPATH": str(inspection.PROJECT_DIR)}
+        done = subprocess.run([sys.executable, "-c", program], env=environment, input=b"fLaC", check=False)  # noqa: S603
+        assert done.returncode == 0
 
     def test_a_file_that_takes_too_much_memory_is_refused(self, monkeypatch: MonkeyPatch) -> None:
         with tempfile.TemporaryFile() as file:

@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Invite a person to sign up, and print the link for it. It works once, for seven days."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        site = next(iter(settings.CSRF_TRUSTED_ORIGINS), "http://127.0.0.1:8000")
+        site = settings.SITE_URL or next(iter(settings.CSRF_TRUSTED_ORIGINS), "http://127.0.0.1:8000")
         parser.add_argument("email")
         parser.add_argument("--site", default=site, help="address of this site (default: %(default)s)")
 

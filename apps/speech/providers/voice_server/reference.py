@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from apps.speech import durable_files
 from apps.speech.audio.wav import to_wav
 from apps.speech.base import ProviderError, ProviderVoice
 from apps.speech.providers.faults import provider_error
@@ -90,12 +91,7 @@ class ReferenceVoices:
 
     def _save(self, voice_id: str, reference: Recording, transcript: str) -> None:
         stored = {"audio": base64.b64encode(to_wav(reference)).decode(), "text": transcript}
-        path = _path(self._folder, voice_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.touch(mode=0o600)
-        partial.write_text(json.dumps(stored))
-        partial.replace(path)
+        durable_files.write_whole(_path(self._folder, voice_id), json.dumps(stored).encode())
 
     def _load(self, voice_id: str) -> dict[str, str]:
         try:

@@ -18,7 +18,7 @@ from apps.accounts.models import IdempotencyKey
 from apps.conversations import services
 from apps.conversations.lookups import own_conversation, turn_of_key
 from apps.conversations.models import TURN_MESSAGES, TURN_STOPPED, Conversation, Turn
-from apps.conversations.mp3_stream import BrokenAnswerError, mp3_of_turn
+from apps.conversations.mp3_stream import BrokenAnswerError, mp3_of_turn, silent_mp3
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.started_stream import StartedStream, start_stream
 from apps.core.api import AudioRenderer, StrictSerializer
@@ -72,6 +72,8 @@ class FullInteraction(LimitedView):
 
 
 def _answer(turn: Turn, mp3: StartedStream | bytes) -> HttpResponseBase:
+    if not mp3 and turn.status == Turn.Status.SPOKEN:  # The reply has no words, such as a mere emoji.
+        mp3 = silent_mp3(turn)
     response = _mp3_with_texts(turn, mp3) if mp3 else _failure(turn)
     # The caller needs these to retry the turn or to continue the conversation.
     response["X-Conversation-Id"] = str(turn.conversation_id)

@@ -14,6 +14,9 @@ from apps.conversations.turn_events import Failed, Spoken
 from apps.speech.provenance.encoders import AudioFormat, Encoder, create_encoder
 from apps.speech.registry import current_engines
 
+_SILENCE_SAMPLE_RATE = 24_000
+_SILENCE_SECONDS = 0.2
+
 
 class BrokenAnswerError(Exception):
     """The voice failed in the middle of the answer. Only breaking off the body can still tell the client."""
@@ -39,3 +42,9 @@ async def mp3_of_turn(prepared: PreparedTurn) -> AsyncGenerator[bytes, None]:
                 raise BrokenAnswerError(event.code)
     if encoder is not None and turn.status != Turn.Status.FAILED:
         yield mp3 + encoder.finish()
+
+
+def silent_mp3(turn: Turn) -> bytes:
+    """Return a moment of silence, for callers that expect sound, as the answer of a turn whose reply has no words."""
+    encoder = create_encoder(AudioFormat.MP3, _SILENCE_SAMPLE_RATE, origin_of(turn))
+    return encoder.encode(bytes(2 * int(_SILENCE_SECONDS * _SILENCE_SAMPLE_RATE))) + encoder.finish()

@@ -40,6 +40,8 @@ STAGE_STATUS = {
     "models_missing": 503,
     "provider_timeout": 504,
     "provider_audio_refused": 422,
+    "provider_content_refused": 422,
+    "provider_duplicate_samples": 422,
     "provider_refused": 422,
     "nothing_heard": 422,
     "turn_stopped": 409,

@@ -167,6 +167,12 @@ class VoiceCloner(Protocol):
 PROVIDER_MESSAGES: dict[str, Promise] = {
     "provider_key_invalid": _("The speech service rejected its key. The operator of this site has to correct it."),
     "provider_quota_exhausted": _("The speech service has no credit left. The operator of this site has to add some."),
+    "provider_permission_missing": _(
+        "The speech service's key lacks a permission for this. The operator of this site has to give it that."
+    ),
+    "provider_payment_failed": _(
+        "The speech service is waiting for a payment. The operator of this site has to settle it there."
+    ),
     "provider_plan_insufficient": _("The speech service's plan does not include this. The operator has to change it."),
     "provider_busy": _("The speech service is busy. Try again in a moment."),
     "provider_unreachable": _("The speech service cannot be reached. Try again in a few minutes."),
@@ -178,6 +184,12 @@ PROVIDER_MESSAGES: dict[str, Promise] = {
     "provider_incomplete": _("The speech service stopped in the middle of its answer. Try again."),
     "provider_answer_invalid": _("The speech service sent an invalid answer. Try again in a few minutes."),
     "provider_refused": _("The speech service refused the request. Try another recording or another wording."),
+    "provider_content_refused": _(
+        "The speech service's rules do not allow this text, so it was not used. Ask or say it in another way."
+    ),
+    "provider_duplicate_samples": _(
+        "The speech service found the same recording twice. Remove one of the two, and clone the voice again."
+    ),
     "provider_audio_refused": _(
         "The speech service could not use this recording. Record it again, or use another file."
     ),

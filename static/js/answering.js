@@ -68,7 +68,7 @@ async function follow(view, events) {
     if (event === "done") {
       view.reply = data.reply;
       view.timings = data.timings;
-      view.offerAnswer(player.seconds);
+      if (player.seconds) view.offerAnswer(player.seconds); // A reply without words has no sound.
       return;
     }
   }

@@ -51,6 +51,14 @@ class TestAnswer:
         wait_until(lambda: all(request.finished.is_set() for request in provider.requests_to(SPEECH)))
         expect(talk.get_by_role("button", name="Stop", exact=True)).to_have_attribute("aria-disabled", "true")
 
+    def test_a_mere_emoji_is_shown_without_a_player(self, talk: Page, provider: FakeProvider) -> None:
+        provider.behaviour.reply = "\N{GRINNING FACE}"
+        type_question(talk)
+        wait_until(lambda: Turn.objects.filter(status=Turn.Status.SPOKEN).exists())
+        wait_for_state(talk, "ready")
+        expect(talk.locator(".turn .reply")).to_have_text("\N{GRINNING FACE}")
+        expect(talk.locator(".turn .answer .clip")).to_be_hidden()
+
     def test_stop_while_a_finished_answer_plays_stores_the_spoken_part(
         self, talk: Page, provider: FakeProvider
     ) -> None:

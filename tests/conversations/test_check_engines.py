@@ -108,6 +108,8 @@ class TestFailures:
             (CHAT, 404, openai_error("model_not_found"), "provider_model_missing", "The server offers: fake"),
             (TRANSCRIPTIONS, 404, {}, "provider_model_missing", "Set STT_MODEL, or correct STT_BASE_URL"),
             (CHAT, 402, {}, "provider_quota_exhausted", "no credit left"),
+            (CHAT, 403, openai_error("missing_scope"), "provider_permission_missing", "lacks a permission"),
+            (CHAT, 429, openai_error("billing_not_active"), "provider_payment_failed", "Settle the invoice"),
             (CHAT, 200, "<html>Welcome</html>", "provider_answer_invalid", "most end in /v1"),
             (CHAT, 400, {}, "provider_refused", "its own log"),
             ("/v2/voices", 401, {}, "provider_key_invalid", "Correct ELEVENLABS_API_KEY"),

@@ -164,8 +164,7 @@ def test_the_next_turn_does_not_remember_a_reply_that_nobody_heard(
     leave_after(alice_api, conversation, "said")
     assert wait_for_interruption().reply
     assert messages_of_next_turn(alice_api, provider, conversation) == [
-        {"role": "user", "content": "Hello?"},
-        {"role": "user", "content": "Go on?"},
+        {"role": "user", "content": "Hello?\n\nGo on?"},
     ]
 
 

@@ -24,6 +24,8 @@ class Behaviour:
     languages: list[str] = field(default_factory=list)
     reply: str = "The capital of France is Paris. It lies on the Seine."
     finish_reason: str = "stop"
+    reasoning: str = ""  # Streamed before the reply, in this field of the deltas; in `content`, between <think> marks.
+    reasoning_field: str = "reasoning_content"
     voice_limit: int | None = None
     requires_verification: bool = False
     hear_seconds: float = 0

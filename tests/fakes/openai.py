@@ -67,9 +67,9 @@ async def _stream_reply(exchange: Exchange, behaviour: Behaviour, head: dict[str
 
     await exchange.start(200, {"content-type": "text/event-stream; charset=utf-8"})
     await send_delta({"role": "assistant", "content": ""})
-    words = behaviour.reply.split(" ") if behaviour.reply else []
-    for number, word in enumerate(words):
-        await send_delta({"content": f" {word}" if number else word})
+    deltas = [*_reasoning(behaviour), *({"content": word} for word in _words(behaviour.reply))]
+    for number, delta in enumerate(deltas):
+        await send_delta(delta)
         await exchange.keep_pace(number + 1, behaviour.tokens_per_second)
     if not exchange.fault.without_end:
         await send_delta({}, behaviour.finish_reason)
@@ -78,6 +78,17 @@ async def _stream_reply(exchange: Exchange, behaviour: Behaviour, head: dict[str
             await exchange.send_piece(event(head | {"choices": [], "usage": usage}))
         await exchange.send_piece(b"data: [DONE]\n\n")
     await exchange.finish()
+
+
+def _words(text: str) -> list[str]:
+    return [f" {word}" if number else word for number, word in enumerate(text.split(" "))] if text else []
+
+
+def _reasoning(behaviour: Behaviour) -> list[dict[str, str]]:
+    words = _words(behaviour.reasoning)
+    if words and behaviour.reasoning_field == "content":
+        words = ["<think>", *words, "</think>"]
+    return [{behaviour.reasoning_field: word} for word in words]
 
 
 def event(data: Mapping[str, Any]) -> bytes:

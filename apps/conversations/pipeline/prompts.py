@@ -21,14 +21,16 @@ def build_messages(*, persona: str, language: str = "", earlier: Sequence[Turn],
     """Return the messages for a new reply: instructions and persona, the `earlier` turns, oldest first, the question.
 
     `language` is a code of `Language`, or "" for the language of the question. Words of a person appear only in the
-    user role.
+    user role. A question without a reply is put before the next one: many chat templates insist that roles alternate.
     """
     messages = new_conversation(persona=persona, language=language)
+    unanswered: list[str] = []
     for turn in earlier:
-        messages.append(Message("user", turn.transcript))
+        unanswered.append(turn.transcript)
         if turn.remembered_reply:
-            messages.append(Message("assistant", turn.remembered_reply))
-    return [*messages, Message("user", transcript)]
+            messages += [Message("user", "\n\n".join(unanswered)), Message("assistant", turn.remembered_reply)]
+            unanswered = []
+    return [*messages, Message("user", "\n\n".join([*unanswered, transcript]))]
 
 
 def new_conversation(*, persona: str = "", language: str = "") -> list[Message]:

@@ -17,6 +17,7 @@ from apps.conversations.pipeline.speakable import (
     TAG,
     speakable,
 )
+from apps.speech.reply_text import end_of_sentences
 
 
 class Limits(NamedTuple):
@@ -114,9 +115,10 @@ class SpeechChunker:
             segments += self._take(end)
         return segments
 
-    def finish(self) -> list[str]:
-        """Return the rest, if there is any."""
-        return [] if self._in_code else self._take(len(self._text))
+    def finish(self, *, only_sentences: bool = False) -> list[str]:
+        """Return the rest, if there is any; with `only_sentences`, no sentence without its end."""
+        end = end_of_sentences(self._text) if only_sentences else len(self._text)
+        return [] if self._in_code else self._take(end)
 
     def _begin(self, text: str) -> None:
         """Start a new segment with `text`, which has a line break in front if it starts a line."""

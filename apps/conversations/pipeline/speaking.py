@@ -55,7 +55,7 @@ async def speak(
             async for pcm in chunks:
                 yield answer.add(segment, pcm)
             segment.complete = True
-    if not answer.chunks:
+    if answer.segments and not answer.chunks:  # A reply without words has no segments and no sound.
         raise ProviderError("provider_answer_invalid", stage="speak", retryable=True)
 
 

@@ -17,6 +17,7 @@ from apps.conversations.pipeline.thinking import write_reply
 from apps.conversations.turn_events import Said, TurnEvent
 from apps.speech.base import EMBEDDED, Recording
 from apps.speech.registry import Engines
+from apps.speech.reply_text import CUT, Cut, end_of_sentences
 
 Emit = Callable[[TurnEvent], None]
 
@@ -42,16 +43,27 @@ async def think_of_reply(
     model = engines.chosen_language_model(conversation.model)
     await progress.writer.until_stored()
     chunker = _chunker(turn)
+    is_cut = False
     async with aclosing(write_reply(messages, model=model, used=progress.used)) as deltas:
         async for delta in deltas:
             if not progress.reply:
                 turn.first_word_ms = progress.elapsed_ms()
-            progress.reply += delta
-            _enqueue(chunker.feed(delta), segments)
+            is_cut = isinstance(delta, Cut)
+            progress.reply = _end_with_sentence(progress.reply) if is_cut else progress.reply + delta
+            _enqueue([] if is_cut else chunker.feed(delta), segments)
             emit(Said(delta))
     store_reply(progress)
     await progress.writer.until_stored()
-    _enqueue([*chunker.finish(), None], segments)
+    _enqueue([*chunker.finish(only_sentences=is_cut and end_of_sentences(progress.reply) > 0), None], segments)
+
+
+def _end_with_sentence(reply: str) -> str:
+    """Return `reply`, which was cut in the middle of a sentence, with its whole sentences and CUT.
+
+    A reply that is less than a sentence stays as it is.
+    """
+    end = end_of_sentences(reply)
+    return f"{reply[:end].rstrip()} {CUT}" if end else f"{reply.rstrip()}{CUT}"
 
 
 def repeat_reply(turn: Turn, segments: Segments, emit: Emit) -> None:

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from apps.conversations.models import Turn
 from apps.speech.base import LanguageModel, Message, ProviderError
+from apps.speech.reply_text import CUT, is_whole
 from apps.usage.metering import Used
 
 MAX_CHARACTERS_PER_TOKEN = 12  # More than any language needs; a model that ignores its limit is cut off.
@@ -24,7 +25,9 @@ async def earlier_turns(turn: Turn, *, pause: float) -> list[Turn]:
 
 
 async def write_reply(messages: Sequence[Message], *, model: LanguageModel, used: Used) -> AsyncGenerator[str, None]:
-    """Yield the reply to `messages` as text deltas. A call that fails or is closed counts as usage, too.
+    """Yield the reply to `messages` as text deltas, the last one CUT if it reached a limit in mid-sentence.
+
+    A call that fails or is closed counts as usage, too.
 
     Raises ProviderError, also if the reply is empty.
     """
@@ -33,10 +36,13 @@ async def write_reply(messages: Sequence[Message], *, model: LanguageModel, used
     try:
         async with aclosing(model.reply(messages, max_tokens=settings.MAX_REPLY_TOKENS)) as deltas:
             async for delta in deltas:
-                fitting = delta[: max_characters - len(reply)]
+                room = max_characters - len(reply)
+                fitting = delta if len(delta) <= room else delta[:room]
                 reply += fitting
                 yield fitting
-                if len(reply) >= max_characters:
+                if len(delta) > room:
+                    if not is_whole(reply):
+                        yield CUT
                     break
     finally:
         used.read(sum(len(message.content) for message in messages), engine=model.name)

@@ -20,6 +20,7 @@ from apps.speech.local.recall import can_drop, drop_oldest, recall, without_repe
 from apps.speech.local.reply_guard import ReplyGuard
 from apps.speech.local.slots import Slots
 from apps.speech.local.worker import Listener, shared_worker
+from apps.speech.reply_text import ReplyText
 
 if TYPE_CHECKING:
     from xllamacpp import Server
@@ -187,15 +188,23 @@ def write_once(
     model: LoadedModel, slot: int, messages: Sequence[Message], max_tokens: int, listener: Listener[str]
 ) -> None:
     """Generate the reply to exactly these messages. Raises PromptTooLongError before it sends anything."""
+    text = ReplyText()
     guard = ReplyGuard(max_sentences=MAX_SENTENCES)
 
-    def take(delta: str) -> bool:
+    def pass_on(delta: str) -> None:
         if ready := guard.add(delta):
             listener.send(ready)
-        return not (listener.is_closed or guard.is_over)
+
+    def take(delta: str) -> bool:
+        pass_on(text.add(delta))
+        return not (listener.is_closed or guard.is_over or text.is_spoilt)
 
     done = generate_with_pauses(model.server, messages, max_tokens, take, slot=slot)
-    if rest := guard.finish(cut=done.finish_reason == "length"):
+    if text.is_spoilt:
+        raise ProviderError("provider_answer_invalid", stage="think", retryable=True)
+    is_cut = done.finish_reason == "length"
+    pass_on(text.finish(is_cut=is_cut))
+    if rest := guard.finish(cut=is_cut):
         listener.send(rest)
     if done.finish_reason:
         logger.info("think: %s prompt tokens, %s cached ones, %s written, %.1f/s", *astuple(done)[1:])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-# A sentence end needs the next character. A number of one or two digits before the mark is the number of a list item.
-SENTENCE_END = re.compile(r"(?<!^\d)(?<!\s\d)(?<!\s\d\d)[.!?…][\"'”’)\]*]*(?=\s)|[。！？]|(?<=\S)(?=\n)")
-COMPLETE_SENTENCE = re.compile(r"[.!?…。！？][\"'”’)\]*]*\s*\Z")
+from apps.speech.reply_text import COMPLETE_SENTENCE, SENTENCE_END
+
 WORD = re.compile(r"[^\W\d_]+")
 
 # In words. Shorter sentences such as "I see." may be repeated.

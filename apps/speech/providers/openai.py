@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from contextlib import aclosing, contextmanager, suppress
+import re
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,9 @@ from apps.speech.providers.connections import (
     read_request_body,
 )
 from apps.speech.providers.faults import error_for_status, logger, provider_error
+from apps.speech.providers.openai_stream import KNOWN_CODES, coalesced, events, strings
 from apps.speech.providers.retries import KEEP_ALIVE_SECONDS, stream_with_retries, with_retries
+from apps.speech.reply_text import CUT, ReplyText, is_whole, storable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
@@ -60,22 +62,26 @@ _MAX_LISTED_MODELS = 1000
 _TRANSCRIPTION_SAMPLE_RATE = 16_000
 _USAGE_SECONDS = 1
 _WARM_UP_SECONDS = 3
-_FIRST_CHARACTERS = 60  # The first segment to be spoken is not longer.
-_DELTA_SECONDS = 0.08
 
 # The SDK validates no response: text instead of JSON, or an unexpected structure, shows only when it is used.
-_INVALID_RESPONSE = (AttributeError, TypeError, ValueError)
-_KNOWN_CODES = {
-    "billing_hard_limit_reached": "provider_quota_exhausted",
-    "billing_not_active": "provider_quota_exhausted",
-    "insufficient_quota": "provider_quota_exhausted",
-    "invalid_api_key": "provider_key_invalid",
-    "invalid_model": "provider_model_missing",
-    "model_not_found": "provider_model_missing",
-    "rate_limit_exceeded": "provider_busy",
+_INVALID_RESPONSE = (AttributeError, TypeError, ValueError, LookupError, RecursionError)
+# Not all servers know these: some ignore them, some refuse the request. The words are those of their refusals.
+_OPTIONAL_PARAMETERS = {
+    "max_completion_tokens": re.compile("max_completion_tokens"),
+    "max_tokens": re.compile("max_tokens"),
+    "stream_options": re.compile("stream_options"),
+    "reasoning_effort": re.compile("reasoning_effort|not support (?:thinking|reasoning)"),
 }
-# Not all servers know these: some ignore them, some refuse the request.
-_OPTIONAL_PARAMETERS = frozenset({"max_completion_tokens", "max_tokens", "stream_options", "reasoning_effort"})
+_LIMITS = {"max_completion_tokens", "max_tokens"}
+_REFUSED_VALUE = re.compile(r"too (?:large|long|high|big)|context (?:length|window)|at most|less than|greater than")
+_CUT_REASONS = {"length", "max_tokens", "max_output_tokens"}
+_END_CHARACTERS = 20  # These tell whether a reply ends with a sentence.
+_FILTER_REASONS = ("content_filter", "safety", "prohibited_content", "refusal")
+# Chat templates of such models begin the reasoning themselves, so that the output has only the mark that ends it.
+_REASONING_MODEL = re.compile(
+    r"(?<![a-z])(?<!no-)(?<!non-)(?:r1|qwq|think(?:ing)?|reason(?:er|ing)|exaone-deep|minimax-m\d)(?![a-z0-9])",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,8 @@ class OpenAIConfig:
     `base_url` usually ends in `/v1`. Without `api_key`, no key is sent. `uses_sdk_variables`: the server also gets what
     the SDK reads from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS. An empty `reasoning_effort` means the
     model's default. `hear_seconds`, `first_token_seconds` and `reply_seconds` include all retries. `refused` collects
-    the parameters that the server has refused to know.
+    the parameters that the server has refused to know, `unopened` the models whose last reply began with reasoning that
+    no mark opened.
     """
 
     api_key: str = field(repr=False)
@@ -101,6 +108,7 @@ class OpenAIConfig:
     max_retries: int = 2
     breakers: Breakers = field(default_factory=Breakers, compare=False)
     refused: set[str] = field(default_factory=set, compare=False)
+    unopened: set[str] = field(default_factory=set, compare=False)
 
 
 def create_client(config: OpenAIConfig) -> AsyncOpenAI:
@@ -180,10 +188,11 @@ class OpenAISpeechToText:
                 language=language or omit,
                 response_format="json",
             )
-            if len(transcription.text) > max_characters:
+            text = storable(transcription.text)
+            if len(text) > max_characters:
                 raise provider_error("provider_answer_invalid", stage="hear")
             detected = transcription.languages[0].code if transcription.languages else language
-            return Transcript(text=transcription.text.strip(), language=detected)
+            return Transcript(text=text.strip(), language=detected)
 
 
 def _max_characters(recording: Recording) -> int:
@@ -201,8 +210,8 @@ class OpenAILanguageModel:
         self._config = config
         self.offered_models = partial(model_names, client)
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
-        return stream_with_retries(
+    async def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
+        stream = stream_with_retries(
             partial(self._deltas, messages, max_tokens),
             breaker=self._config.breakers["think"],
             first_seconds=self._config.first_token_seconds,
@@ -210,24 +219,67 @@ class OpenAILanguageModel:
             total_seconds=self._config.reply_seconds,
             max_retries=self._config.max_retries,
         )
+        is_empty = True
+        async with aclosing(stream) as deltas:
+            async for delta in deltas:
+                if delta:
+                    is_empty = False
+                    yield delta
+        if is_empty:
+            logger.warning("think: the model reasoned and said nothing: switch that off, or raise MAX_REPLY_TOKENS")
+            raise provider_error("provider_incomplete", stage="think", is_outage=False)
 
     async def _deltas(self, messages: Sequence[Message], max_tokens: int) -> AsyncGenerator[str, None]:
+        """Yield the deltas, and "" for reasoning and whatever else is progress, so that no deadline ends it."""
+        text = ReplyText(reasons_first=self._reasons_first())
+        end = ""
         with _openai_errors("think"):
-            async with await self._open(messages, max_tokens) as stream:
-                response = stream.response
-                if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                    raise provider_error("provider_answer_invalid", stage="think")
-                async with aclosing(_events(response)) as events:
-                    async for text, finish_reason in _coalesced(events):
-                        if text:
-                            yield text
-                        if finish_reason == "content_filter":
-                            raise provider_error("provider_refused", stage="think")
-                        if finish_reason:
-                            await _log_usage(events)
-                            return
+            async with self._events(messages, max_tokens) as sent:
+                async for part in coalesced(sent):
+                    if part.reasons:
+                        text.release()
+                    is_cut = part.finish_reason in _CUT_REASONS
+                    delta = text.add(part.text) + (text.finish(is_cut=is_cut) if part.finish_reason else "")
+                    self._note_reasoning(text, is_finished=bool(part.finish_reason))
+                    end = (end + delta)[-_END_CHARACTERS:]
+                    if delta or not part.finish_reason:
+                        yield delta
+                    if part.finish_reason:
+                        _check_reason(part.finish_reason)
+                        if is_cut and not is_whole(end):
+                            yield CUT
+                        await _log_usage(sent)
+                        return
         # A stream that a proxy or a restart cuts off can end without an error.
         raise provider_error("provider_incomplete", stage="think")
+
+    @asynccontextmanager
+    async def _events(
+        self, messages: Sequence[Message], max_tokens: int
+    ) -> AsyncIterator[AsyncGenerator[dict[str, Any], None]]:
+        """Give the events of the answer. Raises ProviderError if it is no stream of events."""
+        async with await self._open(messages, max_tokens) as stream:
+            response = stream.response
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                raise provider_error("provider_answer_invalid", stage="think")
+            async with aclosing(events(response)) as sent:
+                yield sent
+
+    def _reasons_first(self) -> bool:
+        """Tell whether a reply is likely to begin with reasoning that no mark opens."""
+        if serves_openai_models(self._config.base_url):
+            return False
+        return self._config.model in self._config.unopened or bool(_REASONING_MODEL.search(self._config.model))
+
+    def _note_reasoning(self, text: ReplyText, *, is_finished: bool) -> None:
+        """Remember how the model reasons. Raises ProviderError if reasoning has passed as a part of the reply."""
+        if text.began_unopened:
+            self._config.unopened.add(self._config.model)
+        elif is_finished:
+            self._config.unopened.discard(self._config.model)
+        if text.is_spoilt:
+            logger.warning("think: the reply began with reasoning; the next one waits for the mark that ends it")
+            raise provider_error("provider_answer_invalid", stage="think")
 
     async def _open(self, messages: Sequence[Message], max_tokens: int) -> AsyncStream[object]:
         while True:
@@ -238,7 +290,7 @@ class OpenAILanguageModel:
                     "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=AsyncStream[object]
                 )
             except (BadRequestError, UnprocessableEntityError) as error:
-                refused = {name for name in _OPTIONAL_PARAMETERS & body.keys() if name in error.response.text}
+                refused = _refused_parameters(error.response.text) & body.keys()
                 if not refused:
                     raise
                 logger.warning("think: the server refuses %s, so it is not sent any more", ", ".join(sorted(refused)))
@@ -269,44 +321,25 @@ def limit_names(base_url: str) -> tuple[str, str]:
     return names if serves_openai_models(base_url) else (names[1], names[0])
 
 
-async def _events(response: httpx2.Response) -> AsyncGenerator[dict[str, Any], None]:
-    """Yield the data of each server-sent event. The SDK's reader builds models of them, in three times the time."""
-    async for line in response.aiter_lines():
-        data = line.removeprefix("data:").strip()
-        if line.startswith("data:") and data and data != "[DONE]":
-            event: dict[str, Any] = json.loads(data)
-            if event.get("error"):
-                raise _error_in_stream(event["error"])
-            yield event
+def _refused_parameters(refusal: str) -> set[str]:
+    """Return the names of the optional parameters that a server refuses to know, by the text of its refusal."""
+    names = {name for name, words in _OPTIONAL_PARAMETERS.items() if words.search(refusal)}
+    return names - _LIMITS if _REFUSED_VALUE.search(refusal) else names
 
 
-async def _coalesced(events: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[tuple[str, str], None]:
-    """Yield (text, finish reason or ""): the first words one by one, later words joined.
-
-    Text to speech waits for the first words only, and one word costs as much as several to read, show and pass on.
-    """
-    now = asyncio.get_running_loop().time
-    text, length, next_time = "", 0, 0.0
-    async for event in events:
-        for choice in event.get("choices", ()):
-            text += choice["delta"].get("content") or ""
-            finish_reason = choice.get("finish_reason") or ""
-            if finish_reason or (text and now() >= next_time):
-                yield text, finish_reason
-                length += len(text)
-                text = ""
-                if length >= _FIRST_CHARACTERS and not finish_reason:
-                    next_time = now() + _DELTA_SECONDS
-                    await asyncio.sleep(0.8 * _DELTA_SECONDS)  # The rest is for reading the events that have arrived.
-    if text:
-        yield text, ""
+def _check_reason(finish_reason: str) -> None:
+    """Raise ProviderError if a reply that ended for this reason is none."""
+    if finish_reason.startswith(_FILTER_REASONS):
+        raise provider_error("provider_refused", stage="think")
+    if finish_reason == "error":
+        raise provider_error("provider_failed", stage="think")
 
 
-async def _log_usage(events: AsyncIterator[dict[str, Any]]) -> None:
+async def _log_usage(sent: AsyncIterator[dict[str, Any]]) -> None:
     """Read the events after a complete reply, so that its connection can be reused, and log the tokens."""
     with suppress(ProviderError, httpx2.HTTPError, TimeoutError, *_INVALID_RESPONSE):
         async with asyncio.timeout(_USAGE_SECONDS):
-            async for event in events:
+            async for event in sent:
                 if usage := event.get("usage"):
                     prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
                     logger.info("think: %s prompt tokens, %s completion tokens", prompt, completion)
@@ -322,8 +355,8 @@ def _openai_errors(stage: Stage) -> Iterator[None]:
             error.status_code,
             stage=stage,
             headers=error.response.headers,
-            provider_codes=_strings(error.code, error.type),
-            known_codes=_KNOWN_CODES,
+            provider_codes=strings(error.code, error.type),
+            known_codes=KNOWN_CODES,
             request_id=error.request_id or "",
         ) from None
     except APIConnectionError as error:
@@ -334,14 +367,3 @@ def _openai_errors(stage: Stage) -> Iterator[None]:
         raise connection_error(error, stage=stage) from None
     except _INVALID_RESPONSE:
         raise provider_error("provider_answer_invalid", stage=stage) from None
-
-
-def _error_in_stream(error: object) -> ProviderError:
-    """Return the error for an error event in a stream that started without one."""
-    codes = _strings(error.get("code"), error.get("type")) if isinstance(error, dict) else []
-    code = next((_KNOWN_CODES[each] for each in codes if each in _KNOWN_CODES), "provider_failed")
-    return provider_error(code, stage="think", provider_code=" ".join(codes))
-
-
-def _strings(*values: object) -> list[str]:
-    return [value for value in values if isinstance(value, str)]

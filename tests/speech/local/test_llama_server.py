@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.conversations.models import Turn
+from apps.conversations.models import Conversation, Turn
 from tests.client import Api
 from tests.conftest import serve
 from tests.fakes.openai import CHAT
@@ -65,4 +65,24 @@ def test_a_whole_turn_is_answered_by_it(
 
     assert response.status_code == 200
     assert "Paris" in Turn.objects.get().reply
+    assert not remote_engines.requests_to(CHAT)
+
+
+def test_ten_turns_of_a_conversation_are_answered_by_it(
+    transactional_db: None,
+    alice_token: str,
+    llama_url: str,
+    remote_engines: FakeProvider,
+    settings: Settings,
+    conversation: Conversation,
+) -> None:
+    settings.CHAT_BASE_URL, settings.CHAT_API_KEY, settings.CHAT_MODEL = llama_url, "", "any"
+    settings.MAX_REPLY_TOKENS = 10
+
+    with serve() as server, Api(server.url, alice_token) as api:
+        turns = [api.ask(conversation, text=f"What is {number} and {number}?").json() for number in range(10)]
+
+    assert [turn["status"] for turn in turns] == ["spoken"] * 10
+    assert all(turn["reply"] for turn in turns)
+    assert "<|" not in "".join(turn["reply"] for turn in turns)
     assert not remote_engines.requests_to(CHAT)

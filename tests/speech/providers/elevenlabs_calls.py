@@ -34,6 +34,16 @@ REFUSALS = [
     (401, {"detail": {"status": "quota_exceeded"}}, "provider_quota_exhausted", "provider_quota_exhausted"),
     (401, {"detail": "Unauthorized"}, "provider_key_invalid", "provider_key_invalid"),
     (401, elevenlabs_error("missing_api_key"), "provider_key_invalid", "provider_key_invalid"),
+    (
+        401,
+        {"detail": {"status": "missing_permissions", "message": "The API key you used is missing the permission …"}},
+        "provider_permission_missing",
+        "provider_permission_missing",
+    ),
+    (401, {"detail": {"status": "payment_issue"}}, "provider_payment_failed", "provider_payment_failed"),
+    (402, elevenlabs_error("payment_issue"), "provider_payment_failed", "provider_payment_failed"),
+    (400, {"detail": {"status": "duplicate_files"}}, "provider_duplicate_samples", "provider_duplicate_samples"),
+    (403, {"detail": {"status": "content_against_policy"}}, "provider_content_refused", "provider_content_refused"),
     (402, elevenlabs_error("insufficient_credits"), "provider_quota_exhausted", "provider_quota_exhausted"),
     (
         402,

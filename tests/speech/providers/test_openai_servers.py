@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.speech.providers.openai import OpenAILanguageModel, limit_names, model_names
+from apps.speech.reply_text import CUT
 from tests.fakes.openai import CHAT, event, openai_error
 from tests.fakes.provider import FakeProvider
 from tests.speech.providers.failures import AT_ONCE, error_of
@@ -134,6 +135,32 @@ class TestParameters:
         assert reply(provider, reasoning_effort="none") == provider.behaviour.reply
         assert "reasoning_effort" not in provider.last_request.json
 
+    def test_a_model_that_cannot_reason_is_asked_without_an_effort(self, provider: FakeProvider) -> None:
+        provider.fail_next(CHAT, status=400, body=openai_error("", '"llama3.2:3b" does not support thinking'))
+
+        assert reply(provider, reasoning_effort="none") == provider.behaviour.reply
+        assert "reasoning_effort" not in provider.last_request.json
+
+    def test_a_server_that_knows_none_of_them_is_asked_once_more_for_each(self, provider: FakeProvider) -> None:
+        names = ["stream_options", "reasoning_effort", "max_tokens", "max_completion_tokens"]
+        for name in names:
+            provider.fail_next(CHAT, status=422, body=openai_error("", f"Unrecognized request argument: {name}"))
+
+        assert reply(provider, reasoning_effort="low") == provider.behaviour.reply
+        assert provider.last_request.json.keys() == {"model", "messages", "stream"}
+        assert len(provider.requests) == 5
+
+    @pytest.mark.parametrize(
+        "words",
+        ["'max_tokens' is too large: 400", "maximum context length is 90 tokens, and you asked for max_tokens=400"],
+    )
+    def test_a_limit_whose_value_is_refused_stays(self, provider: FakeProvider, words: str) -> None:
+        """Without it, replies would be of any length from then on."""
+        provider.fail_next(CHAT, status=400, body=openai_error("", words))
+
+        assert error_of(reply, provider).code == "provider_refused"
+        assert len(provider.requests) == 1
+
     def test_a_server_that_refuses_everything_is_not_asked_for_ever(self, provider: FakeProvider) -> None:
         names = "max_tokens max_completion_tokens stream_options reasoning_effort"
         provider.fail_next(CHAT, status=400, body=openai_error("", names), headers=AT_ONCE, times=99)
@@ -146,30 +173,99 @@ def chunk(delta: dict[str, Any], finish_reason: str | None = None, **others: Any
     return event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason, **others}]})
 
 
-@pytest.mark.parametrize(
-    "stream",
-    [
-        # Azure begins with a judgement of the prompt and judges each part.
-        event({"choices": [], "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]})
-        + chunk({"role": "assistant", "content": "", "refusal": None}, content_filter_results={})
-        + chunk({"content": "Paris."}, content_filter_results={"hate": {"filtered": False, "severity": "safe"}})
-        + chunk({}, "stop", content_filter_results={}),
-        # OpenRouter sends comments while it waits, and names the provider's own reason for the end.
-        b": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n"
-        + chunk({"role": "assistant", "content": "Paris."}, native_finish_reason=None)
-        + chunk({"role": "assistant", "content": ""}, "stop", native_finish_reason="completed"),
-        # Ollama, LM Studio and llama.cpp send the reasoning of a model beside its reply.
-        chunk({"role": "assistant", "content": "", "reasoning": "The user asks for a capital."})
-        + chunk({"role": "assistant", "content": None, "reasoning_content": "It is Paris."})
-        + chunk({"role": "assistant", "content": "Paris."})
-        + chunk({"role": "assistant", "content": ""}, "stop")
-        + event({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}}),
-    ],
-    ids=["Azure", "OpenRouter", "reasoning beside the reply"],
-)
-def test_the_streams_of_other_servers_are_read(provider: FakeProvider, stream: bytes) -> None:
-    body = (stream + b"data: [DONE]\n\n").decode()
-    provider.fail_next(CHAT, status=200, body=body, headers={"content-type": "text/event-stream"})
+def send(provider: FakeProvider, stream: bytes) -> None:
+    headers = {"content-type": "text/event-stream"}
+    provider.fail_next(CHAT, status=200, body=(stream + b"data: [DONE]\n\n").decode(), headers=headers)
 
-    assert reply(provider) == "Paris."
-    assert len(provider.requests) == 1
+
+class TestReasoning:
+    @pytest.fixture
+    def slow(self, provider: FakeProvider) -> FakeProvider:
+        """A model that sends a word of reasoning every 100 ms, and then its reply."""
+        provider.behaviour.tokens_per_second = 10
+        provider.behaviour.reasoning = "The user asks for a capital which is Paris."
+        return provider
+
+    @pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "content"])
+    def test_a_model_that_reasons_for_longer_than_the_first_word_may_take_is_heard(
+        self, slow: FakeProvider, field: str
+    ) -> None:
+        slow.behaviour.reasoning_field, slow.behaviour.reply = field, "Paris."
+
+        assert reply(slow, first_token_seconds=0.5, idle_seconds=0.5) == "Paris."
+        assert len(slow.requests) == 1
+
+    def test_reasoning_ends_with_the_time_of_the_whole_reply(self, slow: FakeProvider) -> None:
+        assert error_of(reply, slow, first_token_seconds=0.3, reply_seconds=0.5).code == "provider_timeout"
+        assert len(slow.requests) == 1
+
+    def test_a_model_that_says_nothing_but_its_reasoning_is_incomplete(self, provider: FakeProvider) -> None:
+        send(provider, chunk({"reasoning": "It is Paris."}) + chunk({}, "length"))
+
+        error = error_of(reply, provider)
+
+        assert (error.code, error.is_outage) == ("provider_incomplete", False)
+        assert len(provider.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("model", "waits"),
+        [
+            ("deepseek-r1:8b", True),
+            ("Qwen3-4B-Thinking-2507", True),
+            ("qwq", True),
+            ("olmo-3-7b-think", True),
+            ("MiniMaxAI/MiniMax-M2", True),
+            ("qwen3-4b", False),
+            ("qwen3-4b-non-thinking", False),
+            ("r10", False),
+        ],
+    )
+    def test_replies_of_known_reasoning_models_wait_for_the_mark_that_ends_the_reasoning(
+        self, provider: FakeProvider, model: str, waits: bool
+    ) -> None:
+        send(provider, chunk({"content": "It is a city."}) + chunk({"content": "</think>Paris."}))
+
+        if waits:
+            assert reply(provider, model=model) == "Paris."
+        else:
+            assert error_of(reply, provider, model=model).code == "provider_answer_invalid"
+
+    def test_they_do_not_wait_where_the_server_separates_the_reasoning(self, provider: FakeProvider) -> None:
+        said: list[str] = []
+        send(provider, chunk({"reasoning": "A city."}) + chunk({"content": "It"}) + chunk({"content": " is Paris."}))
+
+        reply(provider, said, model="deepseek-r1")
+
+        assert said == ["It", " is Paris."]
+
+
+@pytest.mark.parametrize("finish_reason", ["length", "max_tokens", "MAX_TOKENS"])
+def test_a_reply_that_reaches_its_limit_in_a_sentence_says_so(provider: FakeProvider, finish_reason: str) -> None:
+    send(provider, chunk({"content": "Paris. It lies"}, finish_reason))
+    said: list[str] = []
+
+    reply(provider, said)
+
+    assert said == ["Paris. It lies", CUT]
+
+
+@pytest.mark.parametrize("finish_reason", ["content_filter", "content_filter: PROHIBITED_CONTENT", "SAFETY"])
+def test_a_filtered_reply_is_refused(provider: FakeProvider, finish_reason: str) -> None:
+    send(provider, chunk({}, finish_reason))
+
+    error = error_of(reply, provider)
+
+    assert (error.code, error.retryable) == ("provider_refused", False)
+
+
+@pytest.mark.parametrize("body", ["[" * 200_000, '{"choices": ' + '"' + "x" * 1_100_000])
+def test_an_event_that_no_server_sends_is_invalid(provider: FakeProvider, body: str) -> None:
+    provider.fail_next(CHAT, status=200, body=f"data: {body}\n\n", headers={"content-type": "text/event-stream"})
+
+    assert error_of(reply, provider).code == "provider_answer_invalid"
+
+
+def test_a_transcript_has_no_characters_that_cannot_be_stored(provider: FakeProvider) -> None:
+    provider.behaviour.transcript = "What is\x00 the capital\ud83d?"
+
+    assert transcribe(provider).text == "What is the capital?"

@@ -33,12 +33,16 @@ ADVICE = {
     "localhost is the container itself.",
     "provider_key_invalid": "The server refuses the key. Correct {prefix}_API_KEY.",
     "provider_quota_exhausted": "The account has no credit left.",
+    "provider_permission_missing": "The key is valid and lacks a permission. Give it one at the service: ElevenLabs "
+    "names them Text to Speech, Voices (write) and Models; OpenAI, Model capabilities.",
+    "provider_payment_failed": "The service is waiting for a payment. Settle the invoice there.",
     "provider_plan_insufficient": "The account or its key may not do this.",
     "provider_model_missing": "The server does not have this model, or its API is at another path: most addresses end "
     "in /v1. Set {model}, or correct {prefix}_BASE_URL.",
     "provider_timeout": "It took too long. A server that loads its model at the first call may be quicker now: try "
     "again, or raise {deadline}.",
     "provider_answer_invalid": "The answer is not one of this API. Correct {prefix}_BASE_URL: most end in /v1.",
+    "provider_content_refused": "The service's rules do not allow this text.",
     "provider_refused": "The server refuses the request; its own log says why.",
     "provider_audio_refused": "The server refuses the recording; its own log says why.",
     "provider_failed": "The server fails; its own log says why.",

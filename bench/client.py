@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import requests
 
 MAX_EVENT_BYTES = 10_000_000  # A retry sends all earlier speech in one event.
+HTTP_CHUNK_BOUNDARY = re.compile(rb"\r\n[0-9a-f]+\r\n")
 EVENT_NAME_WITHIN_BYTES = 40  # An event begins with the size of its HTTP chunk, then its name.
 TIMEOUT_SECONDS = 60
 ADD_VOICE_ATTEMPTS = 20
@@ -117,7 +119,7 @@ async def hold_turn(
     try:
         async with asyncio.timeout(TURN_TIMEOUT_SECONDS), _answer_to(request) as answer:
             while True:
-                head, _, data = (await answer.readuntil(b"\n\n")).partition(b"\ndata: ")
+                head, data = await _next_event(answer)
                 match head.rpartition(b"event: ")[2]:
                     case b"heard":
                         turn = json.loads(data)["turn_id"]
@@ -142,7 +144,7 @@ async def listen(url: str, token: str, **question: Any) -> list[Chunk]:
     try:
         async with asyncio.timeout(TURN_TIMEOUT_SECONDS), _answer_to(request) as answer:
             while True:
-                head, _, data = (await answer.readuntil(b"\n\n")).partition(b"\ndata: ")
+                head, data = await _next_event(answer)
                 match head.rpartition(b"event: ")[2]:
                     case b"spoken":
                         chunks.append(_chunk(time.perf_counter() - started, json.loads(data)))
@@ -198,6 +200,13 @@ def _provider_calls(url: str, voice: str, recording: bytes, text: str) -> list[r
             (f"/v1/text-to-speech/{voice}output_format=pcm_24000", {"json": {"text": text}}),
         )
     ]
+
+
+async def _next_event(answer: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Return the head and the data of the next event. A large event comes in several HTTP chunks."""
+    event = HTTP_CHUNK_BOUNDARY.sub(b"", await answer.readuntil(b"\n\n"))
+    head, _, data = event.partition(b"\ndata: ")
+    return head, data
 
 
 @asynccontextmanager

@@ -153,11 +153,12 @@ def test_several_channels_are_mixed(kind: str, codec: str, layout: str) -> None:
     assert measure(recording).rms_db > measure(SPEECH).rms_db - 4
 
 
-@pytest.mark.parametrize("layout", ["5.1", "7.1"])
-@pytest.mark.parametrize(("kind", "codec"), [("ipod", "aac"), ("ogg", "libopus"), ("matroska", "ac3")])
+@pytest.mark.parametrize(
+    ("kind", "codec", "layout"),
+    [(*each, layout) for each in [("ipod", "aac"), ("ogg", "libopus")] for layout in ["5.1", "7.1"]]
+    + [("matroska", "ac3", "5.1")],  # AC-3 has at most six channels.
+)
 def test_several_channels_of_a_lossy_codec_are_mixed(kind: str, codec: str, layout: str) -> None:
-    if (codec, layout) == ("ac3", "7.1"):
-        pytest.skip("AC-3 has at most six channels")
     recording = decode(contained(SPEECH, kind, codec, layout=layout))
     assert recording.seconds == pytest.approx(SPEECH.seconds, abs=0.08)
     assert likeness(recording, SPEECH) > 0.95

@@ -60,6 +60,7 @@ class LocalTextToSpeech:
         def produce(kokoro: Kokoro, listener: Listener[bytes]) -> None:
             voice = voice_files.load_voice(self._config.voices_dir, voice_id)
             said = previous_text
+            PROCESSOR.wait_until_still(playback)
             for segment in in_time(split_into_segments(text), playback, PACE):
                 if listener.is_closed:
                     return

@@ -223,6 +223,7 @@ def generate_with_pauses(
 
     def take_until_pause(delta: str) -> bool:
         nonlocal is_taken
+        PROCESSOR.note_token()
         written.append(delta)
         is_taken = take(delta)
         return is_taken and (len(written) >= max_tokens or not pauses.is_due())
@@ -231,7 +232,8 @@ def generate_with_pauses(
         pauses.make()
         beginning = [Message("assistant", "".join(written))] if written else []
         try:
-            done = generate(server, [*messages, *beginning], max_tokens - len(written), take_until_pause, slot=slot)
+            with PROCESSOR.writing():
+                done = generate(server, [*messages, *beginning], max_tokens - len(written), take_until_pause, slot=slot)
         except PromptTooLongError:
             if not written:
                 raise

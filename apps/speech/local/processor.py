@@ -16,6 +16,9 @@ from contextlib import aclosing, contextmanager
 AMPLE_SECONDS = 4.0
 # The model does not pause for longer, and then writes for this long: answers of others may leave no gap.
 MAX_PAUSE_SECONDS, MIN_WRITING_SECONDS = 8.0, 3.0
+# How long the voice waits at most for the model to stop. Threads of the voice that begin beside those of the model are
+# put on one core, and stay there: that costs 0.1 to 0.3 s.
+MAX_STOPPING_SECONDS = 0.3
 # The number of answers that are followed at the same time.
 MAX_PLAYBACKS = 100
 
@@ -43,6 +46,8 @@ class Processor:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._needs: list[Playback | None] = []
+        self._writing = 0
+        self._token_came = self._token_seconds = 0.0
         self._playbacks: OrderedDict[tuple[str, str], Playback] = OrderedDict()
 
     def playback(self, text: str, *, voice_id: str, previous_text: str) -> Playback:
@@ -87,6 +92,31 @@ class Processor:
         """Wait until nobody needs the processor, at most for `seconds`. Return whether it is free."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._is_needed(), timeout=seconds)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Tell that the language model computes in the block."""
+        with self._changed:
+            self._writing += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._writing -= 1
+                self._changed.notify_all()
+
+    def note_token(self) -> None:
+        """Tell that the language model has written a token."""
+        now = time.monotonic()
+        self._token_seconds, self._token_came = min(now - self._token_came, MAX_STOPPING_SECONDS), now
+
+    def wait_until_still(self, playback: Playback) -> None:
+        """Wait until the language model has stopped computing for `playback`; return at once if it need not stop."""
+        with self._changed:
+            if not self._writing or playback.is_ample():
+                return
+            self._changed.wait_for(lambda: not self._writing, timeout=MAX_STOPPING_SECONDS)
+        time.sleep(self._token_seconds)  # The library computes one more token after its call has returned.
 
     def _is_needed(self) -> bool:
         return any(playback is None or not playback.is_ample() for playback in self._needs)

@@ -9,7 +9,14 @@ from contextlib import ExitStack
 import pytest
 
 from apps.speech.local import processor
-from apps.speech.local.processor import AMPLE_SECONDS, MAX_PLAYBACKS, Pauses, Playback, Processor
+from apps.speech.local.processor import (
+    AMPLE_SECONDS,
+    MAX_PLAYBACKS,
+    MAX_STOPPING_SECONDS,
+    Pauses,
+    Playback,
+    Processor,
+)
 
 PATIENCE_SECONDS = 10
 SHORTLY = 0.05
@@ -169,3 +176,38 @@ def test_many_conversations_neither_block_nor_starve_each_other(shared: Processo
         thread.join(PATIENCE_SECONDS)
     assert written == [20] * 4
     assert not shared.is_needed()
+
+
+class TestWaitingForTheModelToStop:
+    def test_the_voice_waits_until_it_has_stopped(self) -> None:
+        shared, playback = Processor(), Playback()
+        is_writing, may_stop = threading.Event(), threading.Event()
+
+        def write() -> None:
+            with shared.writing():
+                is_writing.set()
+                may_stop.wait()
+
+        model = threading.Thread(target=write)
+        model.start()
+        is_writing.wait()
+        threading.Timer(0.1, may_stop.set).start()
+        started = time.monotonic()
+        shared.wait_until_still(playback)
+        assert time.monotonic() - started > 0.09
+        model.join()
+
+    def test_a_model_that_does_not_stop_holds_it_up_for_a_moment_only(self) -> None:
+        shared = Processor()
+        with shared.writing():
+            started = time.monotonic()
+            shared.wait_until_still(Playback())
+            assert MAX_STOPPING_SECONDS <= time.monotonic() - started < PATIENCE_SECONDS
+
+    def test_it_does_not_wait_while_enough_is_left_to_play(self) -> None:
+        shared, playback = Processor(), Playback()
+        playback.add(AMPLE_SECONDS + 10)
+        with shared.writing():
+            started = time.monotonic()
+            shared.wait_until_still(playback)
+            assert time.monotonic() - started < MAX_STOPPING_SECONDS

@@ -17,7 +17,7 @@ from apps.speech.local.config import LocalConfig
 from apps.speech.local.llama import LocalLanguageModel
 from apps.speech.local.processor import PROCESSOR
 
-QUIET_SECONDS = 0.5
+QUIET_SECONDS = 1.5  # Longer than a token takes on a busy machine.
 INSTRUCTIONS = Message("system", "You are a friendly voice assistant. Answer in one or two short sentences.")
 
 

@@ -33,7 +33,7 @@ PARIS = "The capital of France is Paris, a city of two million people."
 SMILE = "\N{GRINNING FACE}"
 # The replies that are not PARIS, and the failures.
 REPLIES = {
-    "refusal": "I can not help with that.",
+    "refusal": "I cannot help with that.",
     "split_surrogate": f"Nice day to you all, my friend {SMILE} is it not?",
     "finish_length": "The capital of France is Paris and the most…",
     "length_after_a_sentence": "The capital of France is Paris. …",

@@ -61,10 +61,11 @@ class TurnTimes:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the answer's sound: when it arrived after the question was sent, and how long it is, in seconds."""
+    """A piece of the sound of `segment` of the reply; `arrived` is in seconds after the question was sent."""
 
     arrived: float
     seconds: float
+    segment: str
 
 
 def add_voice(provider_url: str) -> str:
@@ -157,7 +158,8 @@ async def listen(url: str, token: str, **question: Any) -> list[Chunk]:
 
 
 def _chunk(arrived: float, spoken: dict[str, Any]) -> Chunk:
-    return Chunk(arrived, len(base64.b64decode(spoken["audio"])) / 2 / spoken["sample_rate"])
+    seconds = len(base64.b64decode(spoken["audio"])) / 2 / spoken["sample_rate"]
+    return Chunk(arrived, seconds, spoken["text"])
 
 
 async def ask_serially(provider_url: str, voice_id: str, recording: bytes, reply: str) -> float:

@@ -75,6 +75,11 @@ class Asked:
         return self.chunks[0].arrived
 
     @property
+    def is_comparable(self) -> bool:
+        """Whether the turn began with the segment that its stages made alone; a longer one takes longer."""
+        return self.chunks[0].segment == self.stages.segment
+
+    @property
     def spoken_seconds(self) -> float:
         return sum(chunk.seconds for chunk in self.chunks)
 
@@ -239,7 +244,12 @@ def _results(asked: Sequence[Asked], megabytes: float) -> str:
 
 
 def _turn_line(asked: Asked) -> str:
-    ratio = f"{asked.first_audio / asked.stages.total:.2f}" if asked.stages.total else "–"
+    if not asked.stages.total:
+        ratio = "–"
+    elif asked.is_comparable:
+        ratio = f"{asked.first_audio / asked.stages.total:.2f}"
+    else:
+        ratio = f"“{asked.chunks[0].segment}”"
     return (
         f"{asked.kind:6}{asked.first_audio:11.2f} s{ratio:>15}{asked.longest_silence:16.2f} s"
         f"{asked.spoken_seconds:6.1f} s{asked.chunks[-1].arrived:16.1f} s"
@@ -253,9 +263,9 @@ def _verdicts(asked: Sequence[Asked], megabytes: float) -> Iterable[str]:
         if not turns:
             continue
         first_audio = median(each.first_audio for each in turns)
-        alone = median(each.stages.total for each in turns)
         yield _verdict(f"{kind}: first audio p50", first_audio, limit * scale, "s")
-        yield _verdict(f"{kind}: first audio p50 relative to its stages alone", first_audio / alone, MAX_RATIO, "×")
+        if ratios := [each.first_audio / each.stages.total for each in turns if each.is_comparable]:
+            yield _verdict(f"{kind}: first audio relative to its stages alone, p50", median(ratios), MAX_RATIO, "×")
         yield _verdict(
             f"{kind}: longest silence", max(each.longest_silence for each in turns), MAX_SILENCE_SECONDS, "s"
         )

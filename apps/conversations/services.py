@@ -114,13 +114,13 @@ def delete_conversation(*, conversation: Conversation) -> None:
     """Delete the conversation with its turns and all their recordings."""
     turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
     # Delete the rows last, so that an interrupted deletion can be repeated.
-    _delete_files([file for turn in turns for file in turn.recordings])
+    delete_files([file for turn in turns for file in turn.recordings])
     extra = {"conversation": str(conversation.pk), "user": conversation.owner_id}
     conversation.delete()
     logger.info("Conversation deleted", extra=extra)
 
 
-def _delete_files(files: Iterable[FieldFile]) -> None:
+def delete_files(files: Iterable[FieldFile]) -> None:
     for file in files:
         file.storage.delete(str(file.name))
 
@@ -149,7 +149,7 @@ def new_turn(
     ProviderError if an engine that the turn needs is down.
     """
     status = Turn.Status.HEARD if text else Turn.Status.RECEIVED
-    _require_engines(voice, status)
+    require_engines(voice, status)
     seconds = recording.seconds if recording else 0.0
     reservation = _reserve(conversation.owner_id, heard_seconds=seconds)
     if conversation._state.adding:
@@ -158,7 +158,7 @@ def new_turn(
     return PreparedTurn(turn, reservation, recording)
 
 
-def _require_engines(voice: VoiceProfile, status: Turn.Status) -> None:
+def require_engines(voice: VoiceProfile, status: Turn.Status) -> None:
     """Refuse a turn whose engines are down, before any stage is paid for. Raises ProviderError."""
     for stage in _STAGES_FROM[status]:
         availability.require_working(stage)
@@ -190,7 +190,7 @@ def prepare_retry(*, turn: Turn) -> PreparedTurn:
         turn.voice = voice_of(conversation=turn.conversation)
         turn.save(update_fields=["voice"])
     status = _status_before_failure(turn)
-    _require_engines(turn.voice, status)
+    require_engines(turn.voice, status)
     seconds = 0.0 if turn.transcript else turn.question_seconds or 0.0
     reservation = _reserve(turn.owner_id, heard_seconds=seconds)
     claimed = Turn.objects.filter(pk=turn.pk, status=Turn.Status.FAILED).update(status=status, lease_until=new_lease())
@@ -220,6 +220,12 @@ def stop_turn(*, turn: Turn, heard_seconds: float | None = None) -> None:
             status=Turn.Status.INTERRUPTED, spoken_text=_heard_text(turn, heard_seconds)
         )
     turn.refresh_from_db()
+
+
+def mark_heard(*, turn: Turn, text: str) -> None:
+    """Note that of the reply of a turn that is over, only `text` was heard."""
+    ended = Turn.objects.filter(pk=turn.pk, status__in=(Turn.Status.SPOKEN, Turn.Status.INTERRUPTED))
+    ended.update(status=Turn.Status.INTERRUPTED, spoken_text=text)
 
 
 def _heard_text(turn: Turn, heard_seconds: float) -> str:

@@ -20,7 +20,6 @@ from apps.conversations.pipeline.thinking import earlier_turns
 from apps.conversations.stopping import stoppable
 from apps.conversations.turn_events import Done, Failed, Heard, TurnEvent, Waiting
 from apps.core.logs import turn_id
-from apps.speech.base import Recording
 from apps.speech.registry import Engines
 
 HEAD_START_SECONDS = 0.02
@@ -35,10 +34,10 @@ async def run_turn(prepared: PreparedTurn, engines: Engines) -> AsyncGenerator[T
     turn: calls to the providers end, and the answer so far is kept.
     """
     turn = prepared.turn
-    progress = TurnProgress(turn)
+    progress = TurnProgress(turn, used=prepared.used, trust=prepared.trust)
     events: asyncio.Queue[TurnEvent | None] = asyncio.Queue()
     count_attempt = metrics.attempt_counter(turn)
-    work = asyncio.create_task(_work(progress, engines, prepared.recording, events))
+    work = asyncio.create_task(_work(progress, engines, prepared, events))
     lease = asyncio.create_task(fail_when_lost(progress, work))
     try:
         with stoppable(turn, work):
@@ -50,7 +49,8 @@ async def run_turn(prepared: PreparedTurn, engines: Engines) -> AsyncGenerator[T
             task.cancel()
         # A client that disconnects at the last event cancels this task, but the clean-up must finish.
         await run_to_end(end_turn(progress, prepared.reservation, *tasks))
-        count_attempt()
+        if progress.is_certain:
+            count_attempt()
     if progress.is_lost:
         yield Failed(progress.stage, turn.error_code, turn.error_message, turn.retryable)
     elif turn.status == Turn.Status.INTERRUPTED:
@@ -66,13 +66,13 @@ async def _next_event(events: asyncio.Queue[TurnEvent | None]) -> TurnEvent | No
 
 
 async def _work(
-    progress: TurnProgress, engines: Engines, recording: Recording | None, events: asyncio.Queue[TurnEvent | None]
+    progress: TurnProgress, engines: Engines, prepared: PreparedTurn, events: asyncio.Queue[TurnEvent | None]
 ) -> None:
     """Run the turn to its end or failure. None follows the last event in the queue."""
     turn_id.set(str(progress.turn.pk))
     emit = events.put_nowait
     try:
-        failure = await failure_of(_run_stages(progress, engines, recording, emit), progress)
+        failure = await failure_of(_run_stages(progress, engines, prepared, emit), progress)
         if failure is not None:
             await store_failure(progress, failure)
             emit(failure)
@@ -80,18 +80,18 @@ async def _work(
         emit(None)
 
 
-async def _run_stages(progress: TurnProgress, engines: Engines, recording: Recording | None, emit: Emit) -> None:
+async def _run_stages(progress: TurnProgress, engines: Engines, prepared: PreparedTurn, emit: Emit) -> None:
     turn = progress.turn
     # Send a spoken question before other work takes the processor; its transcription takes longer than this pause.
     pause = 0 if turn.transcript else HEAD_START_SECONDS
     if turn._state.adding:
-        progress.writer.create_soon(recording, pause=pause)
+        progress.writer.create_soon(prepared.recording, pause=pause)
     earlier = asyncio.create_task(earlier_turns(turn, pause=pause))
     try:
         if not turn.transcript:
-            await hear_question(progress, engines, recording)
+            await hear_question(progress, engines, prepared.recording)
         emit(Heard(turn.transcript, turn.language))
-        await _think_and_speak(progress, engines, earlier, emit)
+        await _think_and_speak(progress, engines, prepared, earlier, emit)
         await store_answer(progress)
         await sync_to_async(update_conversation)(progress)
         emit(Done(turn.reply, turn.timings))
@@ -100,16 +100,22 @@ async def _run_stages(progress: TurnProgress, engines: Engines, recording: Recor
 
 
 async def _think_and_speak(
-    progress: TurnProgress, engines: Engines, earlier: asyncio.Task[list[Turn]], emit: Emit
+    progress: TurnProgress,
+    engines: Engines,
+    prepared: PreparedTurn,
+    earlier: asyncio.Task[list[Turn]],
+    emit: Emit,
 ) -> None:
     segments: Segments = asyncio.Queue()
-    speaking = asyncio.create_task(speak_reply(progress, engines, segments, emit))
+    speaking = asyncio.create_task(
+        speak_reply(progress, engines, segments, emit) if prepared.is_spoken else asyncio.sleep(0)
+    )
     try:
         progress.stage = Turn.Stage.THINK
         if progress.turn.status == Turn.Status.ANSWERED:
             repeat_reply(progress.turn, segments, emit)
         else:
-            await think_of_reply(progress, engines, await earlier, segments, emit)
+            await think_of_reply(progress, engines, prepared, await earlier, segments, emit)
         # Raise an error in speaking only now: the rest of the reply is paid for and must not be lost.
         progress.stage = Turn.Stage.SPEAK
         await speaking

@@ -268,6 +268,19 @@ def named_voice(*, owner: User, name: str) -> VoiceProfile:
     return voice
 
 
+def default_voice(*, owner: User) -> VoiceProfile:
+    """Return the voice of `owner` that is used when none is named: the default one, or the newest that can speak.
+
+    Raises UserError if there is none or it cannot speak.
+    """
+    voices = list(VoiceProfile.objects.for_user(owner).order_by("-is_default", "-created_at"))
+    if not voices:
+        raise UserError("voice_not_found", _("You have no voice yet. Clone one first."), status=404)
+    voice = next((voice for voice in voices if voice.can_speak), voices[0])
+    require_ready(voice=voice)
+    return voice
+
+
 def _no_such_voice() -> UserError:
     return UserError("voice_not_found", _("You have no such voice."), status=404)
 

@@ -28,10 +28,13 @@ TITLE_CHARACTERS = 60
 async def end_turn(progress: TurnProgress, reservation: metering.Reservation, *tasks: asyncio.Task[None]) -> None:
     """Wait for the cancelled tasks of the turn, store an interruption if it is unfinished, and settle its usage.
 
-    A lost turn is stored and settled by the process that took it over.
+    A lost turn is stored and settled by the process that took it over. One whose question never became certain is
+    neither stored nor settled: its usage belongs to the question that went on.
     """
     await asyncio.gather(*tasks, return_exceptions=True)
-    if not progress.is_lost:
+    if not progress.is_certain:
+        progress.writer.forget()
+    elif not progress.is_lost:
         await store_interruption(progress)
         await _settle_and_log(progress, reservation)
 

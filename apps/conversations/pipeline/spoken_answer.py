@@ -48,9 +48,12 @@ class SpokenAnswer:
         end = None if seconds is None else 2 * int(seconds * self.sample_rate)
         return Recording(b"".join(self.chunks)[:end], self.sample_rate) if self.chunks and end != 0 else None
 
-    def heard_seconds(self) -> float:
-        """Return the most seconds that the listener can have heard by now: playback starts with the first chunk."""
-        return time.monotonic() - self.began_at if self.began_at else 0.0
+    def heard_seconds(self, *, not_before: float = 0.0) -> float:
+        """Return the most seconds that the listener can have heard by now: playback starts with the first chunk.
+
+        `not_before` is the time, by `time.monotonic`, before which the sound was held back.
+        """
+        return time.monotonic() - max(self.began_at, not_before) if self.began_at else 0.0
 
     def complete_segments(self) -> list[SpokenSegment]:
         return [segment for segment in self.segments if segment.complete]

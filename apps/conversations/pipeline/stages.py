@@ -11,7 +11,7 @@ from apps.conversations.pipeline.hearing import NothingHeardError, hear, stored_
 from apps.conversations.pipeline.prompts import build_messages
 from apps.conversations.pipeline.sentences import GROWING, GROWING_SLOWLY, SpeechChunker
 from apps.conversations.pipeline.speaking import Segments, speak
-from apps.conversations.pipeline.state import TurnProgress
+from apps.conversations.pipeline.state import PreparedTurn, TurnProgress
 from apps.conversations.pipeline.store import store_reply, store_transcript
 from apps.conversations.pipeline.thinking import write_reply
 from apps.conversations.turn_events import Said, TurnEvent
@@ -34,7 +34,12 @@ async def hear_question(progress: TurnProgress, engines: Engines, recording: Rec
 
 
 async def think_of_reply(
-    progress: TurnProgress, engines: Engines, earlier: list[Turn], segments: Segments, emit: Emit
+    progress: TurnProgress,
+    engines: Engines,
+    prepared: PreparedTurn,
+    earlier: list[Turn],
+    segments: Segments,
+    emit: Emit,
 ) -> None:
     turn, conversation = progress.turn, progress.turn.conversation
     messages = build_messages(
@@ -44,7 +49,9 @@ async def think_of_reply(
     await progress.writer.until_stored()
     chunker = _chunker(turn)
     is_cut = False
-    async with aclosing(write_reply(messages, model=model, used=progress.used)) as deltas:
+    async with aclosing(
+        write_reply(messages, model=model, used=progress.used, max_tokens=prepared.max_tokens)
+    ) as deltas:
         async for delta in deltas:
             if not progress.reply:
                 turn.first_word_ms = progress.elapsed_ms()

@@ -80,7 +80,7 @@ async def store_interruption(progress: TurnProgress) -> None:
     turn, answer = progress.turn, progress.answer
     if turn.status not in RUNNING:
         return
-    heard_seconds = answer.heard_seconds()
+    heard_seconds = progress.heard_seconds()
     try:
         await progress.writer.store(
             status=Turn.Status.INTERRUPTED,

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from django.conf import settings
+from django.db.models import Q
 
 from apps.conversations.models import Turn
 from apps.speech.base import LanguageModel, Message, ProviderError
@@ -20,11 +21,15 @@ async def earlier_turns(turn: Turn, *, pause: float) -> list[Turn]:
     """Wait `pause` seconds, then return the latest turns before `turn` with question and reply, oldest first."""
     await asyncio.sleep(pause)
     turns = Turn.objects.filter(conversation_id=turn.conversation_id, created_at__lt=turn.created_at)
-    latest = turns.exclude(transcript="").exclude(reply="").order_by("-created_at")[: settings.MEMORY_TURNS]
+    # The question of an interrupted turn is remembered even if nothing was answered: the person may have gone on.
+    answered = turns.exclude(transcript="").exclude(~Q(status=Turn.Status.INTERRUPTED), reply="")
+    latest = answered.order_by("-created_at")[: settings.MEMORY_TURNS]
     return list(reversed([turn async for turn in latest]))
 
 
-async def write_reply(messages: Sequence[Message], *, model: LanguageModel, used: Used) -> AsyncGenerator[str, None]:
+async def write_reply(
+    messages: Sequence[Message], *, model: LanguageModel, used: Used, max_tokens: int | None = None
+) -> AsyncGenerator[str, None]:
     """Yield the reply to `messages` as text deltas, the last one CUT if it reached a limit in mid-sentence.
 
     A call that fails or is closed counts as usage, too.
@@ -32,9 +37,10 @@ async def write_reply(messages: Sequence[Message], *, model: LanguageModel, used
     Raises ProviderError, also if the reply is empty.
     """
     reply = ""
-    max_characters = settings.MAX_REPLY_TOKENS * MAX_CHARACTERS_PER_TOKEN
+    max_tokens = min(max_tokens or settings.MAX_REPLY_TOKENS, settings.MAX_REPLY_TOKENS)
+    max_characters = max_tokens * MAX_CHARACTERS_PER_TOKEN
     try:
-        async with aclosing(model.reply(messages, max_tokens=settings.MAX_REPLY_TOKENS)) as deltas:
+        async with aclosing(model.reply(messages, max_tokens=max_tokens)) as deltas:
             async for delta in deltas:
                 room = max_characters - len(reply)
                 fitting = delta if len(delta) <= room else delta[:room]

@@ -18,6 +18,7 @@ from apps.speech.audio.flac import to_flac
 
 if TYPE_CHECKING:
     from apps.conversations.models import Turn
+    from apps.conversations.pipeline.trust import Trust
     from apps.speech.base import Recording
 
 logger = logging.getLogger(__name__)
@@ -34,10 +35,14 @@ _retrying = AsyncRetrying(
 
 
 class TurnWriter:
-    """Writes the row of one turn, one write after the other. The next write repeats one that failed."""
+    """Writes the row of one turn, one write after the other. The next write repeats one that failed.
 
-    def __init__(self, turn: Turn) -> None:
+    With `trust`, all writes wait until the question is certain.
+    """
+
+    def __init__(self, turn: Turn, trust: Trust | None = None) -> None:
         self._turn = turn
+        self._trust = trust
         self._unsaved: set[str] = set()
         self._saving: asyncio.Task[None] | None = None
 
@@ -65,11 +70,20 @@ class TurnWriter:
 
         If a write fails, its values are stored together with the next result.
         """
-        if self._saving is not None:
+        is_certain = self._trust is None or self._trust.is_confirmed
+        if self._saving is not None and is_certain:
             await asyncio.wait({self._saving})
+
+    def forget(self) -> None:
+        """Write nothing: the question was not certain."""
+        if self._saving is not None:
+            self._saving.cancel()
 
     async def _create(self, recording: Recording | None, pause: float) -> None:
         await asyncio.sleep(pause)
+        if self._trust is not None:
+            transcript, recording = await self._trust.question()
+            self._turn.transcript, self._turn.language = transcript.text, transcript.language
         if recording is not None:
             flac = await asyncio.to_thread(to_flac, recording)
             self._turn.question = ContentFile(flac, name="question.flac")

@@ -1,0 +1,170 @@
+"""Which answer is being heard in a live session: begun, held while somebody speaks, resumed, cut, or stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from apps.conversations import services
+from apps.conversations.live import ground
+from apps.conversations.live.answer import Answer
+from apps.conversations.live.protocol import Event, ProtocolError, event, invalid
+from apps.conversations.live.response import Response, Send
+from apps.core.database import shared_thread
+
+KEPT_RESPONSES = 20
+# A client counts what was heard in its own way. Less than this is missing from an answer that was heard to its end.
+TOLERANCE_SECONDS = 0.15
+
+
+@dataclass(slots=True)
+class HeldAnswer:
+    """An answer that was interrupted, perhaps by a mere noise; `seconds` of it were heard."""
+
+    answer: Answer
+    seconds: float
+
+
+class Answering:
+    """The responses of one session. `on_sound` and `on_end` are as those of `Response`."""
+
+    def __init__(
+        self,
+        send: Send,
+        conversation_id: str,
+        *,
+        on_sound: Callable[[bytes], None],
+        on_end: Callable[[], None],
+        on_silence: Callable[[], None],
+    ) -> None:
+        self.latest: Response | None = None
+        self._held: HeldAnswer | None = None
+        self._send = send
+        self._conversation_id = conversation_id
+        self._on_sound, self._on_end, self._on_silence = on_sound, on_end, on_silence
+        self._responses: OrderedDict[str, Response] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        return self.latest is not None and not self.latest.is_over
+
+    def announce(self, *, is_spoken: bool, metadata: Any = None) -> Response:
+        """Announce a response, whose answer is still to come."""
+        response = Response(
+            send=self._send,
+            conversation_id=self._conversation_id,
+            is_spoken=is_spoken,
+            metadata=metadata,
+            on_sound=self._on_sound,
+            on_end=self._on_end,
+        )
+        self.latest = self._responses[response.item_id] = response
+        while len(self._responses) > KEPT_RESPONSES:
+            self._responses.popitem(last=False)
+        return response
+
+    def item(self, item_id: str) -> Event | None:
+        response = self._responses.get(item_id)
+        return response and response.item
+
+    def hold(self) -> None:
+        """Stop sending, because somebody speaks. The answer itself goes on: it may have been a noise."""
+        response = self.latest
+        if response is None or response.answer is None or self._held is not None:
+            return
+        self._held = HeldAnswer(response.answer, response.heard_seconds())
+        response.end("cancelled", reason="turn_detected")
+        self._on_silence()
+
+    def resume(self) -> None:
+        """Go on with the held answer where it was left, as a response of its own."""
+        held, self._held = self._held, None
+        if held is not None:
+            response = self.announce(is_spoken=held.answer.prepared.is_spoken)
+            response.begin(held.answer, start_seconds=held.seconds)
+
+    def let_go(self) -> None:
+        """Interrupt the held answer for good."""
+        held, self._held = self._held, None
+        if held is not None:
+            self.stop(held.answer, heard_seconds=held.seconds)
+
+    def cancel(self, reason: str) -> None:
+        """End the current response, and interrupt its answer."""
+        response = self.latest
+        if response is None or response.is_over:
+            return
+        response.end("cancelled", reason=reason)
+        self._on_silence()
+        if response.answer is not None:
+            self.stop(response.answer, heard_seconds=response.heard_seconds())
+
+    def truncate(self, item_id: str, seconds: float) -> None:
+        """Take the client's word for how much of an item was heard. Raises ProtocolError."""
+        response = self._responses.get(item_id)
+        if response is None or response.answer is None:
+            raise ProtocolError("item_not_found", "There is no answer with this id in this session.", param="item_id")
+        if seconds > response.sent_seconds + TOLERANCE_SECONDS:
+            text = f"Only {round(response.sent_seconds * 1000)} ms of this answer were sent."
+            raise invalid("audio_end_ms", text)
+        heard = response.start_seconds + seconds
+        if self._held is not None and self._held.answer is response.answer:
+            self._held.seconds = heard
+        elif response.is_over:
+            if seconds < response.sent_seconds - TOLERANCE_SECONDS:
+                self._note_heard(response.answer, heard)
+        else:
+            response.end("cancelled", reason="client_cancelled")
+            self.stop(response.answer, heard_seconds=heard)
+        ms = round(seconds * 1000)
+        self._send(event("conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=ms))
+
+    def stop(self, answer: Answer, *, heard_seconds: float = 0.0) -> None:
+        """Interrupt an answer, in the background. Of what it said, `heard_seconds` are remembered."""
+        self._start(self._stop(answer, heard_seconds))
+
+    def undo(self, answer: Answer) -> None:
+        """Interrupt an answer whose question goes on, in the background, and delete its turn."""
+        self._start(self._undo(answer))
+
+    async def until_stored(self) -> None:
+        """Wait until all interrupted answers are stored: the next one has to remember them."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def close(self) -> None:
+        """Interrupt everything, as when a listener leaves."""
+        self.let_go()
+        self.cancel("client_cancelled")
+        await self.until_stored()
+
+    def _note_heard(self, answer: Answer, seconds: float) -> None:
+        self._start(self._store_heard(answer, seconds))
+
+    async def _stop(self, answer: Answer, seconds: float) -> None:
+        await answer.stop()
+        if answer.is_certain:
+            await self._store_heard(answer, seconds)
+
+    async def _undo(self, answer: Answer) -> None:
+        await answer.stop()
+        if answer.is_certain:
+            async with shared_thread():
+                await sync_to_async(ground.delete_turn)(answer.turn)
+
+    async def _store_heard(self, answer: Answer, seconds: float) -> None:
+        await answer.until_over()
+        if seconds < answer.sound_seconds - TOLERANCE_SECONDS:
+            async with shared_thread():
+                await sync_to_async(services.mark_heard)(turn=answer.turn, text=answer.text_heard(seconds))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

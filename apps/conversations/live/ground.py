@@ -1,0 +1,107 @@
+"""What a live session reads from and stores in the database. Everything here blocks: call it in a thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import User
+from apps.conversations import services
+from apps.conversations.live.access import Caller, is_still_valid
+from apps.conversations.models import Conversation, Turn
+from apps.core.errors import UserError
+from apps.speech.audio.flac import to_flac
+from apps.speech.base import Recording
+from apps.usage import metering
+from apps.usage.metering import Reservation, Used
+from apps.usage.models import UsageRecord
+from apps.voices.models import VoiceProfile
+from apps.voices.services import default_voice, named_voice
+
+
+class CallerLeftError(UserError):
+    """The caller may no longer use the socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedQuestion:
+    """A question that may be answered: `voice` can speak, and `reservation` is within the limits of its owner."""
+
+    reservation: Reservation
+    voice: VoiceProfile
+
+
+def open_conversation(caller: Caller, *, voice_name: str, conversation_id: str, model: str) -> Conversation:
+    """Return the conversation with this id, or a new one that its first turn stores. Raises UserError.
+
+    Without `voice_name` the voice of the conversation speaks, or else the caller's default voice.
+    """
+    owner = caller.user
+    if not conversation_id:
+        voice = named_voice(owner=owner, name=voice_name) if voice_name else default_voice(owner=owner)
+        chosen = model if model in services.chat_models()[1:] else ""
+        return Conversation(owner=owner, voice=voice, model=chosen)
+    conversation = _own_conversation(owner, conversation_id)
+    if voice_name:
+        conversation.voice = named_voice(owner=owner, name=voice_name)
+    else:
+        services.voice_of(conversation=conversation)
+    return conversation
+
+
+def _own_conversation(owner: User, conversation_id: str) -> Conversation:
+    conversations = Conversation.objects.for_user(owner).select_related("voice__consent")
+    try:
+        return conversations.get(pk=UUID(conversation_id))
+    except (ValueError, Conversation.DoesNotExist):
+        raise UserError("conversation_not_found", _("You have no such conversation."), status=404) from None
+
+
+def open_question(caller: Caller, conversation: Conversation) -> OpenedQuestion:
+    """Check that a question may be asked now, and reserve what it can use. Raises UserError and ProviderError."""
+    if not is_still_valid(caller):
+        raise CallerLeftError("authentication_failed", _("This session has ended. Sign in again."), status=401)
+    voice = named_voice(owner=caller.user, name=str(conversation.voice_id))
+    services.require_engines(voice, Turn.Status.RECEIVED)
+    reservation = metering.reserve(
+        owner_id=caller.user.pk, heard_seconds=settings.MAX_QUESTION_SECONDS, characters=metering.longest_reply()
+    )
+    if conversation._state.adding:
+        conversation.save(force_insert=True)
+    return OpenedQuestion(reservation, voice)
+
+
+def voice_named(caller: Caller, name: str) -> VoiceProfile:
+    """Return a voice of the caller's that can speak. Raises UserError."""
+    return named_voice(owner=caller.user, name=name)
+
+
+def keep_question(turn: Turn, recording: Recording | None, reservation: Reservation, used: Used) -> None:
+    """Store a question whose asker left before it was answered."""
+    turn.status = Turn.Status.INTERRUPTED
+    if recording is not None:
+        turn.question = ContentFile(to_flac(recording), name="question.flac")
+        turn.question_seconds = recording.seconds
+    turn.save(force_insert=True)
+    used.reference = turn.pk
+    metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=used)
+
+
+def settle(reservation: Reservation, used: Used) -> None:
+    """Settle a question that did not become a turn."""
+    if used == Used():
+        metering.release(reservation)
+    else:
+        metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=used)
+
+
+def delete_turn(turn: Turn) -> None:
+    """Delete a turn whose question went on, with its recordings: the new turn has all of it."""
+    stored = Turn.objects.for_user(turn.owner).filter(pk=turn.pk).first()
+    if stored is not None:
+        services.delete_files(stored.recordings)
+        stored.delete()

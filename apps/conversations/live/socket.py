@@ -1,0 +1,279 @@
+"""`/v1/realtime` as an ASGI application: the handshake, one task that reads and one that writes, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qs
+
+from asgiref.sync import sync_to_async
+from django.db import Error as DatabaseFailure
+
+from apps.conversations import metrics, services
+from apps.conversations.live import ground
+from apps.conversations.live.access import KEY_PROTOCOL, PROTOCOL, Caller, identify, is_still_valid
+from apps.conversations.live.protocol import Event, error_event
+from apps.conversations.live.session import LiveSession
+from apps.core import readiness
+from apps.core.api_errors import known_error, openai_error_body
+from apps.core.database import shared_thread
+from apps.core.errors import UserError
+from apps.speech.registry import current_engines, turn_end
+
+logger = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+PATH = "/v1/realtime"
+NORMAL, GOING_AWAY, POLICY_VIOLATION, INTERNAL, RESTART, OVERLOADED = 1000, 1001, 1008, 1011, 1012, 1013
+# A client that takes nothing for so long is gone.
+WRITE_SECONDS = 20
+# Events that wait for a client that reads slowly; sound is at most some seconds ahead, so these are many.
+MAX_WAITING = 2000
+CHECK_SECONDS = 5
+IDLE_SECONDS = 15 * 60
+SESSION_SECONDS = 60 * 60
+
+
+class LiveSockets:
+    """Serves the sockets of a process, and passes everything else on to `application`.
+
+    `abort` closes the connection behind an ASGI `send` at once, without waiting for its client.
+    """
+
+    def __init__(self, application: Any, *, abort: Callable[[Send], None]) -> None:
+        self.application = application
+        self.abort = abort
+        self._open: set[LiveSocket] = set()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self.application(scope, receive, send)
+            return
+        await receive()  # websocket.connect
+        if scope["path"].rstrip("/") != PATH:
+            await _refuse(scope, send, UserError("not_found", "There is no socket at this address.", status=404))
+            return
+        socket = LiveSocket(scope, receive, send, abort=lambda: self.abort(send))
+        self._open.add(socket)
+        try:
+            with metrics.LIVE_SESSIONS.track_inprogress():
+                await socket.serve()
+        finally:
+            self._open.discard(socket)
+
+    def end_idle(self) -> None:
+        """Close the sockets on which nothing happens, and the others as soon as their answers are given."""
+        for socket in self._open:
+            socket.end_soon()
+
+    def end_all(self) -> None:
+        for socket in self._open:
+            socket.close(RESTART)
+
+
+class LiveSocket:
+    """One socket, from its handshake to its end."""
+
+    def __init__(self, scope: Message, receive: Receive, send: Send, *, abort: Callable[[], None]) -> None:
+        self._scope, self._receive, self._send, self._abort = scope, receive, send, abort
+        self._outgoing: deque[Event] = deque()
+        self._news = asyncio.Event()
+        self._close_code: int | None = None
+        self._closing = asyncio.Event()
+        self._is_ending = False
+        self._last_event_at = 0.0
+        self._session: LiveSession | None = None
+
+    def close(self, code: int) -> None:
+        """Close the socket when what is waiting has been sent."""
+        if self._close_code is None:
+            self._close_code = code
+            self._closing.set()
+            self._news.set()
+
+    def end_soon(self) -> None:
+        self._is_ending = True
+        self._news.set()
+        if self._session is None or self._session.is_idle:
+            self.close(RESTART)
+
+    async def serve(self) -> None:
+        query = {name: values[-1] for name, values in parse_qs(self._scope["query_string"].decode("latin-1")).items()}
+        try:
+            readiness.require_ready()
+            caller = await _in_thread(identify, self._scope)
+        except (UserError, DatabaseFailure) as error:
+            await _refuse(self._scope, self._send, error)
+            return
+        await self._send({"type": "websocket.accept", "subprotocol": _subprotocol(self._scope), "headers": HEADERS})
+        writing = asyncio.create_task(self._write())
+        try:
+            await self._converse(caller, query)
+        finally:
+            self.close(NORMAL)
+            with suppress(asyncio.CancelledError):
+                await writing
+
+    async def _converse(self, caller: Caller, query: dict[str, str]) -> None:
+        model = query.get("model", "") or services.chat_models()[0]
+        try:
+            conversation = await _in_thread(
+                ground.open_conversation,
+                caller,
+                voice_name=query.get("voice", ""),
+                conversation_id=query.get("conversation", ""),
+                model=model,
+            )
+        except Exception as error:
+            self._refuse_with_event(error)
+            return
+        async with current_engines() as engines:
+            self._session = LiveSession(
+                caller=caller, conversation=conversation, model=model, engines=engines, send=self.send, leave=self.close
+            )
+            try:
+                await self._session.open(turn_end())
+                await self._read_until_closed(self._session, caller)
+            finally:
+                await asyncio.shield(asyncio.create_task(self._session.close()))
+
+    async def _read_until_closed(self, session: LiveSession, caller: Caller) -> None:
+        reading = asyncio.create_task(self._read(session))
+        watching = asyncio.create_task(self._watch(caller))
+        closing = asyncio.create_task(self._closing.wait())
+        tasks = {reading, watching, closing}
+        try:
+            done, _rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                logger.error("A live session failed", exc_info=error)
+                self.close(INTERNAL)
+
+    async def _read(self, session: LiveSession) -> None:
+        """Take the client's events until it leaves. Only a socket that is read gets the answers to its pings."""
+        loop = asyncio.get_running_loop()
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                self._close_code = self._close_code or message.get("code") or GOING_AWAY
+                return
+            self._last_event_at = loop.time()
+            received = _decoded(message)
+            if received is None:
+                self.send(error_event("invalid_json", "Send events as JSON objects, in text messages."))
+            else:
+                await session.handle(received)
+
+    async def _watch(self, caller: Caller) -> None:
+        """Close the socket of a caller who may no longer use it, who does nothing, or when its time is over."""
+        loop = asyncio.get_running_loop()
+        began = self._last_event_at = loop.time()
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            now = loop.time()
+            if now - began > SESSION_SECONDS:
+                self.send(error_event("session_expired", "This session has lasted its 60 minutes. Open another one."))
+                return
+            if now - self._last_event_at > IDLE_SECONDS:
+                return
+            with suppress(DatabaseFailure):
+                if not await _in_thread(is_still_valid, caller):
+                    self.send(error_event("authentication_failed", "You are signed out, or your token was revoked."))
+                    self.close(POLICY_VIOLATION)
+                    return
+
+    def send(self, event: Event) -> None:
+        """Send an event when those before it are sent."""
+        self._outgoing.append(event)
+        self._news.set()
+        if len(self._outgoing) > MAX_WAITING:
+            self._outgoing.clear()
+            self.close(POLICY_VIOLATION)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while self._outgoing:
+                    text = json.dumps(self._outgoing.popleft(), ensure_ascii=False)
+                    await self._put({"type": "websocket.send", "text": text})
+                if self._is_ending and self._session is not None and self._session.is_idle:
+                    self.close(RESTART)
+                if self._close_code is not None:
+                    await self._put({"type": "websocket.close", "code": self._close_code})
+                    return
+        except TimeoutError:
+            logger.info("A client of a live session takes nothing more; its connection is closed")
+            self._closing.set()
+            self._abort()
+        except OSError:  # It has left.
+            self._closing.set()
+
+    async def _put(self, message: Message) -> None:
+        async with asyncio.timeout(WRITE_SECONDS):
+            await self._send(message)
+
+    def _refuse_with_event(self, error: Exception) -> None:
+        """Tell why there is no session: after the handshake, browsers show no other reason."""
+        known = known_error(error)
+        if known is None:
+            logger.error("A live session could not be opened", exc_info=error)
+            self.send(error_event("internal_error", "Something went wrong on this site.", kind="server_error"))
+            self.close(INTERNAL)
+            return
+        param = {"voice_not_found": "voice", "conversation_not_found": "conversation"}.get(known.code, "")
+        self.send(error_event(known.code, known.message, param=param))
+        self.close(POLICY_VIOLATION)
+
+
+HEADERS = [(b"x-ai-generated", b"true")]
+
+
+def _subprotocol(scope: Message) -> str | None:
+    """Return the protocol to answer: never the one that contains the key."""
+    return PROTOCOL if PROTOCOL in scope.get("subprotocols", []) else None
+
+
+def _decoded(message: Message) -> Event | None:
+    try:
+        received = json.loads(message.get("text") or message.get("bytes") or "")
+    except (ValueError, RecursionError):
+        return None
+    return received if isinstance(received, dict) else None
+
+
+async def _refuse(scope: Message, send: Send, error: Exception) -> None:
+    """Answer the handshake with an HTTP error; to a browser, which hides it, with a code that it shows."""
+    known = known_error(error) or UserError("internal_error", "Something went wrong on this site.", status=500)
+    is_browser = any(each.startswith(KEY_PROTOCOL) for each in scope.get("subprotocols", [])) or _has(scope, b"origin")
+    if is_browser:
+        await send({"type": "websocket.accept", "subprotocol": _subprotocol(scope)})
+        await send({"type": "websocket.send", "text": json.dumps(error_event(known.code, known.message))})
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": known.code})
+        return
+    body = json.dumps(openai_error_body({"code": known.code, "message": known.message}, known.status)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "websocket.http.response.start", "status": known.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _has(scope: Message, name: bytes) -> bool:
+    return any(key == name for key, _value in scope["headers"])
+
+
+async def _in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async with shared_thread():
+        return await sync_to_async(function)(*args, **kwargs)

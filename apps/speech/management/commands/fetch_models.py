@@ -40,7 +40,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--if-used",
             action="store_true",
-            help="download only what the engines in the settings need: at least the speaker encoder (12 MB)",
+            help="download only what the engines in the settings need: at least the speaker encoder and the model of "
+            "turn ends (21 MB)",
         )
 
     def handle(self, *_arguments: Any, **options: Any) -> None:

@@ -52,6 +52,7 @@ MEASURES = [
 ]
 PRICE_LABELS = {
     "heard_minute": _("speech heard"),
+    "heard_live_minute": _("speech heard live"),
     "million_tokens_read": _("tokens read"),
     "million_tokens_written": _("tokens written"),
     "thousand_characters_spoken": _("characters spoken"),

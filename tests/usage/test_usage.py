@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PRICES = {
     "heard_minute": 0.6,
+    "heard_live_minute": 1.2,
     "million_tokens_read": 1000.0,
     "million_tokens_written": 2000.0,
     "thousand_characters_spoken": 3.0,
@@ -219,6 +220,7 @@ class TestPrices:
 
         assert load_settings(monkeypatch)["PRICES"] == {
             "heard_minute": 0.0045,
+            "heard_live_minute": 0.0065,
             "million_tokens_read": 0.1,
             "million_tokens_written": 0.5,
             "thousand_characters_spoken": 0.05,
@@ -227,6 +229,7 @@ class TestPrices:
             "OPENAI_STT_MODEL": "whisper-2",
             "OPENAI_CHAT_MODELS": "gpt-6-sol",
             "ELEVENLABS_TTS_MODEL": "eleven_v9",
+            "LIVE_STT_MODEL": "ears-9",
         }
         assert set(load_settings(monkeypatch, **others)["PRICES"].values()) == {None}
 
@@ -234,14 +237,15 @@ class TestPrices:
         from tests.voiceclone.test_environment import load_settings
 
         prices = load_settings(monkeypatch, OPENAI_BASE_URL="http://gateway.example.org/v1")["PRICES"]
-        assert [name for name, price in prices.items() if price is not None] == ["thousand_characters_spoken"]
+        known = [name for name, price in prices.items() if price is not None]
+        assert known == ["heard_live_minute", "thousand_characters_spoken"]
 
     def test_a_stage_at_another_server_has_no_list_price(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from tests.voiceclone.test_environment import load_settings
 
         prices = load_settings(monkeypatch, CHAT_BASE_URL="http://127.0.0.1:11434/v1")["PRICES"]
         known = [name for name, price in prices.items() if price is not None]
-        assert known == ["heard_minute", "thousand_characters_spoken"]
+        assert known == ["heard_minute", "heard_live_minute", "thousand_characters_spoken"]
 
     def test_usage_without_a_price_is_named_and_left_out(
         self, client: Client, alice: User, alice_token: str, remote_engines: FakeProvider, settings: Settings

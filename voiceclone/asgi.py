@@ -13,6 +13,7 @@ django.setup(set_prefix=False)
 from django.conf import settings  # noqa: E402 - Django must be set up first
 from django.urls import reverse  # noqa: E402
 
+from apps.conversations.live.socket import LiveSockets  # noqa: E402
 from voiceclone.bodies import BodyLimit  # noqa: E402
 from voiceclone.callers import is_known  # noqa: E402
 from voiceclone.server import (  # noqa: E402
@@ -21,6 +22,7 @@ from voiceclone.server import (  # noqa: E402
     RequestIds,
     WarmEngines,
     WriteDeadline,
+    abort_connection,
 )
 
 # Django would import these during the first request, which would then be slow.
@@ -31,6 +33,6 @@ for module in (settings.ROOT_URLCONF, settings.MESSAGE_STORAGE.rpartition(".")[0
 OPEN_PATHS = [reverse(name) for name in ("verify", "report", "api:verify")]
 
 handler = BodyLimit(OneThreadHandler(), max_bytes=settings.MAX_UPLOAD_BYTES, is_known=is_known, open_paths=OPEN_PATHS)
-application = WriteDeadline(
-    RequestIds(GracefulShutdown(WarmEngines(handler), grace_seconds=settings.SHUTDOWN_GRACE_SECONDS))
-)
+sockets = LiveSockets(handler, abort=abort_connection)
+served = GracefulShutdown(WarmEngines(sockets), grace_seconds=settings.SHUTDOWN_GRACE_SECONDS, sockets=sockets)
+application = WriteDeadline(RequestIds(served))

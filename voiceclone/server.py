@@ -21,6 +21,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apps.conversations import stopping
+from apps.conversations.live.socket import LiveSockets
 from apps.conversations.pipeline.prompts import new_conversation
 from apps.core import readiness
 from apps.core.database import shared_thread
@@ -85,12 +86,12 @@ class WriteDeadline:
                     await send(message)  # Waits while uvicorn's buffer is full.
             except TimeoutError:
                 logger.info("A client takes nothing more; its connection is closed")
-                _abort_connection(send)
+                abort_connection(send)
 
         await self.application(scope, receive, send_in_time if scope["type"] == "http" else send)
 
 
-def _abort_connection(send: Send) -> None:
+def abort_connection(send: Send) -> None:
     """Close the connection of uvicorn's `send`. ASGI offers no way but an end that first waits for the client."""
     send.__self__.transport.abort()  # type: ignore[attr-defined]
 
@@ -101,12 +102,13 @@ class GracefulShutdown:
     From the first signal on, the server accepts no connection, so that a proxy sends requests elsewhere. Soon after,
     the site refuses new work on the connections that are open. Running requests have `grace_seconds` to finish. After
     that, running turns are interrupted, which stores them and ends their streams. A second Ctrl+C stops the server at
-    once.
+    once. Of the `sockets`, those on which nothing happens are closed at once.
     """
 
-    def __init__(self, application: Application, *, grace_seconds: float) -> None:
+    def __init__(self, application: Application, *, grace_seconds: float, sockets: LiveSockets | None = None) -> None:
         self.application = application
         self.grace_seconds = grace_seconds
+        self.sockets = sockets
         self._running = 0
         self._idle = asyncio.Event()
         self._is_stopping = False
@@ -163,9 +165,13 @@ class GracefulShutdown:
         try:
             await asyncio.sleep(LAST_REQUESTS_SECONDS)
             readiness.set_ending(ending=True)
+            if self.sockets is not None:
+                self.sockets.end_idle()
             if not await self._idle_within(self.grace_seconds):
                 logger.warning("The grace period is over; interrupting the running turns")
                 stopping.interrupt_all()
+                if self.sockets is not None:
+                    self.sockets.end_all()
                 await self._idle_within(INTERRUPTION_SECONDS)
         finally:
             stop_server()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,11 @@ STAGE_SECONDS = Histogram(
     "Seconds from the question to the transcript (heard), the first word, the first sound, and the end of a turn.",
     ["stage"],
     buckets=SECONDS,
+)
+LIVE_SESSIONS = Gauge("voiceclone_live_sessions", "Live sessions that are open.")
+REPLIES_ON_TRUST = Counter(
+    "voiceclone_replies_on_trust_total",
+    "Replies that were begun before the question had surely ended, those that were thrown away included.",
 )
 
 

@@ -20,6 +20,7 @@ from asgiref.sync import async_to_sync
 
 from apps.speech import base, configs
 from apps.speech.audio.decoder_pool import DecoderPool
+from apps.speech.audio.turn_ends import TurnEnd
 from apps.speech.availability import engines_of, require_configured, stages_with_weights
 from apps.speech.base import (
     LOCAL,
@@ -289,6 +290,15 @@ async def _preload(preload: Callable[[], Awaitable[None]]) -> None:
         await preload()
     except ProviderError as error:
         logger.warning(error.message)
+
+
+@cache
+def turn_end() -> TurnEnd | None:
+    """Return the model of turn ends of the process, or None where its weights are missing."""
+    try:
+        return TurnEnd(configs.local_config().turn_ends_path)
+    except FileNotFoundError:
+        return None
 
 
 def marker() -> Marker:

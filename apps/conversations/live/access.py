@@ -77,7 +77,9 @@ def _is_own_page(origin: str, host: str) -> bool:
         return True
     page = urlsplit(origin)
     domain, _port = split_domain_port(host)
-    return bool(page.scheme in ("http", "https") and page.netloc == host and validate_host(domain, settings.ALLOWED_HOSTS))
+    return bool(
+        page.scheme in ("http", "https") and page.netloc == host and validate_host(domain, settings.ALLOWED_HOSTS)
+    )
 
 
 def is_still_valid(caller: Caller) -> bool:

@@ -88,7 +88,6 @@ class Answer:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-
     def _at_live_rate(self, spoken: Spoken) -> Spoken:
         if spoken.sample_rate == LIVE_SAMPLE_RATE:
             return spoken

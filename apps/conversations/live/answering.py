@@ -71,7 +71,7 @@ class Answering:
 
     def item(self, item_id: str) -> Event | None:
         response = self._responses.get(item_id)
-        return response and response.item
+        return None if response is None else response.item
 
     def hold(self) -> None:
         """Stop sending, because somebody speaks. The answer itself goes on: it may have been a noise."""

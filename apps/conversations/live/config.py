@@ -174,7 +174,7 @@ def _language(transcription: Mapping[str, Any]) -> str:
     languages = transcription.get("languages") or []
     first = languages[0] if isinstance(languages, list) and len(languages) == 1 else ""
     language = transcription.get("language") or first
-    if not isinstance(language, str) or len(language) > 10:  # noqa: PLR2004 - "zh-Hant-TW"
+    if not isinstance(language, str) or len(language) > 10:
         raise invalid(f"{at}.language", "Send an ISO 639-1 code, such as en.")
     return language.partition("-")[0].lower()
 

@@ -67,7 +67,14 @@ class LiveSession:
     """The conversation of one socket. `send` takes events for the client; `leave` closes the socket."""
 
     def __init__(
-        self, *, caller: Caller, conversation: Conversation, model: str, engines: Engines, send: Send, leave: Callable[[int], None]
+        self,
+        *,
+        caller: Caller,
+        conversation: Conversation,
+        model: str,
+        engines: Engines,
+        send: Send,
+        leave: Callable[[int], None],
     ) -> None:
         self.id = new_id("sess")
         self._caller, self._conversation, self._model, self._engines = caller, conversation, model, engines
@@ -231,7 +238,9 @@ class LiveSession:
             text = "A response is being given. Cancel it, or wait until it is done."
             raise ProtocolError("conversation_already_has_active_response", text)
         if not self._pending:
-            raise ProtocolError("nothing_to_answer", "Ask something first: send sound and commit it, or create an item.")
+            raise ProtocolError(
+                "nothing_to_answer", "Ask something first: send sound and commit it, or create an item."
+            )
         config = replace(self._config, **configuration.common_changes(wanted, "response"))
         self._respond(config, metadata=wanted.get("metadata"))
 
@@ -578,9 +587,7 @@ class LiveSession:
         return await self._stack.enter_async_context(listening)
 
     def _hear(self, transcription: LiveTranscription) -> None:
-        self._listening = Listening(
-            transcription, self._turn_end, self._config.turn_detection, on_turn=self._on_turn
-        )
+        self._listening = Listening(transcription, self._turn_end, self._config.turn_detection, on_turn=self._on_turn)
 
     def _as_json(self) -> Event:
         hearing = self._engines.live_speech_to_text.name

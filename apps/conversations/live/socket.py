@@ -23,6 +23,7 @@ from apps.core import readiness
 from apps.core.api_errors import known_error, openai_error_body
 from apps.core.database import shared_thread
 from apps.core.errors import UserError
+from apps.speech.base import ProviderError
 from apps.speech.registry import current_engines, turn_end
 
 logger = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class LiveSocket:
                 conversation_id=query.get("conversation", ""),
                 model=model,
             )
-        except Exception as error:
+        except (UserError, ProviderError, DatabaseFailure) as error:
             self._refuse_with_event(error)
             return
         async with current_engines() as engines:
@@ -167,7 +168,7 @@ class LiveSocket:
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
-                self._close_code = self._close_code or message.get("code") or GOING_AWAY
+                self.close(message.get("code") or GOING_AWAY)
                 return
             self._last_event_at = loop.time()
             received = _decoded(message)

@@ -105,6 +105,12 @@ class Answering:
         if response.answer is not None:
             self.stop(response.answer, heard_seconds=response.heard_seconds())
 
+    def take_back(self, reason: str) -> None:
+        """End the current response without its answer, which its caller undoes."""
+        if self.latest is not None:
+            self.latest.end("cancelled", reason=reason)
+        self._on_silence()
+
     def truncate(self, item_id: str, seconds: float) -> None:
         """Take the client's word for how much of an item was heard. Raises ProtocolError."""
         response = self._responses.get(item_id)

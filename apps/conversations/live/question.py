@@ -57,11 +57,6 @@ class Question:
         languages = [part.language for part in parts if part.language]
         return Transcript(joined(part.text for part in parts), language=languages[-1] if languages else "")
 
-    def distrust(self) -> Answer | None:
-        """Take away the reply that was begun on trust, for the caller to stop."""
-        answer, self.on_trust = self.on_trust, None
-        return answer
-
 
 def joined(texts: Iterable[str]) -> str:
     return " ".join(text.strip() for text in texts if text.strip())

@@ -138,7 +138,12 @@ class LiveSocket:
             return
         async with current_engines() as engines:
             self._session = LiveSession(
-                caller=caller, conversation=conversation, model=model, engines=engines, send=self.send, leave=self.close
+                caller=caller,
+                conversation=conversation,
+                model=model,
+                engines=engines,
+                send=self.send,
+                on_left=lambda: self.close(POLICY_VIOLATION),
             )
             try:
                 await self._session.open(turn_end())

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Samples = NDArray[np.float64]
+Samples = NDArray[np.float64]
 
 # The formants of a cough: frequency and width in hertz, and strength.
 FORMANTS = ((500, 200, 1.0), (1400, 300, 0.8), (2600, 500, 0.5), (5000, 1500, 0.3))

@@ -41,12 +41,14 @@ Reason = Literal["complete", "longest_pause", "silence"]
 HYSTERESIS, LEAST_OFF = 0.15, 0.01
 # In a pause, shorter sound than this is no speech.
 RESUMED_MS = 96
-# The model of turn ends hears this much of the silence. With more, it takes more pauses for ends.
-JUDGED_SILENCE_MS = 128
+# The network notices an end about 40 ms late: silence of 160 ms is known 200 ms after the last word.
+ASK_AFTER_MS = 160
+# The model of turn ends hears this much of the silence, and the 40 ms. With more, it takes more pauses for ends.
+JUDGED_SILENCE_MS = 64
 # How much silence ends a turn, by the probability that it has ended; in between, it is interpolated. Below the lowest
 # probability, only the longest pause ends it. A reply that was begun on trust is not ready before 500 ms, so that
 # waiting for so long costs no time.
-ENDED_PROBABILITIES, SILENCE_NEEDED_MS = (0.3, 0.5, 0.7, 0.9), (2000, 900, 700, 500)
+ENDED_PROBABILITIES, SILENCE_NEEDED_MS = (0.2, 0.4, 0.7, 0.9), (2000, 900, 700, 500)
 PATIENCE: dict[Eagerness, float] = {"low": 1.6, "medium": 1.0, "auto": 1.0, "high": 0.6}
 # Music may be as probable as the threshold for long. Speech soon becomes more probable.
 PEAK_ABOVE_THRESHOLD, HIGHEST_PEAK = 0.2, 0.9
@@ -76,8 +78,7 @@ class TurnSettings:
     threshold: float = 0.5
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
-    # The network notices an end about 40 ms late, so that this is 200 ms after the last word.
-    ask_after_ms: int = 160
+    ask_after_ms: int = ASK_AFTER_MS
     longest_pause_ms: int = 2500
     speech_ms: int = 96
     interruption_ms: int = 128

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from django.conf import settings
+
 from apps.conversations.live.protocol import AUDIO_FORMAT, Event, invalid, unsupported
 from apps.speech.audio.turn_taking import Eagerness, TurnSettings
 
@@ -43,10 +45,14 @@ class TurnDetection:
         }
 
     def settings(self) -> TurnSettings:
-        settings = TurnSettings(mode=self.type, threshold=self.threshold, prefix_ms=self.prefix_padding_ms)
-        if self.type == "semantic_vad":
-            return settings.with_eagerness(self.eagerness)
-        return replace(settings, silence_ms=self.silence_duration_ms)
+        return TurnSettings(
+            mode=self.type,
+            eagerness=self.eagerness,
+            threshold=self.threshold,
+            prefix_padding_ms=self.prefix_padding_ms,
+            silence_duration_ms=self.silence_duration_ms,
+            longest_pause_ms=round(settings.LIVE_LONGEST_PAUSE_SECONDS * 1000),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from typing import Any
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.speech.addresses import OPENAI_URL, is_openai
+from apps.speech.addresses import ELEVENLABS_URL, LIVE_MODELS, OPENAI_URL, is_openai
 from apps.speech.local import pocket_bundle
 from apps.usage.prices import listed_prices
 from voiceclone import sentry
+from voiceclone.api_settings import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - settings
 from voiceclone.environment import Environment
 from voiceclone.headers import CONTENT_SECURITY_POLICY, CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS  # noqa: F401 - settings
 from voiceclone.logging_config import logging_config
@@ -220,34 +221,6 @@ X_FRAME_OPTIONS = "DENY"
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", ["http://localhost:3000", "http://127.0.0.1:3000"])
 CORS_URLS_REGEX = r"^/(api/|v1/|clone-voice$|full-interaction$)"
 
-# API
-
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "apps.accounts.authentication.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["apps.accounts.permissions.HasScope"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "apps.core.api.NewestFirstPagination",
-    "EXCEPTION_HANDLER": "apps.core.api_errors.handle_exception",
-    "URL_FORMAT_OVERRIDE": None,
-    "DEFAULT_SCHEMA_CLASS": "apps.core.api_schema.OperationSchema",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
-}
-
-SPECTACULAR_SETTINGS = {
-    "TITLE": "VoiceClone",
-    "DESCRIPTION": "Clone a voice, and talk with a language model that answers in it.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.1",
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "COMPONENT_SPLIT_REQUEST": True,
-    "POSTPROCESSING_HOOKS": ["apps.site.openapi.describe_errors"],
-}
-
 # Speech engines
 
 # The OPENAI_ variables are the default of both stages. A stage with an address of its own gets no key but its own.
@@ -285,6 +258,22 @@ LANGUAGE_MODEL, LANGUAGE_MODEL_FALLBACK = env.engine_and_fallback(
 TEXT_TO_SPEECH = env.engine(
     "TEXT_TO_SPEECH", {"elevenlabs": ("ELEVENLABS_API_KEY",), "server": ("VOICE_BASE_URL",), "pocket": ()}
 )
+
+# Who hears while it is spoken. Other servers than OpenAI's rarely can. A site that hears on this machine goes on so.
+_live_keys = {"elevenlabs": ELEVENLABS_API_KEY, "openai": STT_API_KEY if is_openai(STT_BASE_URL) else ""}
+_live_default = next((engine for engine, key in _live_keys.items() if key), "upload")
+if env.text("SPEECH_TO_TEXT").lower().startswith("local"):
+    _live_default = "upload"
+LIVE_SPEECH_TO_TEXT = env.choice("LIVE_SPEECH_TO_TEXT", _live_default, ["elevenlabs", "openai", "upload"])
+_live_addresses = {"elevenlabs": ELEVENLABS_BASE_URL or ELEVENLABS_URL, "openai": STT_BASE_URL, "upload": ""}
+_live_address = _live_addresses[LIVE_SPEECH_TO_TEXT]
+if not _live_keys.get(LIVE_SPEECH_TO_TEXT) and (LIVE_SPEECH_TO_TEXT == "elevenlabs" or is_openai(_live_address)):
+    raise ImproperlyConfigured(
+        f"LIVE_SPEECH_TO_TEXT={LIVE_SPEECH_TO_TEXT} needs the key of that service. Set it, or choose upload."
+    )
+LIVE_STT_MODEL = env.text("LIVE_STT_MODEL", LIVE_MODELS.get(LIVE_SPEECH_TO_TEXT, ""))
+# After so long without sound, no connection to that service is kept.
+LIVE_IDLE_SECONDS = env.seconds("LIVE_IDLE_SECONDS", 30)
 
 # How long running requests may continue after a stop signal. After that, they are interrupted.
 SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 20, minimum=0, maximum=3600)
@@ -356,6 +345,7 @@ PRICES = env.prices(
     "PRICES",
     listed_prices(
         hearing=STT_MODEL if STT_BASE_URL == OPENAI_URL else "",
+        live=LIVE_STT_MODEL if _live_address in (ELEVENLABS_URL, OPENAI_URL) else "",
         chat={CHAT_MODEL, *CHAT_MODELS} if CHAT_BASE_URL == OPENAI_URL else [],
         speaking="" if ELEVENLABS_BASE_URL or TEXT_TO_SPEECH == "server" else ELEVENLABS_TTS_MODEL,
     ),

@@ -65,6 +65,8 @@ def _uses() -> Iterator[tuple[str, Stage, Promise]]:
         yield engine, "hear", _("the recordings of your questions, to transcribe them")
         if settings.CONSENT == "spoken":
             yield engine, "hear", _("the recording of your consent, which contains your name, to transcribe it")
+    for engine in availability.live_engines():
+        yield engine, "hear", _("what you say in a live conversation, to transcribe it while you speak")
     for engine in availability.engines_of("think"):
         yield engine, "think", _("the text of your conversation and its persona, to write the next answer")
     for engine in availability.engines_of("clone"):

@@ -34,6 +34,7 @@ def _services() -> list[str]:
     addresses = [
         availability.address_of(engine, stage) for stage in stages for engine in availability.engines_of(stage)
     ]
+    addresses[1:1] = [availability.address_of(engine, "hear") for engine in availability.live_engines()]
     return list(dict.fromkeys(service_name(address) for address in addresses if address))
 
 

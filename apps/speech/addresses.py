@@ -1,4 +1,4 @@
-"""The addresses of remote services, and whose they are."""
+"""The addresses of remote services and whose they are, and the models that are asked for there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 
 OPENAI_URL = "https://api.openai.com/v1"
 ELEVENLABS_URL = "https://api.elevenlabs.io"
+
+# The models that hear while it is spoken, by the engines of the setting.
+LIVE_MODELS = {"elevenlabs": "scribe_v2_realtime", "openai": "gpt-live-transcribe"}
 
 _NAMES = {"api.openai.com": "OpenAI", "elevenlabs.io": "ElevenLabs"}
 _AZURE_HOSTS = ("openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com")

@@ -11,9 +11,11 @@ from django.conf import settings
 from apps.speech.addresses import ELEVENLABS_URL
 from apps.speech.base import (
     ELEVENLABS,
+    ELEVENLABS_LIVE,
     EMBEDDED,
     LOCAL,
     OPENAI,
+    OPENAI_LIVE,
     POCKET,
     SERVER,
     EngineLoadingError,
@@ -26,6 +28,9 @@ from apps.speech.local.needed import LocalModels, paths_of
 from apps.speech.providers.breakers import Breaker, Breakers
 
 EMBEDDED_SPEECH_MODELS = {LOCAL: "kokoro", POCKET: "pocket-tts"}
+
+# Services whose hearing while it is spoken is another one than their other hearing, by their names in the setting.
+LIVE_ENGINES = {ELEVENLABS: ELEVENLABS_LIVE, OPENAI: OPENAI_LIVE}
 
 # All event loops of the process share the breakers: each loop learns from the calls of the others.
 _breakers: dict[str, Breakers] = {}
@@ -40,6 +45,11 @@ def engines_of(stage: Stage) -> list[str]:
         "clone": [settings.TEXT_TO_SPEECH],
     }
     return [engine for engine in engines[stage] if engine]
+
+
+def live_engines() -> list[str]:
+    """Return the service that hears while it is spoken, if that is not an engine of the stage "hear"."""
+    return [engine for engine in LIVE_ENGINES if engine == settings.LIVE_SPEECH_TO_TEXT]
 
 
 def variables_of(engine: str, stage: Stage) -> str:
@@ -122,6 +132,15 @@ def require_working(stage: Stage, *, provider: str = "") -> None:
             return
     if down is not None:
         raise down
+
+
+def require_live_hearing() -> None:
+    """Raise an error if nobody can hear while it is spoken, as `require_working` does."""
+    engine = LIVE_ENGINES.get(settings.LIVE_SPEECH_TO_TEXT)
+    if engine is None:
+        require_working("hear")
+    else:
+        breakers_of(engine)["hear"].check()
 
 
 def require_speaker_encoder() -> None:

@@ -1,11 +1,12 @@
-"""The interface of the speech engines: four small Protocols, their value types, and the errors of this package.
+"""The interface of the speech engines: small Protocols, their value types, and the errors of this package.
 
 Audio between the stages is mono 16-bit little-endian PCM. Nothing here knows of Django settings, requests or models.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -24,8 +25,17 @@ SERVER = "server"  # An HTTP server of the operator's own that clones voices.
 LOCAL = "local"  # The embedded engines that need nothing else.
 POCKET = "pocket"  # An embedded engine that the operator has to install.
 
+# The services that hear while it is spoken, at prices of their own.
+ELEVENLABS_LIVE = "elevenlabs-live"
+OPENAI_LIVE = "openai-live"
+UPLOAD = "upload"  # In the setting for those: the engine of the stage "hear", which hears whole recordings.
+
 EMBEDDED = frozenset({LOCAL, POCKET})
 """The engines that run in this process: they cost nothing, send nothing, and have no circuit breaker."""
+
+
+LIVE_SAMPLE_RATE = 24_000
+"""Sample rate in hertz of sound that is heard while it is spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,66 @@ class SpeechToText(Protocol):
         """Return the transcript of `recording`. Raises ProviderError.
 
         `language` is a hint: an ISO 639-1 code, or "" to let the engine detect it.
+        """
+        ...
+
+
+class LiveTranscription(Protocol):
+    """The speech of one person, transcribed while it is spoken. A question is the sound up to a commit.
+
+    Any silence may be left out of the sound, or come with it. More sound may come while a commit waits for its result.
+    Who commits too early commits again later, and joins both texts.
+    """
+
+    @property
+    def name(self) -> str:
+        """The engine whose price applies. With a fallback: the name of the engine that was called last."""
+        ...
+
+    @property
+    def sent_seconds(self) -> float:
+        """Seconds of sound that the engine has been sent so far, in vain or not: services charge for all of them."""
+        ...
+
+    def hear(self, pcm: bytes) -> None:
+        """Take the sound that has come: mono s16le at LIVE_SAMPLE_RATE, in whole samples. Returns at once.
+
+        Of a question that is longer than the engine's limit, the end is kept.
+        """
+        ...
+
+    def likely_end(self) -> None:
+        """Tell that the person has been silent for a moment, and may be done. They may still go on.
+
+        Engines that only hear whole recordings begin now; a commit without further speech gets this result at once.
+        """
+        ...
+
+    async def commit(self) -> Transcript:
+        """Return the final transcript of what came since the last commit. Raises ProviderError.
+
+        The sound is used up, whatever comes of it. Several commits may wait at the same time.
+        """
+        ...
+
+    def clear(self) -> None:
+        """Forget the sound that came since the last commit."""
+        ...
+
+
+class LiveSpeechToText(Protocol):
+    @property
+    def name(self) -> str:
+        """The engine's name, as that of its transcriptions."""
+        ...
+
+    def listen(
+        self, *, language: str, on_partial: Callable[[str], None]
+    ) -> AbstractAsyncContextManager[LiveTranscription]:
+        """Listen to one person in the block. Entering it waits for nothing, but connects in the background.
+
+        `language` is a hint, as for SpeechToText. `on_partial` gets what was said since the last commit whenever that
+        changes: each text replaces the one before it, and none of them is certain. It is called in the event loop.
         """
         ...
 

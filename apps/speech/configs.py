@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from apps.speech.addresses import ELEVENLABS_URL
 from apps.speech.audio.decoder_pool import DecoderLimits
 from apps.speech.availability import breakers_of, local_chat_choice
-from apps.speech.base import LOCAL, OPENAI
+from apps.speech.base import ELEVENLABS_LIVE, LOCAL, OPENAI, OPENAI_LIVE
 from apps.speech.local import voice_speed
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.pocket_bundle import PocketConfig
@@ -23,6 +24,7 @@ from apps.speech.local.pocket_bundle import PocketConfig
 if TYPE_CHECKING:
     from apps.speech.provenance.signing import MarkerConfig
     from apps.speech.providers.elevenlabs import ElevenLabsConfig
+    from apps.speech.providers.live_dialect import LiveConfig
     from apps.speech.providers.openai import OpenAIConfig
     from apps.speech.providers.voice_server.client import VoiceServerConfig
 
@@ -74,6 +76,46 @@ def elevenlabs_config() -> ElevenLabsConfig:
         clone_seconds=settings.CLONE_SECONDS,
         max_retries=settings.PROVIDER_RETRIES,
         breakers=breakers_of("elevenlabs"),
+    )
+
+
+def live_engine() -> str:
+    """Return the name of the service that hears while it is spoken, or UPLOAD."""
+    return str(settings.LIVE_SPEECH_TO_TEXT)
+
+
+def max_question_seconds() -> float:
+    return float(settings.MAX_QUESTION_SECONDS)
+
+
+def openai_live_config() -> LiveConfig:
+    config = _live_config(OPENAI_LIVE, settings.STT_BASE_URL, settings.STT_API_KEY)
+    return replace(config, headers=_account_headers() if settings.STT_BASE_URL == settings.OPENAI_BASE_URL else {})
+
+
+def _account_headers() -> dict[str, str]:
+    """Return the headers that the SDK of OpenAI reads from these variables."""
+    variables = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
+    return {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
+
+
+def elevenlabs_live_config() -> LiveConfig:
+    return _live_config(ELEVENLABS_LIVE, settings.ELEVENLABS_BASE_URL or ELEVENLABS_URL, settings.ELEVENLABS_API_KEY)
+
+
+def _live_config(engine: str, base_url: str, api_key: str) -> LiveConfig:
+    from apps.speech.providers.live_dialect import LiveConfig
+
+    return LiveConfig(
+        api_key=api_key,
+        base_url=base_url,
+        model=settings.LIVE_STT_MODEL,
+        connect_seconds=settings.PROVIDER_CONNECT_SECONDS,
+        hear_seconds=settings.HEAR_SECONDS,
+        idle_seconds=settings.LIVE_IDLE_SECONDS,
+        max_seconds=max_question_seconds(),
+        max_retries=settings.PROVIDER_RETRIES,
+        breakers=breakers_of(engine),
     )
 
 

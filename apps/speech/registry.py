@@ -24,6 +24,7 @@ from apps.speech.availability import engines_of, require_configured, stages_with
 from apps.speech.base import (
     LOCAL,
     LanguageModel,
+    LiveSpeechToText,
     Message,
     ProviderError,
     Recording,
@@ -32,6 +33,7 @@ from apps.speech.base import (
     TextToSpeech,
     VoiceCloner,
 )
+from apps.speech.live import create_live_speech_to_text
 from apps.speech.provenance.marks import MarkError
 from apps.speech.providers.fallback import FallbackLanguageModel, FallbackSpeechToText
 
@@ -73,6 +75,11 @@ class Engines:
         """The engine of the stage "hear". With a fallback, use it for one call: its name tells which engine heard."""
         engines = self.speech_to_text_engines()
         return engines[0] if len(engines) == 1 else FallbackSpeechToText(engines)
+
+    @cached_property
+    def live_speech_to_text(self) -> LiveSpeechToText:
+        """The engine that hears while it is spoken."""
+        return create_live_speech_to_text(lambda: self.speech_to_text)
 
     @property
     def language_model(self) -> LanguageModel:

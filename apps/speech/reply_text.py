@@ -67,6 +67,11 @@ def storable(text: str) -> str:
     return _CONTROL.sub("", joined)
 
 
+def longest_transcript(seconds: float) -> int:
+    """Return a length that no real transcript of `seconds` of sound reaches. More would be stored and paid for."""
+    return 200 + round(50 * seconds)
+
+
 class ReplyText:
     """Passes on the reply in the output of a model while it is being written.
 

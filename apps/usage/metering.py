@@ -22,7 +22,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from apps.core.readiness import require_ready
-from apps.speech.base import ELEVENLABS, EMBEDDED, SERVER
+from apps.speech.base import ELEVENLABS, ELEVENLABS_LIVE, EMBEDDED, LOCAL, OPENAI_LIVE, SERVER, UPLOAD
 from apps.usage.limits import day_of, limit_error
 from apps.usage.models import UsageDay, UsageRecord
 
@@ -79,7 +79,8 @@ class Used:
 
     def hear(self, seconds: float, *, engine: str) -> None:
         self.heard_ms += round(seconds * 1000)
-        self._pay("heard_minute", seconds / 60, engine)
+        is_live = engine in (ELEVENLABS_LIVE, OPENAI_LIVE)
+        self._pay("heard_live_minute" if is_live else "heard_minute", seconds / 60, engine)
 
     def read(self, characters: int, *, engine: str) -> None:
         tokens = math.ceil(characters / CHARACTERS_PER_TOKEN)
@@ -102,15 +103,27 @@ class Used:
             self.cost += (settings.PRICES[price] or 0.0) * quantity
 
 
-def unpriced() -> list[str]:
-    """Return the names of the prices that remote engines need and that are not set: estimates leave them out."""
+def _needed_prices() -> list[str]:
+    """Return the names of the prices that remote engines need."""
+    live = settings.LIVE_SPEECH_TO_TEXT
     engines = {
         "heard_minute": settings.SPEECH_TO_TEXT,
+        "heard_live_minute": LOCAL if live == UPLOAD else live,  # An upload has the price before.
         "million_tokens_read": settings.LANGUAGE_MODEL,
         "million_tokens_written": settings.LANGUAGE_MODEL,
         "thousand_characters_spoken": settings.TEXT_TO_SPEECH,
     }
-    return [name for name, engine in engines.items() if engine not in EMBEDDED and settings.PRICES[name] is None]
+    return [name for name, engine in engines.items() if engine not in EMBEDDED]
+
+
+def unpriced() -> list[str]:
+    """Return the names of needed prices that are not set: estimates leave them out."""
+    return [name for name in _needed_prices() if settings.PRICES[name] is None]
+
+
+def has_prices() -> bool:
+    """Tell whether there is anything to estimate from: a needed price that is set, or no need of any."""
+    return not unpriced() or len(unpriced()) < len(_needed_prices())
 
 
 def longest_reply() -> int:

@@ -52,6 +52,7 @@ MEASURES = [
 ]
 PRICE_LABELS = {
     "heard_minute": _("speech heard"),
+    "heard_live_minute": _("speech heard live"),
     "million_tokens_read": _("tokens read"),
     "million_tokens_written": _("tokens written"),
     "thousand_characters_spoken": _("characters spoken"),
@@ -70,7 +71,7 @@ def usage_page(request: HttpRequest) -> HttpResponse:
         "today": today,
         "limits": [(LIMIT_LABELS[limit.name], limit) for limit in limits.allowances(today)],
         "unpriced": [PRICE_LABELS[name] for name in metering.unpriced()],
-        "has_prices": len(metering.unpriced()) < len(PRICE_LABELS),
+        "has_prices": metering.has_prices(),
         "resets_at": limits.midnight_after(timezone.now()),
         "measures": MEASURES,
         "measure": measure,

@@ -33,6 +33,13 @@ class Behaviour:
     tokens_per_second: float = 0
     first_audio_seconds: float = 0
     audio_speed: float = 0  # Times real time.
+    # Heard through a WebSocket: tests/fakes/live.py
+    spoken_seconds: float = 0  # The voiced sound that the transcript takes; 0: its first sound tells all of it.
+    partial_seconds: float = 0
+    final_seconds: float = 0
+    socket_idle_seconds: float = 10  # After so long without sound the socket is closed; 0 is never.
+    deltas_know_their_item: bool = True
+    keeps_sound: bool = True
     failing_share: float = 0  # Of all calls, 0 to 1: each goes wrong in one of the ways of FAILURES.
 
 
@@ -49,6 +56,11 @@ class Fault:
     cut_after_bytes: int | None = None
     without_end: bool = False
     hang_at_end: bool = False
+    # Of a WebSocket: when it closes, or with `hang_at_end` answers no more. An error may precede.
+    after_seconds: float | None = None
+    at_commit: bool = False
+    socket_error: str = ""
+    failed_code: str = ""
 
 
 # How services fail, as arguments of a Fault.

@@ -36,7 +36,10 @@ class Upload:
 
 @dataclass
 class ReceivedRequest:
-    """What a client sent, and what became of the answer. `finished` is set when nothing more can happen to it."""
+    """What a client sent, and what became of the answer. `finished` is set when nothing more can happen to it.
+
+    `messages` and `sound` are what came through a WebSocket; messages with sound are not among them.
+    """
 
     time: float
     method: str
@@ -47,13 +50,17 @@ class ReceivedRequest:
     form: dict[str, str] = field(default_factory=dict)
     files: list[Upload] = field(default_factory=list)
     json: Any = None
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    sound: bytearray = field(default_factory=bytearray, repr=False)
+    sound_seconds: float = 0
     status: int = 0
     bytes_sent: int = 0
     left_early: bool = False
     finished: threading.Event = field(default_factory=threading.Event)
 
     def to_log(self) -> dict[str, Any]:
-        names = ["time", "method", "path", "query", "form", "json", "status", "bytes_sent", "left_early"]
+        names = ["time", "method", "path", "query", "form", "json", "messages", "sound_seconds"]
+        names += ["status", "bytes_sent", "left_early"]
         return {name: getattr(self, name) for name in names} | {"files": [asdict(file) for file in self.files]}
 
 

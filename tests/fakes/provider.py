@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 
 import uvicorn
 
-from tests.fakes import elevenlabs, openai
+from tests.fakes import elevenlabs, elevenlabs_live, openai, openai_live
 from tests.fakes.behaviour import FAILURES, Behaviour, Fault, Moment
 from tests.fakes.exchange import ClientLeftError, Exchange, ReceivedRequest
 
@@ -137,6 +137,21 @@ class FakeProvider:
         """Mark a reply as finished, and then neither send more nor close the connection."""
         self.faults.append(Fault(path, times, hang_at_end=True))
 
+    def break_socket(
+        self,
+        path: str,
+        *,
+        after_seconds: float | None = None,
+        error: str = "",
+        failed_code: str = "",
+        hangs: bool = False,
+        times: int = 1,
+    ) -> None:
+        """Close a WebSocket after so much sound, or else at the commit; with `hangs`, answer nothing from then on."""
+        fault = Fault(path, times, after_seconds=after_seconds, socket_error=error, hang_at_end=hangs)
+        fault.failed_code, fault.at_commit = failed_code, after_seconds is None and not failed_code
+        self.faults.append(fault)
+
     def at(self, method: str, path: str, moment: Moment, action: Callable[[], None]) -> None:
         """Have `action` done once, in the provider's thread, when the next such request has come so far."""
         self._ambushes.append(Ambush(method, path, moment, action))
@@ -159,16 +174,19 @@ class FakeProvider:
     # The application
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        assert scope["type"] == "http"
+        assert scope["type"] != "lifespan"
         assert scope["client"] is not None
         request = ReceivedRequest(
             time=time.time(),
-            method=scope["method"],
+            method=scope["method"] if scope["type"] == "http" else "WEBSOCKET",
             path=scope["path"],
             query=dict(parse_qsl(scope["query_string"].decode())),
             headers={name.decode(): value.decode() for name, value in scope["headers"]},
             connection=scope["client"],
         )
+        if scope["type"] == "websocket":
+            await self._listen(request, receive, send)
+            return
         exchange = Exchange(request, receive, send, self.reach)
         try:
             await exchange.read()
@@ -180,10 +198,41 @@ class FakeProvider:
             request.left_early = True
         finally:
             exchange.close()
-            request.finished.set()
-            if self._log:
-                self._log.write(json.dumps(request.to_log()) + "\n")
-                self._log.flush()
+            self._finish(request)
+
+    def _finish(self, request: ReceivedRequest) -> None:
+        request.finished.set()
+        if self._log:
+            self._log.write(json.dumps(request.to_log()) + "\n")
+            self._log.flush()
+
+    async def _listen(self, request: ReceivedRequest, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Hear what comes through a WebSocket."""
+        self.requests.append(request)
+        fault = self.take_fault(request.path)
+        await receive()  # The request for the connection.
+        await asyncio.sleep(fault.delay_seconds)
+        refusal = self._refusal(request)
+        try:
+            if fault.status is not None and fault.status != 200:
+                await refuse_socket(send, fault.status, fault.body, fault.headers)
+            elif refusal is not None:
+                await refuse_socket(send, 401, refusal, {})
+            elif request.path == elevenlabs_live.PATH:
+                await elevenlabs_live.ElevenLabsSocket(request, fault, self.behaviour, receive, send).serve()
+            else:
+                await openai_live.OpenAISocket(request, fault, self.behaviour, receive, send).serve()
+        finally:
+            self._finish(request)
+
+    def _refusal(self, request: ReceivedRequest) -> dict[str, Any] | None:
+        """Return the refusal of a wrong key; None if the key is right."""
+        is_openai = request.path.startswith((*openai.PATHS, openai_live.PATH))
+        key = request.headers.get("authorization" if is_openai else "xi-api-key", "").removeprefix("Bearer ")
+        if self.behaviour.key == "" or (key and self.behaviour.key in (None, key)):
+            return None
+        refusal = openai.openai_error if is_openai else elevenlabs.elevenlabs_error
+        return refusal("invalid_api_key", f"Incorrect API key provided: {key}")
 
     async def _answer(self, exchange: Exchange) -> None:
         request, fault = exchange.request, exchange.fault
@@ -191,15 +240,22 @@ class FakeProvider:
         if fault.status is not None:
             await exchange.send(fault.status, fault.body, fault.headers)
             return
-        is_openai = request.path.startswith(openai.PATHS)
-        key = request.headers.get("authorization" if is_openai else "xi-api-key", "").removeprefix("Bearer ")
-        if self.behaviour.key != "" and (not key or self.behaviour.key not in (None, key)):
-            refusal = openai.openai_error if is_openai else elevenlabs.elevenlabs_error
-            await exchange.send(401, refusal("invalid_api_key", f"Incorrect API key provided: {key}"))
-        elif is_openai:
+        if (refusal := self._refusal(request)) is not None:
+            await exchange.send(401, refusal)
+        elif request.path.startswith(openai.PATHS):
             await openai.answer(exchange, self.behaviour)
         else:
             await elevenlabs.answer(exchange, self.behaviour, self.voices)
+
+
+async def refuse_socket(
+    send: ASGISendCallable, status: int, body: Mapping[str, Any] | str, headers: Mapping[str, str]
+) -> None:
+    """Answer the request for a WebSocket with an HTTP response."""
+    content = (body if isinstance(body, str) else json.dumps(body)).encode()
+    raw_headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": raw_headers})
+    await send({"type": "websocket.http.response.body", "body": content, "more_body": False})
 
 
 def run_punctually(server: uvicorn.Server, on: socket.socket) -> None:
@@ -212,7 +268,8 @@ def server_config(application: FakeProvider) -> uvicorn.Config:
     # A connection that is cut off on purpose is an error to uvicorn.
     return uvicorn.Config(
         application,
-        ws="none",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         log_level="critical",
@@ -234,12 +291,15 @@ def main() -> None:
         "tokens_per_second",
         "first_audio_seconds",
         "audio_speed",
+        "spoken_seconds",
+        "partial_seconds",
+        "final_seconds",
         "failing_share",
     ):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=0)
     options = vars(parser.parse_args())
     port, log = options.pop("port"), options.pop("log")
-    with FakeProvider(Behaviour(**options), log).running(port) as provider:
+    with FakeProvider(Behaviour(**options, keeps_sound=False), log).running(port) as provider:
         sys.stdout.write(f"Listening on {provider.url}\n")
         sys.stdout.flush()
         with contextlib.suppress(KeyboardInterrupt):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PRICES = {
     "heard_minute": 0.6,
+    "heard_live_minute": 1.2,
     "million_tokens_read": 1000.0,
     "million_tokens_written": 2000.0,
     "thousand_characters_spoken": 3.0,
@@ -219,6 +220,7 @@ class TestPrices:
 
         assert load_settings(monkeypatch)["PRICES"] == {
             "heard_minute": 0.0045,
+            "heard_live_minute": None,
             "million_tokens_read": 0.1,
             "million_tokens_written": 0.5,
             "thousand_characters_spoken": 0.05,
@@ -227,6 +229,7 @@ class TestPrices:
             "OPENAI_STT_MODEL": "whisper-2",
             "OPENAI_CHAT_MODELS": "gpt-6-sol",
             "ELEVENLABS_TTS_MODEL": "eleven_v9",
+            "LIVE_STT_MODEL": "ears-9",
         }
         assert set(load_settings(monkeypatch, **others)["PRICES"].values()) == {None}
 
@@ -242,6 +245,25 @@ class TestPrices:
         prices = load_settings(monkeypatch, CHAT_BASE_URL="http://127.0.0.1:11434/v1")["PRICES"]
         known = [name for name, price in prices.items() if price is not None]
         assert known == ["heard_minute", "thousand_characters_spoken"]
+
+    def test_hearing_while_it_is_spoken_has_its_own_price(
+        self, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    ) -> None:
+        from tests.voiceclone.test_environment import load_settings
+
+        prices = load_settings(monkeypatch, ELEVENLABS_API_KEY="key")["PRICES"]
+        assert prices["heard_live_minute"] == pytest.approx(0.39 / 60)
+        prices = load_settings(monkeypatch, ELEVENLABS_API_KEY="", OPENAI_API_KEY="key")["PRICES"]
+        assert prices["heard_live_minute"] == 0.017
+        settings.PRICES = PRICES
+        used = metering.Used()
+        used.hear(60, engine="elevenlabs-live")
+        used.hear(60, engine="openai-live")
+        used.hear(60, engine="openai")
+        assert used.cost == pytest.approx(1.2 + 1.2 + 0.6)
+        settings.LIVE_SPEECH_TO_TEXT = "openai"
+        settings.PRICES = dict.fromkeys(PRICES)
+        assert "heard_live_minute" in metering.unpriced()
 
     def test_usage_without_a_price_is_named_and_left_out(
         self, client: Client, alice: User, alice_token: str, remote_engines: FakeProvider, settings: Settings

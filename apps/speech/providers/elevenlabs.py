@@ -55,7 +55,7 @@ _LOWERED_LIMIT_SECONDS = 60
 
 _VOICE_MISSING_CODES = {"voice_not_found", "voice_does_not_exist"}
 # The current codes, and older ones that some endpoints still return.
-_KNOWN_CODES = {
+KNOWN_CODES = {
     "can_not_use_instant_voice_cloning": "provider_plan_insufficient",
     "concurrent_limit_exceeded": "provider_busy",
     "content_against_policy": "provider_content_refused",
@@ -169,7 +169,7 @@ class ElevenLabsTextToSpeech:
         try:
             yield
         except ApiError as error:
-            if not _CONCURRENCY_CODES.isdisjoint(_error_codes(error.body)):
+            if not _CONCURRENCY_CODES.isdisjoint(error_codes(error.body)):
                 self._slots.shrink(seconds=_LOWERED_LIMIT_SECONDS)
             raise
 
@@ -238,7 +238,7 @@ class ElevenLabsVoiceCloner:
             try:
                 await self._voices.delete(voice_id, request_options=_NO_SDK_RETRIES)
             except ApiError as error:
-                if error.status_code != 404 and _VOICE_MISSING_CODES.isdisjoint(_error_codes(error.body)):
+                if error.status_code != 404 and _VOICE_MISSING_CODES.isdisjoint(error_codes(error.body)):
                     raise
 
     async def _list_all(self) -> builtins.list[ProviderVoice]:
@@ -305,8 +305,8 @@ def _elevenlabs_errors(stage: Stage) -> Iterator[None]:
             error.status_code or 0,
             stage=stage,
             headers=headers,
-            provider_codes=_error_codes(error.body),
-            known_codes=_KNOWN_CODES,
+            provider_codes=error_codes(error.body),
+            known_codes=KNOWN_CODES,
             request_id=headers.get("request-id", ""),
         ) from None
     except httpx.HTTPError as error:
@@ -316,7 +316,7 @@ def _elevenlabs_errors(stage: Stage) -> Iterator[None]:
         raise provider_error("provider_answer_invalid", stage=stage) from None
 
 
-def _error_codes(body: object) -> builtins.list[str]:
+def error_codes(body: object) -> builtins.list[str]:
     """Return the error codes in a response body: `{"detail": {"code", "status" (the older field), …}}`."""
     detail = body.get("detail") if isinstance(body, dict) else None
     if not isinstance(detail, dict):

@@ -36,7 +36,7 @@ from apps.speech.providers.connections import (
 from apps.speech.providers.faults import error_for_status, logger, provider_error
 from apps.speech.providers.openai_stream import KNOWN_CODES, coalesced, events, strings
 from apps.speech.providers.retries import KEEP_ALIVE_SECONDS, stream_with_retries, with_retries
-from apps.speech.reply_text import CUT, ReplyText, is_whole, storable
+from apps.speech.reply_text import CUT, ReplyText, is_whole, longest_transcript, storable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
@@ -174,7 +174,7 @@ class OpenAISpeechToText:
         if recording.sample_rate != _TRANSCRIPTION_SAMPLE_RATE:
             recording = await asyncio.to_thread(resample, recording, sample_rate=_TRANSCRIPTION_SAMPLE_RATE)
         return await with_retries(
-            partial(self._transcribe, to_wav(recording), language, _max_characters(recording)),
+            partial(self._transcribe, to_wav(recording), language, longest_transcript(recording.seconds)),
             breaker=self._config.breakers["hear"],
             seconds=self._config.hear_seconds,
             max_retries=self._config.max_retries,
@@ -193,11 +193,6 @@ class OpenAISpeechToText:
                 raise provider_error("provider_answer_invalid", stage="hear")
             detected = transcription.languages[0].code if transcription.languages else language
             return Transcript(text=text.strip(), language=detected)
-
-
-def _max_characters(recording: Recording) -> int:
-    """Return a length that no real transcript of `recording` reaches. A longer text would be stored and paid for."""
-    return 200 + round(50 * recording.seconds)
 
 
 class OpenAILanguageModel:

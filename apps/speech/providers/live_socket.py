@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from apps.speech.providers.live_dialect import Dialect, LiveConfig
 
-_CHECK_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.2
 _RETRIED_CODES = TRANSIENT_CODES | {"provider_timeout"}
 
@@ -193,12 +192,13 @@ class SocketTranscription:
 
         A service that hears nothing for some seconds needs seconds to get going again, or closes the connection.
         """
+        seconds = min(self._config.silence_seconds, self._config.idle_seconds)
         self._wake.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(_CHECK_SECONDS, self._config.idle_seconds)):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
                 return None
-        return self._queue.silence(_CHECK_SECONDS, dialect) if dialect.sends_silence else None
+        return self._queue.silence(seconds, dialect) if dialect.sends_silence else None
 
     def _watch_answer(self) -> None:
         """Limit the time of the answer to a commit."""

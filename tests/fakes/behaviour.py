@@ -38,7 +38,7 @@ class Behaviour:
     partial_seconds: float = 0
     final_seconds: float = 0
     repeated_seconds: float = 1  # How often the last partial is sent again while nobody speaks.
-    socket_idle_seconds: float = 10  # After so long without sound the socket is closed; 0 is never.
+    socket_idle_seconds: float = 10  # After so long without sound ElevenLabs closes the socket; 0 is never.
     automatic_commit_seconds: float = 90
     deltas_know_their_item: bool = True
     keeps_sound: bool = True

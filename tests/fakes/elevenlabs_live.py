@@ -13,6 +13,8 @@ MIN_COMMIT_SECONDS = 0.3
 
 
 class ElevenLabsSocket(LiveSocket):
+    closes_when_idle = True
+
     async def greet(self) -> None:
         query = self.request.query
         if query.get("audio_format") != "pcm_24000" or query.get("commit_strategy") != "manual":

@@ -57,7 +57,7 @@ class Ear:
     def _said(self) -> int:
         if self._voiced >= self._spoken_seconds - MISSED_SECONDS:
             return len(self._words) if self._voiced else 0
-        return int(self._voiced / self._spoken_seconds * len(self._words) + 0.5)
+        return int(self._voiced / self._spoken_seconds * len(self._words))
 
     def commit(self) -> str:
         text = self.text
@@ -100,6 +100,7 @@ class LiveSocket:
     # What subclasses say
 
     item: tuple[str, ...] = ()  # What partials belong to, if they say so.
+    closes_when_idle = False
 
     async def greet(self) -> None: ...
 
@@ -188,7 +189,7 @@ class LiveSocket:
 
     async def _watch(self) -> None:
         """Close the connection of a client that sends no sound, and repeat the last partial from time to time."""
-        idle, limit = 0.0, self.behaviour.socket_idle_seconds
+        idle, limit = 0.0, self.behaviour.socket_idle_seconds if self.closes_when_idle else 0
         while not limit or idle < limit:
             self._chunk_came.clear()
             await asyncio.sleep(self.behaviour.repeated_seconds)

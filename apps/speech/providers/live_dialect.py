@@ -8,6 +8,7 @@ import logging
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -171,5 +172,6 @@ async def wait_for(socket: ClientConnection, is_it: Callable[[dict[str, Any]], b
 
 
 def socket_url(address: str) -> str:
-    """Return `address`, which begins with http or https, with the scheme of WebSockets."""
-    return f"ws{address.removeprefix('http')}"
+    """Return `address`, whose scheme is http or https, with that of WebSockets."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(scheme="wss" if parts.scheme == "https" else "ws"))

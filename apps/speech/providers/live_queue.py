@@ -175,8 +175,11 @@ class SoundQueue:
             if seconds >= at_last or is_silent(end):
                 self._close_last()
 
-    def _forget(self, segment: _Segment, dialect: Dialect) -> str:
-        """Let the service forget what it has got of the first segment."""
+    def _forget(self, segment: _Segment, dialect: Dialect) -> str | None:
+        """Let the service forget what it has got of the first segment, and forget the rest."""
+        if not segment.sent:
+            self._segments.popleft()
+            return self.next_message(dialect)
         message = dialect.clear()
         if message is None:  # Then a commit does that.
             del segment.sound[segment.sent :]

@@ -202,6 +202,8 @@ class SocketTranscription:
 
     def _watch_answer(self) -> None:
         """Limit the time of the answer to a commit."""
+        if self._answer_timer.expired():
+            return
         if not self._queue.awaits_answer:
             self._answer_timer.reschedule(None)
         elif self._answer_timer.when() is None:
@@ -215,15 +217,13 @@ class SocketTranscription:
                     event = dialect.read(message)
                 match event:
                     case Partial(text):
-                        self._tell(self._queue.partial(text))
+                        partial = self._queue.partial(text)
+                        if partial is not None:
+                            self._on_partial(partial)
                     case Final(text):
                         self._queue.final(text)
                         self._failures = 0
                         self._wake.set()
-
-    def _tell(self, partial: str | None) -> None:
-        if partial is not None:
-            asyncio.get_running_loop().call_soon(self._on_partial, partial)
 
 
 def _lost_connection(sender: asyncio.Task[None]) -> bool:

@@ -163,6 +163,30 @@ class TestLostConnections:
 
         listen(engine, provider, check)
 
+    def test_a_question_that_nobody_hears_waits_for_its_commit(self, engine: str, provider: FakeProvider) -> None:
+        provider.break_socket(path_of(engine), after_seconds=0.3, times=3)
+
+        async def check(listener: Listener) -> None:
+            listener.say(SECOND)
+            await listener.until(lambda: len(listener.sockets) == 3 and listener.socket.finished.is_set())
+            listener.say(SILENCE)
+            await asyncio.sleep(0.3)
+            assert len(listener.sockets) == 3
+            assert (await listener.live.commit()).text == WORDS
+            assert bytes(listener.socket.sound) == SECOND + SILENCE
+
+        listen(engine, provider, check)
+
+    def test_a_service_that_is_busy_for_too_long_is_not_waited_for(self, engine: str, provider: FakeProvider) -> None:
+        provider.fail_next(path_of(engine), status=429, headers={"retry-after": "60"}, times=9)
+
+        async def check(listener: Listener) -> None:
+            with pytest.raises(ProviderError) as caught:
+                await listener.ask()
+            assert (caught.value.code, caught.value.retry_after) == ("provider_busy", 60)
+
+        listen(engine, provider, check)
+
     def test_the_commit_has_a_deadline(self, engine: str, provider: FakeProvider) -> None:
         provider.break_socket(path_of(engine), hangs=True)
 

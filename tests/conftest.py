@@ -131,6 +131,8 @@ def remote_settings(provider: FakeProvider) -> dict[str, object]:
         "STT_API_KEY": "test-key",
         "CHAT_API_KEY": "test-key",
         "ELEVENLABS_API_KEY": "test-key",
+        "LIVE_SPEECH_TO_TEXT": "elevenlabs",
+        "LIVE_STT_MODEL": "ears-live",
         "STT_BASE_URL": provider.openai_url,
         "CHAT_BASE_URL": provider.openai_url,
         "ELEVENLABS_BASE_URL": provider.url,

@@ -75,7 +75,7 @@ class TestPartials:
             await asyncio.sleep(0.1)
             assert listener.partials[told:] == []
             listener.say(SECOND)
-            await listener.until(lambda: f"{first} {listener.partials[-1]}" == WORDS)
+            await listener.until(lambda: f"{first} {''.join(listener.partials[-1:])}" == WORDS)
 
         listen(ENGINE, provider, check)
 

@@ -21,6 +21,7 @@ from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from apps.accounts.idempotency import HEADER as IDEMPOTENCY_KEY
 from apps.conversations import stopping
 from apps.conversations.pipeline.prompts import new_conversation
 from apps.core import readiness
@@ -205,6 +206,38 @@ class WarmEngines:
         await receive()
         await registry.close_engines()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+class KeyedRequests:
+    """Hides from the application that a client has left, if its request has an Idempotency-Key and came whole.
+
+    Such a request is carried out to its end, within its own limits, and its result is stored: it is paid for, and the
+    client will ask for it again. uvicorn discards what is sent to a client that has left.
+    """
+
+    HEADER = IDEMPOTENCY_KEY.lower().encode()
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        has_key = scope["type"] == "http" and self.HEADER in dict(scope["headers"])
+        await self.application(scope, _only_body(receive) if has_key else receive, send)
+
+
+def _only_body(receive: Receive) -> Receive:
+    """Return a `receive` that never returns after the end of the body."""
+    is_over = False
+
+    async def receive_body() -> Message:
+        nonlocal is_over
+        if is_over:
+            await asyncio.Future()
+        message = await receive()
+        is_over = not message.get("more_body", False)
+        return message
+
+    return receive_body
 
 
 class OneThreadHandler(ASGIHandler):

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
 from apps.conversations import services
-from apps.conversations.languages import Language
+from apps.conversations.language_fields import SpokenLanguageField
 from apps.conversations.lookups import own_conversation
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.turns_api import TurnSerializer
@@ -48,7 +48,7 @@ class ConversationChoices(StrictSerializer):
 
     title = serializers.CharField(max_length=120, required=False, allow_blank=True)
     persona = serializers.CharField(max_length=2000, required=False, allow_blank=True)
-    language = serializers.ChoiceField(choices=Language.choices, required=False, allow_blank=True)
+    language = SpokenLanguageField()
     model = serializers.CharField(required=False, allow_blank=True)
 
     def validate_model(self, model: str) -> str:

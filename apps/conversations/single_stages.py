@@ -30,15 +30,15 @@ from apps.voices.models import VoiceProfile
 MAX_SPEECH_CHARACTERS = 4096
 
 
-def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool = False) -> tuple[Transcript, float]:
+def transcribe(
+    *, owner: User, data: bytes, language: str = "", with_times: bool = False, with_words: bool = False
+) -> tuple[Transcript, float]:
     """Return the transcript of a recording, empty if nobody speaks, and the length of the recording in seconds.
 
-    `with_times` requires segments with times, which not every engine returns. Raises UserError, AudioError and
-    ProviderError.
+    `with_times` asks for segments with times, and `with_words` for words as well. An engine that has no times returns
+    the text alone. Raises UserError, AudioError and ProviderError.
     """
     availability.require_working("hear")
-    if with_times:
-        registry.call(_require_times)
     recording = registry.decode(
         data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, user_id=owner.pk
     )
@@ -50,7 +50,10 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
 
         async def hear(engines: registry.Engines) -> Transcript:
             engine = engines.speech_to_text
-            heard = await engine.transcribe(recording, language=language)
+            if with_times and engine.supports_timestamps:
+                heard = await engine.transcribe_with_times(recording, language=language, words=with_words)
+            else:
+                heard = await engine.transcribe(recording, language=language)
             used.hear(recording.seconds, engine=engine.name)
             return heard
 
@@ -58,10 +61,13 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
     return transcript, recording.seconds
 
 
-async def _require_times(engines: registry.Engines) -> None:
-    if not engines.speech_to_text.supports_timestamps:
-        text = _("The speech-to-text engine of this site returns no times. Ask for json or text.")
-        raise UserError("unsupported_format", text)
+def has_times() -> bool:
+    """Whether the speech-to-text engine tells when segments and words are said."""
+
+    async def ask(engines: registry.Engines) -> bool:
+        return engines.speech_to_text.supports_timestamps
+
+    return registry.call(ask)
 
 
 @dataclass(frozen=True, slots=True)

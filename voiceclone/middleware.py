@@ -111,7 +111,8 @@ def body_limit(get_response: GetResponse) -> GetResponse:
         if not refusal:
             return get_response(request)
         response = _refused(request, refusal, get_response)
-        response["Connection"] = "close"  # The rest of the body is not read.
+        if hasattr(request, "scope"):  # Under WSGI, this header is the server's.
+            response["Connection"] = "close"  # The rest of the body is not read.
         return response
 
     return middleware

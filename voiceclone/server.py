@@ -1,4 +1,4 @@
-"""Thin ASGI layers around Django: request ids, graceful shutdown, warm engines, a deadline for clients that read."""
+"""Thin ASGI layers around Django: request ids, graceful shutdown, warm engines, clients that are slow or leave."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ from rest_framework.response import Response
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
 from apps.conversations import single_stages
-from apps.conversations.language_fields import LanguageField
 from apps.conversations.openai_base import OpenAISerializer, OpenAIView
 from apps.conversations.single_stages_api import speech_response
 from apps.conversations.transcript_formats import (
@@ -34,6 +33,7 @@ from apps.conversations.transcript_formats import (
 )
 from apps.core.api import EventStreamRenderer
 from apps.core.errors import UserError
+from apps.core.language_fields import LanguageField
 from apps.speech.provenance.encoders import AudioFormat
 from apps.usage.api import LimitedView
 from apps.voices.services import named_voice, speaking_voices

@@ -15,10 +15,10 @@ from rest_framework.response import Response
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
 from apps.conversations import single_stages
-from apps.conversations.language_fields import LanguageField
 from apps.conversations.speech_events import speech_events
 from apps.conversations.started_stream import start_stream
 from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer
+from apps.core.language_fields import LanguageField
 from apps.speech.base import VoiceSettings
 from apps.speech.provenance.encoders import CONTENT_TYPES, AudioFormat
 from apps.usage.api import LimitedView

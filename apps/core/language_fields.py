@@ -8,7 +8,6 @@ from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.conversations.languages import Language
 from apps.speech.languages import code_of
 
 
@@ -34,11 +33,8 @@ class LanguageField(serializers.CharField):
         return code
 
 
-class SpokenLanguageField(serializers.ChoiceField):
-    """One of the languages that voices speak: its code, "" for the language of the question."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(Language.choices, required=False, allow_blank=True, **options)
+class LanguageChoiceField(serializers.ChoiceField):
+    """One of some languages, by its code. Where the field may be blank, "auto" is blank, too."""
 
     def to_internal_value(self, data: Any) -> Any:
         code = code_of(data) if isinstance(data, str) else None

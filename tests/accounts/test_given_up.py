@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 EVENTS = KEY | {"Accept": "text/event-stream"}
-PATIENCE_SECONDS = 0.3
+PATIENCE_SECONDS = (30, 0.3)  # To connect, and for each piece of the answer.
 
 
 class Sender:
@@ -59,6 +59,7 @@ class Sender:
         assert (early.status_code, early.json()["error"]["code"]) == (409, "idempotency_key_in_use")
         assert int(early.headers["Retry-After"]) > 0
         self.may_answer.set()
+        self.provider.behaviour.audio_speed = 0
         wait_until(self.server.is_idle)
         return self.api.post(path, **{"headers": KEY, **options})
 
@@ -162,7 +163,7 @@ class TestInTheMiddle:
 
     @pytest.fixture(autouse=True)
     def pace(self, provider: FakeProvider) -> None:
-        provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 15
+        provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 2  # Until `repeat` makes it faster.
 
     @pytest.mark.parametrize("path", ["/api/v1/speech", "/v1/audio/speech"])
     def test_speech(self, sender: Sender, provider: FakeProvider, voice: VoiceProfile, path: str) -> None:

@@ -17,6 +17,7 @@ from voiceclone.bodies import BodyLimit  # noqa: E402
 from voiceclone.callers import is_known  # noqa: E402
 from voiceclone.server import (  # noqa: E402
     GracefulShutdown,
+    KeyedRequests,
     OneThreadHandler,
     RequestIds,
     WarmEngines,
@@ -30,7 +31,9 @@ for module in (settings.ROOT_URLCONF, settings.MESSAGE_STORAGE.rpartition(".")[0
 # Anybody may send recordings there; these pages have limits of their own.
 OPEN_PATHS = [reverse(name) for name in ("verify", "report", "api:verify")]
 
-handler = BodyLimit(OneThreadHandler(), max_bytes=settings.MAX_UPLOAD_BYTES, is_known=is_known, open_paths=OPEN_PATHS)
+handler = BodyLimit(
+    KeyedRequests(OneThreadHandler()), max_bytes=settings.MAX_UPLOAD_BYTES, is_known=is_known, open_paths=OPEN_PATHS
+)
 application = WriteDeadline(
     RequestIds(GracefulShutdown(WarmEngines(handler), grace_seconds=settings.SHUTDOWN_GRACE_SECONDS))
 )

@@ -97,7 +97,7 @@ OpenAIVoices = inline_serializer(
 )
 OpenAIModels = inline_serializer("OpenAIModels", {"object": serializers.CharField(), "data": serializers.ListField()})
 STREAM = OpenApiResponse(
-    OpenApiTypes.ANY,
+    OpenApiTypes.STR,
     description="Server-sent events as they happen: `heard`, `said`, `spoken`, and at the end `done` or `failed`.",
 )
 SPOKEN = dict.fromkeys(CONTENT_TYPES.values(), SOUND)

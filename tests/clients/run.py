@@ -94,6 +94,12 @@ CLIENTS = [
     ),
     Client("ai_sdk.mjs", ["ai", "@ai-sdk/openai"]),
     Client("wyoming_client.py", ["wyoming-openai"]),
+    Client("api_description.mjs", ["@redocly/cli@2.77.0", "@stoplight/spectral-cli@6.16.3"]),
+    Client("openapi_python.py", ["openapi-python-client==0.29.1", "mypy==2.4.1", "ruff"]),
+    Client(
+        "openapi_typescript.mjs",
+        ["openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3", "@types/node@20"],
+    ),
 ]
 
 

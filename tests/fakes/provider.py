@@ -39,7 +39,7 @@ class Ambush:
     method: str
     path: str
     moment: Moment
-    action: Callable[[], None]
+    action: Callable[[], object]
 
 
 class FakeProvider:
@@ -137,7 +137,7 @@ class FakeProvider:
         """Mark a reply as finished, and then neither send more nor close the connection."""
         self.faults.append(Fault(path, times, hang_at_end=True))
 
-    def at(self, method: str, path: str, moment: Moment, action: Callable[[], None]) -> None:
+    def at(self, method: str, path: str, moment: Moment, action: Callable[[], object]) -> None:
         """Have `action` done once, in the provider's thread, when the next such request has come so far."""
         self._ambushes.append(Ambush(method, path, moment, action))
 

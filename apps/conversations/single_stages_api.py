@@ -83,7 +83,9 @@ def speech_response(
 ) -> HttpResponseBase:
     """Stream `text` spoken by `voice`. `changes` to the voice's settings apply to this response only."""
     settings = VoiceSettings(**changed_settings(voice=voice, settings=changes))
-    speech = single_stages.Speech(single_stages.segments_to_speak(text), voice, settings, audio_format)
+    speech = single_stages.Speech(
+        single_stages.segments_to_speak(text, provider=voice.provider), voice, settings, audio_format
+    )
     reservation = single_stages.reserve(speech)
     content_type = CONTENT_TYPES[audio_format]
     file = start_stream(request, single_stages.speak(speech, reservation))

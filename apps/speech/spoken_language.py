@@ -31,6 +31,7 @@ REMEMBERED_CHARACTERS = 200
 MARKS = (
     (re.compile(r"[ñ¿¡]"), {"es": 2.0}),
     (re.compile(r"ß"), {"de": 2.0}),
+    (re.compile(r"^(der|das|und)$"), {"de": 0.5}),
     (re.compile(r"[äöü]"), {"de": 0.5, "fi": 0.3, "sv": 0.3}),
     (re.compile(r"(lich|isch|ung|ungen|heit|keit|chen|schaft)$|^ge.+t$|sch"), {"de": 0.5}),
     (re.compile(r"[åø]|æ"), {"da": 0.7, "no": 0.7, "sv": 0.5}),
@@ -57,7 +58,7 @@ MARKS = (
     (re.compile(r"(ing|ings|ed|ly|ness|ght|ow|th|ck|ee|ould)$|^kn|sh|w"), {"en": 0.5}),
     (re.compile(r"mente$"), {"es": 0.2, "it": 0.2, "pt": 0.2}),
 )
-WORD_PATTERN = re.compile(r"[^\W\d_]+|[¿¡]")
+WORD_PATTERN = re.compile(r"(?!\b[^\W\d_]\.)[^\W\d_]+|[¿¡]")
 
 
 FREQUENT_WORDS: dict[str, list[str]] = json.loads(

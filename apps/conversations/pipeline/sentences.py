@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from unicodedata import category, east_asian_width
 
+from apps.conversations.pipeline.formulas import FORMULA
 from apps.conversations.pipeline.scripts import AFTER, UNSPACED, begins_word
 from apps.conversations.pipeline.speakable import (
     BRACKETS,
     CODE,
     ENTITY,
-    FORMULA,
     IDEOGRAPHS,
     LINK,
     LINK_TARGET,
@@ -91,7 +91,7 @@ def _token(early_clause: str = "") -> re.Pattern[str]:
           | (?<!`)`[^`\n]{{0,300}}`?
           | <(?:[a-zA-Z/!][^<>\n]{{0,300}})?
           | &(?:\#?\w{{0,31}})?
-          | \\(?:\([^\n]{{0,300}}|\[.{{0,500}})?
+          | \\(?:\((?:[^\\\n]|\\[^)\n]){{0,300}}\\?|\[(?:[^\\]|\\[^\[\]]){{0,500}}\\?)?
           | \$(?:\$[^$]{{0,300}}\$?|[^\s\d$][^$\n]{{0,100}}\$?|\d[^\s$]{{0,60}}\$?)?
           | (?:(?<=\d),|{ORDINAL_COMMA}){SPACE}*
           | [.!?…{SURE_ENDS}]+{CLOSERS}{SPACE}*
@@ -105,13 +105,14 @@ def _token(early_clause: str = "") -> re.Pattern[str]:
       | (?P<clause>(?!(?:(?<=\d)|(?<=\d[snrt][tdh])),{SPACE}+\d)[,;:،؛—]{CLOSERS}(?=\s)|[，、；：၊]{CLOSERS}
           |(?<=\s)(?<!\d\s)[–-](?=\s))
       | (?P<opener>[\"“„«(\[{{*_`<「『（/@])
-      | (?P<space>{SPACE}+(?=[^\s.,;:!?…»”)\[\]=+×÷≤≥≈–—-]))
+      | (?P<space>{SPACE}+(?=[^\s\d€$£¥.,;:!?…»”)\[\]=+×÷≤≥≈–—-]))
       | (?P<unspaced>[{UNSPACED}](?=[{UNSPACED}]{{{AFTER}}}))
         """,
         re.VERBOSE | re.DOTALL,
     )
 
 
+HIRAGANA = re.compile("[\u3040-\u309f]")
 LETTER_WITHOUT_SPACES = re.compile(f"[{UNSPACED}]")
 PLAIN_TOKEN, TOKEN = _token(EARLY_CLAUSE), _token()
 END_OF_CODE = re.compile(r"(?<=\n)[ \t]*+(?:```|~~~)[ \t]*\n")
@@ -210,7 +211,9 @@ class SpeechChunker:
                 return over >= MAX_WORD_OVERRUN or (over >= 0 and not _has_no_pause_after(self._text[: token.start()]))
             case "unspaced":
                 over = self._length - self._limits.word
-                return over >= MAX_WORD_OVERRUN and begins_word(self._text, token.end())
+                # In Japanese, a phrase seldom begins with Hiragana: these are endings and particles.
+                overrun = 2 * MAX_WORD_OVERRUN if HIRAGANA.match(self._text, token.end()) else MAX_WORD_OVERRUN
+                return over >= overrun and begins_word(self._text, token.end())
             case _:
                 return False
 

@@ -105,7 +105,7 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
         # Lines: fenced code; rules, and the second line of a table; the marks of quotes, items, headings and rows.
         (r"(?<=\n) ?(```|~~~)[^\n`]*\n.*?(?:(?<=\n) ?\1 ?(?=\n|\Z)|\Z)", re.DOTALL, CODE_BLOCK),
         (r"(?<=\n) ?[-*_=|:][-*_=|: ]+(?=\n|\Z)", 0, ""),
-        (r"(?<=\n) ?(?:> ?)*(?:[-*•‣–—] (?:\[[ xX]\] )?|#{1,6} |\| ?)?", 0, ""),
+        (r"(?<=\n) ?(?:> ?)*(?:[-*•‣–—] (?:\[[ xX]\] )?|#{1,6} |(?:\| ?)+)?", 0, ""),
         (r"(?: ?\|)+ ?(?=\n|\Z)", 0, ""),
         # Words. The rule for links runs twice, because an image within a link leaves a link.
         (PATH, re.ASCII, _say_path),

@@ -11,7 +11,11 @@ COUNTING = "spellout-numbering"
 """The rules for a number that counts nothing: "eins", "uno"."""
 
 CARDINALS = {"": COUNTING, "m": "spellout-cardinal-masculine", "f": "spellout-cardinal-feminine"}
-ORDINALS = {"m": "spellout-ordinal-masculine", "f": "spellout-ordinal-feminine"}
+ORDINALS = {
+    "m": "spellout-ordinal-masculine",
+    "f": "spellout-ordinal-feminine",
+    "adjective": "spellout-ordinal-masculine-adjective",  # "primer", "tercer"
+}
 MAX_DIGITS = 15
 YEARS = range(1100, 2100)
 MIN_DIGITS_OF_A_CODE = 7
@@ -51,7 +55,7 @@ def ordinal(number: int, language: str, form: str = "m") -> str:
     """Return the ordinal number in words. `form` is a gender or, in German, an ending: "n", "r" or "" for "e"."""
     if language == "de":
         return _spelled(number, language, f"spellout-ordinal-{form}" if form in ("n", "r") else "spellout-ordinal")
-    return _spelled(number, language, ORDINALS.get(form, ORDINALS["m"]))
+    return _spelled(number, language, ORDINALS[form])
 
 
 def year(number: int, language: str) -> str:

@@ -11,6 +11,8 @@ from apps.speech.normalization.vocabulary import Vocabulary, vocabulary
 SPACE = "[ \u00a0\u2009\u202f]"
 GAP = f"{SPACE}?"
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+GERMAN_BEFORE_DATES = "am vom zum bis ab seit dem den der"
+GERMAN_BEFORE_ORDINALS = "der die das dem den des als im am zum zur beim vom"
 FRACTION_SIGNS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8"}
 # Languages that also group thousands with a plain space.
 WITH_SPACED_THOUSANDS = {"es", "fr", "pt"}
@@ -19,19 +21,23 @@ TELEPHONE = r"""
     \+(?=(?:[ ()./-]?\d){7,15}(?![\d]))\d[\d ()./-]*\d
   | \(\d{2,5}\)[ ]?\d{3,4}[ -]?\d{3,4}
   | (?:1[-. ])?\d{3}[-.]\d{3}[-.]\d{4}
-  | \d{3}-\d{4} | \d{3}[ ](?!19|20)\d{4}
+  | \d{3}-(?!\d[05]00)\d{4} | \d{3}[ ](?!19|20|\d[05]00)\d{4}
   | 0\d{1,4}(?:[ /-]\d{2,})+
   | \d{4}(?:[ ]\d{4}){2,3}
 """
-ADDRESS = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?![.\d])"
-VERSION = rf"{ADDRESS}|(?!\d{{1,3}}(?:\.\d{{3}})+(?![.\d]))\d+(?:\.\d+){{2,}}|[vV]\d+(?:\.\d+)+"
+ADDRESS = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?!\.?\d)"
+VERSION = r"(?!\d{1,3}(?:\.\d{3})+(?![.\d]))\d+(?:\.\d+){2,}|[vV]\d+(?:\.\d+)+"
+
+
+def _after_one_of(words: str) -> str:
+    """Return a pattern for the place after one of `words` and a space."""
+    return "|".join(rf"(?<=\b[{word[0].upper()}{word[0]}]{word[1:]}[ ])" for word in words.split())
+
 
 # Of one language: the ordinals, the dates with a month's name, and the times that are not written with a colon.
 ORDINALS = {
     "en": r"\d+(?:,\d{3})*(?:st|nd|rd|th)\b",
-    "de": r"""(?:(?<=\b[Dd]er[ ])|(?<=\b[Dd]ie[ ])|(?<=\b[Dd]as[ ])|(?<=\b[Dd]em[ ])|(?<=\b[Dd]en[ ])|(?<=\b[Dd]es[ ])
-        |(?<=\b[Ii]m[ ])|(?<=\b[Aa]m[ ])|(?<=\b[Zz]um[ ])|(?<=\b[Zz]ur[ ])|(?<=\b[Bb]eim[ ])|(?<=\b[Vv]om[ ]))
-        \d{1,3}\.(?=[ ][^\W\d_])""",
+    "de": rf"(?:{_after_one_of(GERMAN_BEFORE_ORDINALS)})\d{{1,3}}\.(?=[ ][^\W\d_])",
     "es": r"\d+\.?[ºª](?!C)|\d+\.?(?:er|ro|do|to|mo|vo|no|ra|da|ta|ma|va|na)\b",
     "fr": r"\d+(?:er|re|ère|e|ème|nd|nde)s?\b",
     "it": r"\d+\.?[ºª](?!C)",
@@ -74,7 +80,10 @@ def _month_date(words: Vocabulary, months: str) -> str:
                 year.format("year_2")
             )
         case "de":
-            return rf"(?P<day_1>\d{{1,2}})\.{GAP}(?P<month_1>{months})\b"
+            return (
+                rf"(?P<day_1>\d{{1,2}})\.{GAP}(?P<month_1>{months})\b"
+                rf"|(?:{_after_one_of(GERMAN_BEFORE_DATES)})(?P<day_2>\d{{1,2}})\.{GAP}(?P<month_2>1[0-2]|0?[1-9])\.(?!\d)"
+            )
         case _:
             return rf"(?P<day_1>1)(?:º|°|er)?(?=[ ](?:de[ ])?(?:{months})\b)"
 
@@ -102,7 +111,7 @@ def _quantity(words: Vocabulary) -> str:
 
 def _signs(words: Vocabulary) -> str:
     """Return the pattern of signs between numbers, letters of formulas and words."""
-    spaced = r"(?<=[\w)²³]\ )[=+×÷≤≥≠≈<>](?=\ [\w(√π-])|(?<=\d\ )[-−–](?=\ [\d(])|(?<=\w\ )&(?=\ \w)"
+    spaced = r"(?<=[\w)²³]\ )[=+×÷≤≥≠≈<>](?=\ [\w(√π-])|(?<=\d\ )[-−–](?=\ [\d(])|(?<=[\w.]\ )&(?=\ \w)"
     tight = r"(?<=[\w)²³])[=×÷≤≥≠](?=[\w(√π-])|(?<=[\d²³])\+(?=[\w(])|(?<=\b\w)\+(?=\w\b)|√|∞|\bπ\b"
     return f"{spaced}|{tight}"
 
@@ -117,23 +126,25 @@ def written_forms(language: str) -> re.Pattern[str]:
     roman, roman_ordinal = (words.words[name].replace(" ", "[ ]") for name in ("roman_numbers", "roman_ordinals"))
     return re.compile(
         rf"""
-        (?<![\w.,])(?P<telephone>{TELEPHONE})(?![\w-])
-      | (?<!\w)(?P<iso_date>(?P<iso_year>[12]\d{{3}})-(?P<iso_month>0[1-9]|1[0-2])
+        (?<!\w)(?P<iso_date>(?P<iso_year>[12]\d{{3}})-(?P<iso_month>0[1-9]|1[0-2])
             -(?P<iso_day>0[1-9]|[12]\d|3[01]))(?![\w-])
       | (?<![\w.])(?P<date>(?P<first>\d{{1,2}})(?P<mark>[/.-])(?P<second>\d{{1,2}})(?P=mark)
             (?P<year>[12]\d{{3}}|\d\d))(?!\w|[./-]\d)
+      | (?<![\w.,])(?P<telephone>{TELEPHONE})(?![\w-])
+      | (?<![\w.])(?P<address>{ADDRESS})(?!\w)
       | (?<![\w.])(?P<month_date>{_month_date(words, months)})
+      | (?<![\w.:])(?P<duration>\d{{1,2}}:[0-5]\d:[0-5]\d)(?![\w:])
       | (?<![\w.:])(?P<time>(?:[01]?\d|2[0-4]):[0-5]\d(?![\d:])
             (?:{GAP}(?:[AaPp]\.{GAP}[Mm]\.|[AaPp][Mm]\b|Uhr\b|h\b))?|{TIMES[language]})
       | (?<![\w.])(?P<version>{VERSION})(?!\w)
       | (?<![\w.,])(?P<ordinal>{ORDINALS[language]})
-      | (?<!\w)(?P<decade>['’]?\d{{1,3}}0(?:s|er)\b)
+      | (?<!\w)(?P<decade>['’]?\d{{1,3}}0(?:s|er)\b|['’]\d0(?![\w'’]))
       | (?<![\w.,])(?P<fraction>(?P<whole>\d*){GAP}(?P<sign>[{"".join(FRACTION_SIGNS)}])
             |(?P<over>[1-9]\d?)/(?P<under>[1-9]\d{{0,2}})(?![\d/.,]\d|\w))
-      | (?<![\w:])(?P<ratio>(?P<left>\d+):(?P<right>\d+))(?![\w:])
+      | (?<![\w:])(?P<ratio>(?P<left>\d{{1,3}}):(?P<right>\d{{1,3}}))(?![\w:])
       | (?<!\w)(?P<dimension>\d+{GAP}x(?={GAP}\d))
       | (?P<height>(?<!\w)[3-8]['’′]1?\d["”″])
-      | (?:(?<![\w.])|(?<=\dx))(?P<quantity>{_quantity(words)})(?!\w)
+      | (?:(?<![\w.])|(?<=\dx))(?P<quantity>{_quantity(words)})(?![^\W{SUPERSCRIPTS}])
       | (?<=[^\W\d_])(?P<suffix>-\d{{1,4}})(?!\w|[.,-]\w)
       | (?P<power>(?<=[\w)])(?:\^(?:\{{[^{{}}]{{1,20}}\}}|\([^()]{{1,20}}\)|-?\w+)|⁻?[{SUPERSCRIPTS}]+))
       | (?P<number_sign>\#(?=\d))
@@ -151,7 +162,7 @@ def abbreviations(language: str) -> re.Pattern[str]:
     """Return the pattern of abbreviations: titles before a name, words before a number, and the others."""
     words = vocabulary(language)
     return re.compile(
-        rf"(?<![\w.])(?:(?P<title>{_any_of(words.titles)})(?={GAP}[^\W\d_a-zß-ÿ])"
+        rf"(?<![\w.])(?:(?P<title>{_any_of(words.titles)})(?={GAP}(?:&|[^\W\d_a-zß-ÿ]))"
         rf"|(?P<before_number>{_any_of(words.before_number)})(?={GAP}\d)"
         rf"|(?P<abbreviation>{_any_of(words.abbreviations)})(?![\w.-]))"
     )

@@ -67,7 +67,7 @@ class Quantities:
             return [self._amount(number, gender), self._words.signs[found["percent"]]]
         if noun:
             return [self._amount(number, noun.gender), self._name(noun, number)]
-        return [self._plain(number, found, self._gender_of_next_word(found, number))]
+        return [self._plain(number, found, self._gender_before_noun(found, number))]
 
     def _noun(self, found: Match, currency: str | None) -> Noun | None:
         if currency:
@@ -127,15 +127,20 @@ class Quantities:
             return self._amount(number, gender)
         return integer(number, self._language, gender)
 
-    def _gender_of_next_word(self, found: Match, number: Number) -> str:
-        """Return the gender of the noun that follows a number, or "" if none does."""
+    def _gender_before_noun(self, found: Match, number: Number) -> str:
+        if number.fraction or (self._language == "it" and number.value != 1):
+            return ""
+        if self._language == "es" and re.search(r"\b[Ll]a \Z", text_before(found)):  # "a la 1"
+            return "f"
+        return self.gender_of_next_word(found)
+
+    def gender_of_next_word(self, found: Match) -> str:
+        """Return the gender of the noun that follows `found`, or "" if none does."""
         following = NEXT_WORD.match(found.string, found.end())
-        if following is None or number.fraction or self._language == "en":
+        if following is None or self._language == "en":
             return ""
         word = following[1]
         if word in self._words.months.values() or self._no_noun.fullmatch(word):
-            return ""
-        if self._language == "it" and number.value != 1:
             return ""
         return "f" if self._feminine.fullmatch(word) else "m"
 

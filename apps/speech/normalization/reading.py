@@ -60,6 +60,10 @@ class Reader:
             return self._words.words["first_day"]
         groups = found.groupdict()
         day = int(found["day_1"] or found["day_2"])
+        if self._language == "de" and found["month_2"]:
+            return dates.date(day, int(found["month_2"]), None, self._words, before=text_before(found)) + (
+                _full_stop_after(found)
+            )
         month = self._words.months[(found["month_1"] or found["month_2"]).lower()]
         if self._language == "de":
             return f"{ordinal(day, 'de', dates.german_form(text_before(found)))} {month}"
@@ -70,6 +74,9 @@ class Reader:
         article = "" if re.search(r"\b[Tt]he\s\Z", text_before(found)) else "the "
         return f"{article}{ordinal(day, 'en')} of {month}{said_year}"
 
+    def _duration(self, found: Match) -> str:
+        return " ".join(map(self._integer, _numbers(found[0])))
+
     def _time(self, found: Match) -> str:
         return dates.time_of_day(found[0], self._words) + _full_stop_after(found)
 
@@ -77,6 +84,9 @@ class Reader:
         letter = found[0][0] if found[0][0] in "vV" else ""
         dot = f" {self._words.words['dot']} "
         return f"{letter} {dot.join(map(self._integer, _numbers(found[0])))}".strip()
+
+    def _address(self, found: Match) -> str:
+        return f" {self._words.words['address_dot']} ".join(map(self._integer, _numbers(found[0])))
 
     def _ordinal(self, found: Match) -> str:
         number = int(re.sub(r"\D", "", found[0]))
@@ -86,6 +96,8 @@ class Reader:
             case "de":
                 return ordinal(number, "de", dates.german_form(text_before(found)))
             case _:
+                if self._language == "es" and found[0].endswith("er"):
+                    return ordinal(number, "es", "adjective")
                 is_feminine = found[0].endswith(("ª", "a", "re", "res", "nde"))
                 return ordinal(number, self._language, "f" if is_feminine else "m")
 
@@ -94,22 +106,28 @@ class Reader:
         said = year(number, self._language) if number > 1000 else cardinal(number, self._language)
         if found[0].endswith("er"):
             return f"{said}er" if self._language == "de" else found[0]
-        if self._language != "en":
-            return found[0]
+        if self._language != "en" or not found[0].endswith("s"):
+            return found[0] if found[0].endswith("s") else said
         return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
 
     def _fraction(self, found: Match) -> str:
         if found["sign"]:
-            return self._mixed(found["whole"], FRACTION_SIGNS[found["sign"]])
+            return self._mixed(found, found["whole"], FRACTION_SIGNS[found["sign"]])
         over, under = int(found["over"]), int(found["under"])
+        if (over, under) == (1, 2):
+            return self._half(found)
         if (spoken := self._words.fractions.get(f"{over}/{under}")) is not None:
             return spoken
         joint = f" {self._words.words['out_of']} " if over <= under and under in RATED_OUT_OF else " "
         return joint.join((cardinal(over, self._language), cardinal(under, self._language)))
 
-    def _mixed(self, whole: str, fraction: str) -> str:
+    def _half(self, found: Match) -> str:
+        gender = self._quantities.gender_of_next_word(found)
+        return self._words.words[f"half_{gender}"] if gender else self._words.fractions["1/2"]
+
+    def _mixed(self, found: Match, whole: str, fraction: str) -> str:
         if not whole or not int(whole):
-            return self._words.fractions[fraction]
+            return self._half(found) if fraction == "1/2" else self._words.fractions[fraction]
         said = cardinal(int(whole), self._language, "m" if self._language == "de" else "")
         if fraction == "1/2":
             return said + self._words.words["mixed_half"]

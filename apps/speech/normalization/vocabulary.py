@@ -70,13 +70,18 @@ def vocabulary(language: str) -> Vocabulary:
         units={sign: Noun(*names.split("|")) for sign, names in read["units"].items()},
         titles=read["titles"],
         abbreviations=read["abbreviations"] | _capitalised(read["abbreviations"]),
-        before_number=read["before_number"],
+        before_number=read["before_number"] | _short_months(read["months"].split(), read["short_months"].split()),
     )
 
 
 def _months(names: list[str], short: list[str]) -> dict[str, str]:
     spellings = {name.lower(): name for name in names}
     return spellings | {abbreviation.lower(): name for abbreviation, name in zip(short, names, strict=True)}
+
+
+def _short_months(names: list[str], short: list[str]) -> dict[str, str]:
+    """Return the abbreviations of months with their full stop."""
+    return {f"{abbreviation}.": name for abbreviation, name in zip(short, names, strict=True) if abbreviation != name}
 
 
 def _currency(names: list[str]) -> Currency:

@@ -31,6 +31,8 @@ REMEMBERED_CHARACTERS = 200
 MARKS = (
     (re.compile(r"[ñ¿¡]"), {"es": 2.0}),
     (re.compile(r"ß"), {"de": 2.0}),
+    (re.compile(r"[jkwxy]"), {"it": -0.5}),
+    (re.compile(r"ó$"), {"es": 0.4}),
     (re.compile(r"^(der|das|und)$"), {"de": 0.5}),
     (re.compile(r"[äöü]"), {"de": 0.5, "fi": 0.3, "sv": 0.3}),
     (re.compile(r"(lich|isch|ung|ungen|heit|keit|chen|schaft)$|^ge.+t$|sch"), {"de": 0.5}),

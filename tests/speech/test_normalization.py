@@ -73,6 +73,10 @@ FORMS = {
             "nineteen twenty by one thousand eighty, one hundred square meters, five foot ten, about five, "
             "eighteen plus, number one"
         ),
+        "30 km/s, $0.05/min, call 911, from 9:00–17:30, 20/20": (
+            "thirty kilometers per second, five cents per minute, call nine one one, from nine o'clock to seventeen "
+            "thirty, twenty twenty"
+        ),
         "Mr. & Mrs. Lee, e.g. here, etc.": "Mister and Missus Lee, for example here, et cetera.",
     },
     "de": {
@@ -84,6 +88,9 @@ FORMS = {
             "der dritte Oktober, am dritten Oktober, dritter Oktober neunzehnhundertneunzig, am dritten November."
         ),
         "im 21. Jahrhundert, das 1. Mal, die 90er": "im einundzwanzigsten Jahrhundert, das erste Mal, die neunziger",
+        "in der 2. Auflage, die 2. Auflage, 1/4 l Milch, 1 Mrd.": (
+            "in der zweiten Auflage, die zweite Auflage, ein Viertel Liter Milch, eine Milliarde."
+        ),
         "Das war 1. Dann kam 2.": "Das war eins. Dann kam zwei.",
         "Version 3.11, 3,14, 1½ Liter, 2³": (
             "Version drei Punkt elf, drei Komma eins vier, eineinhalb Liter, zwei hoch drei"
@@ -112,6 +119,7 @@ FORMS = {
     },
     "it": {
         "1 persona, 21 persone, 1° maggio, 3ª volta": "una persona, ventuno persone, primo maggio, terza volta",
+        "3° piano, 25° fuori, 1/4 kg, ½ l": "terzo piano, venticinque gradi fuori, un quarto di chilo, mezzo litro",
         "3,5%, 100.000 euro, gli anni '90": "tre virgola cinque per cento, centomila euro, gli anni novanta",
     },
     "pt": {

@@ -61,7 +61,7 @@ NO_PAUSE_AFTER = re.compile(
 _SPOKEN_WITH_NUMBERS = {
     word.lower()
     for language in LANGUAGES
-    for words in (vocabulary(language).months, vocabulary(language).scales)
+    for words in (vocabulary(language).months.values(), vocabulary(language).scales)
     for word in words
     if len(word) > 2
 }

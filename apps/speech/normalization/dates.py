@@ -12,7 +12,10 @@ HALF_OF_DAY = re.compile(r"([AaPp])\.?\s?[Mm]\.?\Z")
 DAYS, MONTHS = range(1, 32), range(1, 13)
 THIS_CENTURY = 2000
 # German words after which the day of a date is not "der erste", but "ersten" or "erste".
-GERMAN_DATIVE = re.compile(r"(?:\b(?:[AaIi]m|[Vv]om|[Zz]um|[Dd]e[mns]|[Bb]eim|[Zz]ur|bis|seit|ab)|tag,?(?: dem)?)\s*\Z")
+GERMAN_DATIVE = re.compile(
+    r"(?:\b(?:in|an|auf|aus|bei|mit|nach|seit|unter|von|vor|während|zu) der"
+    r"|\b(?:[AaIi]m|[Vv]om|[Zz]um|[Dd]e[mns]|[Bb]eim|[Zz]ur|bis|seit|ab)|tag,?(?: dem)?)\s*\Z"
+)
 GERMAN_ARTICLE = re.compile(r"\b[Dd](?:er|ie|as)\s*\Z")
 
 

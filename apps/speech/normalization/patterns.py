@@ -34,14 +34,20 @@ def _after_one_of(words: str) -> str:
     return "|".join(rf"(?<=\b[{word[0].upper()}{word[0]}]{word[1:]}[ ])" for word in words.split())
 
 
+# Where º is often written as °. Elsewhere that is a degree.
+_DEGREE_AS_ORDINAL = (
+    r"\d{1,2}°(?=[ ](?:piano|posto|anno|grado|capitolo|premio|livello|giorno|tempo|atto|turno|piso|lugar|puesto|año|día"
+    r"|capítulo|andar|ano|dia|volume|tomo)\b)"
+)
+
 # Of one language: the ordinals, the dates with a month's name, and the times that are not written with a colon.
 ORDINALS = {
     "en": r"\d+(?:,\d{3})*(?:st|nd|rd|th)\b",
     "de": rf"(?:{_after_one_of(GERMAN_BEFORE_ORDINALS)})\d{{1,3}}\.(?=[ ][^\W\d_])",
-    "es": r"\d+\.?[ºª](?!C)|\d+\.?(?:er|ro|do|to|mo|vo|no|ra|da|ta|ma|va|na)\b",
+    "es": rf"{_DEGREE_AS_ORDINAL}|\d+\.?[ºª](?!C)|\d+\.?(?:er|ro|do|to|mo|vo|no|ra|da|ta|ma|va|na)\b",
     "fr": r"\d+(?:er|re|ère|e|ème|nd|nde)s?\b",
-    "it": r"\d+\.?[ºª](?!C)",
-    "pt": r"\d+\.?[ºª](?!C)",
+    "it": rf"{_DEGREE_AS_ORDINAL}|\d+\.?[ºª](?!C)",
+    "pt": rf"{_DEGREE_AS_ORDINAL}|\d+\.?[ºª](?!C)",
 }
 TIMES = {
     "en": rf"(?P<hour_before_noon>1[0-2]|[1-9]){GAP}(?:[AaPp]\.{GAP}[Mm]\.|[AaPp][Mm]\b)",
@@ -88,11 +94,16 @@ def _month_date(words: Vocabulary, months: str) -> str:
             return rf"(?P<day_1>1)(?:º|°|er)?(?=[ ](?:de[ ])?(?:{months})\b)"
 
 
+def _units(words: Vocabulary) -> str:
+    """Return the pattern of units; a bare "s" after digits may also be a plural."""
+    return _any_of(sign for sign in words.units if sign != "s")
+
+
 def _quantity(words: Vocabulary) -> str:
     number, currency = _number(words), _any_of(words.currencies)
     short = _any_of(sign for sign in words.scales if len(sign) <= 2)
     long = _any_of(sign for sign in words.scales if len(sign) > 2)
-    units = _any_of(sign for sign in words.units if sign != "s")
+    units = _units(words)
     return rf"""
         (?P<about>[~≈±]{GAP})?
         (?P<minus>(?<![^\s(~≈±])[-−](?={currency}|\d))?
@@ -102,7 +113,7 @@ def _quantity(words: Vocabulary) -> str:
         (?:{GAP}(?:(?P<scale>{long})|(?P<short_scale>{short})(?(currency_before)|(?={GAP}(?:{currency}))))(?![^\W\d_]))?
         (?:{GAP}(?P<currency_after>{currency})(?!\w)
           |{GAP}(?P<percent>[%‰])
-          |{GAP}(?P<unit>{units}|(?<={SPACE})s)(?![\w²³º/])
+          |{GAP}(?P<unit>{units}|(?<={SPACE})s)(?:/(?P<unit_below>{units}|s))?(?![\w²³º/])
         )?
         (?:/(?P<per>[^\W\d_]{{2,}}))?
         (?P<plus>\+(?![\w+]))?
@@ -136,11 +147,13 @@ def written_forms(language: str) -> re.Pattern[str]:
       | (?<![\w.:])(?P<duration>\d{{1,2}}:[0-5]\d:[0-5]\d)(?![\w:])
       | (?<![\w.:])(?P<time>(?:[01]?\d|2[0-4]):[0-5]\d(?![\d:])
             (?:{GAP}(?:[AaPp]\.{GAP}[Mm]\.|[AaPp][Mm]\b|Uhr\b|h\b))?|{TIMES[language]})
+      | (?P<time_range>(?<=:\d\d){GAP}[–-]{GAP}(?=\d?\d:\d\d))
       | (?<![\w.])(?P<version>{VERSION})(?!\w)
       | (?<![\w.,])(?P<ordinal>{ORDINALS[language]})
       | (?<!\w)(?P<decade>['’]?\d{{1,3}}0(?:s|er)\b|['’]\d0(?![\w'’]))
-      | (?<![\w.,])(?P<fraction>(?P<whole>\d*){GAP}(?P<sign>[{"".join(FRACTION_SIGNS)}])
+      | (?<![\w.,])(?P<fraction>(?:(?P<whole>\d*){GAP}(?P<sign>[{"".join(FRACTION_SIGNS)}])
             |(?P<over>[1-9]\d?)/(?P<under>[1-9]\d{{0,2}})(?![\d/.,]\d|\w))
+            (?:{GAP}(?P<fraction_unit>{_units(words)})(?![\w²³º/]))?)
       | (?<![\w:])(?P<ratio>(?P<left>\d{{1,3}}):(?P<right>\d{{1,3}}))(?![\w:])
       | (?<!\w)(?P<dimension>\d+{GAP}x(?={GAP}\d))
       | (?P<height>(?<!\w)[3-8]['’′]1?\d["”″])

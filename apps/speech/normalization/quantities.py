@@ -13,6 +13,10 @@ VERSION_BEFORE = re.compile(
     r"\b(?:[Vv]ersi[oóã]\w*|[Rr]elease|Python|Django|Node|PHP|Java|Ruby|Go|iOS|macOS|Android|Windows|Ubuntu|Debian"
     r"|Firefox|Chrome|PostgreSQL|GPT|Claude|Gemini|Llama|Bluetooth|USB|HTTP|TLS)[ -]\Z"
 )
+CODE_BEFORE = re.compile(
+    r"\b(?:[Cc]all|[Dd]ial|[Nn]otruf|[Ww]ähle|[Mm]arque el|[Ll]lame al|[Cc]omposez le|[Aa]ppelez le|[Cc]hiama il"
+    r"|PIN|ZIP|[Cc]ode|[Cc]ódigo|[Cc]odice) \Z"
+)
 NEXT_WORD = re.compile(r"[ \u00a0]([^\W\d_]+)")
 AMERICAN_THOUSANDS = re.compile(r"\d{1,3},\d{3}")
 ENGLISH_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3}){2,}(?:\.\d+)?")
@@ -39,10 +43,21 @@ class Quantities:
             self._words.signs[about[0].replace("~", "≈")] if about else "",
             self._words.signs["-"] if found["minus"] else "",
             *self._numbers(found),
-            f"{self._words.words['per']} {found['per']}" if found["per"] else "",
+            self._per(found["per"] or found["unit_below"]),
             self._words.signs["+"] if found["plus"] else "",
         ]
-        return " ".join(filter(None, parts))
+        return " ".join(filter(None, parts)) + self._full_stop(found)
+
+    def _per(self, written: str | None) -> str:
+        if not written:
+            return ""
+        unit = self._words.units.get(written)
+        return f"{self._words.words['per']} {unit.singular if unit else written}"
+
+    @staticmethod
+    def _full_stop(found: Match) -> str:
+        """Return the full stop of a text that ends with the one of an abbreviation."""
+        return "." if found[0].endswith(".") and found.end() == len(found.string) else ""
 
     def _numbers(self, found: Match) -> list[str]:
         """Return the number or the range, and what is counted."""
@@ -120,6 +135,8 @@ class Quantities:
         return cardinal(int(number.whole), self._language, gender)
 
     def _plain(self, number: Number, found: Match, gender: str) -> str:
+        if not number.fraction and CODE_BEFORE.search(text_before(found)):
+            return digits(number.whole, self._language)
         if number.fraction and VERSION_BEFORE.search(text_before(found)):
             parts = (integer(Number(part), self._language) for part in (number.whole, number.fraction))
             return f" {self._words.words['dot']} ".join(parts)

@@ -74,6 +74,9 @@ class Reader:
         article = "" if re.search(r"\b[Tt]he\s\Z", text_before(found)) else "the "
         return f"{article}{ordinal(day, 'en')} of {month}{said_year}"
 
+    def _time_range(self, _found: Match) -> str:
+        return f" {self._words.words['range']} "
+
     def _duration(self, found: Match) -> str:
         return " ".join(map(self._integer, _numbers(found[0])))
 
@@ -111,6 +114,14 @@ class Reader:
         return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
 
     def _fraction(self, found: Match) -> str:
+        said, unit = self._fraction_alone(found), found["fraction_unit"]
+        if not unit:
+            return said
+        is_half = (found["over"], found["under"]) == ("1", "2") or found["sign"] == "½"
+        joint = " " if is_half else self._words.words["of"]
+        return f"{said}{joint}{self._words.units[unit].singular}"
+
+    def _fraction_alone(self, found: Match) -> str:
         if found["sign"]:
             return self._mixed(found, found["whole"], FRACTION_SIGNS[found["sign"]])
         over, under = int(found["over"]), int(found["under"])
@@ -118,11 +129,12 @@ class Reader:
             return self._half(found)
         if (spoken := self._words.fractions.get(f"{over}/{under}")) is not None:
             return spoken
-        joint = f" {self._words.words['out_of']} " if over <= under and under in RATED_OUT_OF else " "
+        joint = f" {self._words.words['out_of']} " if over < under and under in RATED_OUT_OF else " "
         return joint.join((cardinal(over, self._language), cardinal(under, self._language)))
 
     def _half(self, found: Match) -> str:
-        gender = self._quantities.gender_of_next_word(found)
+        unit = found["fraction_unit"]
+        gender = self._words.units[unit].gender if unit else self._quantities.gender_of_next_word(found)
         return self._words.words[f"half_{gender}"] if gender else self._words.fractions["1/2"]
 
     def _mixed(self, found: Match, whole: str, fraction: str) -> str:

@@ -26,7 +26,8 @@ from apps.speech.local.catalogue import SPEAKER_ENCODER, Model
 from apps.speech.local.needed import LocalModels, paths_of
 from apps.speech.providers.breakers import Breaker, Breakers
 
-# ElevenLabs' small models: they call $1,000,000 "one thousand thousand dollars", and their API normalizes nothing.
+# ElevenLabs' small models: they call $1,000,000 "one thousand thousand dollars", and their API normalizes nothing for
+# these by default.
 MISREADS_NUMBERS = re.compile("flash|turbo")
 EMBEDDED_SPEECH_MODELS = {LOCAL: "kokoro", POCKET: "pocket-tts"}
 

@@ -16,6 +16,7 @@ from apps.accounts.models import User
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
 from apps.conversations.models import NOTHING_HEARD, RUNNING, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
+from apps.conversations.pipeline.spoken_answer import heard_text
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import run_turn
@@ -26,6 +27,7 @@ from apps.speech import availability, registry
 from apps.speech.audio.levels import is_silent
 from apps.speech.base import LOCAL, Recording, Stage
 from apps.speech.configs import embedded_load
+from apps.speech.normalization.spoken_form import spoken_form
 from apps.usage import metering
 from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
@@ -225,7 +227,9 @@ def stop_turn(*, turn: Turn, heard_seconds: float | None = None) -> None:
 def _heard_text(turn: Turn, heard_seconds: float) -> str:
     """Return the part of the reply that is spoken in the first `heard_seconds`, cut at a word."""
     share = heard_seconds / (turn.answer_seconds or 1)
-    return turn.reply[: round(share * len(turn.reply))].rpartition(" ")[0]
+    provider = turn.voice.provider if turn.voice else ""
+    spoken = spoken_form(turn.reply, provider=provider, language=turn.conversation.language or turn.language)
+    return heard_text(turn.reply, spoken, share)
 
 
 def answer(prepared: PreparedTurn) -> Turn:

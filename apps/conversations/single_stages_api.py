@@ -93,7 +93,9 @@ def speech_response(
     `changes` to the voice's settings and `instructions` for the engine apply to this response only.
     """
     settings = VoiceSettings(**changed_settings(voice=voice, settings=changes), instructions=instructions)
-    speech = single_stages.Speech(single_stages.segments_to_speak(text), voice, settings, audio_format)
+    speech = single_stages.Speech(
+        single_stages.segments_to_speak(text, provider=voice.provider), voice, settings, audio_format
+    )
     reservation = single_stages.reserve(speech)
     content_type = CONTENT_TYPES[audio_format]
     spoken = single_stages.speak(speech, reservation)

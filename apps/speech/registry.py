@@ -32,6 +32,7 @@ from apps.speech.base import (
     TextToSpeech,
     VoiceCloner,
 )
+from apps.speech.normalization import text as normalization
 from apps.speech.provenance.marks import MarkError
 from apps.speech.providers.fallback import FallbackLanguageModel, FallbackSpeechToText
 
@@ -326,6 +327,7 @@ async def open_engines(opening: Sequence[Message] = ()) -> None:
     `opening` are messages with which conversations begin: see `Engines.warm_up`.
     """
     await asyncio.to_thread(_decoders().warm_up)
+    await asyncio.to_thread(normalization.warm_up)
     loop = asyncio.get_running_loop()
     engines = _kept_open[loop] = Engines()
     loaded = stages_with_weights()

@@ -20,6 +20,7 @@ from apps.core.errors import UserError
 from apps.speech import availability, registry
 from apps.speech.audio.flac import to_flac
 from apps.speech.base import SERVER, ProviderError, Recording, SpokenConsent, VoiceCloner, VoiceSettings
+from apps.speech.normalization.spoken_form import spoken_form
 from apps.speech.provenance.marks import Origin
 from apps.usage import metering
 from apps.usage.models import UsageRecord
@@ -349,6 +350,7 @@ def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | 
     voice = ready_voice(owner=voice.owner, pk=voice.pk)
     availability.require_working("speak", provider=voice.provider)
     changed = VoiceSettings(**changed_settings(voice=voice, settings=settings or {}))
+    text = spoken_form(text, provider=voice.provider)
 
     async def speak(engines: registry.Engines) -> Recording:
         engine = engines.text_to_speech(voice.provider)

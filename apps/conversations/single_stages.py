@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.conversations.pipeline.cancellation import run_to_end
-from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
+from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE, without_phantom
 from apps.conversations.pipeline.sentences import SpeechChunker
 from apps.conversations.pipeline.synthesis import synthesize_ahead
 from apps.core.errors import UserError
 from apps.speech import availability, registry
-from apps.speech.audio.levels import is_silent
+from apps.speech.audio.voice_activity import has_speech
 from apps.speech.base import ProviderError, Stage, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.provenance.encoders import AudioFormat, create_encoder
 from apps.speech.provenance.marks import Origin
@@ -42,7 +42,7 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
     recording = registry.decode(
         data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, user_id=owner.pk
     )
-    if is_silent(recording):
+    if not has_speech(recording):
         return Transcript(""), recording.seconds
 
     kind = UsageRecord.Kind.TRANSCRIPTION
@@ -52,7 +52,7 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
             engine = engines.speech_to_text
             heard = await engine.transcribe(recording, language=language)
             used.hear(recording.seconds, engine=engine.name)
-            return heard
+            return await without_phantom(heard, recording)
 
         transcript = registry.call(hear)
     return transcript, recording.seconds

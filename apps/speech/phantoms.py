@@ -89,8 +89,8 @@ _LONGEST_FIRST = sorted(_PHRASES.strip().splitlines(), key=len, reverse=True)
 # Credits: subtitles by somebody or for somebody.
 _CREDITS = re.compile(
     r"(?:(?:subtitles?|captions?|transcribed|transcription|translated|translation) (?:created )?by|untertitel(?:ung)?"
-    r"|sous titr(?:es|age)|subtítulos|legendas?|sottotitoli|onder(?:titels|titeld|titeling)|napisy|undertext(?:er)?"
-    r"|altyazı|субтитры|редактор субтитров|ترجمة|字幕|中文字幕) ?.{1,60}|copyright \w+ \d{4}"
+    r"|sous titr(?:es|age)|subtítulos|legendas?|sottotitoli|ondertitels|ondertiteld|ondertiteling|napisy"
+    r"|undertext(?:er)?|altyazı|субтитры|редактор субтитров|ترجمة|字幕|中文字幕) ?.{1,60}|copyright \w+ \d{4}"
 )
 # Sounds that a model describes: [BLANK_AUDIO], (music), *sighs*, ♪ words of a song ♪.
 _DESCRIBED = re.compile(

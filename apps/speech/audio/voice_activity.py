@@ -1,8 +1,8 @@
 """Tells speech from noise, hum and music with Silero's voice activity detector (`silero_vad.onnx`).
 
 The detector remembers what it heard: after 30 seconds of silence it misses a word, and where a loud hum starts it hears
-speech. So each window of a second is heard alone, and at the same level. The loudest window comes first: in a question,
-somebody speaks there, and the others need not be heard.
+speech. So each window of a second is heard alone, and at the same level. Before them comes the loudest moment: in a
+question, somebody speaks there, and nothing else need be heard.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from apps.speech.audio.levels import FULL_SCALE, SILENCE_DB, is_silent
+from apps.speech.audio.levels import FULL_SCALE, SILENCE_DB
 from apps.speech.onnx import open_session
 
 if TYPE_CHECKING:
@@ -32,9 +32,8 @@ CONTEXT = 64  # The detector also gets the last samples before each frame.
 MEMORY = (1, 1, 128)
 WINDOW_FRAMES, STEP_FRAMES = 32, 16
 LOUD_FRAMES = 9  # The level of a window is that of its loudest 0.3 s, the length of a short word.
+FRAMES_BEFORE = 3  # The detector needs these to notice that speech begins.
 WINDOW_DB = -26.0
-# Quieter windows contain no words, and the steps of 16 bits would be amplified.
-INAUDIBLE_DB = SILENCE_DB - 10
 # Short words have six such frames in a row, also in noise that is 10 dB quieter. Noises have three.
 SPEECH_PROBABILITY, SPEECH_FRAMES = 0.35, 4
 # Whispered words and those of a bad line may have only these. So have noises, but as loud all the time, or less often.
@@ -57,8 +56,6 @@ def load() -> None:
 
 def has_speech(recording: Recording) -> bool:
     """Tell whether anybody says at least a word in `recording`, 16 kHz. In doubt, somebody does."""
-    if is_silent(recording):
-        return False
     return any(window.has_word() for window in _heard(recording))
 
 
@@ -66,7 +63,7 @@ def measure_activity(recording: Recording) -> Activity:
     """Measure how much of `recording`, 16 kHz, is speech."""
     highest = np.full(_frame_count(recording), -1.0)
     for window in _heard(recording):
-        covered = highest[window.start : window.start + WINDOW_FRAMES]
+        covered = highest[window.start : window.start + window.probabilities.size]
         np.maximum(covered, window.probabilities, out=covered)
     spoken = highest >= SURE_PROBABILITY
     audible = int((highest >= 0).sum())
@@ -98,22 +95,36 @@ class _Window(NamedTuple):
 
 
 def _heard(recording: Recording) -> Iterator[_Window]:
-    """Let the detector hear the audible windows, loudest first."""
+    """Let the detector hear the loudest moment, then all windows that are not silent, loudest first."""
     if not recording.pcm:
         return
     frames = _frames(recording)
     power = np.einsum("ij,ij->i", frames[:, CONTEXT:], frames[:, CONTEXT:]) / FRAME
-    levels = _window_levels(power)
     whole_frames = len(recording.pcm) // 2 // FRAME
-    for window in np.argsort(-levels):
-        if levels[window] < INAUDIBLE_DB:
+    for part, level in _parts(power):
+        if level < SILENCE_DB:
             return
-        part = slice(window * STEP_FRAMES, window * STEP_FRAMES + WINDOW_FRAMES)
-        heard = frames[part] * np.float32(10 ** ((WINDOW_DB - levels[window]) / 20))
+        heard = frames[part] * np.float32(10 ** ((WINDOW_DB - level) / 20))
         heard[0, :CONTEXT] = 0
         memory = np.zeros(MEMORY, np.float32)
         probabilities, *_ = _detector().run(None, {"input": heard, "h": memory, "c": memory})
         yield _Window(part.start, probabilities, power[:whole_frames][part])
+
+
+def _parts(power: NDArray[np.float32]) -> Iterator[tuple[slice, float]]:
+    """Yield the loudest moment and then the windows, loudest first, each with its level in dBFS.
+
+    `power` is that of each frame.
+    """
+    loudness = np.convolve(power, np.full(LOUD_FRAMES, 1 / LOUD_FRAMES, np.float32), "valid")
+    levels = 10 * np.log10(np.maximum(loudness, 1e-12))
+    loudest = int(levels.argmax())
+    yield slice(max(loudest - FRAMES_BEFORE, 0), loudest + LOUD_FRAMES), float(levels[loudest])
+    positions = WINDOW_FRAMES - LOUD_FRAMES + 1
+    window_levels = np.lib.stride_tricks.sliding_window_view(levels, positions)[::STEP_FRAMES].max(axis=1)
+    for window in np.argsort(-window_levels):
+        start = int(window) * STEP_FRAMES
+        yield slice(start, start + WINDOW_FRAMES), float(window_levels[window])
 
 
 def _frames(recording: Recording) -> NDArray[np.float32]:
@@ -130,15 +141,6 @@ def _frame_count(recording: Recording) -> int:
     step = FRAME * STEP_FRAMES
     steps = math.ceil(len(recording.pcm) / 2 / step)
     return max(steps * STEP_FRAMES, WINDOW_FRAMES)
-
-
-def _window_levels(power: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the level of each window in dBFS from the power of each frame. Shape (windows,)."""
-    loudness = np.convolve(power, np.full(LOUD_FRAMES, 1 / LOUD_FRAMES), "valid")
-    positions = WINDOW_FRAMES - LOUD_FRAMES + 1
-    loudest = np.lib.stride_tricks.sliding_window_view(loudness, positions)[::STEP_FRAMES].max(axis=1)
-    levels: NDArray[np.float32] = 10 * np.log10(np.maximum(loudest, 1e-12))
-    return levels
 
 
 def _longest_run(frames: NDArray[np.bool_]) -> int:

@@ -27,8 +27,8 @@ from apps.speech.audio.resampling import join
 from apps.speech.base import Recording
 from apps.speech.local import kokoro, samples, speaker, voice_fit, whisper
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.onnx import open_session
 from apps.speech.local.voice_files import LocalVoice
+from apps.speech.onnx import open_session
 from bench.second_encoder import SecondEncoder
 
 if TYPE_CHECKING:

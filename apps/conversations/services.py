@@ -24,7 +24,7 @@ from apps.core.errors import UserError
 from apps.core.leases import new_lease
 from apps.core.recordings import decode_stored
 from apps.speech import availability, registry
-from apps.speech.audio.levels import is_silent
+from apps.speech.audio.speech_presence import has_speech
 from apps.speech.base import LOCAL, Recording, Stage
 from apps.speech.configs import embedded_load
 from apps.speech.normalization.spoken_form import spoken_form
@@ -130,14 +130,14 @@ def _delete_files(files: Iterable[FieldFile]) -> None:
 def read_question(*, owner: User, data: bytes) -> Recording:
     """Decode a question in any accepted format.
 
-    Raises UserError (422) if it is silent, AudioError, and ProviderError if an engine that would answer it is down.
+    Raises UserError (422) if nobody speaks, AudioError, and ProviderError if an engine that would answer it is down.
     """
     for stage in _STAGES_FROM[Turn.Status.RECEIVED]:
         availability.require_working(stage)
     recording = registry.decode(
         data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, user_id=owner.pk
     )
-    if is_silent(recording):
+    if not has_speech(recording):
         raise UserError(NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]), status=422)
     return recording
 

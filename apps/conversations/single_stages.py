@@ -15,12 +15,12 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.conversations.pipeline.cancellation import run_to_end
-from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
+from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE, without_phantom
 from apps.conversations.pipeline.sentences import SpeechChunker
 from apps.conversations.pipeline.synthesis import Segment, synthesize_ahead
 from apps.core.errors import UserError
 from apps.speech import availability, registry
-from apps.speech.audio.levels import is_silent
+from apps.speech.audio.speech_presence import has_speech
 from apps.speech.base import ProviderError, Stage, TextToSpeech, Transcript, VoiceSettings
 from apps.speech.normalization.spoken_form import spoken_form
 from apps.speech.provenance.encoders import AudioFormat, create_encoder
@@ -45,7 +45,7 @@ def transcribe(
     recording = registry.decode(
         data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, user_id=owner.pk
     )
-    if is_silent(recording):
+    if not has_speech(recording):
         return Transcript(""), recording.seconds
 
     kind = UsageRecord.Kind.TRANSCRIPTION
@@ -58,7 +58,7 @@ def transcribe(
             else:
                 heard = await engine.transcribe(recording, language=language)
             used.hear(recording.seconds, engine=engine.name)
-            return heard
+            return await without_phantom(heard, recording)
 
         transcript = registry.call(hear)
     return transcript, recording.seconds

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import async_to_sync
 
 from apps.speech import base, configs
+from apps.speech.audio import speech_presence
 from apps.speech.audio.decoder_pool import DecoderPool
 from apps.speech.availability import engines_of, require_configured, stages_with_weights
 from apps.speech.base import (
@@ -322,12 +323,13 @@ def _decoders() -> DecoderPool:
 
 
 async def open_engines(opening: Sequence[Message] = ()) -> None:
-    """Create the engines of the running event loop, which stay until `close_engines`, and start the decoders.
+    """Create the engines of the running event loop, which stay until `close_engines`, and what else questions need.
 
     `opening` are messages with which conversations begin: see `Engines.warm_up`.
     """
     await asyncio.to_thread(_decoders().warm_up)
     await asyncio.to_thread(normalization.warm_up)
+    await asyncio.to_thread(speech_presence.load)
     loop = asyncio.get_running_loop()
     engines = _kept_open[loop] = Engines()
     loaded = stages_with_weights()

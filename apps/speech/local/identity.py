@@ -17,10 +17,10 @@ import numpy as np
 from apps.speech.base import ProviderError, Recording, Stage
 from apps.speech.local import samples, speaker
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.onnx import open_session
 from apps.speech.local.samples import Samples
 from apps.speech.local.speaker import SAMPLE_RATE, Embedding, Spectrogram
 from apps.speech.local.worker import shared_worker
+from apps.speech.onnx import open_session
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -15,7 +15,6 @@ from apps.speech.audio.resampling import join, resample
 from apps.speech.base import LOCAL, ProviderError, ProviderVoice, Recording, SpokenConsent, VoiceSettings
 from apps.speech.local import pitch_control, samples, speaker, spectrum, voice_files, voice_speed
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.onnx import open_session
 from apps.speech.local.phonemes import to_phonemes
 from apps.speech.local.pieces import Pace, in_time
 from apps.speech.local.processor import PROCESSOR
@@ -23,6 +22,7 @@ from apps.speech.local.speaker import Embedding
 from apps.speech.local.voice_files import LocalVoice
 from apps.speech.local.voice_fit import SAMPLE_RATE, fit_voice
 from apps.speech.local.worker import Listener, shared_worker
+from apps.speech.onnx import open_session
 from apps.speech.spoken_language import detect_language
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from apps.speech.audio.resampling import join
 from apps.speech.base import ProviderError, Recording
 from apps.speech.local import kokoro, prosody, samples, speaker, spectrum, voice_fit
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.onnx import open_session
 from apps.speech.local.voice_files import LocalVoice
+from apps.speech.onnx import open_session
 
 SENTENCES = (
     "The early train was late again, so we walked home along the river and talked about the weather.",

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from apps.speech.base import ProviderError, Recording, Stage
 from apps.speech.local import samples
 from apps.speech.local.config import LocalConfig
-from apps.speech.local.onnx import open_session
 from apps.speech.local.samples import Samples
 from apps.speech.local.worker import shared_worker
+from apps.speech.onnx import open_session
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -9,7 +9,8 @@ from django.conf import settings
 from apps.conversations.models import Turn
 from apps.core.recordings import decode_stored
 from apps.speech import phantoms
-from apps.speech.audio.speech_presence import SAMPLE_RATE, Activity, measure_activity
+from apps.speech.audio.silero import SAMPLE_RATE
+from apps.speech.audio.speech_presence import Activity, measure_activity
 from apps.speech.base import Recording, SpeechToText, Transcript
 from apps.usage.metering import Used
 

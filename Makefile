@@ -9,7 +9,7 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 REQUIREMENTS := constraints.txt requirements.txt requirements-local.txt
 
-.PHONY: run install test test-quick check check-js audit bench format lock models screenshots
+.PHONY: run install test test-quick test-clients check check-js audit bench format lock models screenshots
 
 run: install .env
 	@echo "› Updating the database"
@@ -29,6 +29,10 @@ test: .venv/installed-dev
 # All tests but those that need a browser or the weights of models.
 test-quick: .venv/installed-dev
 	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not browser and not models"
+
+# Try the programs that people use as clients, newly installed from PyPI and npm. Needs the network, Node.js and npm.
+test-clients: .venv/installed-dev
+	$(BIN)/python -m tests.clients.run
 
 check: .venv/installed-dev check-js
 	$(BIN)/ruff format --check .

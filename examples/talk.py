@@ -28,6 +28,13 @@ CHUNK_BYTES = 4096
 
 def main() -> None:
     options = read_options()
+    try:
+        ask(options)
+    except requests.RequestException as error:
+        sys.exit(f"The connection to {options.url} failed: {error}")
+
+
+def ask(options: argparse.Namespace) -> None:
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {options.token}"
     voice_id = find_voice(session, options.url, options.voice)
@@ -57,7 +64,12 @@ def main() -> None:
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Ask a recorded question and hear the answer.")
     parser.add_argument("question", type=Path, help="a recording: MP3, M4A, WAV, FLAC, Ogg, WebM, AIFF, AMR, WMA, …")
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="where VoiceClone runs (default: %(default)s)")
+    parser.add_argument(
+        "--url",
+        type=lambda url: url.rstrip("/"),
+        default="http://127.0.0.1:8000",
+        help="where VoiceClone runs (default: %(default)s)",
+    )
     parser.add_argument("--token", default=os.environ.get("VOICECLONE_TOKEN"), help="default: $VOICECLONE_TOKEN")
     parser.add_argument("--voice", default="", help="name of the voice that answers (default: your default voice)")
     parser.add_argument("--conversation", default="", help="id of a conversation to continue")
@@ -72,7 +84,7 @@ def find_voice(session: requests.Session, url: str, name: str) -> str:
     """Return the `voice_id` of the voice called `name`, or of the default one."""
     response = session.get(f"{url}/api/v1/voices", params={"limit": 200}, timeout=TIMEOUT_SECONDS)
     check(response)
-    voices: list[dict[str, Any]] = [voice for voice in response.json()["results"] if voice["status"] == "ready"]
+    voices: list[dict[str, Any]] = [voice for voice in part_of(response, "results") if voice["status"] == "ready"]
     for voice in voices:
         if voice["name"] == name if name else voice["is_default"]:
             return str(voice["voice_id"])
@@ -82,8 +94,20 @@ def find_voice(session: requests.Session, url: str, name: str) -> str:
 def check(response: requests.Response) -> None:
     """Exit with the error message of the server if it refused the request."""
     if not response.ok:
-        error = response.json()["error"]
+        error = part_of(response, "error")
         sys.exit(f"{error['message']} ({error['code']})")
+
+
+def part_of(response: requests.Response, name: str) -> Any:
+    """Return a part of the server's JSON. Without it, something else has answered, such as a proxy: exit."""
+    try:
+        return response.json()[name]
+    except (requests.JSONDecodeError, LookupError, TypeError):
+        kind = response.headers.get("Content-Type", "nothing")
+        sys.exit(
+            f"{response.url} answered {response.status_code} {response.reason} with {kind}, and not as VoiceClone does."
+            " Is the address right, and does VoiceClone run behind it?"
+        )
 
 
 def text_of(response: requests.Response, name: str) -> str:

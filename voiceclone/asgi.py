@@ -18,6 +18,7 @@ from voiceclone.bodies import BodyLimit  # noqa: E402
 from voiceclone.callers import is_known  # noqa: E402
 from voiceclone.server import (  # noqa: E402
     GracefulShutdown,
+    KeyedRequests,
     OneThreadHandler,
     RequestIds,
     WarmEngines,
@@ -32,7 +33,9 @@ for module in (settings.ROOT_URLCONF, settings.MESSAGE_STORAGE.rpartition(".")[0
 # Anybody may send recordings there; these pages have limits of their own.
 OPEN_PATHS = [reverse(name) for name in ("verify", "report", "api:verify")]
 
-handler = BodyLimit(OneThreadHandler(), max_bytes=settings.MAX_UPLOAD_BYTES, is_known=is_known, open_paths=OPEN_PATHS)
+handler = BodyLimit(
+    KeyedRequests(OneThreadHandler()), max_bytes=settings.MAX_UPLOAD_BYTES, is_known=is_known, open_paths=OPEN_PATHS
+)
 sockets = LiveSockets(handler, abort=abort_connection)
 served = GracefulShutdown(WarmEngines(sockets), grace_seconds=settings.SHUTDOWN_GRACE_SECONDS, sockets=sockets)
 application = WriteDeadline(RequestIds(served))

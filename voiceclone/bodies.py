@@ -12,6 +12,7 @@ from voiceclone.server import Application, Message, Receive, Send
 
 REFUSED = "voiceclone.refused"
 TOO_LARGE, UNKNOWN_CALLER, TOO_MANY, NO_ROOM = "too large", "unknown caller", "too many", "no room"
+NO_LENGTH = "no length"
 
 BODY_SECONDS = 600  # Enough for 50 megabytes over a bad connection.
 DISCARD_FACTOR = 10  # A client may send this many times the limit; then its connection is closed.

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 
 from apps.site.error_pages import (
     is_for_programs,
+    length_required,
     method_not_allowed,
     request_too_large,
     storage_failed,
@@ -101,7 +102,8 @@ def body_limit(get_response: GetResponse) -> GetResponse:
     """Answer requests whose body `voiceclone.bodies.BodyLimit` has refused.
 
     The response is made here so that it gets the same headers as every other response. Under WSGI there is no
-    BodyLimit; there, the Content-Length header is enough, because a WSGI server reads no more than that.
+    BodyLimit; there, the Content-Length header is enough, because Django reads no more than that: it reads nothing of
+    a body that comes in chunks.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -109,7 +111,8 @@ def body_limit(get_response: GetResponse) -> GetResponse:
         if not refusal:
             return get_response(request)
         response = _refused(request, refusal, get_response)
-        response["Connection"] = "close"  # The rest of the body is not read.
+        if hasattr(request, "scope"):  # Under WSGI, this header is the server's.
+            response["Connection"] = "close"  # The rest of the body is not read.
         return response
 
     return middleware
@@ -117,6 +120,8 @@ def body_limit(get_response: GetResponse) -> GetResponse:
 
 def _refusal_by_length(request: HttpRequest) -> str:
     announced = request.META.get("CONTENT_LENGTH") or "0"
+    if request.META.get("HTTP_TRANSFER_ENCODING") and not hasattr(request, "scope"):
+        return bodies.NO_LENGTH
     return bodies.TOO_LARGE if announced.isdigit() and int(announced) > settings.MAX_UPLOAD_BYTES else ""
 
 
@@ -128,5 +133,7 @@ def _refused(request: HttpRequest, refusal: str, get_response: GetResponse) -> H
             return too_many_uploads(request)
         case bodies.NO_ROOM:
             return storage_failed(request)
+        case bodies.NO_LENGTH:
+            return length_required(request)
         case _:  # The API refuses an unknown caller by itself, before it looks at the body.
             return get_response(request) if is_for_programs(request) else redirect_to_login(request.get_full_path())

@@ -1,18 +1,19 @@
-"""Thin ASGI layers around Django: request ids, graceful shutdown, warm engines, a deadline for clients that read."""
+"""Thin ASGI layers around Django: request ids, graceful shutdown, warm engines, clients that are slow or leave."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
+import os
 import re
 import secrets
 import signal
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
@@ -20,6 +21,7 @@ from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from apps.accounts.idempotency import HEADER as IDEMPOTENCY_KEY
 from apps.conversations import stopping
 from apps.conversations.live.socket import LiveSockets
 from apps.conversations.pipeline.prompts import new_conversation
@@ -212,6 +214,38 @@ class WarmEngines:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+class KeyedRequests:
+    """Hides from the application that a client has left, if its request has an Idempotency-Key and came whole.
+
+    Such a request is carried out to its end, within its own limits, and its result is stored: it is paid for, and the
+    client will ask for it again. uvicorn discards what is sent to a client that has left.
+    """
+
+    HEADER = IDEMPOTENCY_KEY.lower().encode()
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        has_key = scope["type"] == "http" and self.HEADER in dict(scope["headers"])
+        await self.application(scope, _only_body(receive) if has_key else receive, send)
+
+
+def _only_body(receive: Receive) -> Receive:
+    """Return a `receive` that never returns after the end of the body."""
+    is_over = False
+
+    async def receive_body() -> Message:
+        nonlocal is_over
+        if is_over:
+            await asyncio.Future()
+        message = await receive()
+        is_over = not message.get("more_body", False)
+        return message
+
+    return receive_body
+
+
 class OneThreadHandler(ASGIHandler):
     """Runs all middleware and the view of a request in a single thread, without returning to the event loop.
 
@@ -223,6 +257,17 @@ class OneThreadHandler(ASGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: FBT001, FBT002 - Django's signature
         super().load_middleware(is_async=False)
+
+    def create_request(self, scope: Mapping[str, Any], body_file: IO[bytes]) -> tuple[Any, Any]:
+        """Set the length of a body that came in chunks: Django takes a request without one for a request without body.
+
+        The body is whole by now, and within its limits.
+        """
+        names = {name for name, _value in scope["headers"]}
+        if b"content-length" not in names and (size := body_file.seek(0, os.SEEK_END)):
+            body_file.seek(0)
+            scope = {**scope, "headers": [*scope["headers"], (b"content-length", b"%d" % size)]}
+        return super().create_request(scope, body_file)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         return await sync_to_async(self._get_response_and_release)(request)

@@ -1,4 +1,7 @@
-"""The WSGI application, for servers that do not support ASGI. Streaming needs ASGI: serve voiceclone.asgi instead."""
+"""The WSGI application, for servers that do not support ASGI: serve voiceclone.asgi instead if you can.
+
+Streams, and bodies that come in chunks without a Content-Length, need ASGI.
+"""
 
 import os
 

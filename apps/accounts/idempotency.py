@@ -1,7 +1,7 @@
 """Carries out a request that costs money once, however often it arrives: `Idempotency-Key`.
 
 Source: draft-ietf-httpapi-idempotency-key-header-07. Of several copies, the one that stores the key first is carried
-out.
+out, to its end: that its client may leave before is hidden from it (`voiceclone.server.KeyedRequests`).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from apps.conversations.lookups import own_conversation
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.turns_api import TurnSerializer
 from apps.core.api import StrictSerializer
+from apps.core.language_fields import LanguageChoiceField
 from apps.voices.models import VoiceProfile
 
 
@@ -48,7 +49,7 @@ class ConversationChoices(StrictSerializer):
 
     title = serializers.CharField(max_length=120, required=False, allow_blank=True)
     persona = serializers.CharField(max_length=2000, required=False, allow_blank=True)
-    language = serializers.ChoiceField(choices=Language.choices, required=False, allow_blank=True)
+    language = LanguageChoiceField(choices=Language.choices, required=False, allow_blank=True)
     model = serializers.CharField(required=False, allow_blank=True)
 
     def validate_model(self, model: str) -> str:

@@ -87,9 +87,17 @@ OpenAIModel = inline_serializer(
         "owned_by": serializers.CharField(),
     },
 )
+OpenAIVoices = inline_serializer(
+    "OpenAIVoices",
+    {
+        "voices": inline_serializer(
+            "OpenAIVoice", {"id": serializers.UUIDField(), "name": serializers.CharField()}, many=True
+        )
+    },
+)
 OpenAIModels = inline_serializer("OpenAIModels", {"object": serializers.CharField(), "data": serializers.ListField()})
 STREAM = OpenApiResponse(
-    OpenApiTypes.ANY,
+    OpenApiTypes.STR,
     description="Server-sent events as they happen: `heard`, `said`, `spoken`, and at the end `done` or `failed`.",
 )
 SPOKEN = dict.fromkeys(CONTENT_TYPES.values(), SOUND)
@@ -223,10 +231,19 @@ OPERATIONS: Operations = {
         "POST": Operation(
             OPENAI,
             "Text to speech",
-            answers=SPOKEN,
+            answers=SPOKEN | {EVENTS: OpenApiTypes.ANY},
             **sends_json({"model": "tts-1", "input": "Good morning.", "voice": "Jane", "response_format": "mp3"}),
             parameters=(SYNTHETIC,),
-            description="`voice` is the id or the name of one of your voices; any `model` is accepted.",
+            description="`voice` is the id or the name of one of your voices, or the name of one of OpenAI's, which "
+            "means your default voice; any `model` is accepted.",
+        ),
+    },
+    openai_api.VoiceList: {
+        "GET": Operation(
+            OPENAI,
+            "List the voices that can speak",
+            **answers_json(OpenAIVoices, {"voices": [{"id": A_VOICE, "name": "Jane"}]}),
+            operation_id="v1_voices_list",
         ),
     },
     openai_api.OpenAITranscriptions: {
@@ -240,7 +257,7 @@ OPERATIONS: Operations = {
                 JSON: {"text": "What is the capital of France?", "usage": {"type": "duration", "seconds": 3}}
             },
             **sends_form(file="@question.mp3", model="whisper-1"),
-            description="`response_format` is json, text, or, if the engine returns times, verbose_json, srt or vtt.",
+            description="`response_format` is json, text, verbose_json or, if the engine returns times, srt or vtt.",
         ),
     },
     openai_api.ModelList: {
@@ -252,6 +269,11 @@ OPERATIONS: Operations = {
         ),
     },
     openai_api.ModelDetail: {
-        "GET": Operation(OPENAI, "Read a model", **answers_json(OpenAIModel, MODEL)),
+        "GET": Operation(
+            OPENAI,
+            "Read a model",
+            **answers_json(OpenAIModel, MODEL),
+            description="Every name exists, because requests may name any model.",
+        ),
     },
 }

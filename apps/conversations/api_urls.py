@@ -18,6 +18,7 @@ urlpatterns = [
 openai_urlpatterns = [
     path("audio/speech", openai_api.OpenAISpeech.as_view(), name="speech"),
     path("audio/transcriptions", openai_api.OpenAITranscriptions.as_view(), name="transcriptions"),
+    path("audio/voices", openai_api.VoiceList.as_view(), name="voices"),
     path("models", openai_api.ModelList.as_view(), name="models"),
-    path("models/<str:model>", openai_api.ModelDetail.as_view(), name="model"),
+    path("models/<path:model>", openai_api.ModelDetail.as_view(), name="model"),
 ]

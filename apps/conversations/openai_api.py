@@ -6,7 +6,7 @@ Source: developers.openai.com/api/reference, and the `openai` package, which the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.http import HttpResponse
@@ -14,60 +14,45 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import JSONParser, MultiPartParser
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
 from apps.conversations import single_stages
-from apps.conversations.single_stages_api import LANGUAGE_CODE, speech_response
-from apps.conversations.transcript_formats import TRANSCRIPT_FORMATS, WITH_TIMES, transcript_events, transcript_response
-from apps.core.api import EventStreamRenderer, StrictSerializer
-from apps.core.api_errors import handle_exception, openai_error_body
+from apps.conversations.openai_base import OpenAISerializer, OpenAIView
+from apps.conversations.single_stages_api import speech_response
+from apps.conversations.transcript_formats import (
+    SUBTITLES,
+    TRANSCRIPT_FORMATS,
+    WITH_TIMES,
+    WITHOUT_TIMES,
+    transcript_events,
+    transcript_response,
+)
+from apps.core.api import EventStreamRenderer
 from apps.core.errors import UserError
+from apps.core.language_fields import LanguageField
 from apps.speech.provenance.encoders import AudioFormat
 from apps.usage.api import LimitedView
-from apps.voices.services import named_voice
+from apps.voices.services import named_voice, speaking_voices
 from apps.voices.speech_settings import SPEED
 
-
-class IgnoreAcceptHeader(BaseContentNegotiation):
-    """Ignores `Accept`: OpenAI's clients expect the format that the body names, whatever the header says."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        content_type = request.content_type or ""
-        return next((parser for parser in parsers if content_type.startswith(parser.media_type)), None)
-
-    def select_renderer(
-        self, _request: Request, renderers: Any, _format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type
+# OpenAI's own voices. Programs send these names if nobody has chosen a voice in them.
+STOCK_VOICES = frozenset(
+    ["alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse"]
+)
+MIN_SPEED, MAX_SPEED = 0.25, 4.0  # OpenAI's limits.
+STREAM_FORMATS = ("audio", "sse")
+GRANULARITIES = "timestamp_granularities[]"
+OWN_NAME = "voiceclone"
 
 
-class OpenAIView(APIView):
-    """The base of all views here: errors have OpenAI's format."""
-
-    content_negotiation_class = IgnoreAcceptHeader
-
-    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
-        return handle_openai_exception
-
-
-def handle_openai_exception(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn an exception of a view into an error that OpenAI's clients understand."""
-    response = handle_exception(error, context)
-    if response is not None:
-        response.data = openai_error_body(response.data["error"], response.status_code)
-    return response
-
-
-def _unsupported_format(wanted: str, possible: Any) -> UserError:
+def _unsupported(field: str, wanted: str, possible: Iterable[str]) -> UserError:
     text = _("“%(wanted)s” is not available here. Ask for one of these: %(possible)s.")
-    return UserError("unsupported_format", text % {"wanted": wanted, "possible": ", ".join(possible)})
+    values = {"wanted": wanted, "possible": ", ".join(possible)}
+    return UserError("unsupported_format", text % values, field=field)
 
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "object", "properties": {"id": {"type": "string"}}}]})
@@ -89,38 +74,56 @@ class OpenAISpeech(LimitedView, OpenAIView):
 
     token_scope = "talk"
     parser_classes = [JSONParser]
+    content_field = "input"
 
-    class Input(StrictSerializer):
+    class Input(OpenAISerializer):
         input = serializers.CharField(max_length=single_stages.MAX_SPEECH_CHARACTERS)
         voice = VoiceField()
         model = serializers.CharField(required=False)
         response_format = serializers.CharField(default=AudioFormat.MP3.value)
-        speed = serializers.FloatField(min_value=SPEED.minimum, max_value=SPEED.maximum, required=False)
-        instructions = serializers.CharField(required=False, allow_blank=True)
+        speed = serializers.FloatField(min_value=MIN_SPEED, max_value=MAX_SPEED, required=False)
+        instructions = serializers.CharField(
+            required=False, allow_blank=True, max_length=single_stages.MAX_SPEECH_CHARACTERS
+        )
         stream_format = serializers.CharField(default="audio")
 
         def validate_response_format(self, name: str) -> AudioFormat:
             if name not in list(AudioFormat):
-                raise _unsupported_format(name, AudioFormat)
+                raise _unsupported("response_format", name, AudioFormat)
             return AudioFormat(name)
 
+        def validate_speed(self, speed: float) -> float:
+            """Limit the speed to what voices can do."""
+            return min(max(speed, SPEED.minimum), SPEED.maximum)
+
         def validate_stream_format(self, name: str) -> str:
-            if name != "audio":
-                raise _unsupported_format(name, ["audio"])
+            if name not in STREAM_FORMATS:
+                raise _unsupported("stream_format", name, STREAM_FORMATS)
             return name
 
     @idempotent
     def post(self, request: Request) -> HttpResponseBase:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
-        speed = values.validated_data.get("speed")
+        wanted = values.validated_data
+        owner = signed_in_user(request)
         return speech_response(
             request,
-            voice=named_voice(owner=signed_in_user(request), name=values.validated_data["voice"]),
-            text=values.validated_data["input"],
-            audio_format=values.validated_data["response_format"],
-            changes={} if speed is None else {SPEED.name: speed},
+            voice=named_voice(owner=owner, name=wanted["voice"], default_names=STOCK_VOICES),
+            text=wanted["input"],
+            audio_format=wanted["response_format"],
+            changes={SPEED.name: wanted["speed"]} if "speed" in wanted else {},
+            instructions=wanted.get("instructions", ""),
+            as_events=wanted["stream_format"] == "sse",
         )
+
+
+class VoiceList(OpenAIView):
+    """The caller's voices that can speak, as Open WebUI and bridges for Home Assistant ask for them."""
+
+    def get(self, request: Request) -> Response:
+        voices = speaking_voices(owner=signed_in_user(request))
+        return Response({"voices": [{"id": str(voice.pk), "name": voice.name} for voice in voices]})
 
 
 class OpenAITranscriptions(LimitedView, OpenAIView):
@@ -128,11 +131,12 @@ class OpenAITranscriptions(LimitedView, OpenAIView):
 
     token_scope = "talk"
     parser_classes = [MultiPartParser]
+    content_field = "file"
 
-    class Input(StrictSerializer):
+    class Input(OpenAISerializer):
         file = serializers.FileField(allow_empty_file=True)
         model = serializers.CharField(required=False)
-        language = serializers.RegexField(LANGUAGE_CODE, required=False, allow_blank=True)
+        language = LanguageField()
         prompt = serializers.CharField(required=False, allow_blank=True)
         response_format = serializers.CharField(default="json")
         temperature = serializers.FloatField(min_value=0, max_value=1, required=False)
@@ -155,25 +159,44 @@ class OpenAITranscriptions(LimitedView, OpenAIView):
 
         def validate_response_format(self, name: str) -> str:
             if name not in TRANSCRIPT_FORMATS:
-                raise _unsupported_format(name, TRANSCRIPT_FORMATS)
+                raise _unsupported("response_format", name, TRANSCRIPT_FORMATS)
             return name
 
     @idempotent
     def post(self, request: Request) -> HttpResponseBase:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
-        if "word" in request.POST.getlist("timestamp_granularities[]"):
-            raise _unsupported_format("word", ["segment"])
         response_format = values.validated_data["response_format"]
+        granularities = _granularities(request, response_format)
+        if response_format in SUBTITLES and not single_stages.has_times():
+            raise _unsupported("response_format", response_format, WITHOUT_TIMES)
         transcript, seconds = single_stages.transcribe(
             owner=signed_in_user(request),
             data=values.validated_data["file"].read(),
             language=values.validated_data.get("language", ""),
             with_times=response_format in WITH_TIMES,
+            with_words="word" in granularities,
         )
+        if "word" in granularities and transcript.text and not transcript.words:
+            raise _unsupported(GRANULARITIES, "word", ["segment"])
         if values.validated_data["stream"]:
             return HttpResponse(transcript_events(transcript), content_type=EventStreamRenderer.media_type)
-        return transcript_response(response_format, transcript, seconds)
+        return transcript_response(response_format, transcript, seconds, granularities)
+
+
+def _granularities(request: Request, response_format: str) -> Sequence[str]:
+    """Return what is to have times: "segment", "word" or both. Raises UserError."""
+    wanted = request.POST.getlist(GRANULARITIES) or request.POST.getlist(GRANULARITIES.removesuffix("[]"))
+    for name in wanted:
+        if name not in ("word", "segment"):
+            raise _unsupported(GRANULARITIES, name, ["word", "segment"])
+    if "word" in wanted:
+        if response_format != "verbose_json":
+            text = _("Words have times in verbose_json only.")
+            raise UserError("unsupported_format", text, field=GRANULARITIES)
+        if not single_stages.has_times():
+            raise _unsupported(GRANULARITIES, "word", ["segment"])
+    return wanted or ["segment"]
 
 
 class ModelList(OpenAIView):
@@ -185,14 +208,10 @@ class ModelList(OpenAIView):
 
 
 class ModelDetail(OpenAIView):
-    """`client.models.retrieve(…)`."""
+    """`client.models.retrieve(…)`: every name exists, because requests may name any."""
 
     def get(self, _request: Request, model: str) -> Response:
-        owner = single_stages.models().get(model)
-        if owner is None:
-            text = _("There is no model “%(name)s” here.") % {"name": model}
-            raise UserError("model_not_found", text, status=404)
-        return Response(_model(model, owner))
+        return Response(_model(model, single_stages.models().get(model, OWN_NAME)))
 
 
 def _model(name: str, owner: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from apps.accounts.models import User
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
 from apps.conversations.models import NOTHING_HEARD, RUNNING, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
+from apps.conversations.pipeline.spoken_answer import heard_text
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import run_turn
@@ -23,9 +24,10 @@ from apps.core.errors import UserError
 from apps.core.leases import new_lease
 from apps.core.recordings import decode_stored
 from apps.speech import availability, registry
-from apps.speech.audio.levels import is_silent
+from apps.speech.audio.speech_presence import has_speech
 from apps.speech.base import LOCAL, Recording, Stage
 from apps.speech.configs import embedded_load
+from apps.speech.normalization.spoken_form import spoken_form
 from apps.usage import metering
 from apps.usage.metering import Reservation
 from apps.voices.models import VoiceProfile
@@ -128,14 +130,14 @@ def delete_files(files: Iterable[FieldFile]) -> None:
 def read_question(*, owner: User, data: bytes) -> Recording:
     """Decode a question in any accepted format.
 
-    Raises UserError (422) if it is silent, AudioError, and ProviderError if an engine that would answer it is down.
+    Raises UserError (422) if nobody speaks, AudioError, and ProviderError if an engine that would answer it is down.
     """
     for stage in _STAGES_FROM[Turn.Status.RECEIVED]:
         availability.require_working(stage)
     recording = registry.decode(
         data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, user_id=owner.pk
     )
-    if is_silent(recording):
+    if not has_speech(recording):
         raise UserError(NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]), status=422)
     return recording
 
@@ -231,7 +233,9 @@ def mark_heard(*, turn: Turn, text: str) -> None:
 def _heard_text(turn: Turn, heard_seconds: float) -> str:
     """Return the part of the reply that is spoken in the first `heard_seconds`, cut at a word."""
     share = heard_seconds / (turn.answer_seconds or 1)
-    return turn.reply[: round(share * len(turn.reply))].rpartition(" ")[0]
+    provider = turn.voice.provider if turn.voice else ""
+    spoken = spoken_form(turn.reply, provider=provider, language=turn.conversation.language or turn.language)
+    return heard_text(turn.reply, spoken, share)
 
 
 def answer(prepared: PreparedTurn) -> Turn:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import pairwise
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -14,15 +15,17 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.conversations.pipeline.cancellation import run_to_end
-from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
+from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE, without_phantom
 from apps.conversations.pipeline.sentences import SpeechChunker
-from apps.conversations.pipeline.synthesis import synthesize_ahead
+from apps.conversations.pipeline.synthesis import Segment, synthesize_ahead
 from apps.core.errors import UserError
 from apps.speech import availability, registry
-from apps.speech.audio.levels import is_silent
+from apps.speech.audio.speech_presence import has_speech
 from apps.speech.base import ProviderError, Stage, TextToSpeech, Transcript, VoiceSettings
+from apps.speech.normalization.spoken_form import spoken_form
 from apps.speech.provenance.encoders import AudioFormat, create_encoder
 from apps.speech.provenance.marks import Origin
+from apps.speech.spoken_language import likely_language
 from apps.usage import metering
 from apps.usage.models import UsageRecord
 from apps.voices.models import VoiceProfile
@@ -30,19 +33,19 @@ from apps.voices.models import VoiceProfile
 MAX_SPEECH_CHARACTERS = 4096
 
 
-def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool = False) -> tuple[Transcript, float]:
+def transcribe(
+    *, owner: User, data: bytes, language: str = "", with_times: bool = False, with_words: bool = False
+) -> tuple[Transcript, float]:
     """Return the transcript of a recording, empty if nobody speaks, and the length of the recording in seconds.
 
-    `with_times` requires segments with times, which not every engine returns. Raises UserError, AudioError and
-    ProviderError.
+    `with_times` asks for segments with times, and `with_words` for words as well. An engine that has no times returns
+    the text alone. Raises UserError, AudioError and ProviderError.
     """
     availability.require_working("hear")
-    if with_times:
-        registry.call(_require_times)
     recording = registry.decode(
         data, sample_rate=QUESTION_SAMPLE_RATE, max_seconds=settings.MAX_QUESTION_SECONDS, user_id=owner.pk
     )
-    if is_silent(recording):
+    if not has_speech(recording):
         return Transcript(""), recording.seconds
 
     kind = UsageRecord.Kind.TRANSCRIPTION
@@ -50,43 +53,58 @@ def transcribe(*, owner: User, data: bytes, language: str = "", with_times: bool
 
         async def hear(engines: registry.Engines) -> Transcript:
             engine = engines.speech_to_text
-            heard = await engine.transcribe(recording, language=language)
+            if with_times and engine.supports_timestamps:
+                heard = await engine.transcribe_with_times(recording, language=language, words=with_words)
+            else:
+                heard = await engine.transcribe(recording, language=language)
             used.hear(recording.seconds, engine=engine.name)
-            return heard
+            return await without_phantom(heard, recording)
 
         transcript = registry.call(hear)
     return transcript, recording.seconds
 
 
-async def _require_times(engines: registry.Engines) -> None:
-    if not engines.speech_to_text.supports_timestamps:
-        text = _("The speech-to-text engine of this site returns no times. Ask for json or text.")
-        raise UserError("unsupported_format", text)
+def has_times() -> bool:
+    """Whether the speech-to-text engine tells when segments and words are said."""
+
+    async def ask(engines: registry.Engines) -> bool:
+        return engines.speech_to_text.supports_timestamps
+
+    return registry.call(ask)
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
     """A text to speak, cut into segments, with the voice and the format of the file."""
 
-    segments: list[str]
+    segments: list[Segment]
     voice: VoiceProfile
     settings: VoiceSettings
     format: AudioFormat
 
 
-def segments_to_speak(text: str) -> list[str]:
-    """Cut `text` into segments as a reply is cut in a conversation. Raises UserError (422) if there are none."""
+def segments_to_speak(text: str, *, provider: str) -> list[Segment]:
+    """Cut `text` into segments for a voice of `provider`, as a reply is cut in a conversation.
+
+    Raises UserError (422) if there are none.
+    """
     chunker = SpeechChunker()
-    segments = [*chunker.feed(text), *chunker.finish()]
-    if not segments:
+    texts = [*chunker.feed(text), *chunker.finish()]
+    if not texts:
         raise UserError("nothing_to_speak", _("Nothing in this text can be spoken. Send words."), status=422)
-    return segments
+    language = likely_language(text)
+    return [
+        Segment(text, spoken_form(text, provider=provider, language=language, previous_text=before))
+        for before, text in pairwise(["", *texts])
+    ]
 
 
 def reserve(speech: Speech) -> metering.Reservation:
     """Reserve the usage of `speech`. Raises UserError at a limit, and ProviderError if the voice's engine is down."""
     availability.require_working("speak", provider=speech.voice.provider)
-    return metering.reserve(owner_id=speech.voice.owner_id, characters=sum(map(len, speech.segments)))
+    return metering.reserve(
+        owner_id=speech.voice.owner_id, characters=sum(len(segment.spoken) for segment in speech.segments)
+    )
 
 
 async def speak(speech: Speech, reservation: metering.Reservation) -> AsyncGenerator[bytes, None]:
@@ -103,17 +121,17 @@ async def speak(speech: Speech, reservation: metering.Reservation) -> AsyncGener
 
 
 async def _file(speech: Speech, engine: TextToSpeech, used: metering.Used) -> AsyncGenerator[bytes, None]:
-    async def segments() -> AsyncGenerator[str, None]:
+    async def segments() -> AsyncGenerator[Segment, None]:
         for number, segment in enumerate(speech.segments):
             # The voice was checked just before the first segment, and may have been suspended since.
             if number and not await VoiceProfile.objects.that_speak().filter(pk=speech.voice.pk).aexists():
                 raise ProviderError("provider_voice_missing", stage="speak", retryable=False)
             yield segment
 
-    def synthesize(segment: str, previous: str) -> AsyncGenerator[bytes, None]:
-        used.speak(len(segment), engine=speech.voice.provider)
+    def synthesize(text: str, previous: str) -> AsyncGenerator[bytes, None]:
+        used.speak(len(text), engine=speech.voice.provider)
         voice_id = speech.voice.voice_id
-        return engine.speak(segment, voice_id=voice_id, settings=speech.settings, previous_text=previous)
+        return engine.speak(text, voice_id=voice_id, settings=speech.settings, previous_text=previous)
 
     origin = Origin(speech.voice.provider, timezone.now())
     encoder = create_encoder(speech.format, engine.sample_rate, origin)

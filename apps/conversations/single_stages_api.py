@@ -15,16 +15,16 @@ from rest_framework.response import Response
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
 from apps.conversations import single_stages
+from apps.conversations.speech_events import speech_events
 from apps.conversations.started_stream import start_stream
-from apps.core.api import AudioRenderer, StrictSerializer
+from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer
+from apps.core.language_fields import LanguageField
 from apps.speech.base import VoiceSettings
 from apps.speech.provenance.encoders import CONTENT_TYPES, AudioFormat
 from apps.usage.api import LimitedView
 from apps.voices.api import SettingsSerializer
 from apps.voices.models import VoiceProfile
 from apps.voices.services import SettingChanges, changed_settings, named_voice, note_use
-
-LANGUAGE_CODE = r"^[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})?$"
 
 
 class Transcriptions(LimitedView):
@@ -35,7 +35,7 @@ class Transcriptions(LimitedView):
 
     class Input(StrictSerializer):
         audio = serializers.FileField(allow_empty_file=True)
-        language = serializers.RegexField(LANGUAGE_CODE, required=False, allow_blank=True)
+        language = LanguageField()
 
     class Output(serializers.Serializer[Any]):
         text = serializers.CharField()
@@ -79,14 +79,30 @@ class Speech(LimitedView):
 
 
 def speech_response(
-    request: Request, *, voice: VoiceProfile, text: str, audio_format: AudioFormat, changes: SettingChanges
+    request: Request,
+    *,
+    voice: VoiceProfile,
+    text: str,
+    audio_format: AudioFormat,
+    changes: SettingChanges,
+    instructions: str = "",
+    as_events: bool = False,
 ) -> HttpResponseBase:
-    """Stream `text` spoken by `voice`. `changes` to the voice's settings apply to this response only."""
-    settings = VoiceSettings(**changed_settings(voice=voice, settings=changes))
-    speech = single_stages.Speech(single_stages.segments_to_speak(text), voice, settings, audio_format)
+    """Stream `text` spoken by `voice`: a file, or OpenAI's events with its parts.
+
+    `changes` to the voice's settings and `instructions` for the engine apply to this response only.
+    """
+    settings = VoiceSettings(**changed_settings(voice=voice, settings=changes), instructions=instructions)
+    speech = single_stages.Speech(
+        single_stages.segments_to_speak(text, provider=voice.provider), voice, settings, audio_format
+    )
     reservation = single_stages.reserve(speech)
     content_type = CONTENT_TYPES[audio_format]
-    file = start_stream(request, single_stages.speak(speech, reservation))
+    spoken = single_stages.speak(speech, reservation)
+    if as_events:
+        content_type = EventStreamRenderer.media_type
+        spoken = speech_events(spoken, characters=len(text))
+    file = start_stream(request, spoken)
     response: HttpResponseBase
     if isinstance(file, bytes):
         response = HttpResponse(file, content_type=content_type)

@@ -11,6 +11,7 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.status import (
     HTTP_429_TOO_MANY_REQUESTS,
     HTTP_500_INTERNAL_SERVER_ERROR,
@@ -52,6 +53,7 @@ STAGE_STATUS = {
 AUDIO_STATUS = 422
 OPENAI_PATHS = "/v1/"
 OPENAI_CODES = {"not_authenticated": "invalid_api_key", "authentication_failed": "invalid_api_key"}
+NON_FIELD_ERRORS = api_settings.NON_FIELD_ERRORS_KEY
 JSON_CONTENT_TYPE = "application/json"
 
 
@@ -65,8 +67,11 @@ def error_body(code: str, message: str, fields: dict[str, Any] | None = None) ->
 
 def openai_error_body(error: dict[str, Any], status: int) -> dict[str, Any]:
     """Return `error`, the content of `error_body`, in OpenAI's format. Clients choose an exception by `status`."""
-    param = next(iter(error.get("fields", {})), None)
-    message = f"{param}: {_first_text(error['fields'][param])}" if param else error["message"]
+    fields = error.get("fields", {})
+    param = next(iter(fields), None)
+    message = f"{param}: {_first_text(fields[param])}" if param else error["message"]
+    if param == NON_FIELD_ERRORS:  # The body is no object.
+        param, message = None, _first_text(fields[param])
     code = OPENAI_CODES.get(error["code"], error["code"])
     kind = "rate_limit_error" if status == HTTP_429_TOO_MANY_REQUESTS else "invalid_request_error"
     kind = "server_error" if status >= HTTP_500_INTERNAL_SERVER_ERROR else kind
@@ -111,7 +116,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     """Turn the exception of a view into the error format. Django REST framework calls this (EXCEPTION_HANDLER)."""
     known = known_error(error)
     if known is not None:
-        body = error_body(known.code, known.message)
+        body = error_body(known.code, known.message, {known.field: [known.message]} if known.field else None)
         return Response(body, status=known.status, headers=known.headers, content_type=JSON_CONTENT_TYPE)
     response = exception_handler(error, context)
     if response is None:

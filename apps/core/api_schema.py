@@ -69,7 +69,8 @@ def sends_json(values: Any) -> dict[str, Any]:
     return {"request_examples": {JSON: values}}
 
 
-def sends_form(**values: str) -> dict[str, Any]:
+def sends_form(**values: str | list[str]) -> dict[str, Any]:
+    """Return the example of a form. The values of a field that is repeated are a list."""
     return {"request_examples": {FORM: values}}
 
 
@@ -128,6 +129,11 @@ class OperationSchema(AutoSchema):
             return {**schema, "default": [choice for choice in field.choices if choice in schema["default"]]}
         return schema
 
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        """Describe that an answer has all of its fields; drf-spectacular omits those that a request may omit."""
+        schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
+        return {**schema, "required": list(schema["properties"])} if direction == "response" else schema
+
     def get_response_serializers(self) -> Any:
         operation = self.operation
         if not operation.answers:
@@ -175,7 +181,7 @@ class OperationSchema(AutoSchema):
                 method = f"-X {self.method} " if self.method != "POST" else ""
                 lines += ['-H "Content-Type: application/json"', f"{method}-d '{json.dumps(value)}'"]
             else:
-                lines += [f"-F '{name}={content}'" for name, content in value.items()]
+                lines += [f"-F '{name}={part}'" for name, content in value.items() for part in _parts(content)]
             break
         media_types = list(operation.answers)
         if media_types and "json" not in media_types[0]:
@@ -183,3 +189,7 @@ class OperationSchema(AutoSchema):
         address = PATH_PARAMETER.sub(lambda part: f"${part[1].upper()}", self.path)
         lines.append(f"https://voice.example.org{address}")
         return " \\\n     ".join(lines)
+
+
+def _parts(content: str | list[str]) -> list[str]:
+    return content if isinstance(content, list) else [content]

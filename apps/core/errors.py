@@ -33,13 +33,16 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 class UserError(Exception):
     """A request that is refused. `code` is stable; `message` says what happened and what to do.
 
-    `status` and `headers` are those of the HTTP answer.
+    `status` and `headers` are those of the HTTP answer. `field` is the field of the request that is wrong, if any.
     """
 
-    def __init__(self, code: str, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None, field: str = ""
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.message = message
+        self.field = field
         self.status = status
         self.headers = dict(headers or {})
 

@@ -1,9 +1,6 @@
-"""The OpenAPI description of `/api/v1/verify` and of the description itself."""
+"""The OpenAPI description of `/api/v1/verify`."""
 
 from __future__ import annotations
-
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.views import SpectacularAPIView
 
 from apps.core.api_schema import (
     Operation,
@@ -13,7 +10,7 @@ from apps.core.api_schema import (
 )
 from apps.site import api
 
-MARKS, SITE = "Marks", "This description"
+MARKS = "Marks"
 VERIFIED = {
     "verdict": "made_here",
     "title": "Made here, by AI",
@@ -33,15 +30,6 @@ OPERATIONS: Operations = {
             **answers_json(api.VerifyFile.Output, VERIFIED),
             **sends_form(file="@answer.mp3"),
             description="`verdict` is made_here, altered, elsewhere, tagged or unmarked. The file is not stored.",
-        ),
-    },
-    SpectacularAPIView: {
-        "GET": Operation(
-            SITE,
-            "Read this description",
-            answers=dict.fromkeys(
-                ["application/vnd.oai.openapi", "application/vnd.oai.openapi+json"], OpenApiTypes.OBJECT
-            ),
         ),
     },
 }

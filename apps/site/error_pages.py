@@ -72,6 +72,12 @@ def request_too_large(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def length_required(request: HttpRequest) -> HttpResponse:
+    """Return a 411: the body comes in chunks, which browsers do not send, and this server cannot read them."""
+    message = _("This server needs a Content-Length header. Send one, or ask its operator to serve voiceclone.asgi.")
+    return error_for_programs(request, "length_required", message, status=411)
+
+
 def too_many_uploads(request: HttpRequest) -> HttpResponse:
     """Return a 429: others in the same network are sending large files at this moment."""
     message = _("Several files are being sent from your network. Wait until they have arrived, then try again.")

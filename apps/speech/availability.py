@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
@@ -27,6 +28,9 @@ from apps.speech.local.catalogue import SPEAKER_ENCODER, TURN_ENDS, Model
 from apps.speech.local.needed import LocalModels, paths_of
 from apps.speech.providers.breakers import Breaker, Breakers
 
+# ElevenLabs' small models: they call $1,000,000 "one thousand thousand dollars", and their API normalizes nothing for
+# these by default.
+MISREADS_NUMBERS = re.compile("flash|turbo")
 EMBEDDED_SPEECH_MODELS = {LOCAL: "kokoro", POCKET: "pocket-tts"}
 
 # Services whose hearing while it is spoken is another one than their other hearing, by their names in the setting.
@@ -78,6 +82,11 @@ def model_of(engine: str, stage: Stage) -> str:
     if engine == SERVER:
         return settings.VOICE_MODEL or SERVER  # Such a server may serve one model only, and not ask for its name.
     return str(remote.get(stage, settings.ELEVENLABS_TTS_MODEL))
+
+
+def reads_numbers(provider: str) -> bool:
+    """Return whether the voices of `provider` read numbers, dates and abbreviations rightly by themselves."""
+    return provider == ELEVENLABS and not MISREADS_NUMBERS.search(settings.ELEVENLABS_TTS_MODEL)
 
 
 def breakers_of(provider: str) -> Breakers:

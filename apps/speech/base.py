@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from django.utils import translation
@@ -60,24 +60,33 @@ class SpokenConsent:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptSegment:
-    """A part of a transcript. `start` and `end` are seconds from the start of the recording."""
+    """A part of a transcript. `start` and `end` are seconds from the start of the recording.
+
+    The rest is Whisper's own account of the part, as far as the engine gives one: its tokens, the mean logarithm of
+    their probabilities, the probability that nobody speaks, and the temperature of the decoder.
+    """
 
     start: float
     end: float
     text: str
+    tokens: tuple[int, ...] = field(default=(), compare=False)
+    avg_logprob: float = field(default=0.0, compare=False)
+    no_speech_prob: float = field(default=0.0, compare=False)
+    temperature: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """The result of speech to text. `text` is stripped and may be empty.
 
-    `language` is an ISO 639-1 code, "" if it is unknown. `segments` contain the same text in order, with times; they
-    are empty if the engine returns no times.
+    `language` is an ISO 639-1 code, "" if it is unknown. `segments` contain the same text in order, with times, and
+    `words` its words; they are empty if the engine returns no times.
     """
 
     text: str
     language: str = ""
     segments: tuple[TranscriptSegment, ...] = ()
+    words: tuple[TranscriptSegment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +102,14 @@ class VoiceSettings:
     """How a voice speaks. None means the engine's own default. An engine ignores settings that it does not support.
 
     `stability`, `similarity` and `style` are from 0 to 1, `speed` is from 0.7 to 1.2 (1 is the speaker's own pace).
+    `instructions` say in words how to speak.
     """
 
     stability: float | None = None
     similarity: float | None = None
     style: float | None = None
     speed: float | None = None
+    instructions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,7 @@ class SpeechToText(Protocol):
 
     @property
     def supports_timestamps(self) -> bool:
-        """Whether transcripts contain segments with times."""
+        """Whether the engine can tell when segments and words are said."""
         ...
 
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
@@ -126,6 +137,10 @@ class SpeechToText(Protocol):
 
         `language` is a hint: an ISO 639-1 code, or "" to let the engine detect it.
         """
+        ...
+
+    async def transcribe_with_times(self, recording: Recording, *, language: str, words: bool) -> Transcript:
+        """Do the same with the times of segments and, with `words`, of words. Only if `supports_timestamps`."""
         ...
 
 

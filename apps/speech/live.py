@@ -1,10 +1,12 @@
-"""The engine that hears while it is spoken."""
+"""The engines of live conversations: one that hears while it is spoken, and one that knows who has finished."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from apps.speech import configs
+from apps.speech.audio.turn_ends import TurnEnd
 from apps.speech.base import ELEVENLABS, OPENAI
 from apps.speech.providers.whole_file import WholeFileSpeechToText
 
@@ -26,3 +28,12 @@ def create_live_speech_to_text(create_whole_file_engine: Callable[[], SpeechToTe
 
         return openai_live.create_live_speech_to_text(configs.openai_live_config())
     return WholeFileSpeechToText(create_whole_file_engine, max_seconds=configs.max_question_seconds())
+
+
+@cache
+def turn_end() -> TurnEnd | None:
+    """Return the model of turn ends of the process, or None where its weights are missing."""
+    try:
+        return TurnEnd(configs.local_config().turn_ends_path)
+    except FileNotFoundError:
+        return None

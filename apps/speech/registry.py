@@ -19,8 +19,8 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import async_to_sync
 
 from apps.speech import base, configs
+from apps.speech.audio import speech_presence
 from apps.speech.audio.decoder_pool import DecoderPool
-from apps.speech.audio.turn_ends import TurnEnd
 from apps.speech.availability import engines_of, require_configured, stages_with_weights
 from apps.speech.base import (
     LOCAL,
@@ -35,6 +35,7 @@ from apps.speech.base import (
     VoiceCloner,
 )
 from apps.speech.live import create_live_speech_to_text
+from apps.speech.normalization import text as normalization
 from apps.speech.provenance.marks import MarkError
 from apps.speech.providers.fallback import FallbackLanguageModel, FallbackSpeechToText
 
@@ -293,15 +294,6 @@ async def _preload(preload: Callable[[], Awaitable[None]]) -> None:
         logger.warning(error.message)
 
 
-@cache
-def turn_end() -> TurnEnd | None:
-    """Return the model of turn ends of the process, or None where its weights are missing."""
-    try:
-        return TurnEnd(configs.local_config().turn_ends_path)
-    except FileNotFoundError:
-        return None
-
-
 def marker() -> Marker:
     """Return the marker of the process, which signs synthetic speech. Raises CertificateError."""
     return _marker(configs.marker_config())
@@ -339,11 +331,13 @@ def _decoders() -> DecoderPool:
 
 
 async def open_engines(opening: Sequence[Message] = ()) -> None:
-    """Create the engines of the running event loop, which stay until `close_engines`, and start the decoders.
+    """Create the engines of the running event loop, which stay until `close_engines`, and what else questions need.
 
     `opening` are messages with which conversations begin: see `Engines.warm_up`.
     """
     await asyncio.to_thread(_decoders().warm_up)
+    await asyncio.to_thread(normalization.warm_up)
+    await asyncio.to_thread(speech_presence.load)
     loop = asyncio.get_running_loop()
     engines = _kept_open[loop] = Engines()
     loaded = stages_with_weights()

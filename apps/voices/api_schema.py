@@ -97,7 +97,7 @@ OPERATIONS: Operations = {
             **answers_json(
                 ClonedVoice, {"success": True, "voice_id": VOICE["voice_id"], "message": "The voice “Jane” is ready."}
             ),
-            **sends_form(voice_name="Jane", audio_file="@recording.mp3"),
+            **sends_form(voice_name="Jane", audio_file=["@first.mp3", "@second.mp3"]),
             status=201,
             description="`audio_file` may be repeated. `user_id` is accepted and ignored.",
         ),
@@ -108,7 +108,7 @@ OPERATIONS: Operations = {
             VOICES,
             "Clone a voice",
             **answers_json(api.VoiceSerializer, VOICE),
-            **sends_form(name="Jane", audio="@recording.mp3"),
+            **sends_form(name="Jane", audio=["@first.mp3", "@second.mp3"]),
             status=201,
             description="`audio` may be repeated.",
         ),

@@ -21,6 +21,7 @@ from apps.accounts.idempotency import idempotent
 from apps.core.api import AudioRenderer, NewestFirstPagination, StrictSerializer
 from apps.core.audio_response import stored_audio_response
 from apps.core.errors import UserError
+from apps.core.language_fields import LanguageChoiceField
 from apps.usage.api import LimitedView
 from apps.voices import consent as services
 from apps.voices.models import Consent, ConsentChallenge, ConsentQuerySet
@@ -65,9 +66,7 @@ class ChallengeSerializer(serializers.ModelSerializer[ConsentChallenge]):
 class StatementInput(StrictSerializer):
     """The language of the statement and the name of the speaker, by default the account's."""
 
-    language = serializers.ChoiceField(
-        choices=[(code, wording.title) for code, wording in WORDINGS.items()], default="en"
-    )
+    language = LanguageChoiceField(choices=[(code, wording.title) for code, wording in WORDINGS.items()], default="en")
     name = serializers.CharField(max_length=services.MAX_NAME_CHARACTERS, required=False)
 
 

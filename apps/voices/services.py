@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from apps.core.errors import UserError
 from apps.speech import availability, registry
 from apps.speech.audio.flac import to_flac
 from apps.speech.base import SERVER, ProviderError, Recording, SpokenConsent, VoiceCloner, VoiceSettings
+from apps.speech.normalization.spoken_form import spoken_form
 from apps.speech.provenance.marks import Origin
 from apps.usage import metering
 from apps.usage.models import UsageRecord
@@ -251,15 +252,18 @@ def ready_voice(*, owner: User, **lookup: Any) -> VoiceProfile:
     return voice
 
 
-def named_voice(*, owner: User, name: str) -> VoiceProfile:
+def named_voice(*, owner: User, name: str, default_names: Collection[str] = ()) -> VoiceProfile:
     """Return the voice of `owner` whose id, provider's id or else name is `name`.
 
-    Among several with this name, voices that can speak come first, then the default one, then the newest. Raises
-    UserError if there is none or it cannot speak.
+    Among several with this name, voices that can speak come first, then the default one, then the newest. Each of
+    `default_names`, in lower case, means all voices unless one is called so. Raises UserError if there is none or it
+    cannot speak.
     """
     voices = list(VoiceProfile.objects.for_user(owner).order_by("-is_default", "-created_at"))
     named = [voice for voice in voices if name in {str(voice.pk), voice.voice_id}]
     named = named or [voice for voice in voices if voice.name.casefold() == name.casefold()]
+    if not named and name.casefold() in default_names:
+        named = voices
     if not named:
         raise _no_such_voice()
     ready = [voice for voice in named if voice.can_speak]
@@ -279,6 +283,11 @@ def default_voice(*, owner: User) -> VoiceProfile:
     voice = next((voice for voice in voices if voice.can_speak), voices[0])
     require_ready(voice=voice)
     return voice
+
+
+def speaking_voices(*, owner: User) -> list[VoiceProfile]:
+    """Return the voices of `owner` that can speak, the default one first, then the newest."""
+    return list(VoiceProfile.objects.that_speak().for_user(owner).order_by("-is_default", "-created_at"))
 
 
 def _no_such_voice() -> UserError:
@@ -311,7 +320,7 @@ def change_settings(*, voice: VoiceProfile, settings: SettingChanges) -> None:
     voice.save(update_fields=["settings", "updated_at"])
 
 
-def changed_settings(*, voice: VoiceProfile, settings: SettingChanges) -> dict[str, float]:
+def changed_settings(*, voice: VoiceProfile, settings: SettingChanges) -> dict[str, Any]:
     """Return the settings of the voice with the changes applied."""
     return {name: value for name, value in {**voice.settings, **settings}.items() if value is not None}
 
@@ -354,6 +363,7 @@ def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | 
     voice = ready_voice(owner=voice.owner, pk=voice.pk)
     availability.require_working("speak", provider=voice.provider)
     changed = VoiceSettings(**changed_settings(voice=voice, settings=settings or {}))
+    text = spoken_form(text, provider=voice.provider)
 
     async def speak(engines: registry.Engines) -> Recording:
         engine = engines.text_to_speech(voice.provider)

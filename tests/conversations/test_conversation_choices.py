@@ -49,6 +49,13 @@ class TestLanguage:
         for language in ("de", ""):
             assert alice_api.patch(url, json={"language": language}).json()["language"] == language
 
+    @pytest.mark.parametrize(("said", "code"), [("German", "de"), ("de-AT", "de"), ("zh_TW", "zh"), ("auto", "")])
+    def test_its_name_and_its_regions_are_the_language(
+        self, alice_api: Api, voice: VoiceProfile, said: str, code: str
+    ) -> None:
+        url = start(alice_api, voice)
+        assert alice_api.patch(url, json={"language": said}).json()["language"] == code
+
     def test_one_that_is_not_spoken_here_is_refused(self, alice_api: Api, voice: VoiceProfile) -> None:
         response = alice_api.post(CONVERSATIONS, json={"voice": str(voice.pk), "language": "tlh"})
         assert response.status_code == 400

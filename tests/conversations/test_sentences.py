@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import json
 import re
 import time
 from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.conversations.pipeline.sentences import SpeechChunker
+from apps.conversations.pipeline.sentences import GROWING, GROWING_SLOWLY, Limits, SpeechChunker
 from apps.conversations.pipeline.speakable import speakable
+from apps.speech.normalization.text import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Replies, with a bar wherever a segment ends.
 REPLIES = """
@@ -61,6 +68,18 @@ Certo, ti spiego subito. | Il sig. Rossi arriva alle nove.
 नमस्ते, मैं आपकी मदद कर सकता | हूँ। आप क्या जानना चाहते हैं?
 שלום, אני שמח לעזור לך היום. | מה תרצה לדעת?
 ได้ครับ ผมยินดีช่วยคุณเสมอ | คุณอยากรู้อะไรก่อนครับ
+The show is on March 21, 2026 and costs $29.50, | or less.
+Call on Sept. 5, 2026, | at 3 p.m. or write to us.
+We were born on March 3rd, 2001, | and on May 4th, 2003.
+It takes 5 – 10 days, | or 3 to 5 weeks.
+Das kostet uns 1,5 Mio. Euro | und dauert von Juni bis August.
+Hoy por la mañana en EE. UU. | Ella vive con 1,5 millones de euros.
+ผมยินดีช่วยคุณเสมอและคุณอยากรู้อะไรก่อนครับ|วันนี้อากาศดีมากเลยไปเดินเล่นกันไหมครับ
+ຂ້ອຍຍິນດີທີ່ຈະຊ່ວຍເຈົ້າສະເໝີແລະເຈົ້າຢາກຮູ້|ຫຍັງກ່ອນມື້ນີ້ອາກາດດີຫຼາຍ
+ខ្ញុំរីករាយក្នុងការជួយអ្នកជានិច្ចហើយអ្នក|ចង់ដឹងអ្វីមុនថ្ងៃនេះអាកាសធាតុល្អណាស់
+ကျွန်တော်ကူညီပါရစေဒီနေ့ရာသီဥတုအရမ်းကောင်း|တယ်လမ်းလျှောက်ထွက်ကြရအောင်
+我很乐意帮你安排一次周末旅行|因为今天天气很好所以我们可以去公园散步或者去喝茶
+今日は天気がいいので公園に行きましょうと|彼は言ったがそれは本当に素晴らしい提案だと思いました
 not one mark to be seen here | and yet it has to begin
 Sure thing
 """.strip().splitlines()
@@ -92,6 +111,10 @@ WRITTEN = {
         "I think you should call them not | today and ask whether they still have a table."
     ),
     "👍 Sounds good to me! 🎉 Let's go": "Sounds good to me! | Let's go",
+    r"The area is \(a^2 + b^2, c\), so $x = y. Z$ holds. It costs $5. Or $6 for you.": (
+        "The area is a^2 + b^2, c, | so x = y. Z holds. It costs $5. Or $6 for you."
+    ),
+    "Bread &amp; butter, salt &nbsp; and pepper for all of you.": "Bread & butter, salt and pepper | for all of you.",
     "👍": "",
     "...": "",
     "": "",
@@ -165,7 +188,13 @@ def test_a_very_long_sentence_is_cut_at_its_commas() -> None:
     assert all(segment.endswith(",") for segment in segments)
 
 
-@pytest.mark.parametrize("text", ["word " * 500, "一" * 500])
+def test_a_space_in_thai_ends_a_clause() -> None:
+    segments = segments_of(list("ผมยินดีช่วยคุณเสมอ " * 40))
+    assert {len(segment.split()[-1]) for segment in segments} == {18}
+    assert max(map(len, segments)) < 180
+
+
+@pytest.mark.parametrize("text", ["word " * 500, "一" * 500, "ผมยินดีช่วยคุณเสมอ" * 40])
 def test_a_text_without_any_mark_is_cut_at_a_word(text: str) -> None:
     assert max(map(len, segments_of(tokens(text)))) <= 260
 
@@ -218,7 +247,27 @@ MARKS = st.sampled_from(
     ["", "", "", "", "", ",", ";", ":", ".", ".", "!", "?", "...", "…", "?!", "؟", "،", "।", " —", " –", " !"]
 )
 PROSE = st.lists(st.tuples(WORDS, MARKS).map("".join), min_size=1, max_size=60).map(" ".join)
-SIGNS = [*" \n\n.,;:!?…—–-\"'“”«»()[]<>*_#`~|>$\\/@。，！？、「」؟،।", "```", "](", "https://example.org", "\n- ", "😊"]
+SIGNS = [
+    *" \n\n.,;:!?…—–-\"'“”«»()[]<>*_#`~|>$\\/@&^{}。，！？、「」؟،।",
+    "```",
+    "](",
+    "https://example.org",
+    "\n- ",
+    "😊",
+]
+SIGNS += [
+    "$",
+    "\\(",
+    "\\)",
+    "\\[",
+    "\\]",
+    "&amp;",
+    "5",
+    "3rd",
+    "ผมยินดีช่วยคุณเสมอและคุณอยากรู้",
+    "天气很好我们去公园散步吧",
+    "\u1780\u17d2\u1780",
+]
 ANYTHING = st.lists(st.sampled_from(SIGNS) | WORDS | st.text(max_size=5), max_size=60).map("".join)
 
 
@@ -252,3 +301,24 @@ def test_a_delta_costs_the_same_late_in_a_reply(text: str) -> None:
     start = time.process_time()
     segments_of(deltas)
     assert (time.process_time() - start) / len(deltas) < 0.0002
+
+
+OPENINGS = {
+    "en": ["", "Well, ", "Yes. ", "Let me see what I can find for you here, and "],
+    "de": ["", "Ja, ", "Gut. ", "Ich sehe gleich einmal für dich nach, denn "],
+    "es": ["", "Bueno, ", "Sí. ", "Voy a ver qué puedo encontrar, pues "],
+    "fr": ["", "Eh bien, ", "Oui. ", "Je vais voir ce que je trouve pour vous, car "],
+    "it": ["", "Allora, ", "Sì. ", "Vediamo un po' che cosa trovo, perché "],
+}
+WITH_NUMBERS = json.loads((Path(__file__).parents[1] / "data" / "spoken_numbers.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("limits", [GROWING, GROWING_SLOWLY])
+@pytest.mark.parametrize("language", OPENINGS)
+def test_no_cut_falls_into_a_date_or_an_amount(language: str, limits: Sequence[Limits]) -> None:
+    for sentence in WITH_NUMBERS[language]:
+        for opening in OPENINGS[language]:
+            chunker = SpeechChunker(limits)
+            segments = [segment for character in opening + sentence for segment in chunker.feed(character)]
+            said = [in_words(segment, language) for segment in segments + chunker.finish()]
+            assert " ".join(said) == in_words(opening + sentence, language)

@@ -22,6 +22,7 @@ SPOKEN = {
     "See [the page](https://example.org/a_(b) 'Title'), please.": "See the page, please.",
     "![A red fox](fox.png) and [![build](b.svg)](https://example.org)": "A red fox and build",
     "| Tea | Price |\n|:---|---:|\n| Green | $2 |\n": "Tea, Price. Green, $2.",
+    "| A | B |\n|-|-|\n| 1 | |\n| | 2 |\nEnd\na | b\n--- | ---\nc | d": "A, B. 1. 2. End. a, b. c, d",
     "Press `Ctrl+C`, then call `my_function` or write `<b>`.": "Press Ctrl+C, then call my function or write b .",
     "Before:\n```python\nprint('*')\n```\nAfter.": "Before: Code block. After.",
     "```\nnever closed": "Code block.",
@@ -35,6 +36,8 @@ SPOKEN = {
     # Emoji
     "Great 😊! Go 👩‍👩‍👧 now ❤️": "Great! Go now",
     "Press 1️⃣ in 🇩🇪.": "Press 1 in.",
+    "Up 👍🏽 👨‍👩‍👧‍👦 ❤️‍🔥 🏴󠁧󠁢󠁥󠁮󠁧󠁿 ©️ ™️ ‼️ #️⃣ *️⃣ now": "Up now",
+    "\u200bHi\u00ad \ufeffthere\u202e \x07you": "Hi there you",
     # Markup for voices
     '<<b>break time="3s"/>Hello <<<b>b>break/>there.': "Hello there.",
     "<lo<b>ud>Come in</lo<i>ud>.": "Come in.",
@@ -50,7 +53,32 @@ SPOKEN = {
     # HTML and formulas
     "<b>One</b><br>two<!-- no --> <p class='x'>three</p>": "One two three",
     r"\(x^2\) and \[ y \] and $$z$$ and $E=mc^2$ for $5": "x^2 and y and z and E=mc^2 for $5",
+    r"So \(\frac{a}{b}\), $\frac{1}{2}$, \[\n\sqrt{x_1} \times 2\n\] and $x^{2}$.".replace(r"\n", "\n"): (
+        "So a ÷ b, 1/2, √x 1 × 2 and x^2."
+    ),
+    r"$\alpha \leq 20^\circ$ and \frac{\sqrt{2}}{2}, \text{speed} = 5 \cdot 3": (
+        "alpha ≤ 20 ° and √2 ÷ 2, speed = 5 × 3"
+    ),
+    r"So $\int_0^1 x^2 \, dx$ and \boxed{42} \\ end": "So integral 0, 1 x^2 dx and 42 end",
+    "It costs $5 or $10, US$5 and C$6; $AAPL is up.": "It costs $5 or $10, US$5 and C$6; $AAPL is up.",
+    "2**3 = 8, x**2, (a+b)**2 and **Bold**text": "2^3 = 8, x^2, (a+b)^2 and Boldtext",
+    # Programs, files and HTML entities
+    "A List<int>, Map<String, int> or Promise<void>; Map<String, List<T>>": (
+        "A List int, Map String, int or Promise void; Map String, List T"
+    ),
+    "Hello<break>there<prosody rate='x'>you": "Hellothereyou",
+    "Open /etc/nginx/nginx.conf, ./src/main.py, ~/notes or C:\\Users\\Jane\\a.txt; see app.js.": (
+        "Open etc nginx nginx dot conf, src main dot py, notes or C Users Jane a dot txt; see app dot js."
+    ),
+    "and/or, TCP/IP, km/h and 12/25/2025, e.g. this.Next": "and/or, TCP/IP, km/h and 12/25/2025, e.g. this.Next",
+    "Salt &amp; pepper&nbsp;&#39;here&#39; &#x20AC;5 AT&T &copy": "Salt & pepper 'here' €5 AT&T &copy",
+    "Hi &lt;break time='9s'/&gt;there &amp;lt;b&amp;gt;you": "Hi there you",
+    # Footnote marks
+    "As shown[1], in Paris [2, 3]. Smith¹ agrees.[^1] See [1].": "As shown, in Paris. Smith agrees. See 1.",
+    "[^1]: A note\u30104:0\u2020source\u3011.": "A note.",
+    "x² and 10³ in km², H₂O": "x² and 10³ in km², H₂O",
     # Signs
+    "A ↔ B ↑ up, ~5 km, ~$20 :)": "A, B up, ~5 km, ~$20",
     "A * B, ~five, #tag, a|b, C -> D → E": "A B, five, tag, a, b, C, D, E",
     "5 * 3 > 2*4 < 9": "5 × 3 > 2 × 4 < 9",
     "Number #1 in C# and F♯": "Number #1 in C# and F♯",
@@ -114,6 +142,13 @@ MARKUP = st.sampled_from(
         "\n",
         "😊",
         "1",
+        "&lt;",
+        "&#91;",
+        "&amp;",
+        "List",
+        "int",
+        "frac{",
+        "}",
     ]
 )
 
@@ -151,6 +186,19 @@ def test_no_markup_reaches_a_voice(text: str) -> None:
         "a[",
         "<a>",
         "a:",
+        "\\[",
+        "\\(a",
+        "$x",
+        "\\frac{",
+        "&a",
+        "/a",
+        "a/",
+        "C:\\a\\",
+        "A<B",
+        "a[1",
+        "a^{",
+        "\\a",
+        ".a",
     ],
 )
 def test_no_text_makes_it_slow(text: str) -> None:

@@ -7,21 +7,21 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from apps.conversations.pipeline.synthesis import synthesize_ahead
+from apps.conversations.pipeline.synthesis import Segment, synthesize_ahead
 
 Speak = Callable[[str, str], AsyncGenerator[bytes, None]]
 
 
-async def segments_of(*segments: str) -> AsyncGenerator[str, None]:
-    for segment in segments:
-        yield segment
+async def segments_of(*texts: str) -> AsyncGenerator[Segment, None]:
+    for text in texts:
+        yield Segment(text, text)
 
 
 async def heard(speak: Speak, *segments: str, in_flight: int = 2) -> list[tuple[str, bytes]]:
     """Return the sound of each segment, in the order in which it is heard."""
     sounds = []
     async for segment, chunks in synthesize_ahead(segments_of(*segments), speak, in_flight=in_flight):
-        sounds.append((segment, b"".join([chunk async for chunk in chunks])))
+        sounds.append((segment.text, b"".join([chunk async for chunk in chunks])))
     return sounds
 
 
@@ -73,7 +73,7 @@ def test_an_error_in_a_segment_is_raised_after_the_sound_before_it() -> None:
 
     async def listen() -> None:
         async for segment, chunks in synthesize_ahead(segments_of("good", "bad"), speak, in_flight=2):
-            sounds.append((segment, [chunk async for chunk in chunks]))
+            sounds.append((segment.text, [chunk async for chunk in chunks]))
 
     with pytest.raises(ConnectionError):
         asyncio.run(listen())

@@ -31,9 +31,16 @@ def test_the_answer_is_the_transcript(alice_api: Api, provider: FakeProvider) ->
     assert not Turn.objects.exists()
 
 
-def test_the_language_is_passed_on(alice_api: Api, provider: FakeProvider) -> None:
-    transcribe(alice_api, language="fr")
+@pytest.mark.parametrize("language", ["fr", "fr-CA", "fr_FR", "French", "français"])
+def test_the_language_is_passed_on_as_a_code(alice_api: Api, provider: FakeProvider, language: str) -> None:
+    transcribe(alice_api, language=language)
     assert provider.last_request.form["language"] == "fr"
+
+
+@pytest.mark.parametrize("language", ["", "auto"])
+def test_without_a_language_it_is_detected(alice_api: Api, provider: FakeProvider, language: str) -> None:
+    assert transcribe(alice_api, language=language).status_code == 200
+    assert "language" not in provider.last_request.form
 
 
 def test_it_is_counted(alice_api: Api) -> None:

@@ -41,7 +41,21 @@ async def _transcribe(exchange: Exchange, behaviour: Behaviour) -> None:
     heard: dict[str, Any] = {"text": behaviour.transcript}
     if behaviour.languages:
         heard["languages"] = [{"code": code} for code in behaviour.languages]
+    if exchange.request.form.get("response_format") == "verbose_json":
+        heard |= _times(behaviour.transcript, exchange.request.form)
     await exchange.send(200, heard)
+
+
+def _times(text: str, form: Mapping[str, str]) -> dict[str, Any]:
+    """Return what whisper-1 adds: each word takes half a second. The form keeps the last granularity of several."""
+    seconds = len(text.split()) / 2
+    scores = {"temperature": 0.0, "avg_logprob": -0.25, "compression_ratio": 0.9, "no_speech_prob": 0.01}
+    segment = {"id": 0, "seek": 0, "start": 0.0, "end": seconds, "text": f" {text}", "tokens": [50364, 3], **scores}
+    added: dict[str, Any] = {"language": "english", "duration": seconds, "segments": [segment]}
+    if form.get("timestamp_granularities[]") == "word":
+        words = enumerate(text.split())
+        added["words"] = [{"word": word, "start": at / 2, "end": at / 2 + 0.5} for at, word in words]
+    return added
 
 
 async def _reply(exchange: Exchange, behaviour: Behaviour) -> None:

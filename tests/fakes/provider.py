@@ -39,7 +39,7 @@ class Ambush:
     method: str
     path: str
     moment: Moment
-    action: Callable[[], None]
+    action: Callable[[], object]
 
 
 class FakeProvider:
@@ -152,7 +152,7 @@ class FakeProvider:
         fault.failed_code, fault.at_commit = failed_code, after_seconds is None and not failed_code
         self.faults.append(fault)
 
-    def at(self, method: str, path: str, moment: Moment, action: Callable[[], None]) -> None:
+    def at(self, method: str, path: str, moment: Moment, action: Callable[[], object]) -> None:
         """Have `action` done once, in the provider's thread, when the next such request has come so far."""
         self._ambushes.append(Ambush(method, path, moment, action))
 

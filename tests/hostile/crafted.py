@@ -129,7 +129,7 @@ def wav(
 def lies_of_wav() -> Iterator[HostileFile]:
     yield hostile("lie: wav of no channel", wav(channels=0), *REFUSED)
     yield hostile("lie: wav of 65535 channels", wav(channels=65_535), *REFUSED)
-    yield hostile("lie: wav of 6 channels", wav(channels=6, align=12), ACCEPTED)
+    yield hostile("lie: wav of 6 channels", wav(channels=6, align=12), ACCEPTED, SILENT)
     yield hostile("lie: wav of 9 channels", wav(channels=9, align=18), UNSUPPORTED)
     yield hostile("lie: wav of no bits", wav(bits=0), *REFUSED, ACCEPTED)
     yield hostile("lie: wav of 65535 bits", wav(bits=65_535), *REFUSED)
@@ -389,9 +389,9 @@ def within_track(data: bytes, element: bytes) -> bytes:
 
 
 def heavy() -> Iterator[HostileFile]:
-    """Yield valid files that compress badly."""
+    """Yield valid files that compress badly. A voice can be made of noise, but noise is no question."""
     noise = np.random.default_rng(SEED).normal(0, 3_000, 10 * 44_100).astype("<i2").tobytes()
     ten_seconds = Recording(noise, 44_100)
     for container_format, codec in (("wav", "pcm_s24le"), ("flac", "flac"), ("mp3", "libmp3lame")):
         data = contained(ten_seconds, container_format, codec, sample_rate=44_100, layout="stereo")
-        yield hostile(f"heavy: ten seconds of noise in {container_format}", data, ACCEPTED)
+        yield hostile(f"heavy: ten seconds of noise in {container_format}", data, ACCEPTED, SILENT)

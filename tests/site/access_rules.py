@@ -117,8 +117,9 @@ FOR_PROGRAMS = {
     "api/v1/turns/<uuid:turn_pk>/question": NO_TOKEN,
     "v1/audio/speech": "talk",
     "v1/audio/transcriptions": "talk",
+    "v1/audio/voices": NO_TOKEN,
     "v1/models": NO_TOKEN,
-    "v1/models/<str:model>": NO_TOKEN,
+    "v1/models/<path:model>": NO_TOKEN,
 }
 # URLs with their own rules, and the tests of those rules.
 ELSEWHERE = {

@@ -78,6 +78,11 @@ class TestEachKind:
             "stream_format": "audio",
         }
 
+    @pytest.mark.parametrize("kind", ["sglang", "vllm", "openai"])
+    def test_instructions_are_passed_on(self, calls: Calls, kind: Kind) -> None:
+        calls.speak(calls.use(kind).create(), instructions="Whisper.")
+        assert calls.server.last_request.json["instructions"] == "Whisper."
+
     def test_the_form_of_a_reference_is_found_out_once(self, calls: Calls) -> None:
         voice_id = calls.use("omlx").create()
         calls.speak(voice_id, times=2)

@@ -91,16 +91,24 @@ class Calls:
         return run(config, lambda dialect: VoiceServerVoiceCloner(dialect, config).list())
 
     def speak(
-        self, voice_id: str, *, text: str = TEXT, chunks: list[bytes] | None = None, times: int = 1, **changes: Any
+        self,
+        voice_id: str,
+        *,
+        text: str = TEXT,
+        chunks: list[bytes] | None = None,
+        times: int = 1,
+        instructions: str = "",
+        **changes: Any,
     ) -> bytes:
         """Return all PCM. `chunks` also gets the chunks that arrive before a failure."""
         config = self.config(**changes)
         heard: list[bytes] = [] if chunks is None else chunks
+        settings = VoiceSettings(speed=1.2, instructions=instructions)
 
         async def listen(dialect: Dialect) -> bytes:
             engine = VoiceServerTextToSpeech(dialect, config)
             for _number in range(times):
-                sound = engine.speak(text, voice_id=voice_id, settings=VoiceSettings(speed=1.2), previous_text="")
+                sound = engine.speak(text, voice_id=voice_id, settings=settings, previous_text="")
                 async for chunk in sound:
                     heard.append(chunk)  # noqa: PERF401 - The chunks before a failure count.
             return b"".join(heard)

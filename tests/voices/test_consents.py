@@ -87,7 +87,11 @@ class TestChallenge:
         provider.behaviour.transcript = first["statement"]
         refusal(give(alice_api, first["id"]), 404, "challenge_not_found")
 
-    @pytest.mark.parametrize("values", [{"language": "tlh"}, {"name": "x" * 101}, {"name": ""}])
+    @pytest.mark.parametrize(("said", "code"), [("English", "en"), ("en_GB", "en"), ("en-US", "en")])
+    def test_its_language_may_be_a_name_or_have_a_region(self, alice_api: Api, said: str, code: str) -> None:
+        assert challenge(alice_api, language=said)["language"] == code
+
+    @pytest.mark.parametrize("values", [{"language": "tlh"}, {"language": "auto"}, {"name": "x" * 101}, {"name": ""}])
     def test_it_refuses_bad_values(self, alice_api: Api, values: dict[str, str]) -> None:
         assert alice_api.post(CHALLENGES, json=values).status_code == 400
 

@@ -73,7 +73,7 @@ class Answer:
         segments: dict[int, SpokenSegment] = {}
         for event in self._events:
             if isinstance(event, Spoken):
-                segment = segments.setdefault(event.index, SpokenSegment(event.index, event.text))
+                segment = segments.setdefault(event.index, SpokenSegment(event.index, event.text, event.text))
                 segment.seconds += Recording(event.pcm, event.sample_rate).seconds
         for segment in list(segments.values())[: None if self.is_over else -1]:
             segment.complete = True

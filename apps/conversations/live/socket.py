@@ -24,7 +24,8 @@ from apps.core.api_errors import known_error, openai_error_body
 from apps.core.database import shared_thread
 from apps.core.errors import UserError
 from apps.speech.base import ProviderError
-from apps.speech.registry import current_engines, turn_end
+from apps.speech.live import turn_end
+from apps.speech.registry import current_engines
 
 logger = logging.getLogger(__name__)
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from django.conf import settings
 
 from apps.conversations.models import Turn
 from apps.core.recordings import decode_stored
+from apps.speech import phantoms
+from apps.speech.audio.silero import SAMPLE_RATE
+from apps.speech.audio.speech_presence import Activity, measure_activity
 from apps.speech.base import Recording, SpeechToText, Transcript
 from apps.usage.metering import Used
 
-QUESTION_SAMPLE_RATE = 16_000
+QUESTION_SAMPLE_RATE = SAMPLE_RATE
+# Noise and tunes have less speech than the first, and shorter stretches of it than the second. A word that stands alone
+# has more than the first, a sentence in a long noise is longer than the second.
+MIN_SPEECH_SHARE, MIN_SPEECH_SECONDS = 0.1, 0.6
 
 
 class NothingHeardError(Exception):
@@ -19,9 +27,23 @@ class NothingHeardError(Exception):
 async def hear(recording: Recording, *, engine: SpeechToText, language: str, used: Used) -> Transcript:
     """Return the transcript of `recording`. A call that fails counts as usage, too. Raises ProviderError."""
     try:
-        return await engine.transcribe(recording, language=language)
+        transcript = await engine.transcribe(recording, language=language)
     finally:
         used.hear(recording.seconds, engine=engine.name)
+    return await without_phantom(transcript, recording)
+
+
+async def without_phantom(transcript: Transcript, recording: Recording) -> Transcript:
+    """Return `transcript`, or an empty one if the engine made it up because next to nobody speaks in `recording`."""
+    if not phantoms.has_words(transcript.text):
+        return Transcript("")
+    if phantoms.is_doubtful(transcript.text) and _is_faint(await asyncio.to_thread(measure_activity, recording)):
+        return Transcript("")
+    return transcript
+
+
+def _is_faint(speech: Activity) -> bool:
+    return speech.share < MIN_SPEECH_SHARE and speech.longest_seconds < MIN_SPEECH_SECONDS
 
 
 def stored_question(turn: Turn) -> Recording:

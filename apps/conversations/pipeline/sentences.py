@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from unicodedata import category, east_asian_width
 
+from apps.conversations.pipeline.formulas import FORMULA
+from apps.conversations.pipeline.scripts import AFTER, UNSPACED, begins_word
 from apps.conversations.pipeline.speakable import (
     BRACKETS,
     CODE,
+    ENTITY,
     IDEOGRAPHS,
     LINK,
     LINK_TARGET,
@@ -17,6 +20,7 @@ from apps.conversations.pipeline.speakable import (
     TAG,
     speakable,
 )
+from apps.speech.normalization.vocabulary import LANGUAGES, vocabulary
 from apps.speech.reply_text import end_of_sentences
 
 
@@ -39,10 +43,11 @@ SHORTEST_SINGLE_WORD = 12
 MAX_WORD_OVERRUN = 20
 """How far a segment may exceed its word limit while no pause can follow its last word."""
 
-# Titles, initials as in "J. K.", "U.S." or "z. B.", and numbers of a list or, as in German, of a day.
+# Titles, initials as in "J. K.", "U.S." or "z. B.", what may stand before a noun with a capital, as "Mio. Euro", and
+# numbers of a list or, as in German, of a day.
 ABBREVIATION = re.compile(
     r"mr|mrs|ms|mx|dr|prof|st|jr|sr|gen|col|sgt|capt|lt|rev|hon|pres|gov|sen|rep|ft|mt|vs|av|mme|mlle|mgr|sig|dott"
-    r"|sra|srta|dra|hr|fr|frl|ing|bzw|ca|vgl|inkl|evtl|(?:[^\W\d_]\.)*[^\W\d_]|\d{1,2}"
+    r"|sra|srta|dra|hr|fr|frl|ing|bzw|ca|vgl|inkl|evtl|mio|mrd|tsd|nr|std|tel|chr|ee|ud|uds|approx|aprox|(?:[^\W\d_]\.)*[^\W\d_]|\d{1,2}"
 )
 NO_PAUSE_AFTER = re.compile(
     r"[^\W\d_]|an|the|this|my|your|his|her|its|our|their|of|to|in|on|at|by|for|with|from|about|into|over|as|and|or|but"
@@ -52,11 +57,22 @@ NO_PAUSE_AFTER = re.compile(
     r"|por|para|gli|che|um|os|em|não|het|een|van"
 )
 
+# What belongs to the number before or after it: months and scales.
+_SPOKEN_WITH_NUMBERS = {
+    word.lower()
+    for language in LANGUAGES
+    for words in (vocabulary(language).months.values(), vocabulary(language).scales)
+    for word in words
+    if len(word) > 2
+}
+SIGNS_BEFORE_NUMBERS = "€$£¥₹~≈±§#№=+×÷≤≥"
+
 CLOSERS = r"""[\"'”’»)\]}*_`~」』）】》]*(?:[^\S\n]»)?"""
-SURE_ENDS = "。！？｡؟۔।॥။។"
+SURE_ENDS = "。！？｡؟۔।॥။។៕"
 """These end a sentence whatever follows; a full stop may continue: "3." as "3.14"."""
 SPACE = r"[^\S\n]"
-EARLY_CLAUSE = rf"(?P<early_clause>(?<=[^\W\d_{IDEOGRAPHS}])[,;،؛—]|(?<=\s)—|[，、；：])|"
+ORDINAL_COMMA = r"(?<=\d[snrt][tdh]),"  # "March 3rd, 2025"
+EARLY_CLAUSE = rf"(?P<early_clause>(?!{ORDINAL_COMMA})(?<=[^\W\d_{IDEOGRAPHS}])[,;،؛—]|(?<=\s)—|[，、；：၊])|"
 """If no quotation or address is open, these end a clause whatever follows: no look-ahead is needed."""
 
 
@@ -74,23 +90,30 @@ def _token(early_clause: str = "") -> re.Pattern[str]:
           | {LINK_TEXT}(?:\](?:{LINK_TARGET}(?:\([^()\n]{{0,100}})?)?)?
           | (?<!`)`[^`\n]{{0,300}}`?
           | <(?:[a-zA-Z/!][^<>\n]{{0,300}})?
+          | &(?:\#?\w{{0,31}})?
+          | \\(?:\((?:[^\\\n]|\\[^)\n]){{0,300}}\\?|\[(?:[^\\]|\\[^\[\]]){{0,500}}\\?)?
+          | \$(?:\$[^$]{{0,300}}\$?|[^\s\d$][^$\n]{{0,100}}\$?|\d[^\s$]{{0,60}}\$?)?
+          | (?:(?<=\d),|{ORDINAL_COMMA}){SPACE}*
           | [.!?…{SURE_ENDS}]+{CLOSERS}{SPACE}*
           | [,;:،؛—，、；：]{CLOSERS}
           | {SPACE}+(?:[–-]{SPACE}*)?
         )\Z)
-      | (?P<unit>{LINK}|{CODE}|{TAG}|{BRACKETS}|(?<=\n)[ \t]*+\|[^\n]{{0,500}}(?=\n))
+      | (?P<unit>{FORMULA}|{ENTITY}|{LINK}|{CODE}|{TAG}|{BRACKETS}|(?<=\n)[ \t]*+\|[^\n]{{0,500}}(?=\n))
       | (?P<line>\n)
       | (?P<end>[.!?…]+{CLOSERS}(?={SPACE}))
       | (?P<sure_end>[{SURE_ENDS}][.!?…{SURE_ENDS}]*{CLOSERS})
-      | (?P<clause>[,;:،؛—]{CLOSERS}(?=\s)|[，、；：]{CLOSERS}|(?<=\s)[–-](?=\s))
+      | (?P<clause>(?!(?:(?<=\d)|(?<=\d[snrt][tdh])),{SPACE}+\d)[,;:،؛—]{CLOSERS}(?=\s)|[，、；：၊]{CLOSERS}
+          |(?<=\s)(?<!\d\s)[–-](?=\s))
       | (?P<opener>[\"“„«(\[{{*_`<「『（/@])
-      | (?P<space>{SPACE}+(?=[^\s.,;:!?…»”)\[\]–—-]))
-      | (?P<ideograph>[{IDEOGRAPHS}](?=[{IDEOGRAPHS}]))
+      | (?P<space>{SPACE}+(?=[^\s\d€$£¥.,;:!?…»”)\[\]=+×÷≤≥≈–—-]))
+      | (?P<unspaced>[{UNSPACED}](?=[{UNSPACED}]{{{AFTER}}}))
         """,
-        re.VERBOSE,
+        re.VERBOSE | re.DOTALL,
     )
 
 
+HIRAGANA = re.compile("[\u3040-\u309f]")
+LETTER_WITHOUT_SPACES = re.compile(f"[{UNSPACED}]")
 PLAIN_TOKEN, TOKEN = _token(EARLY_CLAUSE), _token()
 END_OF_CODE = re.compile(r"(?<=\n)[ \t]*+(?:```|~~~)[ \t]*\n")
 
@@ -144,8 +167,8 @@ class SpeechChunker:
         while not self._in_code:
             token = self._token.search(self._text, self._scanned)
             if token is None or token.lastgroup == "open":
-                # Scan the last character again: a segment may end between it and the next ideograph.
-                self._scan(token.start() if token else len(self._text) - 1)
+                # Scan the last characters again: a segment may end before a word of which more has to be known.
+                self._scan(token.start() if token else len(self._text) - AFTER)
                 return 0
             self._scan(token.end())
             if self._ends_at(token):
@@ -154,8 +177,9 @@ class SpeechChunker:
 
     def _scan(self, end: int) -> None:
         """Add the text up to `end` to the length; it is not scanned again."""
+        end = max(self._scanned, end)
         self._length += _spoken_length(self._text[self._scanned : end])
-        self._scanned = max(self._scanned, end)
+        self._scanned = end
 
     def _skip_code(self) -> None:
         end = END_OF_CODE.search(self._text)
@@ -182,9 +206,14 @@ class SpeechChunker:
                 return self._length >= self._limits.clause
             case "space":
                 over = self._length - self._limits.word
+                if self._length >= self._limits.clause and _is_between_clauses(self._text, token):
+                    return True
                 return over >= MAX_WORD_OVERRUN or (over >= 0 and not _has_no_pause_after(self._text[: token.start()]))
-            case "ideograph":
-                return self._length - self._limits.word >= MAX_WORD_OVERRUN
+            case "unspaced":
+                over = self._length - self._limits.word
+                # In Japanese, a phrase seldom begins with Hiragana: these are endings and particles.
+                overrun = 2 * MAX_WORD_OVERRUN if HIRAGANA.match(self._text, token.end()) else MAX_WORD_OVERRUN
+                return over >= overrun and begins_word(self._text, token.end())
             case _:
                 return False
 
@@ -216,4 +245,11 @@ def _ends_sentence(text: str, mark: re.Match[str]) -> bool:
 def _has_no_pause_after(text: str) -> bool:
     """Return whether speakers make no pause after the last word of `text`: "the", a number, an abbreviation."""
     word = text.rsplit(maxsplit=1)[-1]
-    return bool(NO_PAUSE_AFTER.fullmatch(word.lower())) or word[-1].isdigit() or word[-1] in ".!?…"
+    if word[-1].isdigit() or word[-1] in f".!?…{SIGNS_BEFORE_NUMBERS}":
+        return True
+    return word.lower() in _SPOKEN_WITH_NUMBERS or bool(NO_PAUSE_AFTER.fullmatch(word.lower()))
+
+
+def _is_between_clauses(text: str, space: re.Match[str]) -> bool:
+    """Return whether `space` is in a script that has spaces between clauses only."""
+    return bool(LETTER_WITHOUT_SPACES.match(text, space.start() - 1) and LETTER_WITHOUT_SPACES.match(text, space.end()))

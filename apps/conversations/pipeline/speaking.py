@@ -11,11 +11,12 @@ from django.conf import settings
 
 from apps.conversations.models import Turn
 from apps.conversations.pipeline.spoken_answer import SpokenAnswer
-from apps.conversations.pipeline.synthesis import synthesize_ahead
+from apps.conversations.pipeline.synthesis import Segment, synthesize_ahead
 from apps.conversations.turn_events import Spoken
 from apps.core.errors import RecordingMissingError
 from apps.core.recordings import decode_stored
 from apps.speech.base import ProviderError, Recording
+from apps.speech.normalization.spoken_form import spoken_form
 from apps.speech.registry import Engines
 from apps.usage.metering import Used
 from apps.voices.models import VoiceProfile
@@ -45,13 +46,14 @@ async def speak(
     if recording is None:
         spoken_before = ""
     else:
-        segment = answer.begin_segment(spoken_before)
+        segment = answer.begin_segment(spoken_before, spoken_before)
         yield answer.add(segment, recording.pcm)
         segment.complete = True
-    to_speak = _segments_after(spoken_before, segments)
+    language = turn.conversation.language or turn.language
+    to_speak = _as_spoken(_segments_after(spoken_before, segments), provider=voice.provider, language=language)
     async with aclosing(synthesize_ahead(to_speak, synthesize, in_flight=settings.SPEECH_IN_FLIGHT)) as synthesized:
-        async for text, chunks in synthesized:
-            segment = answer.begin_segment(text)
+        async for (text, spoken), chunks in synthesized:
+            segment = answer.begin_segment(text, spoken)
             async for pcm in chunks:
                 yield answer.add(segment, pcm)
             segment.complete = True
@@ -81,3 +83,12 @@ async def _segments_after(spoken_text: str, segments: Segments) -> AsyncGenerato
             skipped = f"{skipped} {segment}".strip()
         else:
             yield segment
+
+
+async def _as_spoken(
+    texts: AsyncGenerator[str, None], *, provider: str, language: str
+) -> AsyncGenerator[Segment, None]:
+    previous = ""
+    async for text in texts:
+        yield Segment(text, spoken_form(text, provider=provider, language=language, previous_text=previous))
+        previous = text

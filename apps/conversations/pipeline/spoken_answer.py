@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 
 from apps.conversations.turn_events import Spoken
 from apps.speech.base import Recording
@@ -14,10 +15,14 @@ CHARACTERS_PER_SECOND = 15  # of English speech; estimates how long a segment is
 
 @dataclass(slots=True)
 class SpokenSegment:
-    """A segment of the reply; `seconds` is how much of its sound is synthesized by now."""
+    """A segment of the reply; `seconds` is how much of its sound is synthesized by now.
+
+    `spoken` is what the voice says for `text`.
+    """
 
     index: int
     text: str
+    spoken: str
     seconds: float = 0.0
     complete: bool = False
 
@@ -32,8 +37,8 @@ class SpokenAnswer:
     # When the first chunk arrived, by `time.monotonic`; 0 before that.
     began_at: float = 0.0
 
-    def begin_segment(self, text: str) -> SpokenSegment:
-        self.segments.append(SpokenSegment(len(self.segments), text))
+    def begin_segment(self, text: str, spoken: str) -> SpokenSegment:
+        self.segments.append(SpokenSegment(len(self.segments), text, spoken))
         return self.segments[-1]
 
     def add(self, segment: SpokenSegment, pcm: bytes) -> Spoken:
@@ -63,10 +68,32 @@ def text_within(segments: Sequence[SpokenSegment], seconds: float) -> str:
     """Return the text that is heard in the first `seconds` of its sound, cut at a word."""
     texts = []
     for segment in segments:
-        estimated = len(segment.text) / CHARACTERS_PER_SECOND
+        estimated = len(segment.spoken) / CHARACTERS_PER_SECOND
         whole = segment.seconds if segment.complete else max(segment.seconds, estimated)
         share = min(max(seconds, 0) / whole, 1) if whole else 0
-        heard = segment.text[: round(share * len(segment.text))]
-        texts.append(heard.rpartition(" ")[0] if share < 1 and " " in segment.text else heard)
+        texts.append(heard_text(segment.text, segment.spoken, share))
         seconds -= whole
     return " ".join(text for text in texts if text)
+
+
+def heard_text(text: str, spoken: str, share: float) -> str:
+    """Return the words of `text` that are heard in the first `share` of its sound, in which `spoken` is said."""
+    if share >= 1:
+        return text
+    heard = spoken[: round(share * len(spoken))]
+    if " " in spoken:
+        heard = heard.rpartition(" ")[0]
+    return heard if spoken == text else _written(heard.split(), text.split(), spoken.split())
+
+
+def _written(heard: list[str], words: list[str], spoken: list[str]) -> str:
+    """Return the `words` of which everything is in `heard`, the beginning of `spoken`."""
+    count = 0
+    for kind, start, end, spoken_start, spoken_end in SequenceMatcher(
+        None, words, spoken, autojunk=False
+    ).get_opcodes():
+        if spoken_end > len(heard):
+            count = start + len(heard) - spoken_start if kind == "equal" else start
+            break
+        count = end
+    return " ".join(words[:count])

@@ -27,8 +27,9 @@ import numpy as np
 
 from apps.speech.audio import voice_activity
 from apps.speech.audio.answer_echo import AnswerEcho
+from apps.speech.audio.silero import FRAME
 from apps.speech.audio.turn_ends import WINDOW_SAMPLES
-from apps.speech.audio.voice_activity import FRAME_MS, FRAME_SAMPLES, SILENCE_DB, Frames, VoiceActivity
+from apps.speech.audio.voice_activity import FRAME_MS, SILENCE_DB, Frames, VoiceActivity
 
 if TYPE_CHECKING:
     from apps.speech.audio.voice_activity import Samples
@@ -156,7 +157,7 @@ class TurnTaking:
         self._frames = Frames(sample_rate)
         self._activity = VoiceActivity()
         self._echo = AnswerEcho()
-        self._recent: deque[Samples] = deque(maxlen=WINDOW_SAMPLES // FRAME_SAMPLES + NOTICED_LATE_MS // FRAME_MS)
+        self._recent: deque[Samples] = deque(maxlen=WINDOW_SAMPLES // FRAME + NOTICED_LATE_MS // FRAME_MS)
         self._run = _Run(settings)
         self._sound = bytearray()
         self._sound_start_ms = 0

@@ -1,63 +1,48 @@
 """Voice activity: how probably each 32 ms of incoming sound are speech.
 
-Silero VAD v6, as faster-whisper packs it: an LSTM whose state goes on from frame to frame, so that the result does not
-depend on how the sound is cut. faster-whisper's own class starts anew at each call. All conversations of the process
-share the network; each has its own state. A frame takes about 0.1 ms, as long as handing it to a thread would, so this
-may run in an event loop.
+Silero's detector is an LSTM whose state goes on from frame to frame, so that the result does not depend on how the sound
+is cut. All conversations of the process share the network; each has its own state. A frame takes about 0.1 ms, as long
+as handing it to a thread would, so this may run in an event loop.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from apps.speech.onnx import open_session
+from apps.speech.audio.silero import CONTEXT, FRAME, MEMORY, SAMPLE_RATE, detector
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from onnxruntime import InferenceSession
 
     Samples = NDArray[np.float32]
 
-SAMPLE_RATE = 16_000
-FRAME_SAMPLES = 512
-FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE
-CONTEXT_SAMPLES = 64  # Of the frame before.
-STATE_SHAPE = (1, 1, 128)
+FRAME_MS = 1000 * FRAME // SAMPLE_RATE
 FULL_SCALE = np.float32(32768)
 SILENCE_DB = -120.0
 # For each three samples at 24 kHz two at 16 kHz. The filter ends below 8 kHz, where the rest would be mirrored.
 NARROWED_RATE, STEP_IN, STEP_OUT = 24_000, 3, 2
 FILTER_SAMPLES, FILTER_CUTOFF_HZ, FILTER_BETA = 48, 7_200, 6.0
-PACKED_IN = "faster_whisper"
-
-
-def is_available() -> bool:
-    """Tell whether the package that contains the network is installed."""
-    return importlib.util.find_spec(PACKED_IN) is not None
 
 
 class VoiceActivity:
-    """The speech probabilities of one stream of frames. Raises ModuleNotFoundError if the package is not installed."""
+    """The speech probabilities of one stream of frames."""
 
     def __init__(self) -> None:
-        self._session = _session()
-        self._state = (np.zeros(STATE_SHAPE, np.float32), np.zeros(STATE_SHAPE, np.float32))
-        self._context = np.zeros((1, CONTEXT_SAMPLES), np.float32)
+        self._state = (np.zeros(MEMORY, np.float32), np.zeros(MEMORY, np.float32))
+        self._context = np.zeros((1, CONTEXT), np.float32)
 
     def probabilities(self, frames: Samples) -> Samples:
         """Return the probability of speech of the frames that follow. Shapes (frames, 512) and (frames,)."""
         if not len(frames):
             return np.zeros(0, np.float32)
-        ends = np.concatenate([self._context, frames[:, -CONTEXT_SAMPLES:]])
+        ends = np.concatenate([self._context, frames[:, -CONTEXT:]])
         self._context = ends[-1:]
         hidden, cell = self._state
         inputs = {"input": np.concatenate([ends[:-1], frames], axis=1), "h": hidden, "c": cell}
-        probabilities, *state = self._session.run(None, inputs)
+        probabilities, *state = detector().run(None, inputs)
         self._state = (state[0], state[1])
         result: Samples = probabilities
         return result
@@ -73,7 +58,7 @@ class Frames:
         if sample_rate not in {SAMPLE_RATE, NARROWED_RATE}:
             raise ValueError(f"the sample rate is {sample_rate} Hz instead of {SAMPLE_RATE} or {NARROWED_RATE}")
         self._narrows = sample_rate == NARROWED_RATE
-        self._frame_bytes = 2 * FRAME_SAMPLES * sample_rate // SAMPLE_RATE
+        self._frame_bytes = 2 * FRAME * sample_rate // SAMPLE_RATE
         self._waiting = bytearray()
         self._before = np.zeros(FILTER_SAMPLES, np.float32)
 
@@ -89,13 +74,13 @@ class Frames:
     def _narrowed(self, frames: Samples) -> Samples:
         """Return frames of 768 samples at 24 kHz as frames of 512 at 16 kHz, half a filter (1 ms) later."""
         if not len(frames):
-            return np.zeros((0, FRAME_SAMPLES), np.float32)
+            return np.zeros((0, FRAME), np.float32)
         sound = np.concatenate([self._before, frames.ravel()])
         self._before = sound[-FILTER_SAMPLES:]
         windows = np.lib.stride_tricks.sliding_window_view(sound, FILTER_SAMPLES)[1::STEP_IN]
         # One product for each frame, since the rounding of a larger one would depend on its size.
         narrowed = windows.reshape(len(frames), -1, FILTER_SAMPLES) @ _filters()
-        result: Samples = narrowed.reshape(len(frames), FRAME_SAMPLES)
+        result: Samples = narrowed.reshape(len(frames), FRAME)
         return result
 
 
@@ -103,14 +88,6 @@ def levels(frames: Samples) -> NDArray[np.float64]:
     """Return the level of each frame in dBFS, without its DC offset. Shape (frames,)."""
     result: NDArray[np.float64] = 20 * np.log10(np.maximum(frames.std(axis=1), 10 ** (SILENCE_DB / 20)))
     return result
-
-
-@functools.cache
-def _session() -> InferenceSession:
-    package = importlib.util.find_spec(PACKED_IN)
-    if package is None or package.origin is None:
-        raise ModuleNotFoundError(PACKED_IN)
-    return open_session(Path(package.origin).parent / "assets" / "silero_vad_v6.onnx", threads=1)
 
 
 @functools.cache

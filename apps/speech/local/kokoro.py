@@ -19,11 +19,11 @@ from apps.speech.local.phonemes import to_phonemes
 from apps.speech.local.pieces import Pace, in_time
 from apps.speech.local.processor import PROCESSOR
 from apps.speech.local.speaker import Embedding
-from apps.speech.local.spoken_language import detect_language
 from apps.speech.local.voice_files import LocalVoice
 from apps.speech.local.voice_fit import SAMPLE_RATE, fit_voice
 from apps.speech.local.worker import Listener, shared_worker
 from apps.speech.onnx import open_session
+from apps.speech.spoken_language import detect_language
 
 if TYPE_CHECKING:
     from kokoro_onnx import Kokoro

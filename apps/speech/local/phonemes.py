@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from apps.speech.local.spoken_language import ENGLISH
+from apps.speech.spoken_language import ENGLISH
 
 if TYPE_CHECKING:
     from phonemizer.backend import EspeakBackend

@@ -10,6 +10,7 @@ encoded once with just enough silence behind it. If the result is doubtful, it i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,15 +68,21 @@ class LocalSpeechToText:
         await self._worker.preload(stage="hear")
 
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
+        return await self.transcribe_with_times(recording, language=language, words=False)
+
+    async def transcribe_with_times(self, recording: Recording, *, language: str, words: bool) -> Transcript:
         with PROCESSOR.needed():
-            return await self._worker.run(lambda model: transcribe(model, recording, language), stage="hear")
+            return await self._worker.run(
+                lambda model: transcribe(model, recording, language, words=words), stage="hear"
+            )
 
 
 class Heard(NamedTuple):
-    """What Whisper heard in speech without its pauses. The times of `segments` count from the start of that speech."""
+    """What Whisper heard in speech without its pauses. All times count from the start of that speech."""
 
     segments: list[TranscriptSegment]
     language: str
+    words: Sequence[TranscriptSegment] = ()
 
 
 def load_whisper(folder: Path, threads: int) -> WhisperModel:
@@ -96,27 +103,53 @@ def load_whisper(folder: Path, threads: int) -> WhisperModel:
     return model
 
 
-def transcribe(model: WhisperModel, recording: Recording, language: str) -> Transcript:
-    """Return the transcript of `recording`. `language` is a hint; with "" the model detects it."""
+def transcribe(model: WhisperModel, recording: Recording, language: str, *, words: bool = False) -> Transcript:
+    """Return the transcript of `recording`. `language` is a hint; with "" the model detects it.
+
+    With `words`, the words have times, too. That takes full windows, and longer.
+    """
     sound = samples.from_recording(recording, sample_rate=SAMPLE_RATE)
     spans = speech_spans(sound)
     if not spans:
         return Transcript("")
     speech = np.concatenate([sound[span["start"] : span["end"]] for span in spans])
     code = known_language(model, language)
-    heard = hear_in_short_window(model, speech, code) or hear_in_full_windows(model, speech, code)
-    segments = tuple(with_recording_times(segment, spans) for segment in heard.segments)
-    text = " ".join(segment.text for segment in segments).strip()
-    return Transcript(text, heard.language if text else "", segments)
-
-
-def hear_in_full_windows(model: WhisperModel, speech: Samples, language: str | None) -> Heard:
-    """Transcribe `speech` of any length in windows of 30 seconds."""
-    found, info = model.transcribe(
-        speech, language=language, beam_size=1, temperature=TEMPERATURES, condition_on_previous_text=False
+    heard = None if words else hear_in_short_window(model, speech, code)
+    heard = heard or hear_in_full_windows(model, speech, code, words=words)
+    segments, timed_words = (
+        tuple(with_recording_times(part, spans) for part in parts) for parts in (heard.segments, heard.words)
     )
-    segments = [TranscriptSegment(each.start, each.end, each.text.strip()) for each in found if is_credible(each)]
-    return Heard(segments, info.language)
+    text = " ".join(segment.text for segment in segments).strip()
+    return Transcript(text, heard.language if text else "", segments, timed_words)
+
+
+def hear_in_full_windows(model: WhisperModel, speech: Samples, language: str | None, *, words: bool = False) -> Heard:
+    """Transcribe `speech` of any length in windows of 30 seconds, with the times of its words if `words` is set."""
+    found, info = model.transcribe(
+        speech,
+        language=language,
+        beam_size=1,
+        temperature=TEMPERATURES,
+        condition_on_previous_text=False,
+        word_timestamps=words,
+    )
+    credible = [segment for segment in found if is_credible(segment)]
+    timed_words = [
+        TranscriptSegment(word.start, word.end, word.word.strip()) for each in credible for word in each.words or ()
+    ]
+    return Heard([_with_details(segment) for segment in credible], info.language, timed_words)
+
+
+def _with_details(segment: Segment) -> TranscriptSegment:
+    return TranscriptSegment(
+        segment.start,
+        segment.end,
+        segment.text.strip(),
+        tokens=tuple(segment.tokens),
+        avg_logprob=segment.avg_logprob,
+        no_speech_prob=segment.no_speech_prob,
+        temperature=segment.temperature or 0.0,
+    )
 
 
 def hear_in_short_window(model: WhisperModel, speech: Samples, language: str | None) -> Heard | None:
@@ -140,6 +173,7 @@ def hear_in_short_window(model: WhisperModel, speech: Samples, language: str | N
         beam_size=1,
         max_length=min(limit, model.max_length),
         return_scores=True,
+        return_no_speech_prob=True,
         suppress_tokens=list(get_suppressed_tokens(tokenizer, [-1])),
         max_initial_timestamp_index=LATEST_START,
     )
@@ -151,7 +185,8 @@ def hear_in_short_window(model: WhisperModel, speech: Samples, language: str | N
     segments = timed_segments(tokenizer, tokens)
     if not segments or not segments[-1].start < seconds < segments[-1].end + MAX_UNHEARD_SECONDS:
         return None
-    return Heard(segments, language)
+    probabilities = {"avg_logprob": result.scores[0], "no_speech_prob": result.no_speech_prob}
+    return Heard([replace(segment, **probabilities) for segment in segments], language)
 
 
 def detected_language(model: WhisperModel, encoded: StorageView) -> str | None:
@@ -172,7 +207,7 @@ def timed_segments(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[Transcri
             continue
         time = (token - tokenizer.timestamp_begin) * SECONDS_PER_TIMESTAMP
         if words:
-            segments.append(TranscriptSegment(start, time, tokenizer.decode(words).strip()))
+            segments.append(TranscriptSegment(start, time, tokenizer.decode(words).strip(), tokens=tuple(words)))
         start, words = time, []
     return [] if words else segments
 
@@ -193,7 +228,7 @@ def with_recording_times(segment: TranscriptSegment, spans: list[dict[str, int]]
     first, last = times.get_chunk_index(segment.start + margin), times.get_chunk_index(segment.end - margin)
     start = max(times.get_original_time(segment.start, first), spans[first]["start"] / SAMPLE_RATE)
     end = min(times.get_original_time(segment.end, last), spans[last]["end"] / SAMPLE_RATE)
-    return TranscriptSegment(round(start, 2), round(end, 2), segment.text)
+    return replace(segment, start=round(start, 2), end=round(end, 2))
 
 
 def known_language(model: WhisperModel, language: str) -> str | None:

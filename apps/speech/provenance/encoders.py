@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Mapping
 from enum import StrEnum
 from fractions import Fraction
 from typing import Literal, Protocol
@@ -17,6 +18,7 @@ from apps.speech.provenance.marks import Origin, id3_tag, riff_info, tags
 UNKNOWN_SIZE = 0xFFFFFFFF  # FFmpeg writes this into a WAV stream. Players then read to the end.
 WAV_FORMAT_PCM, WAV_CHANNELS, SAMPLE_BYTES = 1, 1, 2
 OPUS_BIT_RATE = 48_000  # Clear for speech in mono; Opus's own default for it is 64 000.
+AAC_BIT_RATE = 96_000  # FFmpeg's encoder needs more than others for clear speech in mono.
 
 
 class AudioFormat(StrEnum):
@@ -27,6 +29,7 @@ class AudioFormat(StrEnum):
     PCM = "pcm"
     FLAC = "flac"
     OPUS = "opus"
+    AAC = "aac"
 
 
 CONTENT_TYPES = {
@@ -35,6 +38,7 @@ CONTENT_TYPES = {
     AudioFormat.PCM: "audio/pcm",
     AudioFormat.FLAC: "audio/flac",
     AudioFormat.OPUS: "audio/ogg",
+    AudioFormat.AAC: "audio/aac",
 }
 
 
@@ -49,7 +53,7 @@ class Encoder(Protocol):
 
 
 def create_encoder(audio_format: AudioFormat, sample_rate: int, origin: Origin) -> Encoder:
-    """Return an encoder of `audio_format` for PCM at `sample_rate` hertz, which MP3 and Opus have to support.
+    """Return an encoder of `audio_format` for PCM at `sample_rate` hertz, which MP3, Opus and AAC have to support.
 
     The header of the file says that its speech is synthetic. Raw PCM has no header.
     """
@@ -61,9 +65,14 @@ def create_encoder(audio_format: AudioFormat, sample_rate: int, origin: Origin) 
         case AudioFormat.PCM:
             return PcmEncoder()
         case AudioFormat.FLAC:
-            return ContainerEncoder("flac", "flac", sample_rate, origin, bit_rate=0)
+            return ContainerEncoder("flac", "flac", sample_rate, tags(origin), bit_rate=0)
         case AudioFormat.OPUS:
-            return ContainerEncoder("ogg", "libopus", sample_rate, origin, bit_rate=OPUS_BIT_RATE)
+            return ContainerEncoder("ogg", "libopus", sample_rate, tags(origin), bit_rate=OPUS_BIT_RATE)
+        case AudioFormat.AAC:
+            # A stream of ADTS frames has no place for tags, but like one of MP3 frames it may follow an ID3 tag.
+            return HeaderEncoder(
+                id3_tag(origin), ContainerEncoder("adts", "aac", sample_rate, {}, bit_rate=AAC_BIT_RATE)
+            )
 
 
 class HeaderEncoder:
@@ -105,14 +114,21 @@ class ContainerEncoder:
     """Encodes to a codec in its container with FFmpeg, without seeking back."""
 
     def __init__(
-        self, container: str, codec: Literal["flac", "libopus"], sample_rate: int, origin: Origin, *, bit_rate: int
+        self,
+        container: str,
+        codec: Literal["flac", "libopus", "aac"],
+        sample_rate: int,
+        metadata: Mapping[str, str],
+        *,
+        bit_rate: int,
     ) -> None:
         self._written = _Pipe()
         # Without these options, FFmpeg delays up to a second of audio for larger pages and writes.
         options = {"flush_packets": "1", "page_duration": "100000"} if container == "ogg" else {"flush_packets": "1"}
         self._container = av.open(self._written, mode="w", format=container, options=options)
-        self._container.metadata.update(tags(origin))
-        self._stream = self._container.add_stream(codec, rate=sample_rate, layout="mono", format="s16")
+        self._container.metadata.update(metadata)
+        sample_format = "fltp" if codec == "aac" else "s16"
+        self._stream = self._container.add_stream(codec, rate=sample_rate, layout="mono", format=sample_format)
         if bit_rate:
             self._stream.bit_rate = bit_rate
         self._samples = 0

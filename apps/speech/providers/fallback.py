@@ -6,7 +6,7 @@ the operator sees them. An engine does not take over in the middle of a reply.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from apps.speech import metrics
@@ -27,15 +27,21 @@ class FallbackSpeechToText:
         return all(engine.supports_timestamps for engine in self._engines)
 
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
+        return await self._heard(lambda engine: engine.transcribe(recording, language=language))
+
+    async def transcribe_with_times(self, recording: Recording, *, language: str, words: bool) -> Transcript:
+        return await self._heard(lambda engine: engine.transcribe_with_times(recording, language=language, words=words))
+
+    async def _heard(self, hear: Callable[[SpeechToText], Awaitable[Transcript]]) -> Transcript:
         *others, last = self._engines
         for engine in others:
             self.name = engine.name
             try:
-                return await engine.transcribe(recording, language=language)
+                return await hear(engine)
             except ProviderError as error:
                 _require_outage(error)
         self.name = _take_over("hear", last.name)
-        return await last.transcribe(recording, language=language)
+        return await hear(last)
 
 
 class FallbackLanguageModel:

@@ -35,6 +35,7 @@ from apps.speech.providers.connections import (
 )
 from apps.speech.providers.faults import error_for_status, logger, provider_error
 from apps.speech.providers.openai_stream import KNOWN_CODES, coalesced, events, strings
+from apps.speech.providers.openai_times import language_of, timed_parts
 from apps.speech.providers.retries import KEEP_ALIVE_SECONDS, stream_with_retries, with_retries
 from apps.speech.reply_text import CUT, ReplyText, is_whole, longest_transcript, storable
 
@@ -163,36 +164,53 @@ class OpenAISpeechToText:
     """Speech to text through `POST /audio/transcriptions`."""
 
     name = "openai"
-    supports_timestamps = False  # Those of OpenAI's models that will not be shut down soon return the text alone.
 
     def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
+        # The others return the text alone. Most servers of people's own serve a Whisper.
+        self.supports_timestamps = "whisper" in config.model.casefold()
         self._transcriptions = client.audio.transcriptions  # The SDK imports it on first access: not in a turn.
         self._config = config
         self.offered_models = partial(model_names, client)
 
     async def transcribe(self, recording: Recording, *, language: str) -> Transcript:
+        return await self._heard(recording, language, {"response_format": "json"})
+
+    async def transcribe_with_times(self, recording: Recording, *, language: str, words: bool) -> Transcript:
+        form = {
+            "response_format": "verbose_json",
+            "timestamp_granularities": ["segment", "word"] if words else ["segment"],
+        }
+        try:
+            return await self._heard(recording, language, form)
+        except ProviderError as error:
+            if error.code != "provider_audio_refused":
+                raise
+        # Not all servers know these fields, and some refuse the request for them.
+        return await self.transcribe(recording, language=language)
+
+    async def _heard(self, recording: Recording, language: str, form: dict[str, Any]) -> Transcript:
         if recording.sample_rate != _TRANSCRIPTION_SAMPLE_RATE:
             recording = await asyncio.to_thread(resample, recording, sample_rate=_TRANSCRIPTION_SAMPLE_RATE)
         return await with_retries(
-            partial(self._transcribe, to_wav(recording), language, longest_transcript(recording.seconds)),
+            partial(self._transcribe, to_wav(recording), language, form, longest_transcript(recording.seconds)),
             breaker=self._config.breakers["hear"],
             seconds=self._config.hear_seconds,
             max_retries=self._config.max_retries,
         )
 
-    async def _transcribe(self, wav: bytes, language: str, max_characters: int) -> Transcript:
+    async def _transcribe(self, wav: bytes, language: str, form: dict[str, Any], max_characters: int) -> Transcript:
         with _openai_errors("hear"):
             transcription = await self._transcriptions.create(
                 file=("recording.wav", wav, "audio/wav"),
                 model=self._config.model,
                 language=language or omit,
-                response_format="json",
+                **form,
             )
             text = storable(transcription.text)
             if len(text) > max_characters:
                 raise provider_error("provider_answer_invalid", stage="hear")
-            detected = transcription.languages[0].code if transcription.languages else language
-            return Transcript(text=text.strip(), language=detected)
+            segments, words = timed_parts(transcription, max_characters)
+            return Transcript(text.strip(), language_of(transcription) or language, segments, words)
 
 
 class OpenAILanguageModel:

@@ -110,5 +110,3 @@ async def live(url: str, token: str, session: dict[str, Any] | None = None, **qu
         if session is not None:
             await client.update(session)
         yield client
-
-

@@ -25,7 +25,6 @@ def test_a_spoken_question_is_answered_and_stored(
             await client.send("response.create")
             done = await client.until("response.done", "error")
             assert done["response"]["status"] == "completed", done
-            print(client.kinds)
             assert client.sound().seconds > 1
 
     asyncio.run(talk())
@@ -42,7 +41,6 @@ def test_a_typed_question_is_answered(server: Server, alice_token: str, voice: V
         async with live(server.url, alice_token) as client:
             done = await client.ask("What is the capital of France?")
             assert done["response"]["status"] == "completed", done
-            print(client.kinds)
 
     asyncio.run(talk())
     wait_until(lambda: Turn.objects.filter(status=Turn.Status.SPOKEN).exists())

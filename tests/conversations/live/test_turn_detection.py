@@ -7,7 +7,7 @@ from apps.conversations.models import Turn
 from apps.voices.models import VoiceProfile
 from tests.client import wait_until
 from tests.conftest import Server
-from tests.conversations.live.client import SEMANTIC, live, live_clip, silence
+from tests.conversations.live.client import live, live_clip, silence
 from tests.fakes.provider import FakeProvider
 
 QUESTION = live_clip("austen-0930.wav")
@@ -18,7 +18,6 @@ def test_server_vad(server: Server, provider: FakeProvider, alice: User, alice_t
         async with live(server.url, alice_token) as client:
             await client.say(silence(0.5) + QUESTION + silence(1.5))
             done = await client.until("response.done", "error")
-            print(client.kinds)
             assert done["response"]["status"] == "completed", done
 
     asyncio.run(talk())

@@ -7,7 +7,8 @@ import pytest
 
 from apps.speech.audio import voice_activity
 from apps.speech.audio.resampling import resample
-from apps.speech.audio.voice_activity import FRAME_SAMPLES, Frames, VoiceActivity
+from apps.speech.audio.silero import FRAME
+from apps.speech.audio.voice_activity import Frames, VoiceActivity
 from apps.speech.base import Recording
 from tests.disturbances import noise
 from tests.speech.audio.comparison import SPEECH, likeness
@@ -57,14 +58,14 @@ def test_tones_that_16_khz_cannot_hold_are_removed(hertz: int, lowest_db: float,
 
 
 def test_levels_are_without_the_dc_offset() -> None:
-    sound = noise(1, -40, sample_rate=16_000)[: 30 * FRAME_SAMPLES] + 0.1
-    levels = voice_activity.levels(sound.reshape(-1, FRAME_SAMPLES).astype(np.float32))
+    sound = noise(1, -40, sample_rate=16_000)[: 30 * FRAME] + 0.1
+    levels = voice_activity.levels(sound.reshape(-1, FRAME).astype(np.float32))
     assert levels == pytest.approx(-40, abs=1)
-    assert voice_activity.levels(np.zeros((1, FRAME_SAMPLES), np.float32)) == pytest.approx(-120)
+    assert voice_activity.levels(np.zeros((1, FRAME), np.float32)) == pytest.approx(-120)
 
 
 def test_no_sound_gives_no_frames() -> None:
-    assert Frames(24_000).feed(b"").shape == (0, FRAME_SAMPLES)
+    assert Frames(24_000).feed(b"").shape == (0, FRAME)
     assert VoiceActivity().probabilities(Frames(16_000).feed(bytes(100))).shape == (0,)
 
 

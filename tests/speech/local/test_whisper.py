@@ -24,6 +24,7 @@ from apps.speech.local.whisper import (
     load_whisper,
     timed_segments,
 )
+from apps.speech.local.whisper import transcribe as hear
 from tests.audio_samples import TRANSCRIPTS, silence
 from tests.speech.local.wording import plain_words
 
@@ -184,3 +185,23 @@ def test_segments_have_the_times_of_the_recording(config: LocalConfig, clips: li
     assert before.seconds - 1 < times[0] < before.seconds + 1
     assert any(abs(segment.start - second) < 1 for segment in heard.segments)
     assert times[-1] <= whole.seconds + 0.5
+
+
+def test_words_have_the_times_of_the_recording(model: WhisperModel, clips: list[Recording]) -> None:
+    before, between = silence(3), silence(4)
+    whole = Recording(b"".join(part.pcm for part in [before, clips[1], between, clips[3]]), clips[1].sample_rate)
+    heard = hear(model, whole, "en", words=True)
+    assert plain_words(" ".join(word.text for word in heard.words)) == plain_words(heard.text)
+    times = [time for word in heard.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert before.seconds - 1 < times[0] < before.seconds + 1
+    second = before.seconds + clips[1].seconds + between.seconds
+    assert not [word for word in heard.words if second - between.seconds + 0.5 < word.start < second - 0.5]
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_segments_have_the_accounts_of_the_model(model: WhisperModel, clips: list[Recording], *, words: bool) -> None:
+    for segment in hear(model, clips[1], "en", words=words).segments:
+        assert segment.tokens
+        assert -1 < segment.avg_logprob < 0
+        assert 0 <= segment.no_speech_prob < 0.6

@@ -46,6 +46,14 @@ def transcribe(provider: FakeProvider, *, language: str = "", **changes: Any) ->
     return run(config, lambda client: OpenAISpeechToText(client, config).transcribe(RECORDING, language=language))
 
 
+def transcribe_with_times(provider: FakeProvider, *, words: bool = False, **changes: Any) -> Transcript:
+    config = config_for(provider, **{"model": "whisper-1"} | changes)
+    return run(
+        config,
+        lambda client: OpenAISpeechToText(client, config).transcribe_with_times(RECORDING, language="", words=words),
+    )
+
+
 def reply(provider: FakeProvider, said: list[str] | None = None, **changes: Any) -> str:
     """Return the whole reply. `said` also gets the deltas that arrive before a failure."""
     config = config_for(provider, **changes)

@@ -10,7 +10,7 @@ import pytest
 
 from apps.speech.base import ProviderError
 from apps.speech.providers.breakers import Breaker
-from apps.speech.providers.retries import deadline_paused, stream_with_retries, with_retries
+from apps.speech.providers.retries import stream_with_retries, with_retries
 from apps.speech.providers.slots import Slots
 
 DOWN = ProviderError("provider_failed", stage="think", retryable=True, is_outage=True)
@@ -160,22 +160,30 @@ def test_a_stream_that_stops_in_the_middle_is_an_outage_but_an_empty_one_is_not(
     assert breaker.state == ("open" if items else "closed")
 
 
+async def its_turn(slots: Slots) -> str:
+    async with slots.slot(urgent=False):
+        return "its turn came"
+
+
 def test_waiting_for_a_slot_does_not_count_towards_the_deadline(breaker: Breaker) -> None:
-    slots = Slots(1)
-
-    async def wait() -> str:
-        async with slots.slot(urgent=False):
-            return "its turn came"
-
     async def run() -> str:
+        slots = Slots(1)
         async with slots.slot(urgent=True):
-            waiting = asyncio.create_task(with_retries(wait, breaker=breaker, seconds=0.05, max_retries=0))
+            turn = with_retries(lambda: its_turn(slots), breaker=breaker, seconds=0.05, max_retries=0)
+            waiting = asyncio.create_task(turn)
             await asyncio.sleep(0.2)
         return await waiting
 
     assert asyncio.run(run()) == "its turn came"
 
 
-def test_pausing_without_a_deadline_does_nothing() -> None:
-    with deadline_paused():
-        pass
+def test_a_call_without_a_deadline_can_wait_for_a_slot() -> None:
+    async def run() -> str:
+        slots = Slots(1)
+        async with slots.slot(urgent=True):
+            waiting = asyncio.create_task(its_turn(slots))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+        return await waiting
+
+    assert asyncio.run(run()) == "its turn came"

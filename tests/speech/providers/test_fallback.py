@@ -31,6 +31,9 @@ class Engine:
             raise self.error
         return Transcript(self.name, language)
 
+    async def transcribe_with_times(self, recording: Recording, *, language: str, words: bool) -> Transcript:
+        return await self.transcribe(recording, language=f"{language}, words: {words}")
+
     async def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
         for word in self.words:
             yield word
@@ -44,6 +47,13 @@ def transcribe(*engines: Engine) -> tuple[str, str]:
     return asyncio.run(hearing.transcribe(RECORDING, language="fr")).text, hearing.name
 
 
+def transcribe_with_times(*engines: Engine) -> tuple[str, str]:
+    hearing = FallbackSpeechToText(engines)
+    heard = asyncio.run(hearing.transcribe_with_times(RECORDING, language="fr", words=True))
+    assert heard.language == "fr, words: True"
+    return heard.text, hearing.name
+
+
 def reply(*engines: Engine) -> tuple[str, str]:
     model = FallbackLanguageModel(engines)
 
@@ -53,18 +63,18 @@ def reply(*engines: Engine) -> tuple[str, str]:
     return asyncio.run(read()), model.name
 
 
-@pytest.mark.parametrize("ask", [transcribe, reply])
+@pytest.mark.parametrize("ask", [transcribe, transcribe_with_times, reply])
 @pytest.mark.parametrize("error", [OUTAGE, UNAVAILABLE])
 def test_the_second_takes_over_while_the_first_is_down(ask, error: ProviderError) -> None:  # type: ignore[no-untyped-def]
     assert ask(Engine("openai", error), Engine("local")) == ("local", "local")
 
 
-@pytest.mark.parametrize("ask", [transcribe, reply])
+@pytest.mark.parametrize("ask", [transcribe, transcribe_with_times, reply])
 def test_the_first_works_alone_while_it_works(ask) -> None:  # type: ignore[no-untyped-def]
     assert ask(Engine("openai"), Engine("local", OUTAGE)) == ("openai", "openai")
 
 
-@pytest.mark.parametrize("ask", [transcribe, reply])
+@pytest.mark.parametrize("ask", [transcribe, transcribe_with_times, reply])
 def test_errors_that_the_operator_has_to_fix_are_raised(ask) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ProviderError, match="provider_key_invalid"):
         ask(Engine("openai", REFUSED), Engine("local"))
@@ -75,7 +85,7 @@ def test_a_reply_that_has_started_is_not_started_again() -> None:
         reply(Engine("openai", OUTAGE, ["Paris "]), Engine("local"))
 
 
-@pytest.mark.parametrize("ask", [transcribe, reply])
+@pytest.mark.parametrize("ask", [transcribe, transcribe_with_times, reply])
 def test_if_both_are_down_the_error_is_the_last_ones(ask) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ProviderError, match="provider_unavailable"):
         ask(Engine("openai", OUTAGE), Engine("local", UNAVAILABLE))

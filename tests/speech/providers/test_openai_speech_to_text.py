@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import pytest
 
 from apps.speech.audio.resampling import resample
 from apps.speech.audio.wav import to_wav
-from apps.speech.base import Transcript
+from apps.speech.base import Transcript, TranscriptSegment
+from apps.speech.providers.openai import OpenAISpeechToText
 from tests.fakes.openai import TRANSCRIPTIONS
 from tests.fakes.provider import FakeProvider
 from tests.speech.providers.failures import error_of
-from tests.speech.providers.openai_calls import RECORDING, transcribe
+from tests.speech.providers.openai_calls import RECORDING, config_for, run, transcribe, transcribe_with_times
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 
 class TestSpeechToText:
@@ -75,3 +80,50 @@ class TestSpeechToText:
         assert (error.code, error.stage, error.retryable) == ("provider_timeout", "hear", True)
         assert provider.last_request.finished.wait(5)
         assert provider.last_request.left_early
+
+
+class TestTimes:
+    def test_a_whisper_model_tells_those_of_segments(self, provider: FakeProvider) -> None:
+        provider.behaviour.transcript = "Good morning."
+
+        heard = transcribe_with_times(provider)
+
+        assert provider.last_request.form["response_format"] == "verbose_json"
+        assert heard == Transcript("Good morning.", "en", (TranscriptSegment(0.0, 1.0, "Good morning."),))
+        (segment,) = heard.segments
+        assert (segment.tokens, segment.avg_logprob, segment.no_speech_prob) == ((50364, 3), -0.25, 0.01)
+
+    def test_and_those_of_words(self, provider: FakeProvider) -> None:
+        provider.behaviour.transcript = "Good morning."
+
+        heard = transcribe_with_times(provider, words=True)
+
+        assert heard.words == (TranscriptSegment(0.0, 0.5, "Good"), TranscriptSegment(0.5, 1.0, "morning."))
+
+    def test_a_server_that_knows_none_is_asked_for_the_text_alone(self, provider: FakeProvider) -> None:
+        provider.fail_next(TRANSCRIPTIONS, status=400, body={"error": {"message": "Unknown response_format"}})
+
+        heard = transcribe_with_times(provider)
+
+        assert heard == Transcript(provider.behaviour.transcript, "")
+        assert [request.form["response_format"] for request in provider.requests] == ["verbose_json", "json"]
+
+    @pytest.mark.parametrize(
+        ("model", "has_times"), [("whisper-1", True), ("Systran/faster-Whisper-small", True), ("gpt-transcribe", False)]
+    )
+    def test_only_whisper_has_times(self, provider: FakeProvider, *, model: str, has_times: bool) -> None:
+        config = config_for(provider, model=model)
+
+        async def ask(client: AsyncOpenAI) -> bool:
+            return OpenAISpeechToText(client, config).supports_timestamps
+
+        assert run(config, ask) is has_times
+
+    @pytest.mark.parametrize(
+        "times", ['"start": null, "end": 1', '"start": "soon", "end": 1', '"start": NaN, "end": 1']
+    )
+    def test_times_that_are_none_are_invalid(self, provider: FakeProvider, times: str) -> None:
+        body = f'{{"text": "Good", "language": "english", "segments": [{{{times}, "text": "Good"}}]}}'
+        provider.fail_next(TRANSCRIPTIONS, status=200, body=body, headers={"content-type": "application/json"})
+
+        assert error_of(transcribe_with_times, provider).code == "provider_answer_invalid"

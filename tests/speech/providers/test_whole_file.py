@@ -162,6 +162,7 @@ def test_the_name_is_that_of_the_engine_that_heard(provider: FakeProvider) -> No
 
         def __init__(self, engine: OpenAISpeechToText) -> None:
             self.transcribe = engine.transcribe
+            self.transcribe_with_times = engine.transcribe_with_times
 
     async def main() -> None:
         config = config_for(provider, max_retries=2)

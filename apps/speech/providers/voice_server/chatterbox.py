@@ -71,7 +71,7 @@ class ChatterboxVoices:
             return [file for file in files if self.voice_id_pattern.fullmatch(file)]
 
     @asynccontextmanager
-    async def speech(self, text: str, voice_id: str) -> AsyncIterator[httpx.Response]:
+    async def speech(self, text: str, voice_id: str, *, instructions: str) -> AsyncIterator[httpx.Response]:
         body = {
             "text": text,
             "voice_mode": "clone",

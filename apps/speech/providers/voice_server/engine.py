@@ -44,8 +44,8 @@ class Dialect(Protocol):
 
     async def list(self) -> builtins.list[ProviderVoice]: ...
 
-    def speech(self, text: str, voice_id: str) -> AbstractAsyncContextManager[httpx.Response]:
-        """Give the answer that contains the speech of `text`, a 2xx."""
+    def speech(self, text: str, voice_id: str, *, instructions: str) -> AbstractAsyncContextManager[httpx.Response]:
+        """Give the answer that contains the speech of `text`, a 2xx. Only one dialect knows `instructions`."""
         ...
 
 
@@ -63,7 +63,7 @@ def dialect_of(
 
 
 class VoiceServerTextToSpeech:
-    """A TextToSpeech with the voices of VoiceServerVoiceCloner. It ignores the settings of voices."""
+    """A TextToSpeech with the voices of VoiceServerVoiceCloner. Of the settings, it passes on the instructions."""
 
     sample_rate = SAMPLE_RATE
 
@@ -77,7 +77,7 @@ class VoiceServerTextToSpeech:
     ) -> AsyncGenerator[bytes, None]:
         _require_own(self._dialect, voice_id, "speak")  # Not a matter of the server, and so of no breaker.
         sound = stream_with_retries(
-            partial(self._chunks, text, voice_id, is_first=not previous_text),
+            partial(self._chunks, text, voice_id, settings.instructions, is_first=not previous_text),
             breaker=self._config.breakers["speak"],
             first_seconds=self._config.first_audio_seconds,
             idle_seconds=self._config.idle_seconds,
@@ -87,12 +87,14 @@ class VoiceServerTextToSpeech:
             async for chunk in chunks:
                 yield chunk
 
-    async def _chunks(self, text: str, voice_id: str, *, is_first: bool) -> AsyncGenerator[bytes, None]:
+    async def _chunks(
+        self, text: str, voice_id: str, instructions: str, *, is_first: bool
+    ) -> AsyncGenerator[bytes, None]:
         # The listener hears nothing until the first segment of a turn. It has priority over later segments of others.
         async with self._slots.slot(urgent=is_first):
             with server_errors("speak"):
                 async with (
-                    self._dialect.speech(text, voice_id) as response,
+                    self._dialect.speech(text, voice_id, instructions=instructions) as response,
                     aclosing(coalesced(pcm_of(response), SAMPLE_RATE)) as chunks,
                 ):
                     async for chunk in chunks:

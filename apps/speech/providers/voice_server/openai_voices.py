@@ -95,10 +95,12 @@ class OpenAIVoices:
         return [ProviderVoice(name, name_with_tag(name)) for name in sorted(names)]
 
     @asynccontextmanager
-    async def speech(self, text: str, voice_id: str) -> AsyncIterator[httpx.Response]:
+    async def speech(self, text: str, voice_id: str, *, instructions: str) -> AsyncIterator[httpx.Response]:
         body: dict[str, Any] = {"input": text, "response_format": "pcm", "stream_format": "audio"}
         if self._model:
             body["model"] = self._model
+        if instructions:
+            body["instructions"] = instructions
         if ids := _IDS.fullmatch(voice_id):
             body["voice"] = {"id": ids[1]}
         else:

@@ -68,7 +68,7 @@ class ReferenceVoices:
         return [ProviderVoice(voice_id, f"[{UUID(voice_id.removeprefix(_PREFIX))}]") for voice_id in ids]
 
     @asynccontextmanager
-    async def speech(self, text: str, voice_id: str) -> AsyncIterator[httpx.Response]:
+    async def speech(self, text: str, voice_id: str, *, instructions: str) -> AsyncIterator[httpx.Response]:
         stored = await asyncio.to_thread(self._load, voice_id)
         body: dict[str, Any] = {
             "input": text,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.speech.local.spoken_language import detect_language
+from apps.speech.spoken_language import detect_language
 
 CLAUSES = {
     "en": [

@@ -50,7 +50,7 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need weights of real models."""
     for item in items:
-        if {"models_dir", "speaker_encoder"} & set(getattr(item, "fixturenames", ())):
+        if {"models_dir", "speaker_encoder", "turn_end"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.models)
 
 
@@ -131,6 +131,8 @@ def remote_settings(provider: FakeProvider) -> dict[str, object]:
         "STT_API_KEY": "test-key",
         "CHAT_API_KEY": "test-key",
         "ELEVENLABS_API_KEY": "test-key",
+        "LIVE_SPEECH_TO_TEXT": "elevenlabs",
+        "LIVE_STT_MODEL": "ears-live",
         "STT_BASE_URL": provider.openai_url,
         "CHAT_BASE_URL": provider.openai_url,
         "ELEVENLABS_BASE_URL": provider.url,

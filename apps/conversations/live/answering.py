@@ -88,15 +88,19 @@ class Answering:
         while self.latest is not None and not self.latest.is_over:
             await self.latest.over.wait()
 
-    def hold(self) -> None:
-        """Stop sending, because somebody speaks. The answer itself goes on: it may have been a noise."""
-        response = self.latest
-        if response is None or self._held is not None or not response.is_being_heard:
-            return
-        if response.answer is not None:
-            self._held = HeldAnswer(response.answer, response.heard_seconds())
+    def interrupt(self) -> None:
+        """Stop what is being sent, because somebody speaks."""
+        if not self.hold(self.latest) and self.is_busy and self.latest is not None:
+            self.latest.end("cancelled", reason="turn_detected")
+
+    def hold(self, response: Response | None) -> bool:
+        """Stop sending an answer, but let it go on: it may be a noise. Return whether one was being heard."""
+        if response is None or self._held is not None or response.answer is None or not response.is_being_heard:
+            return False
+        self._held = HeldAnswer(response.answer, response.heard_seconds())
         response.end("cancelled", reason="turn_detected")
         self._on_silence()
+        return True
 
     def resume(self) -> None:
         """Go on with the held answer where it was left, as a response of its own."""
@@ -125,6 +129,8 @@ class Answering:
 
     def take_back(self, response: Response) -> None:
         """End a response whose answer its caller undoes: the question goes on."""
+        if self._held is not None and self._held.answer is response.answer:
+            self._held = None
         response.end("cancelled", reason="turn_detected")
         self._on_silence()
         if response.is_shown:

@@ -35,6 +35,7 @@ class Asking:
         self.current: Question | None = None
         self.pending: list[Question] = []  # Asked, but not answered yet.
         self._ended: Question | None = None  # The last one that turn detection ended.
+        self._doubted = ""  # The next item of the current question, which may have been over: what began may be noise.
         self._send, self._answering, self._replying, self._run = send, answering, replying, run
 
     def listen(self, transcription: LiveTranscription, turn_end: TurnEnd | None) -> None:
@@ -90,6 +91,7 @@ class Asking:
         if self.current is not None:
             self._drop(self.current)
             self.listening.forget()
+            self._answering.resume()
         self._send(event("input_audio_buffer.cleared"))
 
     def type(self, text: str, item_id: str) -> None:
@@ -124,6 +126,7 @@ class Asking:
             return
         self.listening.turns.words_heard()
         if self.config.turn_detection is not None:
+            self._goes_on_surely(question)
             self._answering.let_go()
             if question.is_quiet:
                 self._consider(question)
@@ -157,6 +160,7 @@ class Asking:
     def _on_turn_of(self, question: Question, turn: TurnEvent) -> None:
         match turn:
             case MaybeEnded():
+                self._goes_on_surely(question)
                 self._consider(question)
             case SpeechResumed():
                 self._replying.distrust(question)
@@ -165,7 +169,10 @@ class Asking:
                 self._end(question)
             case FalseStart(end_ms=end_ms):
                 self._speech_stopped(question, end_ms)
-                self._drop(question)
+                if self._doubted:
+                    self._ended, self.current, self._doubted = question, None, ""
+                else:
+                    self._drop(question)
                 self.listening.forget_words()
                 self._answering.resume()
 
@@ -178,25 +185,33 @@ class Asking:
         question = self._begin()
         self._send(event("input_audio_buffer.speech_started", item_id=question.item_id, audio_start_ms=start_ms))
         if detection is not None and detection.interrupt_response:
-            self._answering.hold()
+            self._answering.interrupt()
 
     def _speech_stopped(self, question: Question, end_ms: int) -> None:
-        self._send(event("input_audio_buffer.speech_stopped", item_id=question.item_id, audio_end_ms=end_ms))
+        item_id = self._doubted or question.item_id
+        self._send(event("input_audio_buffer.speech_stopped", item_id=item_id, audio_end_ms=end_ms))
 
     def _goes_on(self, start_ms: int) -> None:
-        """The last question had not ended. Take its answer back, of which next to nothing was heard."""
+        """The last question had not ended. While its answer is heard, that is in doubt: it may be a cough."""
         question, self._ended = self._ended, None
         if question is None:
             self._speech_started(start_ms)
             return
         item_id = new_id("item")
         self._send(event("input_audio_buffer.speech_started", item_id=item_id, audio_start_ms=start_ms))
+        self.current, self._doubted, question.is_quiet = question, item_id, False
+        if not self._answering.hold(question.response):
+            self._goes_on_surely(question)
+
+    def _goes_on_surely(self, question: Question) -> None:
+        """Take the answer to a question back if it goes on, because next to nothing was heard of it."""
+        if not self._doubted:
+            return
         if question in self.pending:
             self.pending.remove(question)
         self.pending[:0] = self._take_back_answer(question)
         self.items.delete(question)
-        question.item_id, question.is_quiet, question.shown = item_id, False, ""
-        self.current = question
+        question.item_id, question.shown, self._doubted = self._doubted, "", ""
 
     def _take_back_answer(self, question: Question) -> list[Question]:
         """Undo the answer to a question that goes on. Return the others that it answered: they wait for one again."""
@@ -227,6 +242,7 @@ class Asking:
 
     def _end(self, question: Question) -> None:
         """The question is asked: the client committed it, or the person is silent."""
+        self._goes_on_surely(question)
         detection = self.config.turn_detection
         question.pcm = self._sound_of(question)
         self._ended = question if detection is not None else None
@@ -272,6 +288,6 @@ class Asking:
         self.items.delete(question)
 
     def _drop(self, question: Question) -> None:
-        self.current = None
+        self.current, self._doubted = None, ""
         self.listening.pay(question.used)
         self._replying.drop(question)

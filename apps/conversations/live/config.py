@@ -47,12 +47,14 @@ class TurnDetection:
         }
 
     def turn_settings(self) -> TurnSettings:
-        chosen = TurnSettings(mode=self.type, threshold=self.threshold, prefix_ms=self.prefix_padding_ms)
-        if self.type == "server_vad":
-            return replace(chosen, silence_ms=self.silence_duration_ms)
-        if self.eagerness == "auto":
-            return replace(chosen, longest_pause_ms=round(settings.LIVE_LONGEST_PAUSE_SECONDS * 1000))
-        return chosen.with_eagerness(self.eagerness)
+        return TurnSettings(
+            mode=self.type,
+            eagerness=self.eagerness,
+            threshold=self.threshold,
+            prefix_padding_ms=self.prefix_padding_ms,
+            silence_duration_ms=self.silence_duration_ms,
+            longest_pause_ms=round(settings.LIVE_LONGEST_PAUSE_SECONDS * 1000),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,6 @@ class LiveClient:
 
     async def keep_microphone_on(self) -> None:
         """Send what is said, and the noise of the room in between: each piece when its last sample is recorded."""
-        self._began = time.perf_counter()
         while True:
             message = _message(self._pieces.popleft()) if self._pieces else NOISE
             self._number += 1
@@ -196,10 +195,10 @@ async def live(url: str, token: str, voice: str, *, is_hands_free: bool) -> Asyn
     session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
     headers = {"Authorization": f"Bearer {token}"}
     async with connect(address, additional_headers=headers, compression=None, max_size=None) as socket:
-        client = LiveClient(socket, is_hands_free=is_hands_free)
         await socket.send(json.dumps({"type": "session.update", "session": session}))
         while '"session.updated"' not in str(await socket.recv())[:KIND_WITHIN]:
             pass
+        client = LiveClient(socket, is_hands_free=is_hands_free)
         works = [client.listen()] + ([client.keep_microphone_on()] if is_hands_free else [])
         tasks = [asyncio.create_task(work) for work in works]
         try:

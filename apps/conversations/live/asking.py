@@ -207,7 +207,7 @@ class Asking:
             question.pcm = self.listening.question_pcm()
             self._ended = question
         self.current = None
-        question.parts.append(self.listening.commit())
+        question.end_part(self.listening.commit())
         self._send(event("input_audio_buffer.committed", item_id=question.item_id))
         self._add(question)
         self._run(self._show_transcript(question))

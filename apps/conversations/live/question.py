@@ -39,6 +39,17 @@ class Question:
         # Seconds of sound that speech to text was sent for it.
         self.sent_seconds = 0.0
 
+    def end_part(self, part: asyncio.Task[Transcript]) -> None:
+        """Take the coming transcript of what was said since the last part, in the place of its partial text."""
+        self.parts.append(part)
+        partial = self.partial
+
+        def forget_partial(_part: asyncio.Task[Transcript]) -> None:
+            if self.partial == partial:
+                self.partial = ""
+
+        part.add_done_callback(forget_partial)
+
     @property
     def recording(self) -> Recording | None:
         return Recording(self.pcm, LIVE_SAMPLE_RATE) if self.pcm else None

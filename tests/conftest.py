@@ -50,7 +50,7 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need weights of real models."""
     for item in items:
-        if {"models_dir", "speaker_encoder"} & set(getattr(item, "fixturenames", ())):
+        if {"models_dir", "speaker_encoder", "turn_end"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.models)
 
 

@@ -1,78 +1,105 @@
 """Answer echo: whether sound in the microphone may be the answer that the loudspeaker plays.
 
 A browser removes most of the echo, other clients may not. The answer was sent from here, so its level over time is
-known; the way through the air takes away some of it, and how much is learned while an answer plays.
+known. How much of it the way through the air takes away, and how late it comes, is learned while it plays: only with
+the true delay is the microphone never louder than the answer was by more than a constant.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from apps.speech.audio.voice_activity import FRAME_MS, Frames, levels
 
-# How late an echo may be: network, buffers of the player, and the room.
-LATEST_ECHO_FRAMES = 700 // FRAME_MS
-# The player may be this much ahead of the clock, which counts the sound that has arrived from the microphone.
-EARLIEST_ECHO_FRAMES = 100 // FRAME_MS
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Levels = NDArray[np.float64]
+
+# How late an echo may be, by network, buffers of the player, and the room; and how early, since the clock counts the
+# sound that has arrived from the microphone.
+LATEST_FRAMES, EARLIEST_FRAMES = 700 // FRAME_MS, 100 // FRAME_MS
+DELAYS = LATEST_FRAMES + EARLIEST_FRAMES + 1
+# A room makes a frame of the answer heard in several of the microphone.
+SMEARED_FRAMES = 4
 QUIET_ANSWER_DB = -60.0
-# Until it is learned, an echo may be as loud as this, relative to the loudest answer of the last 0.7 seconds.
-FIRST_COUPLING_DB = -14.0
-# Echo is learned from this many frames, and may exceed the loudest of them by the margin.
-LEARNED_FRAMES, FEWEST_FRAMES, MARGIN_DB = 47, 16, 6.0
-LEAST_COUPLING_DB = -50.0
+# Before it is learned from so many frames, half a second more than the latest echo needs, an echo may be as loud as
+# this, relative to the loudest answer of late.
+FIRST_COUPLING_DB, LEARNED_FRAMES = -14.0, LATEST_FRAMES + 500 // FRAME_MS
+LEAST_COUPLING_DB, MARGIN_DB = -50.0, 4.0
+# Per frame: what was learned is forgotten where the answer is loud, and the noise of the room is followed.
+FORGOTTEN_DB, LOUD_ANSWER_DB = 0.1, 20.0
+RISING_NOISE_DB, ABOVE_NOISE_DB = 0.05, 8.0
 
 
 class AnswerEcho:
     """The levels of the answer on the clock of the microphone's frames."""
 
     def __init__(self) -> None:
-        self._levels: deque[float] = deque()
+        self._levels: Levels = np.zeros(0)
         self._first = 0  # The frame of the first level.
-        self._ratios: deque[float] = deque(maxlen=LEARNED_FRAMES)
         self._frames: Frames | None = None
+        self._noise = 0.0
+        self._learned = 0
+        # For each delay, how loud the microphone was at most, relative to the answer.
+        self._couplings: Levels = np.full(DELAYS, LEAST_COUPLING_DB)
 
     def sent(self, pcm: bytes, *, sample_rate: int, frame: int) -> None:
         """Take sound of the answer, which is played from `frame` on, or after what was sent before."""
-        if frame > self._first + len(self._levels) + LATEST_ECHO_FRAMES:
-            self._levels.clear()
-        if not self._levels:
-            self._first, self._frames = frame, Frames(sample_rate)
-        gap = max(0, frame - self._first - len(self._levels))
-        self._levels.extend([QUIET_ANSWER_DB] * gap)
+        if not self.is_playing(frame):
+            self._levels, self._first = np.zeros(0), frame
         if self._frames is None:
             self._frames = Frames(sample_rate)
-        self._levels.extend(levels(self._frames.feed(pcm)).tolist())
+        pause = np.full(max(0, frame - self._end), QUIET_ANSWER_DB)
+        self._levels = np.concatenate([self._levels, pause, levels(self._frames.feed(pcm))])
 
     def stopped(self, frame: int) -> None:
         """The player plays nothing more from `frame` on."""
-        while self._levels and self._first + len(self._levels) > frame:
-            self._levels.pop()
+        self._levels = self._levels[: max(0, frame - self._first)]
         self._frames = None
 
     def is_playing(self, frame: int) -> bool:
         """Tell whether the answer may be heard at `frame`, its echo included."""
-        return bool(self._levels) and self._first <= frame < self._first + len(self._levels) + LATEST_ECHO_FRAMES
+        return self._first <= frame < self._end + LATEST_FRAMES and len(self._levels) > 0
 
     def covers(self, frame: int, level: float) -> bool:
         """Tell whether sound of `level` (dBFS) at `frame` may be echo, and learn from it. Frames must come in order."""
+        self._noise = min(level, self._noise + RISING_NOISE_DB)
         if not self.is_playing(frame):
             return False
-        loudest = self._loudest(frame)
+        answer = self._answer(frame)
+        loudest = float(answer.max())
         if loudest <= QUIET_ANSWER_DB:
             return False
-        may_be_echo = level <= loudest + self._coupling()
-        if may_be_echo:
-            self._ratios.append(level - loudest)
-        return may_be_echo
+        delay = int(np.argmin(self._couplings))
+        bound = loudest + FIRST_COUPLING_DB
+        if self._learned >= LEARNED_FRAMES:
+            bound = float(answer[delay] + self._couplings[delay]) + MARGIN_DB
+        if level > bound:
+            return False
+        self._learn(level, answer)
+        return True
 
-    def _loudest(self, frame: int) -> float:
-        while self._levels and self._first < frame - LATEST_ECHO_FRAMES:
-            self._levels.popleft()
-            self._first += 1
-        return max(islice(self._levels, LATEST_ECHO_FRAMES + EARLIEST_ECHO_FRAMES + 1), default=QUIET_ANSWER_DB)
+    @property
+    def _end(self) -> int:
+        return self._first + len(self._levels)
 
-    def _coupling(self) -> float:
-        if len(self._ratios) < FEWEST_FRAMES:
-            return FIRST_COUPLING_DB
-        return max(LEAST_COUPLING_DB, max(self._ratios) + MARGIN_DB)
+    def _answer(self, frame: int) -> Levels:
+        """Return the level of the answer for each delay, the shortest first."""
+        last = frame + EARLIEST_FRAMES - self._first
+        padded = np.full(DELAYS + SMEARED_FRAMES - 1, QUIET_ANSWER_DB)
+        start = last - len(padded) + 1
+        known = np.maximum(self._levels[max(0, start) : last + 1], QUIET_ANSWER_DB)
+        offset = max(0, -start)
+        padded[offset : offset + len(known)] = known
+        smeared: Levels = np.lib.stride_tricks.sliding_window_view(padded, SMEARED_FRAMES).max(axis=1)[::-1]
+        return smeared
+
+    def _learn(self, level: float, answer: Levels) -> None:
+        self._learned += 1
+        is_loud = answer > answer.max() - LOUD_ANSWER_DB
+        forgotten = np.maximum(self._couplings - FORGOTTEN_DB * is_loud, LEAST_COUPLING_DB)
+        is_heard = level > self._noise + ABOVE_NOISE_DB
+        self._couplings = np.maximum(forgotten, level - answer) if is_heard else forgotten

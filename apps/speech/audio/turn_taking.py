@@ -5,19 +5,22 @@ sound. The caller feeds sound and acts on the events:
 
     SpeechStarted → MaybeEnded → Ended                  a question
                     MaybeEnded → SpeechResumed → …      a pause in it
-                                 Ended → SpeechResumed  it was no end: the answer is thrown away, the question goes on
-    SpeechStarted → FalseStart                          a cough during the answer, which goes on
+                                 Ended → SpeechResumed  it was no end: the question goes on, the answer was for nothing
+    SpeechStarted → FalseStart                          a cough
 
 At `MaybeEnded` the caller may begin a reply on trust. With a model of turn ends, it asks the model about
 `recent_samples()` in a thread, and tells the result to `judge`. Whatever happens, `question_pcm()` has all sound of the
 question, from a little before its first word.
+
+Speech during an answer stops it at once, but the caller should keep the rest: after a `FalseStart` it goes on. Any
+other event says that it was speech.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -25,7 +28,7 @@ import numpy as np
 from apps.speech.audio import voice_activity
 from apps.speech.audio.answer_echo import AnswerEcho
 from apps.speech.audio.turn_ends import WINDOW_SAMPLES
-from apps.speech.audio.voice_activity import FRAME_MS, Frames, VoiceActivity
+from apps.speech.audio.voice_activity import FRAME_MS, FRAME_SAMPLES, SILENCE_DB, Frames, VoiceActivity
 
 if TYPE_CHECKING:
     from apps.speech.audio.voice_activity import Samples
@@ -37,47 +40,60 @@ Reason = Literal["complete", "longest_pause", "silence"]
 # Speech has to become less probable than it was at its start to count as silence.
 HYSTERESIS, LEAST_OFF = 0.15, 0.01
 # In a pause, shorter sound than this is no speech.
-RESUMED_MS = 64
-# Silence after which the model is asked again: it hears how long the pause is.
-ASK_AGAIN_MS = (500, 900, 1500)
-# How much silence ends a turn, by the probability that it has ended; in between, it is interpolated. Below the first
-# probability, only the longest pause ends it.
-SILENCE_NEEDED_MS = ((0.1, 2000), (0.5, 900), (0.7, 500), (0.9, 200))
-LONGEST_PAUSE_MS: dict[Eagerness, int] = {"low": 4000, "medium": 2500, "auto": 2500, "high": 1500}
+RESUMED_MS = 96
+# The network notices an end about 40 ms late: silence of 160 ms is known 200 ms after the last word.
+ASK_AFTER_MS = 160
+# The model of turn ends hears this much of the silence, and the 40 ms. With more, it takes more pauses for ends.
+JUDGED_SILENCE_MS = 64
+# How much silence ends a turn, by the probability that it has ended; in between, it is interpolated. Below the lowest
+# probability, only the longest pause ends it. A reply that was begun on trust is not ready before 500 ms, so that
+# waiting for so long costs no time.
+ENDED_PROBABILITIES, SILENCE_NEEDED_MS = (0.2, 0.4, 0.7, 0.9), (2000, 900, 700, 500)
+PATIENCE: dict[Eagerness, float] = {"low": 1.6, "medium": 1.0, "auto": 1.0, "high": 0.6}
+# Music may be as probable as the threshold for long. Speech soon becomes more probable.
+PEAK_ABOVE_THRESHOLD, HIGHEST_PEAK = 0.2, 0.9
+# Quiet frames while an answer plays may be consonants, but so many in a row are not.
+BETWEEN_FRAMES = 4
+# A cough begins with a burst that is no speech, and as loud as its voiced rest. After one, an interruption has to last.
+BURST_FRAMES, BURST_BELOW_SPEECH_DB, AFTER_BURST_MS = 8, 3.0, 320
 # Without a word of the answer for so long, what is said next is a new question.
 LATEST_REVISION_MS = 10_000
-# Sound before the present that is kept while nobody speaks, in addition to the prefix: a start is noticed late.
+# Sound that is kept while nobody speaks, in addition to the prefix: a start is noticed late.
 NOTICED_LATE_MS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class TurnSettings:
-    """How turns are taken. Times are in ms, thresholds are speech probabilities.
+    """How turns are taken. Times are in ms, `threshold` is a speech probability.
 
-    `silence_ms` of silence end a turn in the mode server_vad, and where no model of turn ends is installed; in the mode
-    semantic_vad, the model decides, and `longest_pause_ms` end it at the latest. While an answer plays, speech has to
-    last `interruption_ms`; if it ends before `false_start_ms` without words, it was none. Speech within `revision_ms`
-    after the answer begins belongs to the question before.
+    `silence_duration_ms` ends a turn in the mode server_vad, and where no model of turn ends is installed. In the mode
+    semantic_vad, the model decides, and `longest_pause_ms` ends a turn at the latest; `eagerness` shortens or prolongs
+    both. While an answer plays, speech has to last `interruption_ms` instead of `speech_ms`. Speech that ends before
+    `false_start_ms` without words was none. Speech within `revision_ms` after the first sound of an answer still
+    belongs to its question.
     """
 
     mode: Mode = "semantic_vad"
+    eagerness: Eagerness = "auto"
     threshold: float = 0.5
-    prefix_ms: int = 300
-    silence_ms: int = 500
-    ask_after_ms: int = 200
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    ask_after_ms: int = ASK_AFTER_MS
     longest_pause_ms: int = 2500
-    speech_ms: int = 64
+    speech_ms: int = 96
     interruption_ms: int = 128
-    interruption_threshold: float = 0.7
-    false_start_ms: int = 450
-    revision_ms: int = 1000
+    false_start_ms: int = 250
+    revision_ms: int = 1500
 
     @property
     def off_threshold(self) -> float:
         return max(self.threshold - HYSTERESIS, LEAST_OFF)
 
-    def with_eagerness(self, eagerness: Eagerness) -> TurnSettings:
-        return replace(self, longest_pause_ms=LONGEST_PAUSE_MS[eagerness])
+    def silence_needed_ms(self, probability: float) -> float:
+        """Return how much silence ends a turn that has ended with `probability`."""
+        if probability < ENDED_PROBABILITIES[0]:
+            return self.longest_pause_ms * PATIENCE[self.eagerness]
+        return float(np.interp(probability, ENDED_PROBABILITIES, SILENCE_NEEDED_MS)) * PATIENCE[self.eagerness]
 
 
 # All times are in ms of the session's sound.
@@ -93,10 +109,9 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class MaybeEnded:
-    """Nothing was said since `end_ms`. The first one of a pause has the number 0; the next ones ask the model again."""
+    """Nothing was said since `end_ms`."""
 
     end_ms: int
-    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +130,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class FalseStart:
-    """What interrupted the answer was too short, and no word. The answer goes on."""
+    """What began at `start_ms` was too short, and no word. What was before it goes on."""
 
     start_ms: int
     end_ms: int
@@ -141,18 +156,17 @@ class TurnTaking:
         self._frames = Frames(sample_rate)
         self._activity = VoiceActivity()
         self._echo = AnswerEcho()
-        self._recent = np.zeros(0, np.float32)
+        self._recent: deque[Samples] = deque(maxlen=WINDOW_SAMPLES // FRAME_SAMPLES + NOTICED_LATE_MS // FRAME_MS)
+        self._run = _Run(settings)
         self._sound = bytearray()
         self._sound_start_ms = 0
         self._now_ms = 0
-        self._state = _State.WAITING
-        self._run_ms, self._run_start_ms = 0, 0  # Speech that has not been noticed yet.
-        self._start_ms, self._end_ms = 0, 0
-        self._part_start_ms = 0  # Of the speech since the last pause.
+        self._state = self._state_before = _State.WAITING
+        self._start_ms, self._end_ms, self._ended_ms = 0, 0, 0
+        self._speech_start_ms = 0  # Of the speech since the last pause.
+        self._quiet_ms = 0  # No voice since then, not even that of the answer.
         self._interrupts = self._has_words = False
-        self._asked = 0
         self._probability: float | None = None
-        self._ended_ms = 0
         self._heard_ms: int | None = None
 
     @property
@@ -163,10 +177,10 @@ class TurnTaking:
         """Take mono s16le sound in pieces of any length, and return what has happened in it."""
         self._sound += pcm
         frames = self._frames.feed(pcm)
+        probabilities, levels = self._activity.probabilities(frames), voice_activity.levels(frames)
         events: list[Event] = []
-        activity = zip(self._activity.probabilities(frames), voice_activity.levels(frames), strict=True)
-        for frame, (probability, level) in zip(frames, activity, strict=True):
-            self._recent = np.concatenate([self._recent, frame])[-WINDOW_SAMPLES:]
+        for frame, probability, level in zip(frames, probabilities, levels, strict=True):
+            self._recent.append(frame)
             events += self._hear(float(probability), float(level))
         self._forget_old_sound()
         return events
@@ -179,21 +193,26 @@ class TurnTaking:
         return self._end_if_over()
 
     def recent_samples(self) -> Samples:
-        """Return the last eight seconds at 16 kHz, or what there is of them. Shape (samples,)."""
-        return self._recent
+        """Return what the model is to judge: eight seconds at 16 kHz or less, with little of the silence at the end.
+
+        Shape (samples,).
+        """
+        surplus = max(0, self._silence_ms - JUDGED_SILENCE_MS) // FRAME_MS if self._state is _State.PAUSING else 0
+        frames = list(self._recent)
+        return np.concatenate(frames[: len(frames) - surplus] or [np.zeros(0, np.float32)])[-WINDOW_SAMPLES:]
 
     def question_pcm(self) -> bytes:
         """Return the sound of the question as it came, from before its first word until now; b"" without a question."""
         if self._state is _State.WAITING:
             return b""
-        return bytes(self._sound[self._offset(self._start_ms - self._settings.prefix_ms) :])
+        return bytes(self._sound[self._offset(self._start_ms - self._settings.prefix_padding_ms) :])
 
     def words_heard(self) -> None:
-        """Speech to text has found words since the last SpeechStarted, so it is no false start."""
+        """Speech to text has found words since speech began, so it is no false start."""
         self._has_words = True
 
     def answer_sent(self, pcm: bytes, *, sample_rate: int) -> None:
-        """Take sound of the answer when it is sent to be played after what was sent before."""
+        """Take sound of the answer, which is played from now on, or after what was sent before."""
         self.answer_heard()
         self._echo.sent(pcm, sample_rate=sample_rate, frame=self._now_ms // FRAME_MS)
 
@@ -209,141 +228,144 @@ class TurnTaking:
     def start_over(self) -> None:
         """Forget the question: it was taken in another way, or is not wanted."""
         self._state = _State.WAITING
-        self._run_ms = 0
+        self._run.end()
 
     def _hear(self, probability: float, level: float) -> list[Event]:
         """Take one frame."""
         frame = self._now_ms // FRAME_MS
         self._now_ms += FRAME_MS
-        if self._echo.covers(frame, level):
-            probability = 0.0
-        self._measure_run(probability, is_interrupting=self._echo.is_playing(frame))
+        may_be_echo = self._echo.covers(frame, level)
+        self._run.hear(probability, level, start_ms=self._now_ms - FRAME_MS, may_be_echo=may_be_echo)
         match self._state:
             case _State.SPEAKING:
-                return self._go_on(is_speech=probability >= self._settings.off_threshold)
+                return self._go_on(is_voice=probability >= self._settings.off_threshold, may_be_echo=may_be_echo)
             case _State.PAUSING:
-                return self._resume() if self._run_ms >= RESUMED_MS else self._pause()
+                return self._resume() if self._run.length_ms >= RESUMED_MS else self._end_if_over()
             case _:
-                return self._start(is_interrupting=self._echo.is_playing(frame))
+                return self._start(interrupts=self._echo.is_playing(frame))
 
-    def _measure_run(self, probability: float, *, is_interrupting: bool) -> None:
-        settings = self._settings
-        needed = settings.threshold
-        if is_interrupting:
-            needed = max(needed, settings.interruption_threshold)
-        if probability >= needed:
-            if not self._run_ms:
-                self._run_start_ms = self._now_ms - FRAME_MS
-            self._run_ms += FRAME_MS
-        elif probability < settings.off_threshold:
-            self._run_ms = 0
-
-    def _start(self, *, is_interrupting: bool) -> list[Event]:
-        settings = self._settings
-        if self._run_ms < (settings.interruption_ms if is_interrupting else settings.speech_ms):
+    def _start(self, *, interrupts: bool) -> list[Event]:
+        if not self._run.is_start(interrupts=interrupts):
             return []
-        if self._state is _State.ENDED and self._may_revise():
+        self._interrupts, self._has_words = interrupts, False
+        if self._state is _State.ENDED and self._may_revise(self._run.start_ms):
             return self._resume()
-        self._interrupts, self._has_words = is_interrupting, False
-        self._start_ms = self._run_start_ms
-        self._heard_ms = None
-        self._speak()
-        return [SpeechStarted(self._start_ms, interrupts=is_interrupting)]
+        self._start_ms = self._run.start_ms
+        self._speak(before=_State.WAITING)
+        return [SpeechStarted(self._start_ms, interrupts=interrupts)]
 
-    def _may_revise(self) -> bool:
-        """Tell whether the speech that begins may belong to the question that was given out as ended."""
-        if self._heard_ms is not None:
-            return self._run_start_ms - self._heard_ms <= self._settings.revision_ms
-        return self._run_start_ms - self._ended_ms <= LATEST_REVISION_MS
+    def _may_revise(self, ms: int) -> bool:
+        """Tell whether speech at `ms` belongs to the question that was given out as ended."""
+        if self._heard_ms is None:
+            return ms <= self._ended_ms + LATEST_REVISION_MS
+        return ms <= self._heard_ms + self._settings.revision_ms
 
     def _resume(self) -> list[Event]:
         after_end = self._state is _State.ENDED
-        if after_end:
-            self._heard_ms = None
-        self._speak()
-        return [SpeechResumed(self._part_start_ms, after_end=after_end)]
+        self._speak(before=self._state)
+        return [SpeechResumed(self._speech_start_ms, after_end=after_end)]
 
-    def _speak(self) -> None:
-        self._state = _State.SPEAKING
-        self._part_start_ms, self._end_ms = self._run_start_ms, self._now_ms
-        self._probability, self._asked = None, 0
+    def _speak(self, *, before: _State) -> None:
+        self._state_before, self._state = before, _State.SPEAKING
+        self._speech_start_ms = self._run.start_ms
+        self._end_ms = self._quiet_ms = self._now_ms
 
-    def _go_on(self, *, is_speech: bool) -> list[Event]:
-        if is_speech:
-            self._end_ms = self._now_ms
+    def _go_on(self, *, is_voice: bool, may_be_echo: bool) -> list[Event]:
+        if is_voice:
+            self._quiet_ms = self._now_ms
+            if not may_be_echo:
+                self._end_ms = self._now_ms
             return []
         if self._silence_ms < self._ask_after_ms:
             return []
         if self._is_false_start():
-            self._state = _State.WAITING
-            return [FalseStart(self._start_ms, self._end_ms)]
+            self._state = self._state_before
+            return [FalseStart(self._speech_start_ms, self._end_ms)]
         self._state = _State.PAUSING
-        return self._ask()
+        self._probability = self._heard_ms = None
+        return [MaybeEnded(self._end_ms)]
 
     def _is_false_start(self) -> bool:
-        length = self._end_ms - self._start_ms
-        return self._interrupts and not self._has_words and length < self._settings.false_start_ms
+        """Tell whether it was no speech. A short word in a pause of a question is one, unless an answer plays."""
+        may_be = self._state_before is _State.WAITING or (self._state_before is _State.ENDED and self._interrupts)
+        is_short = self._end_ms - self._speech_start_ms < self._settings.false_start_ms
+        return may_be and is_short and not self._has_words
 
     @property
     def _silence_ms(self) -> int:
-        return self._now_ms - self._end_ms
+        return self._now_ms - self._quiet_ms
 
     @property
     def _ask_after_ms(self) -> int:
         settings = self._settings
-        return settings.ask_after_ms if self._asks else min(settings.ask_after_ms, settings.silence_ms)
-
-    def _ask(self) -> list[Event]:
-        self._asked += 1
-        return [MaybeEnded(self._end_ms, self._asked - 1)]
-
-    def _pause(self) -> list[Event]:
-        if self._asks and self._asked <= len(ASK_AGAIN_MS) and self._silence_ms >= ASK_AGAIN_MS[self._asked - 1]:
-            return [*self._end_if_over(), *self._ask()]
-        return self._end_if_over()
+        return settings.ask_after_ms if self._asks else min(settings.ask_after_ms, settings.silence_duration_ms)
 
     def _end_if_over(self) -> list[Event]:
         reason = self._reason_to_end()
         if reason is None:
             return []
         self._state = _State.ENDED
-        self._ended_ms, self._heard_ms = self._now_ms, None
-        self._run_ms = 0
+        self._ended_ms = self._now_ms
+        self._run.end()
         return [Ended(self._end_ms, reason)]
 
     def _reason_to_end(self) -> Reason | None:
+        settings, silence_ms = self._settings, self._silence_ms
         if not self._asks:
-            return "silence" if self._silence_ms >= self._settings.silence_ms else None
-        if self._probability is not None and self._silence_ms >= silence_needed(self._probability):
+            return "silence" if silence_ms >= settings.silence_duration_ms else None
+        if self._probability is not None and silence_ms >= settings.silence_needed_ms(self._probability):
             return "complete"
-        return "longest_pause" if self._silence_ms >= self._settings.longest_pause_ms else None
+        return "longest_pause" if silence_ms >= settings.silence_needed_ms(0) else None
 
     def _forget_old_sound(self) -> None:
         """Keep the sound of the question, or without one, what may yet become its beginning."""
-        settings = self._settings
-        kept_ms = self._now_ms - NOTICED_LATE_MS - settings.prefix_ms
-        if self._state is not _State.WAITING and (self._state is not _State.ENDED or self._may_be_revised_now()):
-            kept_ms = self._start_ms - settings.prefix_ms
-        if kept_ms - self._sound_start_ms > NOTICED_LATE_MS:  # Not for every piece: it moves all that is kept.
-            del self._sound[: self._offset(kept_ms)]
-            self._sound_start_ms = kept_ms
-
-    def _may_be_revised_now(self) -> bool:
-        limit = LATEST_REVISION_MS + self._ended_ms
-        if self._heard_ms is not None:
-            limit = self._heard_ms + self._settings.revision_ms
-        return self._now_ms - NOTICED_LATE_MS <= limit
+        has_question = self._state in {_State.SPEAKING, _State.PAUSING} or (
+            self._state is _State.ENDED and self._may_revise(self._now_ms - NOTICED_LATE_MS)
+        )
+        first_ms = self._start_ms if has_question else self._now_ms - NOTICED_LATE_MS
+        surplus_ms = first_ms - self._settings.prefix_padding_ms - self._sound_start_ms
+        if surplus_ms > NOTICED_LATE_MS:  # Not for every piece: it moves all that is kept.
+            del self._sound[: self._offset(self._sound_start_ms + surplus_ms)]
+            self._sound_start_ms += surplus_ms
 
     def _offset(self, ms: int) -> int:
         """Return where in the kept sound `ms` is, in bytes."""
         return 2 * max(0, (ms - self._sound_start_ms) * self._sample_rate // 1000)
 
 
-def silence_needed(probability: float) -> float:
-    """Return how many ms of silence end a turn that has ended with `probability`."""
-    if probability < SILENCE_NEEDED_MS[0][0]:
-        return float("inf")
-    for (low, longer), (high, shorter) in pairwise(SILENCE_NEEDED_MS):
-        if probability < high:
-            return longer - (longer - shorter) * (probability - low) / (high - low)
-    return SILENCE_NEEDED_MS[-1][1]
+class _Run:
+    """Frames of speech in a row, before they count as speech."""
+
+    def __init__(self, settings: TurnSettings) -> None:
+        self._settings = settings
+        self.start_ms = self.length_ms = 0
+        self._peak, self._echoes = 0.0, 0
+        self._level = self._burst = SILENCE_DB
+        self._before: deque[float] = deque([SILENCE_DB], maxlen=BURST_FRAMES)
+
+    def hear(self, probability: float, level: float, *, start_ms: int, may_be_echo: bool) -> None:
+        self._echoes = self._echoes + 1 if may_be_echo else 0
+        if may_be_echo:  # Between the loud parts of words that are spoken over the answer.
+            if self._echoes > BETWEEN_FRAMES:
+                self.end()
+        elif probability >= self._settings.threshold:
+            if not self.length_ms:
+                self.start_ms, self._burst = start_ms, max(self._before)
+                self._peak, self._level = probability, level
+            self.length_ms += FRAME_MS
+            self._peak, self._level = max(self._peak, probability), max(self._level, level)
+        elif probability < self._settings.off_threshold:
+            self.end()
+        self._before.append(SILENCE_DB if self.length_ms else level)
+
+    def end(self) -> None:
+        self.length_ms = 0
+
+    def is_start(self, *, interrupts: bool) -> bool:
+        """Tell whether somebody begins to speak. While an answer plays, it takes more to say so."""
+        if self._peak < min(self._settings.threshold + PEAK_ABOVE_THRESHOLD, HIGHEST_PEAK):
+            return False
+        if not interrupts:
+            return self.length_ms >= self._settings.speech_ms
+        after_burst = self._burst > self._level - BURST_BELOW_SPEECH_DB
+        return self.length_ms >= (AFTER_BURST_MS if after_burst else self._settings.interruption_ms)

@@ -31,7 +31,7 @@ PIECE_SECONDS = 0.04
 NOISE_RMS = 8  # About -72 dBFS: a quiet room.
 KIND_WITHIN = 80  # An event begins with its type.
 # Who goes on speaking sooner after the first sound of an answer has not heard it: the question goes on.
-PAUSE_SECONDS = 1.5
+PAUSE_SECONDS = 2.0
 # The end of an answer is sent some seconds before it is heard. Who speaks sooner interrupts it.
 END_HEARD_SECONDS = 3.5
 

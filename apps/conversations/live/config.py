@@ -43,10 +43,13 @@ class TurnDetection:
         }
 
     def settings(self) -> TurnSettings:
-        settings = TurnSettings(mode=self.type, threshold=self.threshold, prefix_ms=self.prefix_padding_ms)
-        if self.type == "semantic_vad":
-            return settings.with_eagerness(self.eagerness)
-        return replace(settings, silence_ms=self.silence_duration_ms)
+        return TurnSettings(
+            mode=self.type,
+            eagerness=self.eagerness,
+            threshold=self.threshold,
+            prefix_padding_ms=self.prefix_padding_ms,
+            silence_duration_ms=self.silence_duration_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True)

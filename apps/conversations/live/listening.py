@@ -11,7 +11,7 @@ from apps.speech.audio.turn_taking import Event, MaybeEnded, SpeechResumed, Spee
 from apps.speech.base import LIVE_SAMPLE_RATE, LiveTranscription, Transcript
 
 # Push-to-talk: after so much silence, what was said is known. It never ends a question.
-PUSH_TO_TALK = TurnSettings(mode="server_vad", ask_after_ms=96, silence_ms=10**9)
+PUSH_TO_TALK = TurnSettings(mode="server_vad", ask_after_ms=96, silence_duration_ms=10**9)
 
 
 class Listening:

@@ -54,6 +54,13 @@ class Answering:
     def is_busy(self) -> bool:
         return self.latest is not None and not self.latest.is_over
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether all answers so far are stored, and none is to come."""
+        latest = self.latest
+        is_over = latest is None or (latest.is_over and (latest.answer is None or latest.answer.is_over))
+        return is_over and self._held is None and not self._tasks
+
     def announce(self, *, is_spoken: bool, metadata: Any = None) -> Response:
         """Announce a response, whose answer is still to come."""
         response = Response(

@@ -53,6 +53,8 @@ class Replying:
         self.is_closed = False
         self._caller, self._engines, self._answering = caller, engines, answering
         self._run, self._on_left = run, on_left
+        # What the next answer remembers, if that was read while its question was asked.
+        self._earlier: list[Turn] | None = None
 
     def open_question(self) -> asyncio.Task[OpenedQuestion]:
         """Find out, while a question is asked, whether it may be answered."""
@@ -61,8 +63,12 @@ class Replying:
         return opened
 
     async def _opened(self) -> OpenedQuestion:
+        self._earlier, was_settled = None, self._answering.is_settled
         async with shared_thread():
-            return await sync_to_async(ground.open_question)(self._caller, self.conversation)
+            opened = await sync_to_async(ground.open_question)(self._caller, self.conversation)
+        if was_settled and self._answering.is_settled:
+            self._earlier = opened.earlier
+        return opened
 
     async def begin_on_trust(self, question: Question, config: SessionConfig) -> None:
         """Begin a reply to what was said so far, because the person is silent. It is held until the end is certain."""
@@ -82,7 +88,7 @@ class Replying:
         question.replies += 1
         metrics.REPLIES_ON_TRUST.inc()
         turn = self._new_turn(opened, Transcript(words), config)
-        prepared = _prepared(turn, opened, question.used, config, trust=Trust())
+        prepared = _prepared(turn, opened, question.used, config, trust=Trust(), earlier=self._earlier)
         question.on_trust = Answer(prepared, self._engines)
 
     def distrust(self, question: Question) -> None:
@@ -145,7 +151,7 @@ class Replying:
         answer = self._certain_answer(first, opened, transcript, _recording_of(questions), config)
         if answer is None:
             return
-        first.answer = answer
+        first.answer, self._earlier = answer, None
         if response.is_over:
             self._answering.stop(answer)
         else:
@@ -171,7 +177,8 @@ class Replying:
         if self.is_closed:
             self._run(_keep(turn, recording, opened.reservation, question.used))
             return None
-        return Answer(_prepared(turn, opened, question.used, config, recording=recording), self._engines)
+        prepared = _prepared(turn, opened, question.used, config, recording=recording, earlier=self._earlier)
+        return Answer(prepared, self._engines)
 
     def _new_turn(self, opened: OpenedQuestion, transcript: Transcript, config: SessionConfig) -> Turn:
         conversation = copy(self.conversation)
@@ -197,6 +204,7 @@ def _prepared(
     *,
     recording: Recording | None = None,
     trust: Trust | None = None,
+    earlier: list[Turn] | None,
 ) -> PreparedTurn:
     return PreparedTurn(
         turn,
@@ -206,6 +214,7 @@ def _prepared(
         trust=trust,
         max_tokens=config.max_output_tokens,
         is_spoken=config.is_spoken,
+        earlier=earlier,
     )
 
 

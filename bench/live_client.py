@@ -30,6 +30,7 @@ SPEECH = Path(__file__).parent.parent / "tests/data/speech/austen-0890.wav"  # 5
 PIECE_SECONDS = 0.04
 NOISE_RMS = 8  # About -72 dBFS: a quiet room.
 KIND_WITHIN = 80  # An event begins with its type.
+BUTTON_PAUSE_SECONDS = 0.7
 # Who goes on speaking sooner after the first sound of an answer has not heard it: the question goes on.
 PAUSE_SECONDS = 2.0
 # The end of an answer is sent some seconds before it is heard. Who speaks sooner interrupts it.
@@ -117,7 +118,8 @@ class LiveClient:
             if not hears_all:
                 await self._socket.send('{"type":"response.cancel"}')
             await self._until(self._done)
-        await asyncio.sleep(END_HEARD_SECONDS if hears_all else PAUSE_SECONDS)
+        pause = PAUSE_SECONDS if self._is_hands_free else BUTTON_PAUSE_SECONDS
+        await asyncio.sleep(END_HEARD_SECONDS if hears_all else pause)
         return LiveTimes(sound_at - last_word, sound_at - released, self._done_at - last_word)
 
     def _say(self, said: Said) -> float:

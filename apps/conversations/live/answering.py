@@ -48,6 +48,8 @@ class Answering:
         on_silence: Callable[[], None],
     ) -> None:
         self.latest: Response | None = None
+        # How often what was heard has been corrected, and so what is remembered.
+        self.changes = 0
         self._held: HeldAnswer | None = None
         self._send = send
         self._conversation_id = conversation_id
@@ -60,6 +62,13 @@ class Answering:
     @property
     def is_busy(self) -> bool:
         return self.latest is not None and not self.latest.is_over
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all answers so far are stored, and none is to come."""
+        latest = self.latest
+        is_over = latest is None or (latest.is_over and (latest.answer is None or latest.answer.is_over))
+        return is_over and self._held is None and not self._tasks
 
     def announce(self, *, is_spoken: bool, metadata: Any = None) -> Response:
         """Announce a response, whose answer is still to come."""
@@ -192,6 +201,7 @@ class Answering:
                     await sync_to_async(services.mark_heard)(turn=answer.turn, text=answer.text_heard(seconds))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self.changes += 1
         task = asyncio.create_task(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

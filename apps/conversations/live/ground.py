@@ -7,12 +7,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.conversations import services
 from apps.conversations.live.access import Caller, is_still_valid
 from apps.conversations.models import Conversation, Turn
+from apps.conversations.pipeline.thinking import remembered_turns
 from apps.core.errors import UserError
 from apps.speech.audio.flac import to_flac
 from apps.speech.base import Recording
@@ -31,10 +33,14 @@ class CallerLeftError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class OpenedQuestion:
-    """A question that may be answered: `voice` can speak, and `reservation` is within the limits of its owner."""
+    """A question that may be answered: `voice` can speak, and `reservation` is within the limits of its owner.
+
+    `earlier` are the turns that its answer remembers, as of its beginning.
+    """
 
     reservation: Reservation
     voice: VoiceProfile
+    earlier: list[Turn]
 
 
 def open_conversation(caller: Caller, *, voice_name: str, conversation_id: str, model: str) -> Conversation:
@@ -76,7 +82,7 @@ def open_question(caller: Caller, conversation: Conversation, *, is_spoken: bool
     )
     if conversation._state.adding:
         conversation.save(force_insert=True)
-    return OpenedQuestion(reservation, voice)
+    return OpenedQuestion(reservation, voice, remembered_turns(conversation.pk, before=timezone.now()))
 
 
 def voice_named(caller: Caller, name: str) -> VoiceProfile:

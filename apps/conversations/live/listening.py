@@ -12,7 +12,7 @@ from apps.speech.base import LIVE_SAMPLE_RATE, LiveTranscription, Transcript
 from apps.usage.metering import Used
 
 # Push-to-talk: after so much silence, what was said is known. It never ends a question.
-PUSH_TO_TALK = TurnSettings(mode="server_vad", ask_after_ms=130, silence_duration_ms=10**9)
+PUSH_TO_TALK = TurnSettings(mode="server_vad", ask_after_ms=96, silence_duration_ms=10**9)
 
 
 class Listening:

@@ -54,6 +54,8 @@ class Replying:
         self._caller, self._engines, self._answering = caller, engines, answering
         self._run, self._on_left = run, on_left
         self._opening = asyncio.Lock()  # The first question stores the conversation.
+        # The turns that the next answer remembers, as of a number of changes.
+        self._earlier: tuple[int, list[Turn]] = (-1, [])
 
     def open_question(self, *, is_spoken: bool = True) -> asyncio.Task[OpenedQuestion]:
         """Find out, while a question is asked, whether it may be answered."""
@@ -62,8 +64,16 @@ class Replying:
         return opened
 
     async def _opened(self, *, is_spoken: bool) -> OpenedQuestion:
+        changes = self._answering.changes if self._answering.is_settled else -1
         async with self._opening, shared_thread():
-            return await sync_to_async(ground.open_question)(self._caller, self.conversation, is_spoken=is_spoken)
+            opened = await sync_to_async(ground.open_question)(self._caller, self.conversation, is_spoken=is_spoken)
+        self._earlier = (changes, opened.earlier)
+        return opened
+
+    def _remembered(self) -> list[Turn] | None:
+        """Return what the next answer remembers, if that was read while its question was asked and is still true."""
+        changes, turns = self._earlier
+        return turns if changes == self._answering.changes else None
 
     async def begin_on_trust(self, question: Question, config: SessionConfig) -> None:
         """Begin a reply to what was said so far, because the person is silent. It is held until the end is certain."""
@@ -81,7 +91,7 @@ class Replying:
         question.replies += 1
         metrics.REPLIES_ON_TRUST.inc()
         turn = self._new_turn(opened, Transcript(words), config)
-        prepared = _prepared(turn, opened, question.used, config, trust=Trust())
+        prepared = _prepared(turn, opened, question.used, config, trust=Trust(), earlier=self._remembered())
         question.on_trust = Answer(prepared, config, self._engines)
 
     def _may_begin(self, question: Question, words: str) -> bool:
@@ -165,7 +175,7 @@ class Replying:
         answer = self._certain_answer(first, opened, transcript, _recording_of(questions), config)
         if answer is None:
             return
-        first.answer = answer
+        first.answer, self._earlier = answer, (-1, [])
         if response.is_over:
             response.answer = answer
             self._answering.stop(answer)
@@ -195,7 +205,9 @@ class Replying:
         if self.is_closed:
             self._run(self._keep(turn, recording, opened.reservation, question.used))
             return None
-        return Answer(_prepared(turn, opened, question.used, config, recording=recording), config, self._engines)
+        earlier = self._remembered()
+        prepared = _prepared(turn, opened, question.used, config, recording=recording, earlier=earlier)
+        return Answer(prepared, config, self._engines)
 
     async def _keep(self, turn: Turn, recording: Recording | None, reservation: Reservation, used: Used) -> None:
         await self._answering.until_stored()
@@ -226,6 +238,7 @@ def _prepared(
     *,
     recording: Recording | None = None,
     trust: Trust | None = None,
+    earlier: list[Turn] | None,
 ) -> PreparedTurn:
     return PreparedTurn(
         turn,
@@ -235,6 +248,7 @@ def _prepared(
         trust=trust,
         max_tokens=config.max_output_tokens,
         is_spoken=config.is_spoken,
+        earlier=earlier,
     )
 
 

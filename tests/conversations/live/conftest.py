@@ -70,7 +70,7 @@ class Watched:
 @contextmanager
 def serve_live(provider: FakeProvider, settings: dict[str, Any], **options: Any) -> Iterator[tuple[Server, Watched]]:
     watched = Watched(**options)
-    with override_settings(**remote_settings(provider), **settings), serve(watched, ws_max_size=5_000_000) as server:
+    with override_settings(**remote_settings(provider) | settings), serve(watched, ws_max_size=5_000_000) as server:
         watched.note_base()
         yield server, watched
 

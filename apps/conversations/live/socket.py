@@ -84,8 +84,9 @@ class LiveSockets:
             socket.end_soon()
 
     def end_all(self) -> None:
+        """Interrupt the answers that are left, and close all sockets."""
         for socket in self._open:
-            socket.close(RESTART)
+            socket.end_now()
 
 
 class LiveSocket:
@@ -102,6 +103,7 @@ class LiveSocket:
         self._closing = asyncio.Event()
         self._is_ending = asyncio.Event()
         self._last_event_at = 0.0
+        self._session: LiveSession | None = None
 
     def close(self, code: int) -> None:
         """Close the socket when what is waiting has been sent."""
@@ -113,6 +115,12 @@ class LiveSocket:
     def end_soon(self) -> None:
         """Close the socket as soon as nobody asks or is answered."""
         self._is_ending.set()
+
+    def end_now(self) -> None:
+        """End the response, so that the client hears of it, and close the socket."""
+        if self._session is not None:
+            self._session.interrupt()
+        self.close(RESTART)
 
     async def serve(self) -> None:
         query = {name: values[-1] for name, values in parse_qs(self._scope["query_string"].decode("latin-1")).items()}
@@ -154,6 +162,7 @@ class LiveSocket:
                 on_left=lambda: self.close(POLICY_VIOLATION),
             )
             await session.open(turn_end())
+            self._session = session
             try:
                 await self._read_until_closed(session, caller)
             finally:

@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import json
 import math
+import os
+import subprocess
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -28,6 +30,7 @@ MEMORY_WARM_UP_TURNS = 100
 
 def main() -> int:
     options = _options()
+    environment = dict(os.environ)
     _say(report.heading())
     with TemporaryDirectory(prefix="voiceclone-bench-") as folder, processes.fake_providers() as providers:
         processes.set_environment(Path(folder), providers)
@@ -43,7 +46,15 @@ def main() -> int:
     _say(f"\n{report.comparison(run)}\n\n{report.verdicts(run)}")
     if options.json:
         options.json.write_text(json.dumps(asdict(run), indent=2) + "\n")
-    return 1 if run.failures else 0
+    has_failed = bool(run.failures) or (options.live and _measure_live(options, environment))
+    return 1 if has_failed else 0
+
+
+def _measure_live(options: argparse.Namespace, environment: dict[str, str]) -> bool:
+    """Measure live conversations, with an application and a database of their own. Return whether turns have failed."""
+    _say("")
+    words = [sys.executable, "-m", "bench.live", f"--turns={options.turns}"]
+    return subprocess.run(words, env=environment, check=False).returncode != 0  # noqa: S603 - all arguments are our own
 
 
 def _options() -> argparse.Namespace:
@@ -59,6 +70,7 @@ def _options() -> argparse.Namespace:
         help="turns of the memory test, such as 1000 (0: no test)",
     )
     parser.add_argument("--json", type=Path, help="file for all individual figures, in seconds and megabytes")
+    parser.add_argument("--no-live", dest="live", action="store_false", help="leave out live conversations")
     options = parser.parse_args()
     options.conversations = [int(count) for count in options.conversations.split(",")]
     return options

@@ -13,6 +13,8 @@ FIRST_TOKEN_SECONDS = 0.35
 TOKENS_PER_SECOND = 60
 FIRST_AUDIO_SECONDS = 0.15
 AUDIO_SPEED = 8  # Times real time.
+# What is heard while it is spoken.
+PARTIAL_SECONDS = FINAL_SECONDS = 0.15
 
 # 90 tokens of one word each. The first sentence has twelve tokens and no comma before the tenth: an early comma would
 # improve the figures.
@@ -26,6 +28,11 @@ REPLY = (
     "Would you like me to recommend a restaurant, or should we plan the journey?"
 )
 TOKENS = REPLY.split(" ")
+# As it begins, but ten seconds of sound. For live conversations, which hear it to its end.
+SHORT_REPLY = (
+    "The quietest time to visit the coast is late spring, before summer. "
+    "The hillsides are green then, the roads are quiet, and the hotels are cheap."
+)
 FIRST_SENTENCE_TOKENS = 12
 
 
@@ -40,5 +47,10 @@ def first_segment() -> tuple[str, int]:
 
 def bound_ms(tokens: int) -> float:
     """Return the milliseconds from a question to the first audio if speech begins as soon as `tokens` have arrived."""
+    return 1000 * HEAR_SECONDS + answer_ms(tokens)
+
+
+def answer_ms(tokens: int) -> float:
+    """Return the milliseconds of `bound_ms` that follow once the question is known."""
     # FIRST_TOKEN_SECONDS includes the first token.
-    return 1000 * (HEAR_SECONDS + FIRST_TOKEN_SECONDS + (tokens - 1) / TOKENS_PER_SECOND + FIRST_AUDIO_SECONDS)
+    return 1000 * (FIRST_TOKEN_SECONDS + (tokens - 1) / TOKENS_PER_SECOND + FIRST_AUDIO_SECONDS)

@@ -45,17 +45,20 @@ class Server:
 
 
 @contextmanager
-def fake_providers(*, failing_share: float = 0) -> Iterator[Server]:
-    """Run the fake OpenAI and ElevenLabs. `failing_share` is the share of calls that fail (0 to 1)."""
-    pace = {
-        "hear-seconds": load.HEAR_SECONDS,
-        "first-token-seconds": load.FIRST_TOKEN_SECONDS,
-        "tokens-per-second": load.TOKENS_PER_SECOND,
-        "first-audio-seconds": load.FIRST_AUDIO_SECONDS,
-        "audio-speed": load.AUDIO_SPEED,
-        "failing-share": failing_share,
+def fake_providers(*, reply: str = load.REPLY, log: Path | None = None, **pace: float) -> Iterator[Server]:
+    """Run the fake OpenAI and ElevenLabs. `log` gets a line for each request; `pace` are fields of its Behaviour."""
+    paces = {
+        "hear_seconds": load.HEAR_SECONDS,
+        "partial_seconds": load.PARTIAL_SECONDS,
+        "final_seconds": load.FINAL_SECONDS,
+        "first_token_seconds": load.FIRST_TOKEN_SECONDS,
+        "tokens_per_second": load.TOKENS_PER_SECOND,
+        "first_audio_seconds": load.FIRST_AUDIO_SECONDS,
+        "audio_speed": load.AUDIO_SPEED,
+        **pace,
     }
-    words = ["--port=0", f"--reply={load.REPLY}", *(f"--{name}={value}" for name, value in pace.items())]
+    words = ["--port=0", f"--reply={reply}", *(f"--{name.replace('_', '-')}={value}" for name, value in paces.items())]
+    words += [f"--log={log}"] * (log is not None)
     with _running("tests.fakes.provider", *words, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         yield Server(process.stdout.readline().decode().split()[-1], process.pid)

@@ -160,11 +160,19 @@ class Server:
 
 
 @contextmanager
-def serve(application: Application | None = None) -> Iterator[Server]:
+def serve(application: Application | None = None, *, ws_max_size: int = 16 * 2**20) -> Iterator[Server]:
     """Serve the application with the engines that the settings name now."""
     from voiceclone import asgi
 
-    config = uvicorn.Config(application or asgi.application, host="127.0.0.1", port=0, log_config=None, lifespan="on")
+    config = uvicorn.Config(
+        application or asgi.application,
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        lifespan="on",
+        ws_max_size=ws_max_size,
+        ws_per_message_deflate=False,
+    )
     uvicorn_server = uvicorn.Server(config)
     thread = threading.Thread(target=uvicorn_server.run)
     thread.start()

@@ -86,7 +86,7 @@ async def _run_stages(progress: TurnProgress, engines: Engines, prepared: Prepar
     pause = 0 if turn.transcript else HEAD_START_SECONDS
     if turn._state.adding:
         progress.writer.create_soon(prepared.recording, pause=pause)
-    earlier = asyncio.create_task(earlier_turns(turn, pause=pause))
+    earlier = asyncio.create_task(_earlier(prepared, pause=pause))
     try:
         if not turn.transcript:
             await hear_question(progress, engines, prepared.recording)
@@ -97,6 +97,10 @@ async def _run_stages(progress: TurnProgress, engines: Engines, prepared: Prepar
         emit(Done(turn.reply, turn.timings))
     finally:
         earlier.cancel()
+
+
+async def _earlier(prepared: PreparedTurn, *, pause: float) -> list[Turn]:
+    return await earlier_turns(prepared.turn, pause=pause) if prepared.earlier is None else prepared.earlier
 
 
 async def _think_and_speak(

@@ -20,7 +20,8 @@ class PreparedTurn:
     `reservation` is settled when the turn ends. `recording` is the spoken question; None if the question was typed or
     is read from storage. `used` is the usage so far. With `trust`, the turn begins before its question is certain.
 
-    The answer is at most `max_tokens` long, and only written if not `is_spoken`.
+    The answer is at most `max_tokens` long, and only written if not `is_spoken`. `earlier` are the turns that it
+    remembers, oldest first; None if they are not read yet.
     """
 
     turn: Turn
@@ -30,6 +31,7 @@ class PreparedTurn:
     trust: Trust | None = None
     max_tokens: int | None = None
     is_spoken: bool = True
+    earlier: list[Turn] | None = None
 
 
 @dataclass(slots=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from datetime import datetime
+from uuid import UUID
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db.models import Q
 
@@ -18,13 +21,18 @@ MAX_CHARACTERS_PER_TOKEN = 12  # More than any language needs; a model that igno
 
 
 async def earlier_turns(turn: Turn, *, pause: float) -> list[Turn]:
-    """Wait `pause` seconds, then return the latest turns before `turn` with question and reply, oldest first."""
+    """Wait `pause` seconds, then return the turns before `turn` that are remembered, oldest first."""
     await asyncio.sleep(pause)
-    turns = Turn.objects.filter(conversation_id=turn.conversation_id, created_at__lt=turn.created_at)
+    return await sync_to_async(remembered_turns)(turn.conversation_id, before=turn.created_at)
+
+
+def remembered_turns(conversation_id: UUID, *, before: datetime) -> list[Turn]:
+    """Return the latest turns with question and reply, oldest first."""
+    turns = Turn.objects.filter(conversation_id=conversation_id, created_at__lt=before)
     # The question of an interrupted turn is remembered even if nothing was answered: the person may have gone on.
     answered = turns.exclude(transcript="").exclude(~Q(status=Turn.Status.INTERRUPTED), reply="")
     latest = answered.order_by("-created_at")[: settings.MEMORY_TURNS]
-    return list(reversed([turn async for turn in latest]))
+    return list(reversed(latest))
 
 
 async def write_reply(

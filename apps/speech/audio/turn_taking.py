@@ -151,14 +151,12 @@ class TurnTaking:
     """The turns of one conversation. `asks` tells whether there is a model of turn ends to ask."""
 
     def __init__(self, settings: TurnSettings, *, sample_rate: int, asks: bool) -> None:
-        self._settings = settings
+        self.change(settings, asks=asks)
         self._sample_rate = sample_rate
-        self._asks = asks and settings.mode == "semantic_vad"
         self._frames = Frames(sample_rate)
         self._activity = VoiceActivity()
         self._echo = AnswerEcho()
         self._recent: deque[Samples] = deque(maxlen=WINDOW_SAMPLES // FRAME + NOTICED_LATE_MS // FRAME_MS)
-        self._run = _Run(settings)
         self._sound = bytearray()
         self._sound_start_ms = 0
         self._now_ms = 0
@@ -173,6 +171,17 @@ class TurnTaking:
     @property
     def now_ms(self) -> int:
         return self._now_ms
+
+    @property
+    def is_in_question(self) -> bool:
+        """Whether a question has begun that was not given out as ended."""
+        return self._state in (_State.SPEAKING, _State.PAUSING)
+
+    def change(self, settings: TurnSettings, *, asks: bool) -> None:
+        """Take turns by other settings from now on, also in a question that has begun."""
+        self._settings = settings
+        self._asks = asks and settings.mode == "semantic_vad"
+        self._run = _Run(settings)
 
     def feed(self, pcm: bytes) -> list[Event]:
         """Take mono s16le sound in pieces of any length, and return what has happened in it."""

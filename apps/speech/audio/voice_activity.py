@@ -1,8 +1,8 @@
 """Voice activity: how probably each 32 ms of incoming sound are speech.
 
-Silero's detector is an LSTM whose state goes on from frame to frame, so that the result does not depend on how the sound
-is cut. All conversations of the process share the network; each has its own state. A frame takes about 0.1 ms, as long
-as handing it to a thread would, so this may run in an event loop.
+Silero's detector is an LSTM whose state goes on from frame to frame, so that the result does not depend on how the
+sound is cut. All conversations of the process share the network; each has its own state. A frame takes about 0.1 ms, as
+long as handing it to a thread would, so this may run in an event loop.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from bench.live_report import Kind, Level, Run
 from bench.people import Person, sign_up
 from tests.fakes.live import NEARLY_ALL, voiced_seconds
 
-# The whole sentence of five seconds, with its answer of ten, is for the processor; its end will do for the times.
-SENTENCE, LAST_WORDS = spoken(), spoken(2.0)
+# Five seconds, with an answer of ten, are for the processor; the last two will do for the times.
+SENTENCE, LAST_WORDS = spoken(5.0), spoken(2.0)
 # The fake knows all words when nearly all of these seconds were voiced: with the last voiced sound, and not before it.
 SPOKEN_SECONDS = 0.97 * voiced_seconds(LAST_WORDS.pcm) / NEARLY_ALL
 SPREAD_SECONDS, ROUNDS = 8, 2

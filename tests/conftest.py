@@ -131,6 +131,8 @@ def remote_settings(provider: FakeProvider) -> dict[str, object]:
         "STT_API_KEY": "test-key",
         "CHAT_API_KEY": "test-key",
         "ELEVENLABS_API_KEY": "test-key",
+        "LIVE_SPEECH_TO_TEXT": "elevenlabs",
+        "LIVE_STT_MODEL": "ears-live",
         "STT_BASE_URL": provider.openai_url,
         "CHAT_BASE_URL": provider.openai_url,
         "ELEVENLABS_BASE_URL": provider.url,
@@ -158,11 +160,19 @@ class Server:
 
 
 @contextmanager
-def serve(application: Application | None = None) -> Iterator[Server]:
+def serve(application: Application | None = None, *, ws_max_size: int = 16 * 2**20) -> Iterator[Server]:
     """Serve the application with the engines that the settings name now."""
     from voiceclone import asgi
 
-    config = uvicorn.Config(application or asgi.application, host="127.0.0.1", port=0, log_config=None, lifespan="on")
+    config = uvicorn.Config(
+        application or asgi.application,
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        lifespan="on",
+        ws_max_size=ws_max_size,
+        ws_per_message_deflate=False,
+    )
     uvicorn_server = uvicorn.Server(config)
     thread = threading.Thread(target=uvicorn_server.run)
     thread.start()

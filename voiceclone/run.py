@@ -20,6 +20,8 @@ from apps.speech.local import needed, progress
 
 # Added to SHUTDOWN_GRACE_SECONDS: time to store interrupted turns and to close the server.
 CLOSING_SECONDS = 20
+# Of live conversations: no client sends longer messages, and sound gains little from compression, which takes time.
+SOCKETS = ["--ws-max-size", "5000000", "--ws-per-message-deflate", "false"]
 WORKER = ["manage.py", "worker", "--no-startup-delay", "--no-reload", "--with-parent"]
 FETCH_MODELS = ["manage.py", "fetch_models", "--if-used"]
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 10, 1800
@@ -28,7 +30,7 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 10, 1800
 def main() -> int:
     """Run all until one ends or a stop signal arrives. The command line arguments are passed to uvicorn."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceclone.settings")
-    return asyncio.run(_run_all([*["-m", "uvicorn", "voiceclone.asgi:application"], *sys.argv[1:]]))
+    return asyncio.run(_run_all(["-m", "uvicorn", "voiceclone.asgi:application", *SOCKETS, *sys.argv[1:]]))
 
 
 async def _run_all(web: list[str]) -> int:

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
-from apps.speech.availability import engines_of
+from apps.speech.audio.resampling import resample
+from apps.speech.availability import engines_of, live_engines
 from apps.speech.base import (
     EMBEDDED,
+    LIVE_SAMPLE_RATE,
     LanguageModel,
+    LiveSpeechToText,
     Message,
     ProviderError,
     Recording,
@@ -80,6 +83,8 @@ async def check(engines: Engines, trial: Trial, report: Callable[[Outcome], None
     await engines.warm_up()
     for name, ears in zip(engines_of("hear"), engines.speech_to_text_engines(), strict=True):
         report(await _outcome("hear", name, _hear(ears, trial.question), ears))
+    for name in live_engines():
+        report(await _outcome("hear", name, _hear_live(engines.live_speech_to_text, trial.question)))
     for name, mind in zip(engines_of("think"), engines.language_models(), strict=True):
         report(await _outcome("think", name, _think(mind, trial.max_tokens), mind))
     for name in engines_of("speak"):
@@ -122,6 +127,15 @@ async def _hear(engine: SpeechToText, question: Recording) -> tuple[dict[str, fl
     timer = Timer()
     transcript = await engine.transcribe(question, language="")
     return {"all": timer.read()}, f"heard “{transcript.text}”"
+
+
+async def _hear_live(engine: LiveSpeechToText, question: Recording) -> tuple[dict[str, float], str]:
+    sound = resample(question, sample_rate=LIVE_SAMPLE_RATE)
+    timer = Timer()
+    async with engine.listen(language="", on_partial=lambda _text: None) as live:
+        live.hear(sound.pcm)
+        transcript = await live.commit()
+        return {"all": timer.read()}, f"heard “{transcript.text}”"
 
 
 async def _think(engine: LanguageModel, max_tokens: int) -> tuple[dict[str, float], str]:

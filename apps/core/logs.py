@@ -25,6 +25,9 @@ class WithoutQuery(logging.Filter):
         if isinstance(record.args, tuple) and len(record.args) == 5:
             client, method, path, version, status = record.args
             record.args = (client, method, str(path).partition("?")[0], version, status)
+        elif isinstance(record.args, tuple) and "WebSocket %s" in str(record.msg):
+            client, path, *status = record.args
+            record.args = (client, str(path).partition("?")[0], *status)
         return True
 
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from apps.core.personal_data import all_personal_data
 from apps.speech import availability
 from apps.speech.addresses import host_of, service_name
-from apps.speech.base import ELEVENLABS, SERVER, ProviderError, Stage
+from apps.speech.base import ELEVENLABS, ELEVENLABS_LIVE, SERVER, ProviderError, Stage
 from apps.voices.models import VoiceProfile
 
 
@@ -37,7 +37,7 @@ def recipients() -> list[Recipient]:
     found: dict[tuple[str, str], list[str | Promise]] = {}
     for engine, stage, data in _uses():
         if address := availability.address_of(engine, stage):
-            name = "ElevenLabs" if engine == ELEVENLABS else service_name(address)
+            name = "ElevenLabs" if engine in (ELEVENLABS, ELEVENLABS_LIVE) else service_name(address)
             found.setdefault((name, host_of(address)), []).append(data)
     if settings.SENTRY_DSN:
         data = _("the place in the program where an error occurred, without anything that people said or wrote")

@@ -48,15 +48,16 @@ def engines_of(stage: Stage) -> list[str]:
 
 
 def live_engines() -> list[str]:
-    """Return the service that hears while it is spoken, if that is not an engine of the stage "hear"."""
-    return [engine for engine in LIVE_ENGINES if engine == settings.LIVE_SPEECH_TO_TEXT]
+    """Return the name of the service that hears while it is spoken; none if the engines of "hear" do that."""
+    return [name for engine, name in LIVE_ENGINES.items() if engine == settings.LIVE_SPEECH_TO_TEXT]
 
 
 def variables_of(engine: str, stage: Stage) -> str:
     """Return how the variables begin that configure `engine` at `stage`; "" for an embedded engine."""
     if engine == OPENAI:
         return "STT" if stage == "hear" else "CHAT"
-    return {ELEVENLABS: "ELEVENLABS", SERVER: "VOICE"}.get(engine, "")
+    others = {ELEVENLABS: "ELEVENLABS", ELEVENLABS_LIVE: "ELEVENLABS", OPENAI_LIVE: "STT", SERVER: "VOICE"}
+    return others.get(engine, "")
 
 
 def address_of(engine: str, stage: Stage) -> str:
@@ -72,6 +73,8 @@ def model_of(engine: str, stage: Stage) -> str:
     remote = {"hear": settings.STT_MODEL, "think": settings.CHAT_MODEL}
     if engine in EMBEDDED:
         return embedded.get(stage) or EMBEDDED_SPEECH_MODELS[engine]
+    if engine in LIVE_ENGINES.values():
+        return str(settings.LIVE_STT_MODEL)
     if engine == SERVER:
         return settings.VOICE_MODEL or SERVER  # Such a server may serve one model only, and not ask for its name.
     return str(remote.get(stage, settings.ELEVENLABS_TTS_MODEL))
@@ -91,12 +94,10 @@ def breakers_in_use() -> Iterable[Breakers]:
 
 def breakers() -> dict[tuple[str, Stage], Breaker]:
     """Return the breakers of the remote services that the settings name, by service and stage."""
-    return {
-        (engine, stage): breakers_of(engine)[stage]
-        for stage in ("clone", "hear", "think", "speak")
-        for engine in engines_of(stage)
-        if engine not in EMBEDDED
-    }
+    stages: tuple[Stage, ...] = get_args(Stage)
+    used = [(engine, stage) for stage in stages for engine in engines_of(stage) if engine not in EMBEDDED]
+    used += [(engine, "hear") for engine in live_engines()]
+    return {(engine, stage): breakers_of(engine)[stage] for engine, stage in used}
 
 
 def require_configured(provider: str, stage: Stage) -> None:
@@ -136,11 +137,10 @@ def require_working(stage: Stage, *, provider: str = "") -> None:
 
 def require_live_hearing() -> None:
     """Raise an error if nobody can hear while it is spoken, as `require_working` does."""
-    engine = LIVE_ENGINES.get(settings.LIVE_SPEECH_TO_TEXT)
-    if engine is None:
-        require_working("hear")
-    else:
+    for engine in live_engines():
         breakers_of(engine)["hear"].check()
+        return
+    require_working("hear")
 
 
 def require_speaker_encoder() -> None:

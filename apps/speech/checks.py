@@ -19,7 +19,7 @@ from apps.speech.provenance import certificates
 from apps.speech.providers.model_lifetimes import announced_end
 
 # The settings of models, each with the setting of the address that serves them.
-MODEL_SETTINGS = {"STT_MODEL": "STT_BASE_URL", "CHAT_MODEL": "CHAT_BASE_URL"}
+MODEL_SETTINGS = {"STT_MODEL": "STT_BASE_URL", "LIVE_STT_MODEL": "STT_BASE_URL", "CHAT_MODEL": "CHAT_BASE_URL"}
 
 
 @register()

@@ -143,6 +143,7 @@ class Engines:
         with_weights = stages_with_weights()
         speaking = [self.text_to_speech(provider) for provider in engines_of("speak")]
         hearing, thinking = self.speech_to_text_engines(), self.language_models()
+        _ = self.live_speech_to_text  # It has nothing to load but its packages.
         for stage, engines in (("hear", hearing), ("speak", speaking), ("think", thinking)):
             for engine in engines if stage in with_weights else ():
                 preload = getattr(engine, "preload", None)

@@ -103,8 +103,8 @@ class Used:
             self.cost += (settings.PRICES[price] or 0.0) * quantity
 
 
-def unpriced() -> list[str]:
-    """Return the names of the prices that remote engines need and that are not set: estimates leave them out."""
+def _needed_prices() -> list[str]:
+    """Return the names of the prices that remote engines need."""
     live = settings.LIVE_SPEECH_TO_TEXT
     engines = {
         "heard_minute": settings.SPEECH_TO_TEXT,
@@ -113,7 +113,17 @@ def unpriced() -> list[str]:
         "million_tokens_written": settings.LANGUAGE_MODEL,
         "thousand_characters_spoken": settings.TEXT_TO_SPEECH,
     }
-    return [name for name, engine in engines.items() if engine not in EMBEDDED and settings.PRICES[name] is None]
+    return [name for name, engine in engines.items() if engine not in EMBEDDED]
+
+
+def unpriced() -> list[str]:
+    """Return the names of needed prices that are not set: estimates leave them out."""
+    return [name for name in _needed_prices() if settings.PRICES[name] is None]
+
+
+def has_prices() -> bool:
+    """Tell whether there is anything to estimate from: a needed price that is set, or no need of any."""
+    return not unpriced() or len(unpriced()) < len(_needed_prices())
 
 
 def longest_reply() -> int:

@@ -71,7 +71,7 @@ def usage_page(request: HttpRequest) -> HttpResponse:
         "today": today,
         "limits": [(LIMIT_LABELS[limit.name], limit) for limit in limits.allowances(today)],
         "unpriced": [PRICE_LABELS[name] for name in metering.unpriced()],
-        "has_prices": len(metering.unpriced()) < len(PRICE_LABELS),
+        "has_prices": metering.has_prices(),
         "resets_at": limits.midnight_after(timezone.now()),
         "measures": MEASURES,
         "measure": measure,

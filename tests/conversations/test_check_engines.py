@@ -13,6 +13,7 @@ from apps.conversations.management.commands.demo import USERNAME
 from tests.factories import make_voice
 from tests.fakes.behaviour import Moment
 from tests.fakes.elevenlabs import SPEECH, VOICES_ADD, elevenlabs_error
+from tests.fakes.elevenlabs_live import PATH as LIVE
 from tests.fakes.openai import CHAT, TRANSCRIPTIONS, openai_error
 from tests.fakes.provider import FakeProvider
 
@@ -49,6 +50,7 @@ class TestSuccess:
         for text in (
             f"hear    openai at {host}, ears-1: OK, all ",
             f"heard “{provider.behaviour.transcript}”",
+            f"hear    elevenlabs-live at {host}, ears-live: OK, all ",
             f"think   openai at {host}, gpt-6-luna: OK, first word ",
             f"replied “{provider.behaviour.reply}”",
             f"clone   elevenlabs at {host}, eleven_flash_v2_5: OK, ",
@@ -105,6 +107,8 @@ class TestFailures:
         [
             (CHAT, 401, openai_error("invalid_api_key"), "provider_key_invalid", "Correct CHAT_API_KEY"),
             (TRANSCRIPTIONS, 401, openai_error(""), "provider_key_invalid", "Correct STT_API_KEY"),
+            (LIVE, 401, elevenlabs_error(""), "provider_key_invalid", "Correct ELEVENLABS_API_KEY"),
+            (LIVE, 404, {}, "provider_model_missing", "Set LIVE_STT_MODEL"),
             (CHAT, 404, openai_error("model_not_found"), "provider_model_missing", "The server offers: fake"),
             (TRANSCRIPTIONS, 404, {}, "provider_model_missing", "Set STT_MODEL, or correct STT_BASE_URL"),
             (CHAT, 402, {}, "provider_quota_exhausted", "no credit left"),

@@ -37,7 +37,9 @@ class Behaviour:
     spoken_seconds: float = 0  # The voiced sound that the transcript takes; 0: its first sound tells all of it.
     partial_seconds: float = 0
     final_seconds: float = 0
-    socket_idle_seconds: float = 10  # After so long without sound the socket is closed; 0 is never.
+    repeated_seconds: float = 1  # How often the last partial is sent again while nobody speaks.
+    socket_idle_seconds: float = 10  # After so long without sound ElevenLabs closes the socket; 0 is never.
+    automatic_commit_seconds: float = 90
     deltas_know_their_item: bool = True
     keeps_sound: bool = True
     failing_share: float = 0  # Of all calls, 0 to 1: each goes wrong in one of the ways of FAILURES.

@@ -10,10 +10,11 @@ from tests.fakes.live import LiveSocket
 
 PATH = "/v1/speech-to-text/realtime"
 MIN_COMMIT_SECONDS = 0.3
-AUTOMATIC_COMMIT_SECONDS = 90
 
 
 class ElevenLabsSocket(LiveSocket):
+    closes_when_idle = True
+
     async def greet(self) -> None:
         query = self.request.query
         if query.get("audio_format") != "pcm_24000" or query.get("commit_strategy") != "manual":
@@ -33,7 +34,7 @@ class ElevenLabsSocket(LiveSocket):
                 await self.close(1008)
             if not await self.is_failing_at_commit():
                 self._commit()
-        elif self.ear.uncommitted_seconds >= AUTOMATIC_COMMIT_SECONDS:
+        elif self.ear.uncommitted_seconds >= self.behaviour.automatic_commit_seconds:
             self._commit()
 
     def _commit(self) -> None:
@@ -45,7 +46,7 @@ class ElevenLabsSocket(LiveSocket):
         if text:
             await self.say_partial(text)
 
-    async def say_partial(self, text: str) -> None:
+    async def say_partial(self, text: str, *_item: str) -> None:
         await self.say({"message_type": "partial_transcript", "text": text})
 
     async def say_error(self, kind: str) -> None:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 24_000
 FRAME_SECONDS = 0.02
 VOICED_RMS = 300  # About -41 dBFS.
-NEARLY_ALL = 0.9  # Of the voiced sound: with so much, the last word has been said.
-REPEATED_SECONDS = 1.0
+MISSED_SECONDS = 0.1  # Other chunks have other frames, so as much of the voiced sound may be missed.
 
 
 def voiced_seconds(pcm: bytes) -> float:
@@ -56,9 +55,9 @@ class Ear:
         return " ".join(self._words[self._committed_words : self._said()])
 
     def _said(self) -> int:
-        if self._voiced >= NEARLY_ALL * self._spoken_seconds:
+        if self._voiced >= self._spoken_seconds - MISSED_SECONDS:
             return len(self._words) if self._voiced else 0
-        return int(self._voiced / self._spoken_seconds * len(self._words) + 0.5)
+        return int(self._voiced / self._spoken_seconds * len(self._words))
 
     def commit(self) -> str:
         text = self.text
@@ -100,11 +99,14 @@ class LiveSocket:
 
     # What subclasses say
 
+    item: tuple[str, ...] = ()  # What partials belong to, if they say so.
+    closes_when_idle = False
+
     async def greet(self) -> None: ...
 
     async def take(self, message: dict[str, Any]) -> None: ...
 
-    async def say_partial(self, text: str) -> None: ...
+    async def say_partial(self, text: str, *item: str) -> None: ...
 
     async def say_error(self, kind: str) -> None: ...
 
@@ -165,7 +167,7 @@ class LiveSocket:
             await self.fail()
         if self.ear.text != self._known and not self._is_deaf:
             self._known = self.ear.text
-            self.later(self.behaviour.partial_seconds, self.say_partial, self._known)
+            self.later(self.behaviour.partial_seconds, self.say_partial, self._known, *self.item)
 
     async def is_failing_at_commit(self) -> bool:
         """Fail if a fault asks for that. Return whether the commit gets no answer."""
@@ -187,11 +189,11 @@ class LiveSocket:
 
     async def _watch(self) -> None:
         """Close the connection of a client that sends no sound, and repeat the last partial from time to time."""
-        idle = 0.0
-        while not self.behaviour.socket_idle_seconds or idle < self.behaviour.socket_idle_seconds:
+        idle, limit = 0.0, self.behaviour.socket_idle_seconds if self.closes_when_idle else 0
+        while not limit or idle < limit:
             self._chunk_came.clear()
-            await asyncio.sleep(min(REPEATED_SECONDS, self.behaviour.socket_idle_seconds or REPEATED_SECONDS))
-            idle = 0.0 if self._chunk_came.is_set() else idle + REPEATED_SECONDS
+            await asyncio.sleep(self.behaviour.repeated_seconds)
+            idle = 0.0 if self._chunk_came.is_set() else idle + self.behaviour.repeated_seconds
             await self.when_idle()
         await self.close(1000)
 

@@ -15,7 +15,7 @@ TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
 class OpenAISocket(LiveSocket):
-    _item = _delta_item = ""
+    _item = ""
     _previous_item: str | None = None
     _told = ""
 
@@ -27,7 +27,7 @@ class OpenAISocket(LiveSocket):
         self.begin_text()
         self._told = ""
         self._item = f"item_{secrets.token_hex(8)}"
-        self._delta_item = self._item if self.behaviour.deltas_know_their_item else f"item_{secrets.token_hex(8)}"
+        self.item = (self._item if self.behaviour.deltas_know_their_item else f"item_{secrets.token_hex(8)}",)
 
     async def take(self, message: dict[str, Any]) -> None:
         match message["type"]:
@@ -74,9 +74,9 @@ class OpenAISocket(LiveSocket):
         usage = {"type": "duration", "seconds": 1}
         await self._say(f"{TRANSCRIPTION}.completed", item_id=item, content_index=0, transcript=text, usage=usage)
 
-    async def say_partial(self, text: str) -> None:
+    async def say_partial(self, text: str, *item: str) -> None:
         delta, self._told = text.removeprefix(self._told), text
-        await self._say(f"{TRANSCRIPTION}.delta", item_id=self._delta_item, content_index=0, delta=delta)
+        await self._say(f"{TRANSCRIPTION}.delta", item_id=item[0], content_index=0, delta=delta)
 
     async def say_error(self, kind: str, event_id: str | None = None) -> None:
         message = "The key test-key heard: What is the capital of France?"

@@ -19,7 +19,7 @@ def test_the_defaults_cause_no_warning() -> None:
     assert run_checks() == []
 
 
-@pytest.mark.parametrize("name", ["STT_MODEL", "CHAT_MODEL"])
+@pytest.mark.parametrize("name", ["STT_MODEL", "LIVE_STT_MODEL", "CHAT_MODEL"])
 def test_a_model_with_an_announced_end_causes_a_warning(settings: Settings, name: str) -> None:
     model, end = next(iter(ANNOUNCED_ENDS.items()))
     setattr(settings, name, model)

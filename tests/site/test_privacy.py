@@ -37,6 +37,18 @@ class TestRecipients:
         assert '<dt>ElevenLabs</dt> <dd> <p class="facts-line">127.0.0.1</p>' in said
         assert "OpenAI" not in said
 
+    def test_who_hears_live_conversations_is_named(self, client: Client, settings: Settings) -> None:
+        assert "in a live conversation" not in page_text(client)
+        settings.LIVE_SPEECH_TO_TEXT = "elevenlabs"
+        said = page_text(client)
+        assert "<dt>ElevenLabs</dt>" in said
+        assert "what you say in a live conversation" in said
+        assert "ElevenLabs" in client.get("/").content.decode()
+        settings.LIVE_SPEECH_TO_TEXT, settings.STT_BASE_URL = "openai", "https://ears.example.org/v1"
+        said = page_text(client)
+        assert "<dt>ears.example.org</dt>" in said
+        assert "the recordings of your questions" not in said
+
     def test_each_stage_names_its_own_host(self, client: Client, settings: Settings) -> None:
         settings.SPEECH_TO_TEXT = settings.LANGUAGE_MODEL = "openai"
         settings.STT_BASE_URL = "https://user:secret@ears.example.org:8443/v1"

@@ -220,7 +220,7 @@ class TestPrices:
 
         assert load_settings(monkeypatch)["PRICES"] == {
             "heard_minute": 0.0045,
-            "heard_live_minute": 0.0065,
+            "heard_live_minute": None,
             "million_tokens_read": 0.1,
             "million_tokens_written": 0.5,
             "thousand_characters_spoken": 0.05,
@@ -247,6 +247,25 @@ class TestPrices:
         known = [name for name, price in prices.items() if price is not None]
         assert known == ["heard_minute", "heard_live_minute", "thousand_characters_spoken"]
 
+    def test_hearing_while_it_is_spoken_has_its_own_price(
+        self, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    ) -> None:
+        from tests.voiceclone.test_environment import load_settings
+
+        prices = load_settings(monkeypatch, ELEVENLABS_API_KEY="key")["PRICES"]
+        assert prices["heard_live_minute"] == pytest.approx(0.39 / 60)
+        prices = load_settings(monkeypatch, ELEVENLABS_API_KEY="", OPENAI_API_KEY="key")["PRICES"]
+        assert prices["heard_live_minute"] == 0.017
+        settings.PRICES = PRICES
+        used = metering.Used()
+        used.hear(60, engine="elevenlabs-live")
+        used.hear(60, engine="openai-live")
+        used.hear(60, engine="openai")
+        assert used.cost == pytest.approx(1.2 + 1.2 + 0.6)
+        settings.LIVE_SPEECH_TO_TEXT = "openai"
+        settings.PRICES = dict.fromkeys(PRICES)
+        assert "heard_live_minute" in metering.unpriced()
+
     def test_usage_without_a_price_is_named_and_left_out(
         self, client: Client, alice: User, alice_token: str, remote_engines: FakeProvider, settings: Settings
     ) -> None:
@@ -256,10 +275,10 @@ class TestPrices:
         used.speak(1000, engine="elevenlabs")
         assert used.cost == pytest.approx(0.6)
         unpriced = client.get(reverse("api:usage"), headers=bearer(alice_token)).json()["unpriced"]
-        assert unpriced == ["million_tokens_read", "million_tokens_written", "thousand_characters_spoken"]
+        assert unpriced == [name for name in PRICES if name != "heard_minute"]
         client.force_login(alice)
         page = client.get(reverse("usage:usage")).content.decode()
-        assert "tokens read, tokens written, characters spoken." in page
+        assert "speech heard live, tokens read, tokens written, characters spoken." in page
         settings.PRICES = dict.fromkeys(PRICES)
         assert "no price set" in client.get(reverse("usage:usage")).content.decode()
 

@@ -349,3 +349,42 @@ class TestReaders:
     def test_paths_are_absolute(self, env: Environment) -> None:
         assert env.path("HOME_PATH", Path()) == Path.home() / "x"
         assert env.path("NONE", Path("relative")).is_absolute()
+
+
+class TestLiveHearing:
+    @pytest.mark.parametrize(
+        ("variables", "engine", "model"),
+        [
+            ({}, "upload", ""),
+            ({"ELEVENLABS_API_KEY": "a", "OPENAI_API_KEY": "b"}, "elevenlabs", "scribe_v2_realtime"),
+            ({"OPENAI_API_KEY": "b"}, "openai", "gpt-live-transcribe"),
+            (
+                {"OPENAI_API_KEY": "b", "OPENAI_BASE_URL": "https://eu.api.openai.com/v1"},
+                "openai",
+                "gpt-live-transcribe",
+            ),
+            ({"OPENAI_API_KEY": "b", "OPENAI_BASE_URL": "https://gateway.example.org/v1"}, "upload", ""),
+            ({"OPENAI_API_KEY": "b", "STT_BASE_URL": "http://127.0.0.1:8000/v1"}, "upload", ""),
+            ({"ELEVENLABS_API_KEY": "a", "SPEECH_TO_TEXT": "local"}, "upload", ""),
+            (
+                {"ELEVENLABS_API_KEY": "a", "SPEECH_TO_TEXT": "local", "LIVE_SPEECH_TO_TEXT": "elevenlabs"},
+                "elevenlabs",
+                "scribe_v2_realtime",
+            ),
+            (
+                {"STT_BASE_URL": "http://127.0.0.1:8000/v1", "LIVE_SPEECH_TO_TEXT": "openai", "LIVE_STT_MODEL": "ears"},
+                "openai",
+                "ears",
+            ),
+        ],
+    )
+    def test_the_keys_and_addresses_decide(
+        self, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], engine: str, model: str
+    ) -> None:
+        values = load_settings(monkeypatch, **variables)
+        assert (values["LIVE_SPEECH_TO_TEXT"], values["LIVE_STT_MODEL"]) == (engine, model)
+
+    @pytest.mark.parametrize("engine", ["elevenlabs", "openai"])
+    def test_a_service_needs_its_key(self, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+        with pytest.raises(ImproperlyConfigured, match=f"LIVE_SPEECH_TO_TEXT={engine} needs"):
+            load_settings(monkeypatch, LIVE_SPEECH_TO_TEXT=engine)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator
 
 from av.audio.resampler import AudioResampler
 
+from apps.conversations.live.config import SessionConfig
 from apps.conversations.pipeline.spoken_answer import SpokenSegment, text_within
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.turn import run_turn
@@ -15,18 +17,22 @@ from apps.conversations.turn_events import Spoken, TurnEvent, Waiting
 from apps.core.database import shared_thread
 from apps.core.logs import detached_context
 from apps.speech.audio.resampling import as_frames
-from apps.speech.base import LIVE_SAMPLE_RATE, Recording
+from apps.speech.base import LIVE_SAMPLE_RATE, Recording, Transcript
 from apps.speech.registry import Engines
+
+logger = logging.getLogger(__name__)
 
 
 class Answer:
     """Runs a turn in a task of its own and keeps its events, with sound at LIVE_SAMPLE_RATE."""
 
-    def __init__(self, prepared: PreparedTurn, engines: Engines) -> None:
+    def __init__(self, prepared: PreparedTurn, config: SessionConfig, engines: Engines) -> None:
         self.prepared = prepared
+        self.config = config
         self.turn = prepared.turn
         self.question = prepared.turn.transcript
         self._events: list[TurnEvent] = []
+        self._segments: dict[int, SpokenSegment] = {}
         self._news = asyncio.Event()
         self._resampler: AudioResampler | None = None
         self.is_over = False
@@ -37,16 +43,29 @@ class Answer:
         """Whether its question is certain, so that the turn is kept."""
         return self.prepared.trust is None or self.prepared.trust.is_confirmed
 
+    def confirm(self, transcript: Transcript, recording: Recording | None) -> None:
+        """The question that it was begun for on trust is certain."""
+        assert self.prepared.trust is not None  # noqa: S101 - it was begun on trust
+        self.prepared.trust.confirm(transcript, recording)
+
     async def _run(self, prepared: PreparedTurn, engines: Engines) -> None:
         try:
             async with shared_thread(), contextlib.aclosing(run_turn(prepared, engines)) as events:
                 async for event in events:
                     if not isinstance(event, Waiting):
-                        self._events.append(self._at_live_rate(event) if isinstance(event, Spoken) else event)
-                        self._news.set()
+                        self._keep(self._at_live_rate(event) if isinstance(event, Spoken) else event)
+        except Exception:
+            logger.exception("The answer of a live session broke off")
         finally:
             self.is_over = True
             self._news.set()
+
+    def _keep(self, event: TurnEvent) -> None:
+        self._events.append(event)
+        self._news.set()
+        if isinstance(event, Spoken):
+            segment = self._segments.setdefault(event.index, SpokenSegment(event.index, event.text))
+            segment.seconds += Recording(event.pcm, event.sample_rate).seconds
 
     async def follow(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield all events of the turn, those of before at once. One listener at a time."""
@@ -63,21 +82,14 @@ class Answer:
     @property
     def sound_seconds(self) -> float:
         """The length of the sound so far."""
-        return sum(segment.seconds for segment in self._segments())
+        return sum(segment.seconds for segment in self._segments.values())
 
     def text_heard(self, seconds: float) -> str:
         """Return the words of the reply that are in the first `seconds` of its sound."""
-        return text_within(self._segments(), seconds)
-
-    def _segments(self) -> list[SpokenSegment]:
-        segments: dict[int, SpokenSegment] = {}
-        for event in self._events:
-            if isinstance(event, Spoken):
-                segment = segments.setdefault(event.index, SpokenSegment(event.index, event.text))
-                segment.seconds += Recording(event.pcm, event.sample_rate).seconds
-        for segment in list(segments.values())[: None if self.is_over else -1]:
+        segments = list(self._segments.values())
+        for segment in segments[: None if self.is_over else -1]:
             segment.complete = True
-        return list(segments.values())
+        return text_within(segments, seconds)
 
     async def until_over(self) -> None:
         """Wait until the turn has ended and is stored."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -17,7 +18,11 @@ from apps.conversations.live.protocol import Event, ProtocolError, event, invali
 from apps.conversations.live.response import Response, Send
 from apps.core.database import shared_thread
 
-KEPT_RESPONSES = 20
+logger = logging.getLogger(__name__)
+
+# A client truncates what it has just heard. The sound of older answers is not kept.
+KEPT_RESPONSES = 3
+KEPT_ITEMS = 50
 # A client counts what was heard in its own way. Less than this is missing from an answer that was heard to its end.
 TOLERANCE_SECONDS = 0.15
 
@@ -43,12 +48,16 @@ class Answering:
         on_silence: Callable[[], None],
     ) -> None:
         self.latest: Response | None = None
+        # How often what was heard has been corrected, and so what is remembered.
+        self.changes = 0
         self._held: HeldAnswer | None = None
         self._send = send
         self._conversation_id = conversation_id
         self._on_sound, self._on_end, self._on_silence = on_sound, on_end, on_silence
         self._responses: OrderedDict[str, Response] = OrderedDict()
+        self._older_items: OrderedDict[str, Event] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._storing = asyncio.Lock()  # What was heard is corrected in the order in which it becomes known.
 
     @property
     def is_busy(self) -> bool:
@@ -73,21 +82,34 @@ class Answering:
         )
         self.latest = self._responses[response.item_id] = response
         while len(self._responses) > KEPT_RESPONSES:
-            self._responses.popitem(last=False)
+            item_id, older = self._responses.popitem(last=False)
+            self._older_items[item_id] = older.item
+        while len(self._older_items) > KEPT_ITEMS:
+            self._older_items.popitem(last=False)
         return response
 
     def item(self, item_id: str) -> Event | None:
         response = self._responses.get(item_id)
-        return None if response is None else response.item
+        return self._older_items.get(item_id) if response is None else response.item
 
-    def hold(self) -> None:
-        """Stop sending, because somebody speaks. The answer itself goes on: it may have been a noise."""
-        response = self.latest
-        if response is None or response.answer is None or self._held is not None:
-            return
+    async def until_free(self) -> None:
+        """Wait until no response is being given."""
+        while self.latest is not None and not self.latest.is_over:
+            await self.latest.over.wait()
+
+    def interrupt(self) -> None:
+        """Stop what is being sent, because somebody speaks."""
+        if not self.hold(self.latest) and self.is_busy and self.latest is not None:
+            self.latest.end("cancelled", reason="turn_detected")
+
+    def hold(self, response: Response | None) -> bool:
+        """Stop sending an answer, but let it go on: it may be a noise. Return whether one was being heard."""
+        if response is None or self._held is not None or response.answer is None or not response.is_being_heard:
+            return False
         self._held = HeldAnswer(response.answer, response.heard_seconds())
         response.end("cancelled", reason="turn_detected")
         self._on_silence()
+        return True
 
     def resume(self) -> None:
         """Go on with the held answer where it was left, as a response of its own."""
@@ -103,20 +125,25 @@ class Answering:
             self.stop(held.answer, heard_seconds=held.seconds)
 
     def cancel(self, reason: str) -> None:
-        """End the current response, and interrupt its answer."""
+        """End the current response, and interrupt its answer. A held one is let go."""
+        self.let_go()
         response = self.latest
         if response is None or response.is_over:
             return
+        heard_seconds = response.heard_seconds()
         response.end("cancelled", reason=reason)
         self._on_silence()
         if response.answer is not None:
-            self.stop(response.answer, heard_seconds=response.heard_seconds())
+            self.stop(response.answer, heard_seconds=heard_seconds)
 
-    def take_back(self, reason: str) -> None:
-        """End the current response without its answer, which its caller undoes."""
-        if self.latest is not None:
-            self.latest.end("cancelled", reason=reason)
+    def take_back(self, response: Response) -> None:
+        """End a response whose answer its caller undoes: the question goes on."""
+        if self._held is not None and self._held.answer is response.answer:
+            self._held = None
+        response.end("cancelled", reason="turn_detected")
         self._on_silence()
+        if response.is_shown:
+            self._send(event("conversation.item.deleted", item_id=response.item_id))
 
     def truncate(self, item_id: str, seconds: float) -> None:
         """Take the client's word for how much of an item was heard. Raises ProtocolError."""
@@ -130,8 +157,7 @@ class Answering:
         if self._held is not None and self._held.answer is response.answer:
             self._held.seconds = heard
         elif response.is_over:
-            if seconds < response.sent_seconds - TOLERANCE_SECONDS:
-                self._note_heard(response.answer, heard)
+            self._start(self._store_heard(response.answer, heard))
         else:
             response.end("cancelled", reason="client_cancelled")
             self.stop(response.answer, heard_seconds=heard)
@@ -153,12 +179,8 @@ class Answering:
 
     async def close(self) -> None:
         """Interrupt everything, as when a listener leaves."""
-        self.let_go()
         self.cancel("client_cancelled")
         await self.until_stored()
-
-    def _note_heard(self, answer: Answer, seconds: float) -> None:
-        self._start(self._store_heard(answer, seconds))
 
     async def _stop(self, answer: Answer, seconds: float) -> None:
         await answer.stop()
@@ -172,12 +194,22 @@ class Answering:
                 await sync_to_async(ground.delete_turn)(answer.turn)
 
     async def _store_heard(self, answer: Answer, seconds: float) -> None:
-        await answer.until_over()
-        if seconds < answer.sound_seconds - TOLERANCE_SECONDS:
-            async with shared_thread():
-                await sync_to_async(services.mark_heard)(turn=answer.turn, text=answer.text_heard(seconds))
+        async with self._storing:
+            await answer.until_over()
+            if seconds < answer.sound_seconds - TOLERANCE_SECONDS:
+                async with shared_thread():
+                    await sync_to_async(services.mark_heard)(turn=answer.turn, text=answer.text_heard(seconds))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        self.changes += 1
+        task = asyncio.create_task(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    """What is stored in the background cannot be told to anybody, if it fails."""
+    try:
+        await work
+    except Exception:
+        logger.exception("The end of a live answer could not be stored")

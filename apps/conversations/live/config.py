@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from django.conf import settings
+
 from apps.conversations.live.protocol import AUDIO_FORMAT, Event, invalid, unsupported
 from apps.speech.audio.turn_taking import Eagerness, TurnSettings
+from apps.speech.reply_text import storable
 
 MAX_INSTRUCTIONS = 2000  # Characters, as for the persona of a conversation.
 SLOWEST, FASTEST = 0.25, 1.5
+MAX_METADATA, MAX_METADATA_CHARACTERS = 16, 512
 # The range that voices have.
 MIN_SPEED, MAX_SPEED = 0.7, 1.2
 EAGERNESS: tuple[Eagerness, ...] = ("low", "medium", "high", "auto")
@@ -42,13 +46,14 @@ class TurnDetection:
             "silence_duration_ms": self.silence_duration_ms,
         }
 
-    def settings(self) -> TurnSettings:
+    def turn_settings(self) -> TurnSettings:
         return TurnSettings(
             mode=self.type,
             eagerness=self.eagerness,
             threshold=self.threshold,
             prefix_padding_ms=self.prefix_padding_ms,
             silence_duration_ms=self.silence_duration_ms,
+            longest_pause_ms=round(settings.LIVE_LONGEST_PAUSE_SECONDS * 1000),
         )
 
 
@@ -120,9 +125,35 @@ def _input_changes(config: SessionConfig, fields: Mapping[str, Any]) -> dict[str
     changes: dict[str, Any] = {}
     if "turn_detection" in fields:
         changes["turn_detection"] = _turn_detection(config.turn_detection, fields["turn_detection"])
-    if "transcription" in fields:
-        changes["language"] = _language(_object(fields["transcription"], "session.audio.input.transcription"))
+    transcription = _object(fields.get("transcription"), "session.audio.input.transcription")
+    if {"language", "languages"} & transcription.keys():
+        changes["language"] = _language(transcription)
     return changes
+
+
+def response_changes(config: SessionConfig, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes for a single response, whose voice and format are those of the session."""
+    if fields.get("conversation") == "none":
+        raise unsupported("response.conversation", "A response always belongs to the conversation here.")
+    if fields.get("input"):
+        raise unsupported("response.input", "A response answers the questions of the conversation. Create an item.")
+    output = _object(_object(fields.get("audio"), "response.audio").get("output"), "response.audio.output")
+    _check_format(output, "response.audio.output.format")
+    if output.get("voice") not in (None, config.voice):
+        raise unsupported("response.audio.output.voice", "The voice is chosen for the whole session.")
+    return common_changes(fields, "response")
+
+
+def metadata_of(fields: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return what a client attaches to a response, within the limits that it has at OpenAI."""
+    metadata = _object(fields.get("metadata"), "response.metadata")
+    if len(metadata) > MAX_METADATA or not all(_is_short_text(each) for pair in metadata.items() for each in pair):
+        raise invalid("response.metadata", f"Send up to {MAX_METADATA} short texts.")
+    return dict(metadata) or None
+
+
+def _is_short_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_METADATA_CHARACTERS
 
 
 def _output_changes(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +218,7 @@ def _instructions(value: Any, param: str) -> str:
         raise invalid(param, "Instructions are text.")
     if len(value or "") > MAX_INSTRUCTIONS:
         raise invalid(param, f"Instructions have at most {MAX_INSTRUCTIONS} characters.")
-    return value or ""
+    return storable(value or "")
 
 
 def _is_spoken(value: Any, param: str) -> bool:

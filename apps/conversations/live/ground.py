@@ -23,6 +23,8 @@ from apps.usage.metering import Reservation, Used
 from apps.usage.models import UsageRecord
 from apps.voices.models import VoiceProfile
 from apps.voices.services import default_voice, named_voice
+from apps.webhooks import services as webhooks
+from apps.webhooks.models import WebhookEvent
 
 
 class CallerLeftError(UserError):
@@ -67,14 +69,16 @@ def _own_conversation(owner: User, conversation_id: str) -> Conversation:
         raise UserError("conversation_not_found", _("You have no such conversation."), status=404) from None
 
 
-def open_question(caller: Caller, conversation: Conversation) -> OpenedQuestion:
+def open_question(caller: Caller, conversation: Conversation, *, is_spoken: bool) -> OpenedQuestion:
     """Check that a question may be asked now, and reserve what it can use. Raises UserError and ProviderError."""
     if not is_still_valid(caller):
         raise CallerLeftError("authentication_failed", _("This session has ended. Sign in again."), status=401)
     voice = named_voice(owner=caller.user, name=str(conversation.voice_id))
-    services.require_engines(voice, Turn.Status.RECEIVED)
+    services.require_engines(voice, Turn.Status.RECEIVED if is_spoken else Turn.Status.HEARD)
     reservation = metering.reserve(
-        owner_id=caller.user.pk, heard_seconds=settings.MAX_QUESTION_SECONDS, characters=metering.longest_reply()
+        owner_id=caller.user.pk,
+        heard_seconds=settings.MAX_QUESTION_SECONDS if is_spoken else 0,
+        characters=metering.longest_reply(),
     )
     if conversation._state.adding:
         conversation.save(force_insert=True)
@@ -95,6 +99,8 @@ def keep_question(turn: Turn, recording: Recording | None, reservation: Reservat
     turn.save(force_insert=True)
     used.reference = turn.pk
     metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=used)
+    data = {"turn_id": turn.pk, "conversation_id": turn.conversation_id, "status": turn.status}
+    webhooks.notify(owner_id=turn.owner_id, event=WebhookEvent.TURN_DONE, data=data)
 
 
 def settle(reservation: Reservation, used: Used) -> None:
@@ -103,6 +109,12 @@ def settle(reservation: Reservation, used: Used) -> None:
         metering.release(reservation)
     else:
         metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=used)
+
+
+def forget_empty(conversation: Conversation) -> None:
+    """Delete the conversation of a session in which nothing was asked in the end."""
+    if not conversation._state.adding:
+        Conversation.objects.filter(pk=conversation.pk, turns__isnull=True).delete()
 
 
 def delete_turn(turn: Turn) -> None:

@@ -9,6 +9,7 @@ from apps.conversations.live.config import TurnDetection
 from apps.speech.audio.turn_ends import TurnEnd
 from apps.speech.audio.turn_taking import Event, MaybeEnded, SpeechResumed, SpeechStarted, TurnSettings, TurnTaking
 from apps.speech.base import LIVE_SAMPLE_RATE, LiveTranscription, Transcript
+from apps.usage.metering import Used
 
 # Push-to-talk: after so much silence, what was said is known. It never ends a question.
 PUSH_TO_TALK = TurnSettings(mode="server_vad", ask_after_ms=96, silence_duration_ms=10**9)
@@ -25,18 +26,27 @@ class Listening:
         *,
         on_turn: Callable[[Event], None],
     ) -> None:
-        self.transcription = transcription
+        self._transcription = transcription
         self._turn_end = turn_end
         self._on_turn = on_turn
         self._judging: set[asyncio.Task[None]] = set()
         self._heard_bytes = 0  # Of the question, by speech to text.
-        self.detect(detection)
+        self._paid_seconds = 0.0
+        self.detection = detection
+        self.turns = TurnTaking(_settings(detection), sample_rate=LIVE_SAMPLE_RATE, asks=turn_end is not None)
 
     def detect(self, detection: TurnDetection | None) -> None:
         """Take turns by `detection` from now on, or None for push-to-talk."""
         self.detection = detection
-        settings = PUSH_TO_TALK if detection is None else detection.settings()
-        self.turns = TurnTaking(settings, sample_rate=LIVE_SAMPLE_RATE, asks=self._turn_end is not None)
+        self.turns.change(_settings(detection), asks=self._turn_end is not None)
+        self._heard_bytes = len(self.turns.question_pcm())
+
+    def transcribe_with(self, transcription: LiveTranscription, question_pcm: bytes) -> None:
+        """Let `transcription` hear from now on, and what has been said of the question so far."""
+        self._transcription, self._paid_seconds = transcription, 0.0
+        if question_pcm:
+            self._tell(question_pcm)
+            self._heard_bytes = len(self.turns.question_pcm())
 
     def hear(self, pcm: bytes, *, is_asking: bool) -> None:
         """Take the next sound. `is_asking` tells whether it belongs to a question that has begun."""
@@ -46,21 +56,32 @@ class Listening:
             if isinstance(event, SpeechStarted | SpeechResumed) and self.detection is not None:
                 self._catch_up(event)
             elif isinstance(event, MaybeEnded):
-                self.transcription.likely_end()
+                self._transcription.likely_end()
                 self._ask(event)
             self._on_turn(event)
 
     def commit(self) -> asyncio.Task[Transcript]:
         """End the question for speech to text; return its coming transcript."""
-        return asyncio.create_task(_transcript(self.transcription))
+        return asyncio.create_task(_transcript(self._transcription))
+
+    def pay(self, used: Used) -> None:
+        """Add to `used` what speech to text was sent since the last time, in vain or not."""
+        sent = self._transcription.sent_seconds
+        unpaid, self._paid_seconds = sent - self._paid_seconds, sent
+        if unpaid > 0:
+            used.hear(unpaid, engine=self._transcription.name)
 
     def question_pcm(self) -> bytes:
         return self.turns.question_pcm()
 
     def forget(self) -> None:
         """Forget the question that is being asked."""
-        self.transcription.clear()
+        self._transcription.clear()
         self.turns.start_over()
+
+    def forget_words(self) -> None:
+        """Forget what speech to text has heard of the question that is being asked."""
+        self._transcription.clear()
 
     def close(self) -> None:
         for task in self._judging:
@@ -77,7 +98,7 @@ class Listening:
 
     def _tell(self, pcm: bytes) -> None:
         self._heard_bytes += len(pcm)
-        self.transcription.hear(pcm)
+        self._transcription.hear(pcm)
 
     def _ask(self, question: MaybeEnded) -> None:
         if self._turn_end is None or self.detection is None or self.detection.type != "semantic_vad":
@@ -87,11 +108,13 @@ class Listening:
         task.add_done_callback(self._judging.discard)
 
     async def _judge(self, turn_end: TurnEnd, question: MaybeEnded) -> None:
-        turns = self.turns
-        probability = await asyncio.to_thread(turn_end.probability, turns.recent_samples())
-        if turns is self.turns:
-            for event in turns.judge(probability, question):
-                self._on_turn(event)
+        probability = await asyncio.to_thread(turn_end.probability, self.turns.recent_samples())
+        for event in self.turns.judge(probability, question):
+            self._on_turn(event)
+
+
+def _settings(detection: TurnDetection | None) -> TurnSettings:
+    return PUSH_TO_TALK if detection is None else detection.turn_settings()
 
 
 async def _transcript(transcription: LiveTranscription) -> Transcript:

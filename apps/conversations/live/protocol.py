@@ -7,14 +7,16 @@ some clients do not accept as null is left out instead.
 from __future__ import annotations
 
 import base64
+import json
 import secrets
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from apps.speech.base import LIVE_SAMPLE_RATE
 
 Event = dict[str, Any]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
+MAX_ID_CHARACTERS = 64
 AUDIO_FORMAT = {"type": "audio/pcm", "rate": LIVE_SAMPLE_RATE}
 
 
@@ -38,6 +40,11 @@ def invalid(param: str, message: str) -> ProtocolError:
 
 def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(10)}"
+
+
+def is_id(value: Any) -> TypeGuard[str]:
+    """Whether a client's identifier can be used: it is sent back."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS
 
 
 def event(kind: str, **fields: Any) -> Event:
@@ -97,3 +104,20 @@ def decoded_audio(value: Any, param: str) -> bytes:
     if len(pcm) % 2:
         raise invalid(param, "A sample has two bytes (16 bits, little-endian); this is an odd number of bytes.")
     return pcm
+
+
+def decoded_event(text: str | bytes) -> Event | None:
+    """Return the event in a client's message, or None if it is not a JSON object."""
+    try:
+        text = text if isinstance(text, str) else text.decode()
+        received = json.loads(text, parse_constant=_refuse_constant)
+        if "\\u" in text:  # Half a surrogate pair, which only an escape can be, can be neither stored nor sent.
+            received = json.loads(json.dumps(received, ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError):
+        return None
+    return received if isinstance(received, dict) else None
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(name)

@@ -5,12 +5,31 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from apps.conversations.live.answer import Answer
 from apps.conversations.live.ground import OpenedQuestion
 from apps.conversations.live.protocol import new_id
 from apps.speech.base import LIVE_SAMPLE_RATE, Recording, Transcript
 from apps.usage.metering import Used
+
+if TYPE_CHECKING:
+    from apps.conversations.live.response import Response
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was said up to a commit: its coming transcript, and what was known of it before."""
+
+    transcript: asyncio.Task[Transcript]
+    partial: str
+
+    @property
+    def words(self) -> str:
+        task = self.transcript
+        is_known = task.done() and not task.cancelled() and task.exception() is None
+        return task.result().text if is_known else self.partial
 
 
 class Question:
@@ -21,34 +40,27 @@ class Question:
         self.opened = opened
         self.typed = text
         self.pcm = b""
+        self.heard_bytes = 0
         self.used = Used()
+        # Whether its reservation is settled.
+        self.is_settled = False
         # What was said since the last part; each text replaces the one before it.
         self.partial = ""
-        # The transcripts of what is committed. A question that went on after its end has several.
-        self.parts: list[asyncio.Task[Transcript]] = []
+        # A question that went on after its end has several.
+        self.parts: list[Part] = []
         # Whether the person was silent for a moment when the sound ended.
         self.is_quiet = False
         # The reply that was begun on trust, and how many were.
         self.on_trust: Answer | None = None
         self.replies = 0
-        # The answer that is given, and the work that leads to it.
-        self.answer: Answer | None = None
+        # The work that leads to its answer, and the response that announced it. Several questions may be answered
+        # together; the first of them has the answer.
         self.answering: asyncio.Task[None] | None = None
+        self.response: Response | None = None
+        self.together: list[Question] = [self]
+        self.answer: Answer | None = None
         # What the client was shown of the words.
         self.shown = ""
-        # Seconds of sound that speech to text was sent for it.
-        self.sent_seconds = 0.0
-
-    def end_part(self, part: asyncio.Task[Transcript]) -> None:
-        """Take the coming transcript of what was said since the last part, in the place of its partial text."""
-        self.parts.append(part)
-        partial = self.partial
-
-        def forget_partial(_part: asyncio.Task[Transcript]) -> None:
-            if self.partial == partial:
-                self.partial = ""
-
-        part.add_done_callback(forget_partial)
 
     @property
     def recording(self) -> Recording | None:
@@ -57,14 +69,18 @@ class Question:
     @property
     def words_so_far(self) -> str:
         """What was said by now, as far as it is known."""
-        done = [part for part in self.parts if part.done() and not part.cancelled() and part.exception() is None]
-        return joined([*(part.result().text for part in done), self.partial])
+        return joined([*(part.words for part in self.parts), self.partial])
+
+    def end_part(self, transcript: asyncio.Task[Transcript]) -> None:
+        """What was said so far is committed."""
+        self.parts.append(Part(transcript, self.partial))
+        self.partial = ""
 
     async def transcript(self) -> Transcript:
         """Return what was said or typed, when all of it is known. Raises ProviderError."""
         if self.typed is not None:
             return Transcript(self.typed)
-        parts = [await asyncio.shield(part) for part in self.parts]
+        parts = [await asyncio.shield(part.transcript) for part in self.parts]
         languages = [part.language for part in parts if part.language]
         return Transcript(joined(part.text for part in parts), language=languages[-1] if languages else "")
 

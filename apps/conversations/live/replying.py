@@ -53,43 +53,53 @@ class Replying:
         self.is_closed = False
         self._caller, self._engines, self._answering = caller, engines, answering
         self._run, self._on_left = run, on_left
-        # What the next answer remembers, if that was read while its question was asked.
-        self._earlier: list[Turn] | None = None
+        self._opening = asyncio.Lock()  # The first question stores the conversation.
+        # The turns that the next answer remembers, as of a number of changes.
+        self._earlier: tuple[int, list[Turn]] = (-1, [])
 
-    def open_question(self) -> asyncio.Task[OpenedQuestion]:
+    def open_question(self, *, is_spoken: bool = True) -> asyncio.Task[OpenedQuestion]:
         """Find out, while a question is asked, whether it may be answered."""
-        opened = asyncio.create_task(self._opened())
+        opened = asyncio.create_task(self._opened(is_spoken=is_spoken))
         opened.add_done_callback(_note_error)
         return opened
 
-    async def _opened(self) -> OpenedQuestion:
-        self._earlier, was_settled = None, self._answering.is_settled
-        async with shared_thread():
-            opened = await sync_to_async(ground.open_question)(self._caller, self.conversation)
-        if was_settled and self._answering.is_settled:
-            self._earlier = opened.earlier
+    async def _opened(self, *, is_spoken: bool) -> OpenedQuestion:
+        changes = self._answering.changes if self._answering.is_settled else -1
+        async with self._opening, shared_thread():
+            opened = await sync_to_async(ground.open_question)(self._caller, self.conversation, is_spoken=is_spoken)
+        self._earlier = (changes, opened.earlier)
         return opened
+
+    def _remembered(self) -> list[Turn] | None:
+        """Return what the next answer remembers, if that was read while its question was asked and is still true."""
+        changes, turns = self._earlier
+        return turns if changes == self._answering.changes else None
 
     async def begin_on_trust(self, question: Question, config: SessionConfig) -> None:
         """Begin a reply to what was said so far, because the person is silent. It is held until the end is certain."""
         words = question.words_so_far
-        if not words or (question.on_trust is not None and same_words(question.on_trust.question, words)):
+        if not self._may_begin(question, words):
             return
         await self._answering.until_stored()
         try:
             opened = await asyncio.shield(question.opened)
-        except (UserError, ProviderError):
-            return  # Whoever gives the answer tells it.
-        if not question.is_quiet or question.answer is not None or words != question.words_so_far:
+        except Exception:  # noqa: BLE001 - whoever gives the answer tells it
             return
-        if question.replies >= settings.LIVE_REPLIES_ON_TRUST or self.is_closed:
+        if words != question.words_so_far or not self._may_begin(question, words):
             return
         self.distrust(question)
         question.replies += 1
         metrics.REPLIES_ON_TRUST.inc()
         turn = self._new_turn(opened, Transcript(words), config)
-        prepared = _prepared(turn, opened, question.used, config, trust=Trust(), earlier=self._earlier)
-        question.on_trust = Answer(prepared, self._engines)
+        prepared = _prepared(turn, opened, question.used, config, trust=Trust(), earlier=self._remembered())
+        question.on_trust = Answer(prepared, config, self._engines)
+
+    def _may_begin(self, question: Question, words: str) -> bool:
+        if not words or not question.is_quiet or question.is_settled or self.is_closed:
+            return False
+        if question.on_trust is not None and same_words(question.on_trust.question, words):
+            return False
+        return question.replies < settings.LIVE_REPLIES_ON_TRUST
 
     def distrust(self, question: Question) -> None:
         """Take back the reply that was begun on trust, if there is one."""
@@ -101,39 +111,54 @@ class Replying:
         """Forget a question. What it cost is settled."""
         self.distrust(question)
         for part in question.parts:
-            part.cancel()
-        self._run(self._settle(question))
+            part.transcript.cancel()
+        self._settle_soon(question)
 
-    async def _settle(self, question: Question) -> None:
+    def reopen(self, question: Question) -> None:
+        """Let a question wait for an answer again, as if it had had none."""
+        if question.answer is not None:
+            self._answering.undo(question.answer)
+        if question.answer is not None or question.is_settled:
+            question.used, question.opened, question.is_settled = Used(), self.open_question(), False
+        question.answer = question.response = question.answering = None
+        question.together = [question]
+
+    def _settle_soon(self, question: Question) -> None:
+        if not question.is_settled:
+            question.is_settled = True
+            self._run(self._settle(question.opened, question.used))
+
+    async def _settle(self, opened: asyncio.Task[OpenedQuestion], used: Used) -> None:
         try:
-            opened = await question.opened
-        except (UserError, ProviderError):
+            reservation = (await opened).reservation
+        except Exception:  # noqa: BLE001 - then there is nothing to settle, and it was told
             return
         await self._answering.until_stored()
         async with shared_thread():
-            await sync_to_async(ground.settle)(opened.reservation, question.used)
+            await sync_to_async(ground.settle)(reservation, used)
 
     async def answer(
-        self, questions: list[Question], config: SessionConfig, response: Response, *, hearing: str
+        self, questions: list[Question], config: SessionConfig, response: Response, *, pay: Callable[[Used], None]
     ) -> None:
-        """Give `response` the answer to `questions`, or the reason why there is none. `hearing` is who heard them."""
+        """Give `response` the answer to `questions`, or the reason why there is none.
+
+        `pay` adds to a usage what speech to text was sent.
+        """
         try:
-            await self._give_answer(questions, config, response, hearing)
-        except (UserError, ProviderError) as error:
-            response.fail(error.code, error.message)
-            for question in questions:
-                self.drop(question)
-            if isinstance(error, CallerLeftError):
-                self._on_left()
+            await self._give_answer(questions, config, response, pay)
         except Exception as error:
             known = known_error(error)
             if known is None:
                 logger.exception("A question of a live session could not be answered")
             code, text = (known.code, known.message) if known else (INTERNAL_ERROR, str(TURN_MESSAGES[INTERNAL_ERROR]))
             response.fail(code, text)
+            for question in questions:
+                self.drop(question)
+            if isinstance(error, CallerLeftError):
+                self._on_left()
 
     async def _give_answer(
-        self, questions: list[Question], config: SessionConfig, response: Response, hearing: str
+        self, questions: list[Question], config: SessionConfig, response: Response, pay: Callable[[Used], None]
     ) -> None:
         await self._answering.until_stored()
         first = questions[0]
@@ -141,18 +166,18 @@ class Replying:
         if len(questions) == 1 and first.is_quiet:
             await self.begin_on_trust(first, config)
         transcript = await _transcript_of(questions)
+        pay(first.used)
         if transcript is not None and not transcript.text:
             raise UserError(NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]))
-        for question in questions:
-            if question.typed is None:
-                first.used.hear(question.sent_seconds, engine=hearing)
         for question in questions[1:]:
-            self.drop(question)
+            self.distrust(question)
+            self._settle_soon(question)
         answer = self._certain_answer(first, opened, transcript, _recording_of(questions), config)
         if answer is None:
             return
-        first.answer, self._earlier = answer, None
+        first.answer, self._earlier = answer, (-1, [])
         if response.is_over:
+            response.answer = answer
             self._answering.stop(answer)
         else:
             response.begin(answer)
@@ -165,20 +190,29 @@ class Replying:
         recording: Recording | None,
         config: SessionConfig,
     ) -> Answer | None:
-        """Return the answer that was begun on trust if it fits, or else a new one; None if nobody is there any more."""
+        """Return the answer that was begun on trust if it fits, or else a new one; None if nobody is there any more.
+
+        In all cases the turn settles the reservation.
+        """
+        question.is_settled = True
         trusted = question.on_trust
-        if trusted is not None and transcript is not None and same_words(trusted.question, transcript.text):
+        if trusted is not None and transcript is not None and _fits(trusted, transcript, config) and not self.is_closed:
             question.on_trust = None
-            assert trusted.prepared.trust is not None  # noqa: S101 - it was begun on trust
-            trusted.prepared.trust.confirm(transcript, recording)
+            trusted.confirm(transcript, recording)
             return trusted
         self.distrust(question)
         turn = self._new_turn(opened, transcript or Transcript(""), config)
         if self.is_closed:
-            self._run(_keep(turn, recording, opened.reservation, question.used))
+            self._run(self._keep(turn, recording, opened.reservation, question.used))
             return None
-        prepared = _prepared(turn, opened, question.used, config, recording=recording, earlier=self._earlier)
-        return Answer(prepared, self._engines)
+        earlier = self._remembered()
+        prepared = _prepared(turn, opened, question.used, config, recording=recording, earlier=earlier)
+        return Answer(prepared, config, self._engines)
+
+    async def _keep(self, turn: Turn, recording: Recording | None, reservation: Reservation, used: Used) -> None:
+        await self._answering.until_stored()
+        async with shared_thread():
+            await sync_to_async(ground.keep_question)(turn, recording, reservation, used)
 
     def _new_turn(self, opened: OpenedQuestion, transcript: Transcript, config: SessionConfig) -> Turn:
         conversation = copy(self.conversation)
@@ -218,9 +252,9 @@ def _prepared(
     )
 
 
-async def _keep(turn: Turn, recording: Recording | None, reservation: Reservation, used: Used) -> None:
-    async with shared_thread():
-        await sync_to_async(ground.keep_question)(turn, recording, reservation, used)
+def _fits(answer: Answer, transcript: Transcript, config: SessionConfig) -> bool:
+    """Whether an answer that was begun on trust is the one to this question, in this configuration."""
+    return same_words(answer.question, transcript.text) and answer.config == config
 
 
 async def _transcript_of(questions: list[Question]) -> Transcript | None:

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from apps.conversations.live.answer import Answer
 from apps.conversations.live.protocol import Event, ItemStatus, assistant_item, event, new_id, part
-from apps.conversations.models import Turn
+from apps.conversations.models import INTERNAL_ERROR, TURN_MESSAGES, Turn
 from apps.conversations.turn_events import Done, Failed, Said, Spoken
 from apps.speech.base import LIVE_SAMPLE_RATE
+from apps.speech.reply_text import Cut
 
 Send = Callable[[Event], None]
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
@@ -49,6 +50,8 @@ class Response:
         self._metadata = metadata
         self._on_sound, self._on_end = on_sound, on_end
         self._text = ""
+        self._is_cut = False
+        self._status: Status | Literal["in_progress"] = "in_progress"
         self._item_status: ItemStatus = "in_progress"
         self._is_open = False
         self._sent_bytes = 0
@@ -70,6 +73,19 @@ class Response:
         return self.over.is_set()
 
     @property
+    def is_shown(self) -> bool:
+        """Whether the client has got an item for it."""
+        return self._is_open
+
+    @property
+    def is_being_heard(self) -> bool:
+        """Whether more of it is to come, or what was sent is still being played."""
+        return not self.is_over or (
+            self._status in ("completed", "incomplete")
+            and self.heard_seconds() < self.start_seconds + self.sent_seconds
+        )
+
+    @property
     def sent_seconds(self) -> float:
         return self._sent_bytes / BYTES_PER_SECOND
 
@@ -89,6 +105,7 @@ class Response:
         """End the response now: close what is open. Nothing more of it is sent."""
         if self.is_over:
             return
+        self._status = status
         self.over.set()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
@@ -105,6 +122,7 @@ class Response:
         async for each in answer.follow():
             match each:
                 case Said(delta):
+                    self._is_cut |= isinstance(delta, Cut)
                     self._say(delta)
                 case Spoken(pcm=pcm):
                     await self._speak(pcm)
@@ -112,10 +130,13 @@ class Response:
                     last = each
         if isinstance(last, Failed):
             self.fail(last.code, last.message)
-        elif last is None or answer.turn.status == Turn.Status.INTERRUPTED:
+        elif last is None:
+            self.fail(INTERNAL_ERROR, str(TURN_MESSAGES[INTERNAL_ERROR]))
+        elif answer.turn.status == Turn.Status.INTERRUPTED:
             self.end("cancelled", reason="client_cancelled")
+        elif self._is_cut:
+            self.end("incomplete", reason="max_output_tokens")
         else:
-            self._open_item()  # An answer without words is an answer.
             self.end("completed")
         self._on_end()
 

@@ -6,8 +6,9 @@ All of it runs in one event loop; only `ground` is called in threads. See docs/d
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -27,17 +28,22 @@ from apps.conversations.live.protocol import (
     error_event,
     event,
     invalid,
+    is_id,
     new_id,
     unsupported,
 )
 from apps.conversations.live.replying import Replying
 from apps.conversations.live.response import Send
 from apps.conversations.models import Conversation
+from apps.core.api_errors import known_error
 from apps.core.database import shared_thread
 from apps.core.errors import UserError
 from apps.speech.audio.turn_ends import TurnEnd
 from apps.speech.base import LIVE_SAMPLE_RATE, LiveTranscription
 from apps.speech.registry import Engines
+from apps.speech.reply_text import storable
+
+logger = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 10
 PIECE_BYTES = 2 * LIVE_SAMPLE_RATE // 5
@@ -58,6 +64,7 @@ class LiveSession:
     ) -> None:
         self._id, self._model = new_id("sess"), model
         self._caller, self._conversation, self._engines, self._send = caller, conversation, engines, send
+        self._is_new = conversation._state.adding
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
         self._answering = Answering(
@@ -72,8 +79,7 @@ class LiveSession:
 
     async def open(self, turn_end: TurnEnd | None) -> None:
         """Begin to listen, and tell the client."""
-        self._turn_end = turn_end
-        await self._listen()
+        self._asking.listen(await self._connect(), turn_end)
         self._send(event("session.created", session=self._as_json()))
 
     async def close(self) -> None:
@@ -81,14 +87,27 @@ class LiveSession:
         self._replying.is_closed = True
         self._asking.close()
         await self._answering.close()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=CLOSING_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self._until_done()
+        for task in self._tasks:
+            task.cancel()
         await self._stack.aclose()
+        await self._until_done()
+        if self._is_new:
+            async with shared_thread():
+                await sync_to_async(ground.forget_empty)(self._conversation)
+
+    async def _until_done(self) -> None:
+        """Wait for all work, and for what it has begun in its turn."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+            await self._answering.until_stored()
 
     @property
     def is_idle(self) -> bool:
         """Whether nobody is asking or being answered."""
-        return not (self._answering.is_busy or self._asking.current or self._asking.pending or self._tasks)
+        return not (self._answering.is_busy or self._asking.current or self._tasks)
 
     async def handle(self, received: Event) -> None:
         """Do what an event of the client's says, or answer it with an error."""
@@ -99,8 +118,13 @@ class LiveSession:
                 raise ProtocolError("unknown_event", "This event is not supported here.", param="type")
             await handler(self, received)
         except ProtocolError as error:
-            given = {"param": error.param, "event_id": event_id if isinstance(event_id, str) else ""}
-            self._send(error_event(error.code, error.message, **given))
+            given_id = event_id if is_id(event_id) else ""
+            self._send(error_event(error.code, error.message, param=error.param, event_id=given_id))
+        except Exception as error:
+            known = known_error(error)
+            if known is None:
+                raise
+            self._send(error_event(known.code, known.message, kind="server_error"))
 
     async def _update(self, received: Event) -> None:
         before = self._asking.config
@@ -111,8 +135,7 @@ class LiveSession:
         self._conversation.persona = config.instructions
         self._asking.configure(config)
         if config.language != before.language:
-            self._asking.listening.close()
-            await self._listen()
+            self._asking.listen_with(await self._connect())
         self._send(event("session.updated", session=self._as_json()))
 
     async def _change_voice(self, name: str) -> None:
@@ -143,18 +166,22 @@ class LiveSession:
         item = received.get("item")
         if not isinstance(item, dict) or item.get("type") != "message" or item.get("role") != "user":
             raise unsupported("item", "Only messages of the user can be added.")
-        item_id = item.get("id")
-        self._asking.type(_typed_text(item.get("content")), item_id if isinstance(item_id, str) else "")
+        item_id = item.get("id") or ""
+        if item_id and (not is_id(item_id) or self._item(item_id) is not None):
+            raise invalid("item.id", "Send another id, of up to 64 characters, or none.")
+        self._asking.type(_typed_text(item.get("content")), item_id)
 
     async def _delete_item(self, received: Event) -> None:
         self._asking.delete(str(received.get("item_id")))
 
     async def _retrieve_item(self, received: Event) -> None:
-        item_id = str(received.get("item_id"))
-        item = self._asking.items.get(item_id) or self._answering.item(item_id)
+        item = self._item(str(received.get("item_id")))
         if item is None:
             raise ProtocolError("item_not_found", "There is no such item in this session.", param="item_id")
         self._send(event("conversation.item.retrieved", item=item))
+
+    def _item(self, item_id: str) -> Event | None:
+        return self._asking.items.get(item_id) or self._answering.item(item_id)
 
     async def _truncate_item(self, received: Event) -> None:
         ms = received.get("audio_end_ms")
@@ -166,34 +193,34 @@ class LiveSession:
         wanted = received.get("response") or {}
         if not isinstance(wanted, dict):
             raise invalid("response", "This has to be an object.")
-        if wanted.get("conversation") == "none" or wanted.get("input"):
-            raise unsupported("response.conversation", "A response always belongs to the conversation here.")
+        changes = configuration.response_changes(self._asking.config, wanted)
+        metadata = configuration.metadata_of(wanted)
         if self._answering.is_busy:
             text = "A response is being given. Cancel it, or wait until it is done."
             raise ProtocolError("conversation_already_has_active_response", text)
         if not self._asking.pending:
             text = "Ask something first: send sound and commit it, or create an item."
             raise ProtocolError("nothing_to_answer", text)
-        config = replace(self._asking.config, **configuration.common_changes(wanted, "response"))
-        self._asking.respond(config, metadata=wanted.get("metadata"))
+        self._asking.respond(replace(self._asking.config, **changes), metadata=metadata)
 
     async def _cancel_response(self, received: Event) -> None:
         wanted, latest = received.get("response_id"), self._answering.latest
         if latest is None or latest.is_over or wanted not in (None, latest.id):
+            self._answering.let_go()  # It was ended because somebody speaks, and is not to go on after that.
             raise ProtocolError("response_cancel_not_active", "There is no such response that is being given.")
         self._answering.cancel("client_cancelled")
 
     async def _refuse_webrtc(self, _received: Event) -> None:
         raise unsupported("type", "This event is for WebRTC. Send response.cancel and conversation.item.truncate.")
 
-    async def _listen(self) -> None:
+    async def _connect(self) -> LiveTranscription:
         """Connect to speech to text, in the language in force."""
         await self._stack.aclose()
         engine = self._engines.live_speech_to_text
         language = self._asking.config.language or self._conversation.language
         listening = engine.listen(language=language, on_partial=self._asking.on_partial)
         transcription: LiveTranscription = await self._stack.enter_async_context(listening)
-        self._asking.listen(transcription, self._turn_end)
+        return transcription
 
     def _as_json(self) -> Event:
         hearing = self._engines.live_speech_to_text.name
@@ -202,8 +229,13 @@ class LiveSession:
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("Work of a live session failed", exc_info=error)
 
 
 def _config_of(conversation: Conversation) -> SessionConfig:
@@ -221,7 +253,7 @@ def _typed_text(content: Any) -> str:
         raise invalid("item.content", "Send a list of parts.")
     if any(not isinstance(part, dict) or part.get("type") != "input_text" for part in content):
         raise unsupported("item.content", "Only input_text can be added. Send sound by input_audio_buffer.append.")
-    text = "\n".join(str(part.get("text") or "") for part in content).strip()
+    text = storable("\n".join(str(part.get("text") or "") for part in content)).strip()
     if not text or len(text) > services.MAX_TEXT_CHARACTERS:
         raise invalid("item.content", f"A text has from 1 to {services.MAX_TEXT_CHARACTERS} characters.")
     return text

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,7 +18,7 @@ from django.db import Error as DatabaseFailure
 from apps.conversations import metrics, services
 from apps.conversations.live import ground
 from apps.conversations.live.access import KEY_PROTOCOL, PROTOCOL, Caller, identify, is_still_valid
-from apps.conversations.live.protocol import Event, error_event
+from apps.conversations.live.protocol import Event, decoded_event, error_event
 from apps.conversations.live.session import LiveSession
 from apps.core import readiness
 from apps.core.api_errors import known_error, openai_error_body
@@ -34,13 +35,19 @@ Send = Callable[[Message], Awaitable[None]]
 
 PATH = "/v1/realtime"
 NORMAL, GOING_AWAY, POLICY_VIOLATION, INTERNAL, RESTART, OVERLOADED = 1000, 1001, 1008, 1011, 1012, 1013
-# A client that takes nothing for so long is gone.
-WRITE_SECONDS = 20
 # Events that wait for a client that reads slowly; sound is at most some seconds ahead, so these are many.
 MAX_WAITING = 2000
-CHECK_SECONDS = 5
-IDLE_SECONDS = 15 * 60
-SESSION_SECONDS = 60 * 60
+ENDING_CHECK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Times in seconds: `write` for a client to take what is sent, `idle` without a word from it, and so on."""
+
+    write: float = 20
+    check: float = 5
+    idle: float = 15 * 60
+    session: float = 60 * 60
 
 
 class LiveSockets:
@@ -49,9 +56,10 @@ class LiveSockets:
     `abort` closes the connection behind an ASGI `send` at once, without waiting for its client.
     """
 
-    def __init__(self, application: Any, *, abort: Callable[[Send], None]) -> None:
+    def __init__(self, application: Any, *, abort: Callable[[Send], None], deadlines: Deadlines = Deadlines()) -> None:
         self.application = application
         self.abort = abort
+        self.deadlines = deadlines
         self._open: set[LiveSocket] = set()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -62,7 +70,7 @@ class LiveSockets:
         if scope["path"].rstrip("/") != PATH:
             await _refuse(scope, send, UserError("not_found", "There is no socket at this address.", status=404))
             return
-        socket = LiveSocket(scope, receive, send, abort=lambda: self.abort(send))
+        socket = LiveSocket(scope, receive, send, abort=lambda: self.abort(send), deadlines=self.deadlines)
         self._open.add(socket)
         try:
             with metrics.LIVE_SESSIONS.track_inprogress():
@@ -83,15 +91,17 @@ class LiveSockets:
 class LiveSocket:
     """One socket, from its handshake to its end."""
 
-    def __init__(self, scope: Message, receive: Receive, send: Send, *, abort: Callable[[], None]) -> None:
+    def __init__(
+        self, scope: Message, receive: Receive, send: Send, *, abort: Callable[[], None], deadlines: Deadlines
+    ) -> None:
         self._scope, self._receive, self._send, self._abort = scope, receive, send, abort
+        self._deadlines = deadlines
         self._outgoing: deque[Event] = deque()
         self._news = asyncio.Event()
         self._close_code: int | None = None
         self._closing = asyncio.Event()
-        self._is_ending = False
+        self._is_ending = asyncio.Event()
         self._last_event_at = 0.0
-        self._session: LiveSession | None = None
 
     def close(self, code: int) -> None:
         """Close the socket when what is waiting has been sent."""
@@ -101,10 +111,8 @@ class LiveSocket:
             self._news.set()
 
     def end_soon(self) -> None:
-        self._is_ending = True
-        self._news.set()
-        if self._session is None or self._session.is_idle:
-            self.close(RESTART)
+        """Close the socket as soon as nobody asks or is answered."""
+        self._is_ending.set()
 
     async def serve(self) -> None:
         query = {name: values[-1] for name, values in parse_qs(self._scope["query_string"].decode("latin-1")).items()}
@@ -137,7 +145,7 @@ class LiveSocket:
             self._refuse_with_event(error)
             return
         async with current_engines() as engines:
-            self._session = LiveSession(
+            session = LiveSession(
                 caller=caller,
                 conversation=conversation,
                 model=model,
@@ -145,17 +153,18 @@ class LiveSocket:
                 send=self.send,
                 on_left=lambda: self.close(POLICY_VIOLATION),
             )
+            await session.open(turn_end())
             try:
-                await self._session.open(turn_end())
-                await self._read_until_closed(self._session, caller)
+                await self._read_until_closed(session, caller)
             finally:
-                await asyncio.shield(asyncio.create_task(self._session.close()))
+                await asyncio.shield(asyncio.create_task(session.close()))
 
     async def _read_until_closed(self, session: LiveSession, caller: Caller) -> None:
         reading = asyncio.create_task(self._read(session))
         watching = asyncio.create_task(self._watch(caller))
         closing = asyncio.create_task(self._closing.wait())
-        tasks = {reading, watching, closing}
+        ending = asyncio.create_task(self._end_when_idle(session))
+        tasks = {reading, watching, closing, ending}
         try:
             done, _rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -176,7 +185,7 @@ class LiveSocket:
                 self.close(message.get("code") or GOING_AWAY)
                 return
             self._last_event_at = loop.time()
-            received = _decoded(message)
+            received = decoded_event(message.get("text") or message.get("bytes") or "")
             if received is None:
                 self.send(error_event("invalid_json", "Send events as JSON objects, in text messages."))
             else:
@@ -187,18 +196,24 @@ class LiveSocket:
         loop = asyncio.get_running_loop()
         began = self._last_event_at = loop.time()
         while True:
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(self._deadlines.check)
             now = loop.time()
-            if now - began > SESSION_SECONDS:
-                self.send(error_event("session_expired", "This session has lasted its 60 minutes. Open another one."))
+            if now - began > self._deadlines.session:
+                self.send(error_event("session_expired", "A session lasts no longer than this. Open another one."))
                 return
-            if now - self._last_event_at > IDLE_SECONDS:
+            if now - self._last_event_at > self._deadlines.idle:
                 return
             with suppress(DatabaseFailure):
                 if not await _in_thread(is_still_valid, caller):
                     self.send(error_event("authentication_failed", "You are signed out, or your token was revoked."))
                     self.close(POLICY_VIOLATION)
                     return
+
+    async def _end_when_idle(self, session: LiveSession) -> None:
+        await self._is_ending.wait()
+        while not session.is_idle:  # noqa: ASYNC110 - it depends on much, and matters only at the end of a process
+            await asyncio.sleep(ENDING_CHECK_SECONDS)
+        self.close(RESTART)
 
     def send(self, event: Event) -> None:
         """Send an event when those before it are sent."""
@@ -216,8 +231,6 @@ class LiveSocket:
                 while self._outgoing:
                     text = json.dumps(self._outgoing.popleft(), ensure_ascii=False)
                     await self._put({"type": "websocket.send", "text": text})
-                if self._is_ending and self._session is not None and self._session.is_idle:
-                    self.close(RESTART)
                 if self._close_code is not None:
                     await self._put({"type": "websocket.close", "code": self._close_code})
                     return
@@ -229,7 +242,7 @@ class LiveSocket:
             self._closing.set()
 
     async def _put(self, message: Message) -> None:
-        async with asyncio.timeout(WRITE_SECONDS):
+        async with asyncio.timeout(self._deadlines.write):
             await self._send(message)
 
     def _refuse_with_event(self, error: Exception) -> None:
@@ -251,14 +264,6 @@ HEADERS = [(b"x-ai-generated", b"true")]
 def _subprotocol(scope: Message) -> str | None:
     """Return the protocol to answer: never the one that contains the key."""
     return PROTOCOL if PROTOCOL in scope.get("subprotocols", []) else None
-
-
-def _decoded(message: Message) -> Event | None:
-    try:
-        received = json.loads(message.get("text") or message.get("bytes") or "")
-    except (ValueError, RecursionError):
-        return None
-    return received if isinstance(received, dict) else None
 
 
 async def _refuse(scope: Message, send: Send, error: Exception) -> None:

@@ -150,14 +150,12 @@ class TurnTaking:
     """The turns of one conversation. `asks` tells whether there is a model of turn ends to ask."""
 
     def __init__(self, settings: TurnSettings, *, sample_rate: int, asks: bool) -> None:
-        self._settings = settings
+        self.change(settings, asks=asks)
         self._sample_rate = sample_rate
-        self._asks = asks and settings.mode == "semantic_vad"
         self._frames = Frames(sample_rate)
         self._activity = VoiceActivity()
         self._echo = AnswerEcho()
         self._recent: deque[Samples] = deque(maxlen=WINDOW_SAMPLES // FRAME_SAMPLES + NOTICED_LATE_MS // FRAME_MS)
-        self._run = _Run(settings)
         self._sound = bytearray()
         self._sound_start_ms = 0
         self._now_ms = 0
@@ -172,6 +170,17 @@ class TurnTaking:
     @property
     def now_ms(self) -> int:
         return self._now_ms
+
+    @property
+    def is_in_question(self) -> bool:
+        """Whether a question has begun that was not given out as ended."""
+        return self._state in (_State.SPEAKING, _State.PAUSING)
+
+    def change(self, settings: TurnSettings, *, asks: bool) -> None:
+        """Take turns by other settings from now on, also in a question that has begun."""
+        self._settings = settings
+        self._asks = asks and settings.mode == "semantic_vad"
+        self._run = _Run(settings)
 
     def feed(self, pcm: bytes) -> list[Event]:
         """Take mono s16le sound in pieces of any length, and return what has happened in it."""
@@ -202,7 +211,10 @@ class TurnTaking:
         return np.concatenate(frames[: len(frames) - surplus] or [np.zeros(0, np.float32)])[-WINDOW_SAMPLES:]
 
     def question_pcm(self) -> bytes:
-        """Return the sound of the question as it came, from before its first word until now; b"" without a question."""
+        """Return the sound of the question as it came, from before its first word until now.
+
+        Without a question, and when the last one can no longer go on, it is b"".
+        """
         if self._state is _State.WAITING:
             return b""
         return bytes(self._sound[self._offset(self._start_ms - self._settings.prefix_padding_ms) :])
@@ -313,16 +325,16 @@ class TurnTaking:
         settings, silence_ms = self._settings, self._silence_ms
         if not self._asks:
             return "silence" if silence_ms >= settings.silence_duration_ms else None
-        if self._probability is not None and silence_ms >= settings.silence_needed_ms(self._probability):
-            return "complete"
-        return "longest_pause" if silence_ms >= settings.silence_needed_ms(0) else None
+        if silence_ms >= settings.silence_needed_ms(0):
+            return "longest_pause"
+        is_judged = self._probability is not None and silence_ms >= settings.silence_needed_ms(self._probability)
+        return "complete" if is_judged else None
 
     def _forget_old_sound(self) -> None:
         """Keep the sound of the question, or without one, what may yet become its beginning."""
-        has_question = self._state in {_State.SPEAKING, _State.PAUSING} or (
-            self._state is _State.ENDED and self._may_revise(self._now_ms - NOTICED_LATE_MS)
-        )
-        first_ms = self._start_ms if has_question else self._now_ms - NOTICED_LATE_MS
+        if self._state is _State.ENDED and not self._may_revise(self._now_ms - NOTICED_LATE_MS):
+            self._state = _State.WAITING
+        first_ms = self._now_ms - NOTICED_LATE_MS if self._state is _State.WAITING else self._start_ms
         surplus_ms = first_ms - self._settings.prefix_padding_ms - self._sound_start_ms
         if surplus_ms > NOTICED_LATE_MS:  # Not for every piece: it moves all that is kept.
             del self._sound[: self._offset(self._sound_start_ms + surplus_ms)]

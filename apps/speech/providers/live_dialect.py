@@ -8,6 +8,7 @@ import logging
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -36,8 +37,9 @@ class LiveConfig:
     """A service that hears through a WebSocket. `base_url` begins with http, and is that of the service's SDK.
 
     `headers` are sent besides the key. `hear_seconds` is the deadline of a commit with all retries, `answer_seconds`
-    that of one answer of the service. After `idle_seconds` without sound the connection is closed until there is sound
-    again. At most the last `max_seconds` of sound are kept, to be sent again if the connection is lost.
+    that of one answer of the service. After `silence_seconds` without sound, as much silence is sent if the service
+    needs it, and after `idle_seconds` the connection is closed until there is sound again. At most the last
+    `max_seconds` of sound are kept, to be sent again if the connection is lost.
     """
 
     api_key: str = field(repr=False)
@@ -47,6 +49,7 @@ class LiveConfig:
     connect_seconds: float = 3
     hear_seconds: float = 30
     answer_seconds: float = 5
+    silence_seconds: float = 1
     idle_seconds: float = 30
     max_seconds: float = 120
     max_retries: int = 2
@@ -169,5 +172,6 @@ async def wait_for(socket: ClientConnection, is_it: Callable[[dict[str, Any]], b
 
 
 def socket_url(address: str) -> str:
-    """Return `address`, which begins with http or https, with the scheme of WebSockets."""
-    return f"ws{address.removeprefix('http')}"
+    """Return `address`, whose scheme is http or https, with that of WebSockets."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(scheme="wss" if parts.scheme == "https" else "ws"))

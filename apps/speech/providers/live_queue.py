@@ -175,8 +175,11 @@ class SoundQueue:
             if seconds >= at_last or is_silent(end):
                 self._close_last()
 
-    def _forget(self, segment: _Segment, dialect: Dialect) -> str:
-        """Let the service forget what it has got of the first segment."""
+    def _forget(self, segment: _Segment, dialect: Dialect) -> str | None:
+        """Let the service forget what it has got of the first segment, and forget the rest."""
+        if not segment.sent:
+            self._segments.popleft()
+            return self.next_message(dialect)
         message = dialect.clear()
         if message is None:  # Then a commit does that.
             del segment.sound[segment.sent :]
@@ -204,11 +207,13 @@ class SoundQueue:
         """Return what was said of the question so far, or None if that is not news.
 
         While a commit waits for its answer, nobody knows to which question a partial belongs. Services also repeat
-        them.
+        them, and may send one late.
         """
         first = self._segments[0]
-        text = _joined(*self._question.texts, first.text, _checked(text, first))
-        if self.has_commits or text == self._partial:
+        if self.has_commits or _is_impossible(text, first):
+            return None
+        text = _joined(*self._question.texts, first.text, storable(text).strip())
+        if text == self._partial:
             return None
         self._partial = text
         return text
@@ -216,11 +221,15 @@ class SoundQueue:
     def final(self, text: str) -> None:
         """Take the text of the first segment. Raises ProviderError if it is impossible."""
         first = self._segments[0]
-        first.text = _joined(first.text, _checked(text, first))
-        if first.is_committed:  # Else the service has committed by itself, and more is to come.
-            self._segments.popleft()
-            first.question.texts.append(first.text)
-            self._settle(first.question)
+        if _is_impossible(text, first):
+            raise provider_error("provider_answer_invalid", stage="hear")
+        first.text = _joined(first.text, storable(text).strip())
+        if not first.is_committed:  # The service has committed by itself, and more is to come.
+            self._uncommitted_bytes = 0
+            return
+        self._segments.popleft()
+        first.question.texts.append(first.text)
+        self._settle(first.question)
 
     def fail(self, error: ProviderError) -> None:
         """Let all commits fail that wait for an answer. Sound of a question that goes on is kept."""
@@ -239,8 +248,6 @@ def _joined(*texts: str) -> str:
     return " ".join(filter(None, texts))
 
 
-def _checked(text: str, segment: _Segment) -> str:
-    """Return `text` without what cannot be stored. Raises ProviderError if it is too long for what was said."""
-    if len(text) > longest_transcript(len(segment.sound) / BYTES_PER_SECOND):
-        raise provider_error("provider_answer_invalid", stage="hear")
-    return storable(text).strip()
+def _is_impossible(text: str, segment: _Segment) -> bool:
+    """Tell whether nobody can have said so much in that time."""
+    return len(text) > longest_transcript(len(segment.sound) / BYTES_PER_SECOND)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from apps.speech.providers.live_dialect import Dialect, LiveConfig
 
-_CHECK_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.2
 _RETRIED_CODES = TRANSIENT_CODES | {"provider_timeout"}
 
@@ -139,7 +138,7 @@ class SocketTranscription:
         self._failures += 1
         pause = error.retry_after
         if pause is None:
-            pause = random.uniform(0, _FIRST_PAUSE_SECONDS * 2**self._failures)  # noqa: S311 - no secret
+            pause = random.uniform(0, _FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1))  # noqa: S311 - no secret
         can_pass = error.code in _RETRIED_CODES and pause <= self._config.hear_seconds
         if can_pass and self._failures <= self._config.max_retries:
             await asyncio.sleep(pause)
@@ -193,15 +192,18 @@ class SocketTranscription:
 
         A service that hears nothing for some seconds needs seconds to get going again, or closes the connection.
         """
+        seconds = min(self._config.silence_seconds, self._config.idle_seconds)
         self._wake.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CHECK_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
                 return None
-        return self._queue.silence(_CHECK_SECONDS, dialect) if dialect.sends_silence else None
+        return self._queue.silence(seconds, dialect) if dialect.sends_silence else None
 
     def _watch_answer(self) -> None:
         """Limit the time of the answer to a commit."""
+        if self._answer_timer.expired():
+            return
         if not self._queue.awaits_answer:
             self._answer_timer.reschedule(None)
         elif self._answer_timer.when() is None:
@@ -215,15 +217,13 @@ class SocketTranscription:
                     event = dialect.read(message)
                 match event:
                     case Partial(text):
-                        self._tell(self._queue.partial(text))
+                        partial = self._queue.partial(text)
+                        if partial is not None:
+                            self._on_partial(partial)
                     case Final(text):
                         self._queue.final(text)
                         self._failures = 0
                         self._wake.set()
-
-    def _tell(self, partial: str | None) -> None:
-        if partial is not None:
-            asyncio.get_running_loop().call_soon(self._on_partial, partial)
 
 
 def _lost_connection(sender: asyncio.Task[None]) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 import pytest
 
 from apps.speech.base import ProviderError
+from apps.speech.providers.breakers import Breakers
 from tests.fakes.provider import FakeProvider
+from tests.speech.conftest import LosingServer
 from tests.speech.providers.live_calls import ENGINES, SECOND, SILENCE, WORDS, Listener, listen, path_of
 
 pytestmark = pytest.mark.parametrize("engine", ENGINES)
@@ -74,7 +77,7 @@ class TestQuestions:
             provider.behaviour.final_seconds = 0.1
             listener.say(SECOND)
             first = asyncio.ensure_future(listener.live.commit())
-            await listener.until(lambda: any("commit" in str(message) for message in listener.socket.messages))
+            await listener.until(lambda: listener.sockets and "commit" in str(listener.socket.messages))
             first.cancel()
             second = (await listener.ask()).text
             assert second
@@ -160,6 +163,30 @@ class TestLostConnections:
 
         listen(engine, provider, check)
 
+    def test_a_question_that_nobody_hears_waits_for_its_commit(self, engine: str, provider: FakeProvider) -> None:
+        provider.break_socket(path_of(engine), after_seconds=0.3, times=3)
+
+        async def check(listener: Listener) -> None:
+            listener.say(SECOND)
+            await listener.until(lambda: len(listener.sockets) == 3 and listener.socket.finished.is_set())
+            listener.say(SILENCE)
+            await asyncio.sleep(0.3)
+            assert len(listener.sockets) == 3
+            assert (await listener.live.commit()).text == WORDS
+            assert bytes(listener.socket.sound) == SECOND + SILENCE
+
+        listen(engine, provider, check)
+
+    def test_a_service_that_is_busy_for_too_long_is_not_waited_for(self, engine: str, provider: FakeProvider) -> None:
+        provider.fail_next(path_of(engine), status=429, headers={"retry-after": "60"}, times=9)
+
+        async def check(listener: Listener) -> None:
+            with pytest.raises(ProviderError) as caught:
+                await listener.ask()
+            assert (caught.value.code, caught.value.retry_after) == ("provider_busy", 60)
+
+        listen(engine, provider, check)
+
     def test_the_commit_has_a_deadline(self, engine: str, provider: FakeProvider) -> None:
         provider.break_socket(path_of(engine), hangs=True)
 
@@ -171,11 +198,10 @@ class TestLostConnections:
             assert time.monotonic() - started < 2
             assert (await listener.ask()).text == WORDS
 
-        listen(engine, provider, check, hear_seconds=0.3, answer_seconds=0.5)
+        listen(engine, provider, check, hear_seconds=0.5, answer_seconds=0.6)
 
     def test_an_open_breaker_ends_it_at_once(self, engine: str, provider: FakeProvider) -> None:
         provider.break_socket(path_of(engine), times=99)
-        from apps.speech.providers.breakers import Breakers
 
         async def check(listener: Listener) -> None:
             with pytest.raises(ProviderError):
@@ -201,3 +227,63 @@ class TestIdleConnections:
             assert len(listener.sockets) == 2
 
         listen(engine, provider, check, idle_seconds=0.1)
+
+
+class TestWhatIsKeptSecret:
+    def test_neither_keys_nor_words_are_logged(
+        self, engine: str, provider: FakeProvider, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        provider.behaviour.transcript = "Rumpelstilzchen"
+        caplog.set_level(logging.DEBUG)
+        provider.break_socket(path_of(engine), error="rate_limited")
+
+        async def check(listener: Listener) -> None:
+            assert (await listener.ask()).text == "Rumpelstilzchen"
+
+        listen(engine, provider, check)
+        assert "hear: provider_" in caplog.text
+        assert "test-key" not in caplog.text
+        assert "Rumpelstilzchen" not in caplog.text
+        assert "France" not in caplog.text
+
+    def test_the_variables_for_proxies_are_obeyed(
+        self, engine: str, provider: FakeProvider, unused_port: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_port}")
+
+        async def check(listener: Listener) -> None:
+            with pytest.raises(ProviderError) as caught:
+                await listener.ask()
+            assert caught.value.code == "provider_unreachable"
+
+        listen(engine, provider, check, max_retries=0)
+        assert provider.requests == []
+
+
+class TestServersThatAreNoGood:
+    def test_nobody_listens(self, engine: str, provider: FakeProvider, unused_port: int) -> None:
+        async def check(listener: Listener) -> None:
+            with pytest.raises(ProviderError) as caught:
+                await listener.ask()
+            assert (caught.value.code, caught.value.is_outage) == ("provider_unreachable", True)
+
+        listen(engine, provider, check, base_url=f"http://127.0.0.1:{unused_port}", max_retries=1)
+
+    def test_connections_are_lost_at_once(
+        self, engine: str, provider: FakeProvider, losing_server: LosingServer
+    ) -> None:
+        async def check(listener: Listener) -> None:
+            with pytest.raises(ProviderError) as caught:
+                await listener.ask()
+            assert caught.value.code == "provider_unreachable"
+
+        listen(engine, provider, check, base_url=losing_server.url, max_retries=1)
+        assert losing_server.connections in (2, 4)  # Before and for the commit, each twice.
+
+    def test_no_answer_in_time(self, engine: str, provider: FakeProvider) -> None:
+        provider.delay(path_of(engine), 2)
+
+        async def check(listener: Listener) -> None:
+            assert (await listener.ask()).text == WORDS
+
+        listen(engine, provider, check, connect_seconds=0.1)

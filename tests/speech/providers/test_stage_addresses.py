@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.speech import availability, registry
+from apps.speech import availability, configs, registry
 from apps.speech.base import ProviderError
+from tests.fakes import elevenlabs_live, openai_live
 from tests.fakes.openai import CHAT, MODELS, TRANSCRIPTIONS
 from tests.fakes.provider import FakeProvider
 from tests.speech.providers.openai_calls import QUESTION, RECORDING
@@ -99,3 +100,54 @@ def test_a_stage_that_is_down_does_not_stop_the_other(ears: FakeProvider, settin
     with pytest.raises(ProviderError, match="think: provider_unavailable"):
         registry.call(hear_and_think)
     assert len(ears.requests_to(TRANSCRIPTIONS)) == settings.BREAKER_FAILURES + 1
+
+
+async def hear_live(engines: registry.Engines) -> str:
+    async with engines.live_speech_to_text.listen(language="", on_partial=lambda _text: None) as live:
+        live.hear(RECORDING.pcm)
+        transcript = await live.commit()
+        return f"{live.name}: {transcript.text}"
+
+
+@pytest.mark.parametrize(
+    ("engine", "path", "name"),
+    [
+        ("elevenlabs", elevenlabs_live.PATH, "elevenlabs-live"),
+        ("openai", openai_live.PATH, "openai-live"),
+        ("upload", TRANSCRIPTIONS, "openai"),
+    ],
+)
+def test_the_setting_says_who_hears_live(
+    remote_engines: FakeProvider, settings: Settings, engine: str, path: str, name: str
+) -> None:
+    settings.LIVE_SPEECH_TO_TEXT = engine
+
+    assert registry.call(hear_live) == f"{name}: {remote_engines.behaviour.transcript}"
+
+    assert {request.path for request in remote_engines.requests} == {path}
+
+
+def test_live_hearing_that_is_down_stops_nothing_else(
+    remote_engines: FakeProvider, settings: Settings, unused_port: int
+) -> None:
+    settings.ELEVENLABS_BASE_URL, settings.PROVIDER_RETRIES = f"http://127.0.0.1:{unused_port}", 0
+    availability.require_live_hearing()
+
+    for _ in range(settings.BREAKER_FAILURES):
+        with pytest.raises(ProviderError, match="provider_unreachable"):
+            registry.call(hear_live)
+
+    with pytest.raises(ProviderError, match="provider_unavailable"):
+        availability.require_live_hearing()
+    assert availability.is_working("hear")
+    settings.LIVE_SPEECH_TO_TEXT = "upload"
+    availability.require_live_hearing()
+    assert registry.call(hear_live).startswith("openai: ")
+
+
+def test_the_account_goes_to_openai_only(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "ours")
+
+    assert configs.openai_live_config().headers == {"OpenAI-Organization": "ours"}
+    settings.STT_BASE_URL = "https://ears.example.org/v1"
+    assert configs.openai_live_config().headers == {}

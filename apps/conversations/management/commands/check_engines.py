@@ -14,7 +14,7 @@ from apps.conversations.management.commands.demo import DEMO_DIR, USERNAME
 from apps.speech import availability, configs, registry
 from apps.speech.addresses import host_and_port
 from apps.speech.audio.decoding import decode
-from apps.speech.base import OPENAI, POCKET, SERVER, ProviderError, Recording, Stage
+from apps.speech.base import OPENAI, OPENAI_LIVE, POCKET, SERVER, ProviderError, Recording, Stage
 from apps.speech.local import pocket_bundle, pocket_report
 from apps.voices.models import VoiceProfile
 
@@ -124,7 +124,11 @@ def advice(outcome: Outcome, error: ProviderError) -> str:
         text = NO_KEY
     if error.code == "models_missing" and outcome.engine == POCKET:
         text = ADVICE_FOR_POCKET
-    model = "VOICE_MODEL" if outcome.engine == SERVER else MODEL_VARIABLES.get(outcome.stage, f"{prefix}_TTS_MODEL")
+    model = MODEL_VARIABLES.get(outcome.stage, f"{prefix}_TTS_MODEL")
+    if outcome.engine in availability.live_engines():
+        model = "LIVE_STT_MODEL"
+    elif outcome.engine == SERVER:
+        model = "VOICE_MODEL"
     return text.format(prefix=prefix, model=model, deadline=DEADLINES[outcome.stage])
 
 
@@ -137,7 +141,7 @@ def _heading(outcome: Outcome) -> str:
 def _variables(outcome: Outcome) -> str:
     """Return how the variables begin that the operator should look at."""
     address = availability.address_of(outcome.engine, outcome.stage)
-    is_common = outcome.engine == OPENAI and address == settings.OPENAI_BASE_URL
+    is_common = outcome.engine in (OPENAI, OPENAI_LIVE) and address == settings.OPENAI_BASE_URL
     return "OPENAI" if is_common else availability.variables_of(outcome.engine, outcome.stage)
 
 

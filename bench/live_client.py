@@ -34,7 +34,7 @@ BUTTON_PAUSE_SECONDS = 0.7
 # Who goes on speaking sooner after the first sound of an answer has not heard it: the question goes on.
 PAUSE_SECONDS = 2.0
 # The end of an answer is sent some seconds before it is heard. Who speaks sooner interrupts it.
-END_HEARD_SECONDS = 3.5
+END_HEARD_SECONDS = 2.8
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from apps.conversations.live.answer import Answer
 from apps.conversations.live.ground import OpenedQuestion
 from apps.conversations.live.protocol import new_id
+from apps.conversations.pipeline.hearing import without_phantom
 from apps.speech.base import LIVE_SAMPLE_RATE, Recording, Transcript
 from apps.usage.metering import Used
 
@@ -77,12 +78,13 @@ class Question:
         self.partial = ""
 
     async def transcript(self) -> Transcript:
-        """Return what was said or typed, when all of it is known. Raises ProviderError."""
+        """Return what was said or typed, when all of it is known; nothing, if it was made up. Raises ProviderError."""
         if self.typed is not None:
             return Transcript(self.typed)
         parts = [await asyncio.shield(part.transcript) for part in self.parts]
         languages = [part.language for part in parts if part.language]
-        return Transcript(joined(part.text for part in parts), language=languages[-1] if languages else "")
+        heard = Transcript(joined(part.text for part in parts), language=languages[-1] if languages else "")
+        return await without_phantom(heard, self.recording) if self.recording else heard
 
 
 def joined(texts: Iterable[str]) -> str:

@@ -9,8 +9,9 @@ from django.conf import settings
 from apps.conversations.models import Turn
 from apps.core.recordings import decode_stored
 from apps.speech import phantoms
+from apps.speech.audio.resampling import resample
 from apps.speech.audio.silero import SAMPLE_RATE
-from apps.speech.audio.speech_presence import Activity, measure_activity
+from apps.speech.audio.speech_presence import measure_activity
 from apps.speech.base import Recording, SpeechToText, Transcript
 from apps.usage.metering import Used
 
@@ -37,12 +38,13 @@ async def without_phantom(transcript: Transcript, recording: Recording) -> Trans
     """Return `transcript`, or an empty one if the engine made it up because next to nobody speaks in `recording`."""
     if not phantoms.has_words(transcript.text):
         return Transcript("")
-    if phantoms.is_doubtful(transcript.text) and _is_faint(await asyncio.to_thread(measure_activity, recording)):
+    if phantoms.is_doubtful(transcript.text) and await asyncio.to_thread(_is_faint, recording):
         return Transcript("")
     return transcript
 
 
-def _is_faint(speech: Activity) -> bool:
+def _is_faint(recording: Recording) -> bool:
+    speech = measure_activity(resample(recording, sample_rate=SAMPLE_RATE))
     return speech.share < MIN_SPEECH_SHARE and speech.longest_seconds < MIN_SPEECH_SECONDS
 
 

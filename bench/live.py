@@ -22,12 +22,12 @@ from bench.client import AnswerError
 from bench.live_client import Said, live, spoken
 from bench.live_report import Kind, Level, Run
 from bench.people import Person, sign_up
-from tests.fakes.live import NEARLY_ALL, voiced_seconds
+from tests.fakes.live import MISSED_SECONDS, voiced_seconds
 
-# The whole sentence of five seconds, with its answer of ten, is for the processor; its end will do for the times.
-SENTENCE, LAST_WORDS = spoken(), spoken(2.0)
+# Five seconds, with an answer of ten, are for the processor; the last two will do for the times.
+SENTENCE, LAST_WORDS = spoken(5.0), spoken(2.0)
 # The fake knows all words when nearly all of these seconds were voiced: with the last voiced sound, and not before it.
-SPOKEN_SECONDS = 0.97 * voiced_seconds(LAST_WORDS.pcm) / NEARLY_ALL
+SPOKEN_SECONDS = voiced_seconds(LAST_WORDS.pcm) + MISSED_SECONDS / 2
 SPREAD_SECONDS, ROUNDS = 8, 2
 # A socket keeps its connection to speech to text for the first half minute.
 SETTLING_SECONDS, IDLE_SECONDS = 33, 15

@@ -26,7 +26,7 @@ from apps.speech.base import LIVE_SAMPLE_RATE, Recording
 from bench.client import TIMEOUT_SECONDS, AnswerError
 from tests.fakes.live import FRAME_SECONDS, VOICED_RMS
 
-SPEECH = Path(__file__).parent.parent / "tests/data/speech/austen-0890.wav"  # 5.1 seconds, the end of a sentence.
+SPEECH = Path(__file__).parent.parent / "tests/data/speech/austen-0920.wav"  # The end of its sentence is plain to hear.
 PIECE_SECONDS = 0.04
 NOISE_RMS = 8  # About -72 dBFS: a quiet room.
 KIND_WITHIN = 80  # An event begins with its type.
@@ -34,7 +34,7 @@ BUTTON_PAUSE_SECONDS = 0.7
 # Who goes on speaking sooner after the first sound of an answer has not heard it: the question goes on.
 PAUSE_SECONDS = 2.0
 # The end of an answer is sent some seconds before it is heard. Who speaks sooner interrupts it.
-END_HEARD_SECONDS = 3.5
+END_HEARD_SECONDS = 2.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Said:
         return len(self.pcm) / 2 / LIVE_SAMPLE_RATE
 
 
-def spoken(seconds: float | None = None) -> Said:
-    """Return a sentence, or its last `seconds`."""
+def spoken(seconds: float) -> Said:
+    """Return the last `seconds` of a sentence."""
     with wave.open(str(SPEECH)) as reader:
         recording = Recording(reader.readframes(reader.getnframes()), reader.getframerate())
     pcm = resample(recording, sample_rate=LIVE_SAMPLE_RATE).pcm
@@ -66,7 +66,7 @@ def spoken(seconds: float | None = None) -> Said:
     length = round(FRAME_SECONDS * LIVE_SAMPLE_RATE)
     voiced = [start for start in range(0, len(samples), length) if samples[start : start + length].std() > VOICED_RMS]
     end = 2 * (voiced[-1] + length)
-    return Said(pcm[0 if seconds is None else end - _bytes(seconds) : end])
+    return Said(pcm[end - _bytes(seconds) : end])
 
 
 def _bytes(seconds: float) -> int:

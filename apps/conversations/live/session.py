@@ -156,8 +156,9 @@ class LiveSession:
     async def _append(self, received: Event) -> None:
         pcm = decoded_audio(received.get("audio"), "audio")
         for start in range(0, len(pcm), PIECE_BYTES):
+            if start:
+                await asyncio.sleep(0)  # A long recording in one event leaves time for others.
             self._asking.hear(pcm[start : start + PIECE_BYTES])
-            await asyncio.sleep(0)  # A long recording in one event leaves time for others.
 
     async def _commit(self, _received: Event) -> None:
         self._asking.commit()

@@ -38,6 +38,8 @@ NORMAL, GOING_AWAY, POLICY_VIOLATION, INTERNAL, RESTART, OVERLOADED = 1000, 1001
 # Events that wait for a client that reads slowly; sound is at most some seconds ahead, so these are many.
 MAX_WAITING = 2000
 ENDING_CHECK_SECONDS = 0.1
+# Of a client that sends nothing, only every sixth check asks the database. Each question asks it, too.
+QUIET_CHECKS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class LiveSocket:
     async def _watch(self, caller: Caller) -> None:
         """Close the socket of a caller who may no longer use it, who does nothing, or when its time is over."""
         loop = asyncio.get_running_loop()
-        began = self._last_event_at = loop.time()
+        began = checked_at = self._last_event_at = loop.time()
         while True:
             await asyncio.sleep(self._deadlines.check)
             now = loop.time()
@@ -212,6 +214,9 @@ class LiveSocket:
                 return
             if now - self._last_event_at > self._deadlines.idle:
                 return
+            if self._last_event_at < checked_at and now - checked_at < QUIET_CHECKS * self._deadlines.check:
+                continue
+            checked_at = now
             with suppress(DatabaseFailure):
                 if not await _in_thread(is_still_valid, caller):
                     self.send(error_event("authentication_failed", "You are signed out, or your token was revoked."))

@@ -94,7 +94,7 @@ class AnswerEcho:
         known = np.maximum(self._levels[max(0, start) : last + 1], QUIET_ANSWER_DB)
         offset = max(0, -start)
         padded[offset : offset + len(known)] = known
-        smeared: Levels = np.lib.stride_tricks.sliding_window_view(padded, SMEARED_FRAMES).max(axis=1)[::-1]
+        smeared: Levels = np.maximum.reduce([padded[shift : shift + DELAYS] for shift in range(SMEARED_FRAMES)])[::-1]
         return smeared
 
     def _learn(self, level: float, answer: Levels) -> None:

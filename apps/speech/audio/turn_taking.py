@@ -50,6 +50,8 @@ JUDGED_SILENCE_MS = 64
 # waiting for so long costs no time.
 ENDED_PROBABILITIES, SILENCE_NEEDED_MS = (0.2, 0.4, 0.7, 0.9), (2000, 900, 700, 500)
 PATIENCE: dict[Eagerness, float] = {"low": 1.6, "medium": 1.0, "auto": 1.0, "high": 0.6}
+# No speech is so quiet. Of such sound, this many pieces are heard at once.
+QUIETEST_SPEECH_DB, MOST_UNHEARD = -60.0, 8
 # Music may be as probable as the threshold for long. Speech soon becomes more probable.
 PEAK_ABOVE_THRESHOLD, HIGHEST_PEAK = 0.2, 0.9
 # Quiet frames while an answer plays may be consonants, but so many in a row are not.
@@ -154,6 +156,7 @@ class TurnTaking:
         self._sample_rate = sample_rate
         self._frames = Frames(sample_rate)
         self._activity = VoiceActivity()
+        self._unheard: list[Samples] = []
         self._echo = AnswerEcho()
         self._recent: deque[Samples] = deque(maxlen=WINDOW_SAMPLES // FRAME_SAMPLES + NOTICED_LATE_MS // FRAME_MS)
         self._sound = bytearray()
@@ -186,13 +189,26 @@ class TurnTaking:
         """Take mono s16le sound in pieces of any length, and return what has happened in it."""
         self._sound += pcm
         frames = self._frames.feed(pcm)
-        probabilities, levels = self._activity.probabilities(frames), voice_activity.levels(frames)
+        levels = voice_activity.levels(frames)
+        probabilities = self._probabilities(frames, is_quiet=bool((levels < QUIETEST_SPEECH_DB).all()))
         events: list[Event] = []
         for frame, probability, level in zip(frames, probabilities, levels, strict=True):
             self._recent.append(frame)
             events += self._hear(float(probability), float(level))
         self._forget_old_sound()
         return events
+
+    def _probabilities(self, frames: Samples, *, is_quiet: bool) -> Samples:
+        """Return the speech probabilities of `frames`.
+
+        While nobody speaks, quiet frames are none, and wait for others: the network takes many at once in less time.
+        """
+        self._unheard.append(frames)
+        if is_quiet and not self.is_in_question and len(self._unheard) < MOST_UNHEARD:
+            return np.zeros(len(frames), np.float32)
+        probabilities = self._activity.probabilities(np.concatenate(self._unheard))
+        self._unheard.clear()
+        return probabilities[len(probabilities) - len(frames) :]
 
     def judge(self, probability: float, question: MaybeEnded) -> list[Event]:
         """Take the model's answer to `question`. It is ignored if the person has gone on speaking meanwhile."""

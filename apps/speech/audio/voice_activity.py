@@ -92,7 +92,10 @@ class Frames:
             return np.zeros((0, FRAME_SAMPLES), np.float32)
         sound = np.concatenate([self._before, frames.ravel()])
         self._before = sound[-FILTER_SAMPLES:]
-        windows = np.lib.stride_tricks.sliding_window_view(sound, FILTER_SAMPLES)[1::STEP_IN]
+        # Windows from the sample 1 on, STEP_IN apart. NumPy's own functions for that take longer than the product.
+        size = sound.itemsize
+        shape, strides = (frames.size // STEP_IN, FILTER_SAMPLES), (STEP_IN * size, size)
+        windows: Samples = np.ndarray(shape, sound.dtype, sound, offset=size, strides=strides)
         # One product for each frame, since the rounding of a larger one would depend on its size.
         narrowed = windows.reshape(len(frames), -1, FILTER_SAMPLES) @ _filters()
         result: Samples = narrowed.reshape(len(frames), FRAME_SAMPLES)
@@ -101,7 +104,9 @@ class Frames:
 
 def levels(frames: Samples) -> NDArray[np.float64]:
     """Return the level of each frame in dBFS, without its DC offset. Shape (frames,)."""
-    result: NDArray[np.float64] = 20 * np.log10(np.maximum(frames.std(axis=1), 10 ** (SILENCE_DB / 20)))
+    # As frames.std(axis=1), in a third of the time.
+    powers = np.einsum("ij,ij->i", frames, frames) / max(1, frames.shape[1]) - frames.mean(axis=1) ** 2
+    result: NDArray[np.float64] = 10 * np.log10(np.maximum(powers, 10 ** (SILENCE_DB / 10)))
     return result
 
 

@@ -183,9 +183,10 @@ class Answering:
         await self.until_stored()
 
     async def _stop(self, answer: Answer, seconds: float) -> None:
-        await answer.stop()
-        if answer.is_certain:
-            await self._store_heard(answer, seconds)
+        async with self._storing:
+            await answer.stop()
+            if answer.is_certain:
+                await _mark_heard(answer, seconds)
 
     async def _undo(self, answer: Answer) -> None:
         await answer.stop()
@@ -196,15 +197,19 @@ class Answering:
     async def _store_heard(self, answer: Answer, seconds: float) -> None:
         async with self._storing:
             await answer.until_over()
-            if seconds < answer.sound_seconds - TOLERANCE_SECONDS:
-                async with shared_thread():
-                    await sync_to_async(services.mark_heard)(turn=answer.turn, text=answer.text_heard(seconds))
+            await _mark_heard(answer, seconds)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self.changes += 1
         task = asyncio.create_task(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _mark_heard(answer: Answer, seconds: float) -> None:
+    if seconds < answer.sound_seconds - TOLERANCE_SECONDS:
+        async with shared_thread():
+            await sync_to_async(services.mark_heard)(turn=answer.turn, text=answer.text_heard(seconds))
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

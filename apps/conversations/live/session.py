@@ -104,6 +104,10 @@ class LiveSession:
             await asyncio.wait(set(self._tasks))
             await self._answering.until_stored()
 
+    def interrupt(self) -> None:
+        """End the response that is being given."""
+        self._answering.cancel("client_cancelled")
+
     @property
     def is_idle(self) -> bool:
         """Whether nobody is asking or being answered."""

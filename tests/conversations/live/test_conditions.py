@@ -23,8 +23,8 @@ from tests.fakes.provider import FakeProvider
 QUESTION = live_clip("austen-0930.wav")
 
 CHANGES: dict[str, tuple[Callable[[], object], set[str]]] = {
-    "withdrawn": (lambda: withdraw_consent(consent=Consent.objects.get()), {"voice_not_found", "consent_required"}),
-    "suspended": (lambda: suspend_voice(voice=VoiceProfile.objects.get()), {"voice_suspended"}),
+    "withdrawn": (lambda: withdraw_consent(consent=Consent.objects.get()), {"voice_not_ready"}),
+    "suspended": (lambda: suspend_voice(voice=VoiceProfile.objects.get()), {"voice_silenced"}),
     "deleted": (lambda: delete_voice(voice=VoiceProfile.objects.get()), {"voice_not_found", "consent_required"}),
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 
-import numpy as np
 import pytest
 
 from apps.conversations.models import Turn
@@ -20,17 +19,12 @@ from tests.fakes.provider import FakeProvider
 
 QUESTION = live_clip("austen-0930.wav")
 REPLY = "The capital of France is Paris. It lies on the river Seine, in the north of the country, as all know."
-COUGH_SECONDS = 0.25
 
 
-def loudest(pcm: bytes, seconds: float) -> bytes:
-    """Return the loudest part of `pcm`."""
-    size, step = round(seconds * LIVE_SAMPLE_RATE) * 2, LIVE_SAMPLE_RATE // 50 * 2
-    parts = [pcm[start : start + size] for start in range(0, len(pcm) - size, step)]
-    return max(parts, key=lambda part: float(np.square(np.frombuffer(part, "<i2"), dtype=float).sum()))
-
-
-COUGH = louder(loudest(QUESTION, COUGH_SECONDS), 6)
+def cough() -> bytes:
+    """Return a quarter of a second of a voice, from its first sound on."""
+    pcm = live_clip("austen-0880.wav")
+    return pcm[2 * 6720 : 2 * 6720 + LIVE_SAMPLE_RATE // 2]
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +90,7 @@ def test_a_cough_pauses_the_answer(server: Server, provider: FakeProvider, alice
     async def talk() -> None:
         async with live(server.url, alice_token) as client:
             await listen(client)
-            await client.say(silence(0.3) + COUGH + silence(0.5))
+            await client.say(silence(0.3) + cough() + silence(0.5))
             await client.until("input_audio_buffer.speech_started")
             paused = await client.until_done()
             assert paused["status_details"]["reason"] == "turn_detected"
@@ -140,7 +134,7 @@ def test_a_cancelled_answer_does_not_go_on_after_a_cough(
     async def talk() -> None:
         async with live(server.url, alice_token) as client:
             await listen(client)
-            await client.say(silence(0.3) + COUGH)
+            await client.say(silence(0.3) + cough())
             await client.until_done()
             assert (await client.refused("response.cancel"))["code"] == "response_cancel_not_active"
             await client.say(silence(0.6))
@@ -193,3 +187,30 @@ def test_a_cancelled_client_hears_the_rest_of_nothing(server: Server, provider: 
 
     hold(server, talk())
     assert Turn.objects.get().status == Turn.Status.INTERRUPTED
+
+
+@pytest.mark.parametrize("sound", ["cough", "words"])
+def test_a_cough_soon_after_a_question_does_not_take_its_answer_back(
+    server: Server, provider: FakeProvider, alice_token: str, sound: str
+) -> None:
+    provider.behaviour.spoken_seconds = 10  # So that a question has two words, and a cough none.
+
+    async def talk() -> None:
+        async with live(server.url, alice_token) as client:
+            await client.say(QUESTION + silence(1))
+            await client.until("response.output_audio.delta")
+            if sound == "words":
+                await client.say(silence(0.3) + QUESTION + silence(1))
+                assert (await client.until_done())["status"] == "cancelled"
+                assert (await client.until_done())["status"] == "completed"
+                assert len(client.of("conversation.item.deleted")) == 2
+                return
+            await client.say(silence(0.3) + cough() + silence(0.5))
+            assert (await client.until_done())["status"] == "cancelled"
+            assert (await client.until_done())["status"] == "completed"
+            assert not client.of("conversation.item.deleted")
+
+    hold(server, talk())
+    turn = Turn.objects.get()
+    assert (turn.status, turn.reply) == (Turn.Status.SPOKEN, REPLY)
+    assert len(provider.requests_to(CHAT)) == (2 if sound == "words" else 1)

@@ -100,7 +100,7 @@ def test_an_unfinished_question_ends_after_the_longest_pause(
             assert (await client.until_done())["status"] == "completed"
 
     hold(server, talk())
-    assert turn_model.asked > 1
+    assert turn_model.asked == 1
 
 
 def test_an_end_without_a_response(server: Server, provider: FakeProvider, alice_token: str) -> None:

@@ -38,7 +38,7 @@ END_HEARD_SECONDS = 2.8
 
 
 @dataclass(frozen=True, slots=True)
-class LiveTimes:
+class AnswerTimes:
     """Seconds from the last spoken sample, and from the release of the button, to the first sound; to the end."""
 
     since_word: float
@@ -100,7 +100,7 @@ class LiveClient:
         self._sound_at = self._done_at = 0.0
         self._failure = ""
 
-    async def ask(self, said: Said, *, release_after: float = 0.0, hears_all: bool) -> LiveTimes:
+    async def ask(self, said: Said, *, release_after: float = 0.0, hears_all: bool) -> AnswerTimes:
         """Say a question and wait for its answer, or else only for its first sound. Raises AnswerError.
 
         Who pushes to talk releases the button `release_after` seconds after the last word.
@@ -120,7 +120,7 @@ class LiveClient:
             await self._until(self._done)
         pause = PAUSE_SECONDS if self._is_hands_free else BUTTON_PAUSE_SECONDS
         await asyncio.sleep(END_HEARD_SECONDS if hears_all else pause)
-        return LiveTimes(sound_at - last_word, sound_at - released, self._done_at - last_word)
+        return AnswerTimes(sound_at - last_word, sound_at - released, self._done_at - last_word)
 
     def _say(self, said: Said) -> float:
         """Let the microphone hear it, at any offset from its pieces. Return when the last word will be over."""

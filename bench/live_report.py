@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bench import load
-from bench.live_client import LiveTimes
+from bench.live_client import AnswerTimes
 from bench.report import loop_ms, percentile
 
 MANY, IDLE_SOCKETS = 25, 100
@@ -47,7 +47,7 @@ class Level:
     """Measurements of turns of one kind. `model_calls` are those that reached the language model."""
 
     kind: Kind
-    times: list[LiveTimes] = field(default_factory=list)
+    times: list[AnswerTimes] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     cpu_seconds: float = 0.0
     model_calls: int = 0

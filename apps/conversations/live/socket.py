@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +17,12 @@ from django.db import Error as DatabaseFailure
 
 from apps.conversations import metrics, services
 from apps.conversations.live import ground
-from apps.conversations.live.access import KEY_PROTOCOL, PROTOCOL, Caller, identify, is_still_valid
+from apps.conversations.live.access import Caller, identify, is_still_valid
+from apps.conversations.live.handshake import HEADERS, POLICY_VIOLATION, Message, Send, refuse, subprotocol
 from apps.conversations.live.protocol import Event, decoded_event, error_event
 from apps.conversations.live.session import LiveSession
 from apps.core import readiness
-from apps.core.api_errors import known_error, openai_error_body
+from apps.core.api_errors import known_error
 from apps.core.database import shared_thread
 from apps.core.errors import UserError
 from apps.speech.base import ProviderError
@@ -30,12 +31,10 @@ from apps.speech.registry import current_engines
 
 logger = logging.getLogger(__name__)
 
-Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 PATH = "/v1/realtime"
-NORMAL, GOING_AWAY, POLICY_VIOLATION, INTERNAL, RESTART, OVERLOADED = 1000, 1001, 1008, 1011, 1012, 1013
+NORMAL, GOING_AWAY, INTERNAL, RESTART = 1000, 1001, 1011, 1012
 # Events that wait for a client that reads slowly; sound is at most some seconds ahead, so these are many.
 MAX_WAITING = 2000
 ENDING_CHECK_SECONDS = 0.1
@@ -71,7 +70,7 @@ class LiveSockets:
             return
         await receive()  # websocket.connect
         if scope["path"].rstrip("/") != PATH:
-            await _refuse(scope, send, UserError("not_found", "There is no socket at this address.", status=404))
+            await refuse(scope, send, UserError("not_found", "There is no socket at this address.", status=404))
             return
         socket = LiveSocket(scope, receive, send, abort=lambda: self.abort(send), deadlines=self.deadlines)
         self._open.add(socket)
@@ -131,9 +130,9 @@ class LiveSocket:
             readiness.require_ready()
             caller = await _in_thread(identify, self._scope)
         except (UserError, DatabaseFailure) as error:
-            await _refuse(self._scope, self._send, error)
+            await refuse(self._scope, self._send, error)
             return
-        await self._send({"type": "websocket.accept", "subprotocol": _subprotocol(self._scope), "headers": HEADERS})
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol(self._scope), "headers": HEADERS})
         writing = asyncio.create_task(self._write())
         try:
             await self._converse(caller, query)
@@ -271,33 +270,6 @@ class LiveSocket:
         param = {"voice_not_found": "voice", "conversation_not_found": "conversation"}.get(known.code, "")
         self.send(error_event(known.code, known.message, param=param))
         self.close(POLICY_VIOLATION)
-
-
-HEADERS = [(b"x-ai-generated", b"true")]
-
-
-def _subprotocol(scope: Message) -> str | None:
-    """Return the protocol to answer: never the one that contains the key."""
-    return PROTOCOL if PROTOCOL in scope.get("subprotocols", []) else None
-
-
-async def _refuse(scope: Message, send: Send, error: Exception) -> None:
-    """Answer the handshake with an HTTP error; to a browser, which hides it, with a code that it shows."""
-    known = known_error(error) or UserError("internal_error", "Something went wrong on this site.", status=500)
-    is_browser = any(each.startswith(KEY_PROTOCOL) for each in scope.get("subprotocols", [])) or _has(scope, b"origin")
-    if is_browser:
-        await send({"type": "websocket.accept", "subprotocol": _subprotocol(scope)})
-        await send({"type": "websocket.send", "text": json.dumps(error_event(known.code, known.message))})
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": known.code})
-        return
-    body = json.dumps(openai_error_body({"code": known.code, "message": known.message}, known.status)).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "websocket.http.response.start", "status": known.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})
-
-
-def _has(scope: Message, name: bytes) -> bool:
-    return any(key == name for key, _value in scope["headers"])
 
 
 async def _in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

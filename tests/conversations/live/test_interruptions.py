@@ -193,6 +193,8 @@ def test_a_cancelled_client_hears_the_rest_of_nothing(server: Server, provider: 
 def test_a_cough_soon_after_a_question_does_not_take_its_answer_back(
     server: Server, provider: FakeProvider, alice_token: str, sound: str
 ) -> None:
+    provider.behaviour.spoken_seconds = 10  # So that a question has two words, and a cough none.
+
     async def talk() -> None:
         async with live(server.url, alice_token) as client:
             await client.say(QUESTION + silence(1))
@@ -203,7 +205,6 @@ def test_a_cough_soon_after_a_question_does_not_take_its_answer_back(
                 assert (await client.until_done())["status"] == "completed"
                 assert len(client.of("conversation.item.deleted")) == 2
                 return
-            provider.behaviour.spoken_seconds = 20
             await client.say(silence(0.3) + cough() + silence(0.5))
             assert (await client.until_done())["status"] == "cancelled"
             assert (await client.until_done())["status"] == "completed"

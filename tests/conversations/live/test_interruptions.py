@@ -22,9 +22,9 @@ REPLY = "The capital of France is Paris. It lies on the river Seine, in the nort
 
 
 def cough() -> bytes:
-    """Return a quarter of a second of a voice, from its first sound on."""
-    pcm = live_clip("austen-0880.wav")
-    return pcm[2 * 6720 : 2 * 6720 + LIVE_SAMPLE_RATE // 2]
+    """Return 200 ms of a voice, from its first sound on."""
+    pcm = live_clip("austen-0890.wav")
+    return pcm[2 * 6720 : 2 * (6720 + LIVE_SAMPLE_RATE // 5)]
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_a_cough_pauses_the_answer(server: Server, provider: FakeProvider, alice
     async def talk() -> None:
         async with live(server.url, alice_token) as client:
             await listen(client)
-            await client.say(silence(0.3) + cough() + silence(0.5))
+            await client.say(silence(0.3) + cough() + silence(0.8))
             await client.until("input_audio_buffer.speech_started")
             paused = await client.until_done()
             assert paused["status_details"]["reason"] == "turn_detected"
@@ -205,7 +205,7 @@ def test_a_cough_soon_after_a_question_does_not_take_its_answer_back(
                 assert (await client.until_done())["status"] == "completed"
                 assert len(client.of("conversation.item.deleted")) == 2
                 return
-            await client.say(silence(0.3) + cough() + silence(0.5))
+            await client.say(silence(0.3) + cough() + silence(0.8))
             assert (await client.until_done())["status"] == "cancelled"
             assert (await client.until_done())["status"] == "completed"
             assert not client.of("conversation.item.deleted")

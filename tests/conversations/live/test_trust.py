@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.conversations.models import Turn
+from apps.speech.base import LIVE_SAMPLE_RATE
 from apps.usage.models import UsageRecord
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import WebhookDelivery
@@ -23,7 +25,8 @@ from tests.fakes.elevenlabs_live import ElevenLabsSocket
 from tests.fakes.openai import CHAT
 from tests.fakes.provider import FakeProvider
 
-QUESTION = live_clip("austen-0920.wav")
+# Without the silence at its end: a reply must not begin before all of it is understood.
+QUESTION = live_clip("austen-0920.wav")[: 2 * round(5.88 * LIVE_SAMPLE_RATE)]
 HALF = len(QUESTION) // 4 * 2
 
 
@@ -33,9 +36,19 @@ async def until_thinking(provider: FakeProvider, calls: int = 1) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_understood(client: LiveClient) -> None:
+    """Wait until no further words come."""
+    with suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(0.5):
+                await client.next_event()
+
+
 async def stops_for_a_moment(client: LiveClient, provider: FakeProvider, pcm: bytes, calls: int = 1) -> None:
-    """Say `pcm` and be silent, but not for so long that it is the end."""
-    await client.say(pcm + silence(0.3))
+    """Say `pcm`, which is sent faster than it is heard, and be silent, but not for so long that it is the end."""
+    await client.say(pcm)
+    await until_understood(client)
+    await client.say(silence(0.3))
     await until_thinking(provider, calls)
 
 
@@ -69,8 +82,9 @@ def test_push_to_talk_begins_when_the_person_is_silent(
 
     async def talk() -> None:
         async with live(server.url, alice_token, PUSH_TO_TALK) as client:
-            await client.say(QUESTION + silence(0.2))
-            await client.until("conversation.item.input_audio_transcription.delta")
+            await client.say(QUESTION)
+            await until_understood(client)
+            await client.say(silence(0.2))
             await client.commit()
             await until_thinking(provider)
             assert not client.of("conversation.item.input_audio_transcription.completed")

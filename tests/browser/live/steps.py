@@ -58,7 +58,7 @@ class Frames:
 
 
 def wait_for_state(page: Page, state: str) -> None:
-    page.wait_for_selector(f"html[data-turn-state={state}]", timeout=25_000)
+    page.wait_for_selector(f"html[data-turn-state={state}]", timeout=40_000)
 
 
 def wait_for_answer(page: Page) -> None:

@@ -151,6 +151,7 @@ class TestWithoutASocket:
             be_signed_in(page, server.url, alice)
             uploaded = uploads(page)
             if hands_free:
+                page.get_by_label("Hands-free: send after a pause of").fill("0.5")  # The reader makes short ones.
                 listen(page)
             else:
                 start_recording(page)

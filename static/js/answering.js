@@ -10,40 +10,61 @@ import { reportPlayed } from "./turn-upload.js";
 /**
  * @typedef {import("./turn-view.js").TurnView} TurnView
  * @typedef {ConstructorParameters<typeof ApiError>[0]} Failure
- * @typedef {{event: "heard", data: {turn_id: string, text: string}}
+ * @typedef {{event: "heard", data: {turn_id?: string, text: string}}
  *   | {event: "said", data: {turn_id?: undefined, delta: string}}
  *   | {event: "spoken", data: {turn_id?: undefined, audio: string, sample_rate: number}}
  *   | {event: "failed", data: Failure & {turn_id?: string}}
- *   | {event: "done", data: {turn_id: string, reply: string, timings: import("./turn-view.js").Timings}}} TurnEvent
- *   `audio` is mono s16le PCM in base64
+ *   | {event: "done", data: {turn_id: string, reply: string, answer_seconds?: number | null,
+ *     timings: import("./turn-view.js").Timings}}} TurnEvent `audio` is mono s16le PCM in base64
+ * @typedef {{player?: import("./live/playback.js").LivePlayer | Player,
+ *   interrupted?: (seconds: Promise<number>) => void}} Output `player` plays an answer; `interrupted` is told how many
+ *   seconds of it were heard if somebody stops it
  */
 
 const TITLE_LENGTH = 60; // characters, as on the server
 
 const page = byId("talk");
 
-export const player = new Player();
+const uploadPlayer = new Player();
 
-/** @type {{abort: AbortController, isComplete: boolean, view: TurnView} | null} */
+/** @type {NonNullable<Output["player"]>} */
+let player = uploadPlayer; // of the latest answer
+let isMuted = false;
+
+/** @type {{abort: AbortController, interrupted: (seconds: Promise<number>) => void, view: TurnView} | null} */
 let running = null;
 
 export const isTurnRunning = () => running !== null;
+
+/** @returns {boolean} whether answers are silent from now on */
+export function toggleMuted() {
+  isMuted = !isMuted;
+  player.muted = isMuted;
+  return isMuted;
+}
 
 /**
  * Run a turn until its answer was played, it failed, or it was ended.
  * @param {TurnView} view
  * @param {(signal: AbortSignal) => AsyncIterable<TurnEvent>} start
+ * @param {Output} [output]
  */
-export async function runTurn(view, start) {
+export async function runTurn(view, start, { player: output = uploadPlayer, interrupted } = {}) {
   silence();
-  const turn = { abort: new AbortController(), isComplete: false, view };
+  let isComplete = false;
+  const report = (/** @type {Promise<number>} */ heard) => {
+    if (isComplete) heard.then((seconds) => reportPlayed(view.id, seconds));
+  };
+  const turn = { abort: new AbortController(), interrupted: interrupted ?? report, view };
   running = turn;
+  player = output;
+  player.muted = isMuted;
   player.begin();
   view.begin();
   enter("thinking");
   try {
     await follow(view, start(turn.abort.signal));
-    turn.isComplete = true;
+    isComplete = true;
     player.finish();
     await player.ended;
     if (running === turn) awaitQuestion();
@@ -68,14 +89,16 @@ async function follow(view, events) {
     if (event === "done") {
       view.reply = data.reply;
       view.timings = data.timings;
-      if (player.seconds) view.offerAnswer(player.seconds); // A reply without words has no sound.
+      const seconds = data.answer_seconds ?? player.seconds;
+      if (seconds) view.offerAnswer(seconds); // A reply without words has no sound.
       return;
     }
   }
   throw streamBroken();
 }
 
-const streamBroken = () => new ApiError({ code: "stream_broken", message: text("stream-broken"), retryable: true });
+export const streamBroken = () =>
+  new ApiError({ code: "stream_broken", message: text("stream-broken"), retryable: true });
 
 /**
  * @param {TurnView} view
@@ -136,12 +159,11 @@ export function interrupt() {
 
 /** Stop the answer, and end the running turn. */
 export function endTurn() {
-  const { playedSeconds } = player;
-  player.stop();
+  const heard = player.stop();
   if (!running) return;
-  const { abort, isComplete, view } = running;
+  const { abort, interrupted, view } = running;
   running = null;
   abort.abort();
   view.stop();
-  if (isComplete) reportPlayed(view.id, playedSeconds);
+  interrupted(heard);
 }

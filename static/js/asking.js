@@ -6,7 +6,10 @@ import { text } from "./page.js";
 import { retryTurn, uploadQuestion } from "./turn-upload.js";
 import { TurnView } from "./turn-view.js";
 
-/** @typedef {import("./turn-upload.js").Question} Question */
+/**
+ * @typedef {import("./turn-upload.js").Question} Question
+ * @typedef {import("./answering.js").TurnEvent} TurnEvent
+ */
 
 /**
  * The questions of this visit by their list items, for another attempt if the server does not have the turn.
@@ -14,14 +17,27 @@ import { TurnView } from "./turn-view.js";
  */
 const questions = new WeakMap();
 
-/** @param {Question} question */
-export function ask(question) {
+/**
+ * Put an empty question on the page.
+ * @param {string} [transcript] without one, a placeholder is shown until it arrives
+ */
+export function questionView(transcript) {
   byId("no-turns").hidden = true;
   const view = TurnView.append(byId("turns"));
-  if (question.text !== undefined) view.transcript = question.text;
+  if (transcript !== undefined) view.transcript = transcript;
   else view.awaitTranscript(text("spoken-question"));
+  return view;
+}
+
+/**
+ * @param {Question} question
+ * @param {import("./answering.js").Output & {view?: TurnView,
+ *   send?: (signal: AbortSignal) => AsyncIterable<TurnEvent>}} [way] `view` if the question is on the page already;
+ *   `send` if it is not uploaded
+ */
+export function ask(question, { view = questionView(question.text), send, ...output } = {}) {
   questions.set(view.item, question);
-  return start(view);
+  return start(view, send, output);
 }
 
 /** @param {HTMLElement} item a failed turn */
@@ -30,10 +46,16 @@ export function retry(item) {
   return start(new TurnView(item));
 }
 
-/** @param {TurnView} view */
-function start(view) {
+/**
+ * @param {TurnView} view
+ * @param {(signal: AbortSignal) => AsyncIterable<TurnEvent>} [send]
+ * @param {import("./answering.js").Output} [output]
+ */
+function start(view, send, output) {
   const question = questions.get(view.item);
   view.questionSeconds = question?.take?.seconds ?? 0;
   const isUnsent = question && !view.id;
-  return runTurn(view, (signal) => (isUnsent ? uploadQuestion(question, signal) : retryTurn(view.id, signal)));
+  const again = (/** @type {AbortSignal} */ signal) =>
+    isUnsent ? uploadQuestion(question, signal) : retryTurn(view.id, signal);
+  return runTurn(view, send ?? again, output);
 }

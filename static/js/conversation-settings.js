@@ -20,7 +20,7 @@ const fields = () => /** @type {Field[]} */ (CHOICES.flatMap((id) => document.ge
 
 /**
  * Return the conversation's id, and create the conversation if there is none yet.
- * @param {AbortSignal} signal
+ * @param {AbortSignal} [signal]
  * @returns {Promise<string>}
  */
 export async function conversationId(signal) {
@@ -29,7 +29,7 @@ export async function conversationId(signal) {
 }
 
 /**
- * @param {AbortSignal} signal
+ * @param {AbortSignal} [signal]
  * @returns {Promise<string>}
  */
 async function createConversation(signal) {
@@ -45,13 +45,17 @@ async function createConversation(signal) {
   return id;
 }
 
-/** @param {Field} field */
-async function saveChoice(field) {
+/**
+ * @param {Field} field
+ * @param {() => void} onSaved
+ */
+async function saveChoice(field, onSaved) {
   const isNoVoice = field === voiceField && !field.value;
   if (!page.dataset.conversation || isNoVoice) return; // A new conversation is created with the choices.
   try {
     await request("PATCH", `/api/v1/conversations/${page.dataset.conversation}`, { body: { [field.id]: field.value } });
     announce(text("settings-kept"));
+    onSaved();
   } catch (error) {
     announceError(error);
   }
@@ -91,9 +95,12 @@ function storeHandsFree() {
   showPause();
 }
 
-/** @param {() => void} onModeChange called when hands-free mode or its pause changes */
-export function watchSettings(onModeChange) {
-  for (const field of fields()) field.addEventListener("change", () => saveChoice(field));
+/**
+ * @param {{onModeChange: () => void, onSaved: () => void}} callbacks `onModeChange` is called when hands-free mode or
+ *   its pause changes, `onSaved` when the conversation has other settings
+ */
+export function watchSettings({ onModeChange, onSaved }) {
+  for (const field of fields()) field.addEventListener("change", () => saveChoice(field, onSaved));
   restoreHandsFree();
   for (const field of [handsFreeField, pauseField]) {
     field.addEventListener("input", () => {

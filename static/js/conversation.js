@@ -1,6 +1,6 @@
 /** The Talk page: connects its controls with listening, asking and answering. */
 
-import { endTurn, interrupt, isTurnRunning, player } from "./answering.js";
+import { endTurn, interrupt, isTurnRunning, toggleMuted } from "./answering.js";
 import { ask, retry } from "./asking.js";
 import { isHandsFree, voiceMissing, watchSettings } from "./conversation-settings.js";
 import { around, atTarget, byId, find } from "./elements.js";
@@ -10,6 +10,7 @@ import {
   modeChanged,
   recordQuestion,
   sendInterrupted,
+  settingsSaved,
   startHandsFree,
   stop,
 } from "./listening.js";
@@ -35,7 +36,7 @@ function pressRecord() {
   }
 }
 
-/** @param {import("./turn-state.js").OpenMicrophone} microphone */
+/** @param {import("./turn-state.js").Microphone} microphone */
 function pressRecordHandsFree(microphone) {
   if (isAnswering()) {
     interrupt();
@@ -48,9 +49,9 @@ function pressRecordHandsFree(microphone) {
 }
 
 function toggleMute() {
-  player.muted = !player.muted;
-  byId("mute").setAttribute("aria-pressed", String(player.muted));
-  announce(text(player.muted ? "muted" : "unmuted"));
+  const isMuted = toggleMuted();
+  byId("mute").setAttribute("aria-pressed", String(isMuted));
+  announce(text(isMuted ? "muted" : "unmuted"));
 }
 
 /** @param {SubmitEvent} event */
@@ -108,7 +109,7 @@ watchSpaceBar({
   startsRecording: () => recordAction() === "start",
   isRecording: () => capture.recorder !== null,
 });
-watchSettings(modeChanged);
+watchSettings({ onModeChange: modeChanged, onSaved: settingsSaved });
 document.documentElement.dataset.turnState = "ready";
 modeChanged();
 recordButton.disabled = false;

@@ -1,15 +1,20 @@
-/** Hands-free mode: each pause sends a question, and speech interrupts the answer. Loaded only when it is used. */
+/**
+ * Hands-free mode without a socket: each pause sends a question, and speech interrupts the answer. Loaded only when it
+ * is used.
+ */
 
-import { interrupt, silence } from "./answering.js";
+import { interrupt } from "./answering.js";
 import { ask } from "./asking.js";
 import { pauseMilliseconds, voiceMissing } from "./conversation-settings.js";
 import { OpenMicrophone } from "./open-microphone.js";
-import { text } from "./page.js";
-import { capture, enter, showCapture, showLevel, turnState } from "./turn-state.js";
+import { capture, showCapture, showLevel, turnState } from "./turn-state.js";
 
-/** @param {number} maxSeconds the longest question */
-export function openMicrophone(maxSeconds) {
-  const callbacks = { onLevel: showLevel, onSpeech: speechStarted, onTake: questionEnded, onLost: microphoneLost };
+/**
+ * @param {number} maxSeconds the longest question
+ * @param {() => void} onLost called when the system takes the microphone away
+ */
+export function openMicrophone(maxSeconds, onLost) {
+  const callbacks = { onLevel: showLevel, onSpeech: speechStarted, onTake: questionEnded, onLost };
   return OpenMicrophone.open({ maxSeconds, pause: pauseMilliseconds(), ...callbacks });
 }
 
@@ -24,10 +29,4 @@ function questionEnded(take) {
   if (!capture.microphone) return; // It was closed in the meantime.
   if (take.heard && !voiceMissing()) ask({ take });
   else showCapture();
-}
-
-function microphoneLost() {
-  capture.microphone = null;
-  silence();
-  enter("failed", text("microphone-lost"), "error");
 }

@@ -1,8 +1,7 @@
 /** Shared by the pages for recording: the choice of a microphone, its level, and its problems. */
 
 import { byId } from "./elements.js";
-import { announce, text } from "./page.js";
-import { loudness } from "./recorder.js";
+import { announce, loudness, text } from "./page.js";
 
 const deviceField = byId("device", "select");
 

@@ -49,6 +49,12 @@ export function clock(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
+/**
+ * @param {number} rms dBFS
+ * @returns {number} 0 to 1, for a level meter
+ */
+export const loudness = (rms) => Math.min(1, Math.max(0, (rms + 60) / 50));
+
 /** @param {Event} event a click outside of a menu or the Escape key closes it */
 function closeMenus(event) {
   const isEscape = /** @type {KeyboardEvent} */ (event).key === "Escape";

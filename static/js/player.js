@@ -4,14 +4,10 @@ import { audioContext } from "./sound.js";
 
 const LEAD_SECONDS = 0.08; // buffered before the first chunk plays, and again after an underrun
 
-/**
- * @param {string} base64 s16le PCM
- * @returns {Float32Array<ArrayBuffer>} samples from -1 to 1
- */
-function samplesOf(base64) {
+/** @param {string} base64 s16le PCM */
+export function pcmOf(base64) {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  const integers = new Int16Array(bytes.buffer); // Every machine that runs a browser is little-endian.
-  return Float32Array.from(integers, (integer) => integer / 32768);
+  return new Int16Array(bytes.buffer); // Every machine that runs a browser is little-endian.
 }
 
 export class Player {
@@ -52,7 +48,7 @@ export class Player {
    * @param {number} sampleRate hertz
    */
   add(base64, sampleRate) {
-    const samples = samplesOf(base64);
+    const samples = Float32Array.from(pcmOf(base64), (integer) => integer / 32768);
     if (!samples.length || !this.#context || !this.#gain) return;
     const buffer = this.#context.createBuffer(1, samples.length, sampleRate);
     buffer.copyToChannel(samples, 0);
@@ -75,12 +71,14 @@ export class Player {
     this.#resolveWhenEnded();
   }
 
-  /** Stop playback at once. */
+  /** Stop playback at once. @returns {Promise<number>} the seconds of the answer that were played */
   stop() {
+    const played = this.playedSeconds;
     this.#gain?.disconnect();
     for (const source of this.#sources) source.stop();
     this.#sources.clear();
     this.finish();
+    return Promise.resolve(played);
   }
 
   /** Seconds of the answer that were added. */

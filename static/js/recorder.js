@@ -16,7 +16,7 @@ const METER_MILLISECONDS = 50; // The analyser's 2048 samples last 43 ms at 48 k
 const VERDICT_MEASUREMENTS = 30; // A verdict covers these latest measurements: a pause between words is not silence.
 const SILENT_BELOW = -50; // dBFS RMS
 /** dBFS: quiet below this RMS, loud above this peak. The limits of a sample are those that the server applies. */
-const LIMITS = { question: { quiet: -38, loud: -1 }, sample: { quiet: -22, loud: -3 } };
+export const LIMITS = { question: { quiet: -38, loud: -1 }, sample: { quiet: -22, loud: -3 } };
 const STOP_SECONDS = 0.5; // before the limit, because stopping takes time and the server's limit is exact
 /**
  * The level while the AudioContext does not run, as in Firefox without a loudspeaker. Recording works all the same.
@@ -40,16 +40,10 @@ const SPEECH_MEASUREMENTS = 4; // 200 ms; a click of the mouse is shorter
 const decibels = (amplitude) => 20 * Math.log10(amplitude);
 
 /**
- * @param {number} rms dBFS
- * @returns {number} 0 to 1, for a level meter
- */
-export const loudness = (rms) => Math.min(1, Math.max(0, (rms + 60) / 50));
-
-/**
  * @param {Float32Array} samples
  * @returns {Measurement}
  */
-function measure(samples) {
+export function measure(samples) {
   let power = 0;
   let peak = 0;
   for (const sample of samples) {
@@ -64,7 +58,7 @@ function measure(samples) {
  * @param {Limits} limits
  * @returns {Verdict}
  */
-function judge(measurements, { quiet, loud }) {
+export function judge(measurements, { quiet, loud }) {
   const rms = Math.max(...measurements.map((each) => each.rms));
   if (Math.max(...measurements.map((each) => each.peak)) > loud) return "loud";
   if (rms < SILENT_BELOW) return "silent";

@@ -2,22 +2,25 @@
 
 import { isHandsFree } from "./conversation-settings.js";
 import { byId, find } from "./elements.js";
-import { announce, clock, text } from "./page.js";
-import { loudness } from "./recorder.js";
+import { announce, clock, loudness, text } from "./page.js";
 
 /**
  * @typedef {"ready" | "listening" | "thinking" | "speaking" | "failed"} State
- * @typedef {import("./recorder.js").Recorder} Recorder
- * @typedef {import("./open-microphone.js").OpenMicrophone} OpenMicrophone
+ * @typedef {import("./recorder.js").Take} Take
+ * @typedef {{finished: Promise<Take>, stop: () => void, send?: (take: Take) => Promise<void>,
+ *   discard?: () => void}} Recording one question; `send` asks it and `discard` forgets it, if it is heard while it is
+ *   made
+ * @typedef {{readonly hearing: boolean, pause: number, strict: boolean, send: () => void,
+ *   close: () => void}} Microphone one that stays open
  */
 
 const { dataset: root } = document.documentElement; // The style sheet reads it.
 
-/** The microphone in use: a recorder for one question, or in hands-free mode an open microphone for many. */
+/** The microphone in use: a recording of one question, or in hands-free mode an open microphone for many. */
 export const capture = {
-  /** @type {Recorder | null} */
+  /** @type {Recording | null} */
   recorder: null,
-  /** @type {OpenMicrophone | null} */
+  /** @type {Microphone | null} */
   microphone: null,
   isAsking: false, // for permission
 };

@@ -70,7 +70,7 @@ export class TurnView {
 
   /** Offer the stored question for replay, if it was spoken. */
   offerQuestion() {
-    if (!this.questionSeconds) return;
+    if (!this.questionSeconds || !this.id) return;
     offerClip(find(this.#item, ".question .clip"), `/api/v1/turns/${this.id}/question`, this.questionSeconds);
   }
 

@@ -33,6 +33,7 @@ FLAGS = [
     FAKE_UI,
     FAKE_DEVICE,
 ]
+open_pages: list[Page] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,6 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=is_browser_test)
     for item in filter(is_browser_test, items):
         item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Leave the pages before the server waits for the end of all requests: some have a socket open."""
+    while open_pages:
+        open_pages.pop().close()
 
 
 def is_browser_test(item: pytest.Item) -> bool:
@@ -129,6 +137,7 @@ def faultless_page(context: BrowserContext, *, expected: str = "") -> Iterator[P
             problems.append(message.text)
 
     page = context.new_page()
+    open_pages.append(page)
     page.on("console", note)
     page.on("pageerror", lambda error: problems.append(str(error)))
     yield page

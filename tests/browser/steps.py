@@ -24,6 +24,7 @@ from tests.fakes.provider import FakeProvider
 LONG_CLIP = SPEECH_DIR / "austen-0870.wav"
 SAMPLE_CLIPS = [LONG_CLIP, SPEECH_DIR / "austen-0920.wav"]  # Long enough together for a voice.
 LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
+WITHOUT_LIVE = "delete window.AudioWorkletNode;"  # For add_init_script: questions are uploaded when they are over.
 PLAYED = (
     "audio => new Promise(resolve => { const look = setInterval(() => { if (audio.currentTime > 0.1) {"
     " clearInterval(look); resolve(true); } }, 20); setTimeout(() => resolve(false), 5000); })"

@@ -1,4 +1,4 @@
-"""Hands-free: the page listens until a pause, and detects speech from the level of the sound."""
+"""Hands-free without a socket: the page listens until a pause, and detects speech from the level of the sound."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from apps.conversations.models import Turn
 from tests.audio_samples import clip, silence
-from tests.browser.steps import LONG_ANSWER, be_signed_in, wait_for_state
+from tests.browser.steps import LONG_ANSWER, WITHOUT_LIVE, be_signed_in, wait_for_state
 from tests.client import wait_until
 from tests.fakes.openai import TRANSCRIPTIONS
 from tests.fakes.provider import FakeProvider
@@ -28,6 +28,7 @@ PageThatHears = Callable[..., Page]
 
 class TestHandsFree:
     def start(self, page: Page, url: str, owner: User) -> None:
+        page.add_init_script(WITHOUT_LIVE)
         be_signed_in(page, url, owner)
         page.get_by_role("switch", name="Hands-free").check()
         page.get_by_role("button", name="Start listening").click()

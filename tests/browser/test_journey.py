@@ -40,7 +40,8 @@ def test_a_new_person_clones_their_voice_and_talks_with_it(page: Page, server: S
     expect(page.locator(".reply").last).to_have_text(provider.behaviour.reply)
     ask_aloud(page, seconds=2)
 
-    assert len(provider.requests_to(TRANSCRIPTIONS)) == 3
+    # Without a service that hears live, a question is heard anew at each of its likely ends.
+    assert len(provider.requests_to(TRANSCRIPTIONS)) >= 3
     roles = [message["role"] for message in provider.requests_to(CHAT)[-1].json["messages"]]
     assert roles == ["system", "user", "assistant", "user"]
     assert {request.path.split("/")[3] for request in provider.requests_to(SPEECH)} == {voice.voice_id}

@@ -197,8 +197,11 @@ class Response:
             "output": [self.item] if self._is_open else [],
             "output_modalities": ["audio" if self._is_spoken else "text"],
         }
-        if self._metadata is not None:
-            response["metadata"] = self._metadata
+        metadata = dict(self._metadata) if isinstance(self._metadata, dict) else {}
+        if self.answer is not None:
+            metadata["turn_id"] = str(self.answer.turn.pk)
+        if metadata:
+            response["metadata"] = metadata
         if details:
             response["status_details"] = details
         if status != "in_progress":

@@ -1,0 +1,115 @@
+/** One answer that comes over the socket, as the events that `runTurn` plays and shows. */
+
+import { RATE } from "./capture.js";
+
+/** @typedef {import("../answering.js").TurnEvent} TurnEvent */
+
+/**
+ * Return the text that is shown, extended by an answer that goes on where it was interrupted: a little earlier.
+ * @param {string} shown
+ * @param {string} rest
+ */
+function joined(shown, rest) {
+  if (shown.includes(rest)) return shown;
+  let start = 0;
+  while (!rest.startsWith(shown.slice(start))) start += 1;
+  return shown.slice(0, start) + rest;
+}
+
+export class LiveAnswer {
+  #before;
+  /** @type {(TurnEvent | "upload")[]} */
+  #events = [];
+  #itemId = "";
+  #said = "";
+  #send;
+  #upload;
+  #wake = () => {};
+
+  /** Whether any of its sound has come. */
+  hasSound = false;
+  /** Whether the server sends nothing more of it. */
+  isDone = false;
+  /** Whether it is being shown and played. */
+  isRunning = true;
+  /** Whether its question went on, so that the server has deleted it. */
+  isTakenBack = false;
+  /** The server's id of the response; "" until there is one. */
+  responseId = "";
+  /** The text of the answer on the page. */
+  text = "";
+
+  /**
+   * @param {import("../turn-view.js").TurnView} view
+   * @param {{send: (type: string, fields?: object) => void, upload?: (signal: AbortSignal) => AsyncIterable<TurnEvent>,
+   *   before?: string}} options `upload` asks the question without a socket; `before` is what an earlier part of the
+   *   answer has shown
+   */
+  constructor(view, { send, upload, before = "" }) {
+    this.view = view;
+    this.#send = send;
+    this.#upload = upload;
+    this.#before = before;
+  }
+
+  /** @param {AbortSignal} signal @returns {AsyncGenerator<TurnEvent, void>} */
+  async *events(signal) {
+    const aborted = new Promise((_resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    aborted.catch(() => {});
+    while (true) {
+      for (let event = this.#events.shift(); event; event = this.#events.shift()) {
+        if (event !== "upload") yield event;
+        else if (this.#upload) yield* this.#upload(signal);
+      }
+      await Promise.race([aborted, new Promise((resolve) => (this.#wake = () => resolve(null)))]);
+    }
+  }
+
+  /** @param {TurnEvent | "upload"} event "upload" gets the answer in that way instead */
+  push(event) {
+    this.#events.push(event);
+    this.#wake();
+  }
+
+  /** @param {import("./socket.js").ServerEvent} event of the response */
+  take(event) {
+    this.#itemId ||= event.item_id ?? "";
+    if (event.type === "response.output_audio_transcript.delta") this.#say(event.delta);
+    if (event.type === "response.output_audio.delta") {
+      this.hasSound = true;
+      this.push({ event: "spoken", data: { audio: event.delta, sample_rate: RATE } });
+    }
+  }
+
+  /** @param {string} delta */
+  #say(delta) {
+    this.#said += delta;
+    const text = joined(this.#before, this.#said);
+    if (text === this.text) return;
+    this.push({ event: "said", data: { delta: text.slice(this.text.length) } });
+    this.text = text;
+  }
+
+  /** The server has begun the response. @param {string} responseId */
+  begin(responseId) {
+    this.responseId = responseId;
+    if (!this.isRunning) this.#send("response.cancel", { response_id: responseId });
+  }
+
+  /**
+   * Somebody has stopped the answer: tell the server how much of it was heard.
+   * @param {Promise<number>} heard seconds
+   */
+  async interrupted(heard) {
+    this.isRunning = false;
+    if (this.hasSound) {
+      const seconds = await heard;
+      const fields = { item_id: this.#itemId, content_index: 0, audio_end_ms: Math.round(seconds * 1000) };
+      this.#send("conversation.item.truncate", fields);
+    } else if (this.responseId && !this.isDone) {
+      this.#send("response.cancel", { response_id: this.responseId });
+    }
+  }
+}

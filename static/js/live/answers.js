@@ -1,0 +1,177 @@
+/** The answers of a live session: awaited, shown and played, stopped, resumed, and read again from the server. */
+
+import { interrupt, runTurn, streamBroken } from "../answering.js";
+import { ask } from "../asking.js";
+import { byId, findAll } from "../elements.js";
+import { uploadQuestion } from "../turn-upload.js";
+import { LiveAnswer } from "./answer.js";
+import { newestTurn, showStored, storedTurn } from "./stored-turns.js";
+
+const STORING_MILLISECONDS = 300; // after which an interrupted turn is stored, or deleted because its question goes on
+/** The event_id of the events that ask: an error that has it is about the question. */
+export const ASKING = "asking";
+
+/**
+ * @typedef {import("../turn-view.js").TurnView} TurnView
+ * @typedef {import("../recorder.js").Take} Take
+ * @typedef {{send: (type: string, fields?: object) => void, player: import("./playback.js").LivePlayer,
+ *   onAnswered: () => void, onIdle: () => void}} Session `onAnswered` is called when the sound of the question is not
+ *   needed any more, `onIdle` after the answer
+ */
+
+export class LiveAnswers {
+  /** @type {LiveAnswer | null} */
+  #latest = null;
+  /** @type {Map<string, LiveAnswer>} by the ids of their responses */
+  #responses = new Map();
+  #session;
+
+  /** @param {Session} session */
+  constructor(session) {
+    this.#session = session;
+  }
+
+  /** Whether an answer is awaited or played. */
+  get isRunning() {
+    return Boolean(this.#latest?.isRunning);
+  }
+
+  /** Whether an answer is awaited or played that has not all come. */
+  get isIncomplete() {
+    return this.isRunning && !this.#latest?.isDone;
+  }
+
+  /** Whether an answer is awaited, and nothing of it was heard. */
+  get isAwaited() {
+    return this.isRunning && !this.#latest?.hasSound;
+  }
+
+  /** Whether the latest answer is to this question. @param {TurnView | null} view */
+  isTo(view) {
+    return this.#latest?.view === view;
+  }
+
+  /**
+   * Await the answer to a question.
+   * @param {TurnView} view
+   * @param {Take} take
+   */
+  async ask(view, take) {
+    const upload = (/** @type {AbortSignal} */ signal) => uploadQuestion({ take }, signal);
+    const answer = new LiveAnswer(view, { send: this.#session.send, upload });
+    this.#latest = answer;
+    await ask({ take }, { ...this.#output(answer), view, send: (signal) => answer.events(signal) });
+    this.#ended(answer);
+  }
+
+  /** @param {import("./socket.js").ServerEvent} event */
+  take(event) {
+    const answer = this.#responses.get(event.response_id);
+    if (!answer?.isRunning) return; // What comes late of an answer that was stopped is not wanted.
+    answer.take(event);
+    if (answer.hasSound) this.#session.onAnswered();
+  }
+
+  /** All words of the question that is asked are known. @param {string} transcript */
+  heard(transcript) {
+    if (transcript) this.#latest?.push({ event: "heard", data: { text: transcript } });
+    else this.#latest?.push({ event: "failed", data: { code: "nothing_heard", message: "" } });
+  }
+
+  /** The question goes on, and the server has deleted what it had answered. */
+  takeBack() {
+    if (!this.#latest) return;
+    this.#latest.isTakenBack = true;
+    if (this.#latest.isRunning) interrupt();
+    this.#latest.view.reply = "";
+  }
+
+  /** The connection is lost. */
+  connectionLost() {
+    if (this.#latest && this.isAwaited) this.#latest.responseId = "";
+    this.#responses.clear();
+  }
+
+  /** The connection is back: see what is stored of an answer that was cut. @param {string} conversationId */
+  async catchUp(conversationId) {
+    const answer = this.#latest;
+    if (!answer?.hasSound || answer.isDone) return;
+    answer.isDone = true;
+    const known = findAll(byId("turns"), ".turn").map((item) => item.dataset.turn);
+    this.#finish(answer, await newestTurn(conversationId, (id) => known.includes(id)));
+  }
+
+  /** There will be no connection any more: ask by upload, and end an answer that was cut. */
+  giveUp() {
+    if (this.isIncomplete) this.#latest?.push(this.#latest.hasSound ? broken() : "upload");
+  }
+
+  /** @param {string} responseId */
+  created(responseId) {
+    if (this.#latest?.responseId) this.#resume(this.#latest);
+    if (!this.#latest) return;
+    this.#latest.begin(responseId);
+    this.#responses.set(responseId, this.#latest);
+  }
+
+  /** @param {{id: string, status: string, metadata?: {turn_id?: string}, status_details?: {error?: any}}} response */
+  async done({ id, status, metadata, status_details: details }) {
+    const answer = this.#responses.get(id);
+    if (!answer) return;
+    answer.isDone = true;
+    this.#session.onAnswered();
+    if (status === "cancelled") {
+      if (answer.isRunning) interrupt();
+      await new Promise((resolve) => setTimeout(resolve, STORING_MILLISECONDS));
+    }
+    const turnId = answer.isTakenBack ? "" : metadata?.turn_id;
+    this.#finish(answer, turnId ? await storedTurn(turnId) : null, details?.error);
+  }
+
+  /** @param {{code: string, message: string, event_id?: string}} error */
+  refused({ code, message, event_id: id }) {
+    if (id !== ASKING || !this.isRunning) return;
+    const isEmpty = code === "input_audio_buffer_commit_empty";
+    const data = { code: isEmpty ? "nothing_heard" : code, message, retryable: true };
+    this.#latest?.push({ event: "failed", data });
+  }
+
+  /** @param {LiveAnswer} answer */
+  #output(answer) {
+    const { player } = this.#session;
+    return { player, interrupted: (/** @type {Promise<number>} */ heard) => answer.interrupted(heard) };
+  }
+
+  /** @param {LiveAnswer} answer */
+  #ended(answer) {
+    answer.isRunning = false;
+    this.#session.onIdle();
+  }
+
+  /** What interrupted an answer was no speech, so it goes on. @param {LiveAnswer} interrupted */
+  async #resume({ view, text }) {
+    const answer = new LiveAnswer(view, { send: this.#session.send, before: text });
+    this.#latest = answer;
+    await runTurn(view, (signal) => answer.events(signal), this.#output(answer));
+    this.#ended(answer);
+  }
+
+  /**
+   * @param {LiveAnswer} answer
+   * @param {import("./stored-turns.js").StoredTurn | null} turn
+   * @param {{code: string, message: string}} [error]
+   */
+  #finish(answer, turn, error) {
+    const wasResumed = answer !== this.#latest && this.isTo(answer.view);
+    if (turn && !wasResumed) showStored(answer.view, turn);
+    if (!answer.isRunning) return;
+    const failure = turn?.error ?? error;
+    if (failure) answer.push({ event: "failed", data: { retryable: true, ...failure } });
+    else if (turn?.status === "interrupted") interrupt();
+    else if (turn) answer.push({ event: "done", data: { ...turn, turn_id: turn.id } });
+    else answer.push(broken());
+  }
+}
+
+/** @returns {import("./answer.js").TurnEvent} */
+const broken = () => ({ event: "failed", data: streamBroken() });

@@ -1,0 +1,50 @@
+/** The questions of a live session on the page: shown while they are heard. */
+
+import { questionView } from "../asking.js";
+
+/** @typedef {import("../turn-view.js").TurnView} TurnView */
+
+export class LiveQuestions {
+  /** @type {Map<string, TurnView>} by the ids of their items */
+  #items = new Map();
+  #words = "";
+
+  /** Whether what is spoken next belongs to the question on the page. */
+  goesOn = false;
+  /** The question that is spoken, or was spoken last. @type {TurnView | null} */
+  latest = null;
+
+  /** A question begins. */
+  begin() {
+    if (this.goesOn) this.latest?.begin();
+    else this.latest = null;
+    this.goesOn = false;
+    this.#words = "";
+  }
+
+  /** Return the question that is asked now. */
+  asked() {
+    this.latest ??= questionView();
+    return this.latest;
+  }
+
+  /** @param {string} itemId */
+  get(itemId) {
+    const view = this.#items.get(itemId) ?? this.asked();
+    this.#items.set(itemId, view);
+    return view;
+  }
+
+  /** @param {string} itemId @param {string} delta the next words of a question */
+  addWords(itemId, delta) {
+    this.#words += delta;
+    this.get(itemId).transcript = this.#words;
+  }
+
+  /** Another connection hears: the items have other ids. @param {boolean} goesOn whether a question is sent again */
+  startOver(goesOn) {
+    this.goesOn = goesOn;
+    this.#words = "";
+    this.#items.clear();
+  }
+}

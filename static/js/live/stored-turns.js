@@ -1,0 +1,71 @@
+/** Turns as the server has stored them, for those that were asked and answered over the socket. */
+
+const RUNNING = ["received", "heard", "answered"];
+const PATIENCE = { attempts: 20, milliseconds: 250 }; // with a turn that is being stored
+
+/**
+ * @typedef {{id: string, status: string, transcript: string, reply: string, question_seconds: number | null,
+ *   answer_seconds: number | null, has_question: boolean, has_answer: boolean,
+ *   timings: import("../turn-view.js").Timings,
+ *   error: {code: string, message: string, retryable: boolean} | null}} StoredTurn
+ */
+
+/**
+ * Return the turn as it is stored when it is over, or as it is after a while; null if the server does not have it.
+ * @param {string} id
+ * @returns {Promise<StoredTurn | null>}
+ */
+export const storedTurn = (id) => patiently(() => read(`/api/v1/turns/${id}`));
+
+/**
+ * Return the latest turn of a conversation in the same way, unless the page has it already.
+ * @param {string} conversationId
+ * @param {(id: string) => boolean} isKnown
+ * @returns {Promise<StoredTurn | null>}
+ */
+export function newestTurn(conversationId, isKnown) {
+  return patiently(async () => {
+    const conversation = await read(`/api/v1/conversations/${conversationId}`);
+    const newest = conversation?.turns.at(-1);
+    return newest && !isKnown(newest.id) ? newest : null;
+  });
+}
+
+/**
+ * @param {() => Promise<StoredTurn | null>} readTurn
+ * @returns {Promise<StoredTurn | null>}
+ */
+async function patiently(readTurn) {
+  let turn = null;
+  for (let attempt = 0; attempt < PATIENCE.attempts; attempt += 1) {
+    turn = await readTurn();
+    if (turn && !RUNNING.includes(turn.status)) return turn;
+    await new Promise((resolve) => setTimeout(resolve, PATIENCE.milliseconds));
+  }
+  return turn;
+}
+
+/** @param {string} url @returns {Promise<any>} null without an answer */
+async function read(url) {
+  try {
+    const response = await fetch(url, { headers: { Accept: "application/json" } });
+    return response.ok ? await response.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Show on the page what is stored of a turn.
+ * @param {import("../turn-view.js").TurnView} view
+ * @param {StoredTurn} turn
+ */
+export function showStored(view, turn) {
+  view.id = turn.id;
+  if (turn.transcript) view.transcript = turn.transcript;
+  if (turn.reply) view.reply = turn.reply;
+  view.timings = turn.timings;
+  view.questionSeconds = turn.has_question ? (turn.question_seconds ?? 0) : 0;
+  view.offerQuestion();
+  if (turn.has_answer) view.offerAnswer(turn.answer_seconds ?? 0);
+}

@@ -236,8 +236,7 @@ def _admin_pages() -> Iterator[Page]:
             for word in (COMMON_WORD, RARE_WORD, BUSIEST):
                 yield Page(f"{label}: search, {word}", f"{path}?q={word}", by_staff=True, is_search=True)
         if count and model_admin.date_hierarchy:
-            newest = model._default_manager.latest(model_admin.date_hierarchy)
-            day = getattr(newest, model_admin.date_hierarchy)
+            day = getattr(model._default_manager.latest(model_admin.date_hierarchy), model_admin.date_hierarchy)
             month = f"{model_admin.date_hierarchy}__year={day.year}&{model_admin.date_hierarchy}__month={day.month}"
             yield Page(f"{label}: a month", f"{path}?{month}", by_staff=True)
     yield from _more_admin_pages()
@@ -246,6 +245,7 @@ def _admin_pages() -> Iterator[Page]:
 def _more_admin_pages() -> Iterator[Page]:
     """Yield what a list of all models does not lead to: filters, and the pages of the largest rows."""
     from django.urls import reverse
+    from django.utils import timezone
 
     from apps.accounts.models import User
     from apps.conversations.models import Turn
@@ -255,6 +255,8 @@ def _more_admin_pages() -> Iterator[Page]:
     turn = Turn.objects.filter(conversation=conversation).values_list("pk", flat=True)[0]
     yield Page("admin turns: failed", f"{turns}?status__exact=failed", by_staff=True)
     yield Page("admin turns: code of a failure", f"{turns}?error_code__exact=provider_timeout", by_staff=True)
+    yield Page("admin turns: a month", f"{turns}?month={timezone.now():%Y-%m}", by_staff=True)
+    yield Page("admin turns: a year", f"{turns}?created_at__gte={timezone.now().year}-01-01T00:00Z", by_staff=True)
     yield Page("admin: a turn", reverse("admin:conversations_turn_change", args=[turn]), by_staff=True)
     change = reverse("admin:conversations_conversation_change", args=[conversation])
     yield Page("admin: longest conversation", change, by_staff=True)

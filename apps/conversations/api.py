@@ -20,6 +20,7 @@ from apps.conversations import services
 from apps.conversations.languages import Language
 from apps.conversations.lookups import own_conversation
 from apps.conversations.models import Conversation, Turn
+from apps.conversations.search import search_conversations
 from apps.conversations.turns_api import TurnSerializer
 from apps.core.api import StrictSerializer
 from apps.core.language_fields import LanguageChoiceField
@@ -68,8 +69,8 @@ class ConversationList(ListAPIView[Conversation]):
         voice = OwnVoiceField()
 
     def get_queryset(self) -> Any:
-        words = self.request.query_params.get("search", "")
-        return services.search_conversations(owner=signed_in_user(self.request), words=words)
+        search = self.request.query_params.get("search", "")
+        return search_conversations(owner=signed_in_user(self.request), search=search)
 
     def post(self, request: Request) -> Response:
         values = self.CreateInput(data=request.data, context={"request": request})

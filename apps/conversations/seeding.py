@@ -16,7 +16,7 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import make_password
-from django.db.models import F, Max, Min, Model, OuterRef, QuerySet, Subquery
+from django.db.models import F, Max, Min, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult, get_date_max
@@ -67,31 +67,25 @@ class Seeding:
         self._store(VoiceSample, map(self._sample, voices))
         conversations = self._store(Conversation, self._conversations(users, voices))
         webhooks = self._store(Webhook, (self._webhook(user) for user in users))
-        turns = self._store_turns(conversations)
-        self._store(UsageRecord, (self._usage(*turn) for turn in turns))
-        messages = (self._delivery(webhooks, turn) for turn in turns for _number in range(DELIVERIES_PER_TURN))
-        self._store(WebhookDelivery, messages)
-        self._store(DBTaskResult, (self._task(number) for number in range(self._turns)))
+        turns = self._store_of(Turn, self._all_turns(conversations), keep=lambda turn: (turn.pk, turn.owner_id))
+        self._store_of(UsageRecord, (self._usage(*turn) for turn in turns))
+        messages = (self._delivery(webhooks, *turn) for turn in turns for _number in range(DELIVERIES_PER_TURN))
+        self._store_of(WebhookDelivery, messages)
+        self._store_of(DBTaskResult, map(self._task, range(self._turns)))
         _set_times()
 
-    def _store(self, model: Any, rows: Iterable[Model]) -> list[Any]:
-        """Write rows in batches and return them, without their columns where nobody needs these again."""
-        waiting = iter(rows)
-        stored: list[Any] = []
-        while batch := list(islice(waiting, BATCH)):
-            stored += model.objects.bulk_create(batch)
-        self._say(f"{len(stored)} × {model._meta.label}")
-        return stored
+    def _store(self, model: Any, rows: Iterable[Any]) -> list[Any]:
+        """Write rows in batches, and return them."""
+        return self._store_of(model, rows, keep=lambda row: row)
 
-    def _store_turns(self, conversations: list[Conversation]) -> list[tuple[uuid.UUID, int, datetime]]:
-        """Write the turns; return id, owner and time of each: a million whole rows would take gigabytes."""
-        waiting = self._all_turns(conversations)
-        stored: list[tuple[uuid.UUID, int, datetime]] = []
+    def _store_of(self, model: Any, rows: Iterable[Any], keep: Callable[[Any], Any] = lambda _row: None) -> list[Any]:
+        """Write rows in batches, and return what `keep` returns of each: a million whole rows would take gigabytes."""
+        waiting = iter(rows)
+        kept: list[Any] = []
         while batch := list(islice(waiting, BATCH)):
-            Turn.objects.bulk_create(batch)
-            stored += [(turn.pk, turn.owner_id, turn.created_at) for turn in batch]
-        self._say(f"{len(stored)} × {Turn._meta.label}")
-        return stored
+            kept += map(keep, model.objects.bulk_create(batch))
+        self._say(f"{len(kept)} × {model._meta.label}")
+        return kept
 
     def _users(self) -> Iterator[User]:
         password = make_password(None)
@@ -176,7 +170,7 @@ class Seeding:
             turn.status, turn.failed_stage, turn.error_code = Turn.Status.FAILED, stage, code
         return turn
 
-    def _usage(self, turn: uuid.UUID, owner_id: int, _at: datetime) -> UsageRecord:
+    def _usage(self, turn: uuid.UUID, owner_id: int) -> UsageRecord:
         return UsageRecord(
             owner_id=owner_id,
             kind=UsageRecord.Kind.TURN,
@@ -187,14 +181,14 @@ class Seeding:
             cost_micros=self._random.randint(100, 9000),
         )
 
-    def _delivery(self, webhooks: list[Webhook], turn: tuple[uuid.UUID, int, datetime]) -> WebhookDelivery:
-        webhook = webhooks[turn[1] - webhooks[0].owner_id]
+    def _delivery(self, webhooks: list[Webhook], turn: uuid.UUID, owner_id: int) -> WebhookDelivery:
+        webhook = webhooks[owner_id - webhooks[0].owner_id]
         return WebhookDelivery(
             id=self._uuid(),
             owner_id=webhook.owner_id,
             webhook=webhook,
             event=WebhookEvent.TURN_DONE,
-            body=json.dumps({"type": WebhookEvent.TURN_DONE, "data": {"turn_id": str(turn[0]), "status": "spoken"}}),
+            body=json.dumps({"type": WebhookEvent.TURN_DONE, "data": {"turn_id": str(turn), "status": "spoken"}}),
             status=WebhookDelivery.Status.DELIVERED,
             tries=1,
             last_try_at=self._time(MESSAGE_DAYS),

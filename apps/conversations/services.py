@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -77,30 +76,6 @@ def voice_note() -> str:
     if embedded_load() <= 1:
         return ""
     return _("This machine makes speech more slowly than it is heard, so there are pauses in answers.")
-
-
-def search_conversations(*, owner: User, words: str) -> QuerySet[Conversation]:
-    """Return the owner's conversations that contain all of `words` in their title or turns."""
-    conversations = Conversation.objects.for_user(owner).select_related("voice")
-    for word in words.split():
-        said = Turn.objects.for_user(owner).filter(_contains(word))
-        conversations = conversations.filter(Q(title__icontains=word) | Q(pk__in=said.values("conversation")))
-    return conversations
-
-
-def with_excerpts(conversations: QuerySet[Conversation], *, words: str) -> QuerySet[Conversation]:
-    """Annotate each with the question and the reply of its latest turn that contains all of `words`."""
-    turns = Turn.objects.filter(conversation=OuterRef("pk"))
-    for word in words.split():
-        turns = turns.filter(_contains(word))
-    latest = turns.order_by("-created_at")[:1]
-    return conversations.annotate(
-        excerpt_question=Subquery(latest.values("transcript")), excerpt_reply=Subquery(latest.values("reply"))
-    )
-
-
-def _contains(word: str) -> Q:
-    return Q(transcript__icontains=word) | Q(reply__icontains=word)
 
 
 def change_conversation(*, conversation: Conversation, **changes: Any) -> None:

@@ -7,8 +7,17 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from apps.core.paging import PagesByKey
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+
+class LongListAdmin(admin.ModelAdmin[Any]):
+    """A list that may have a million rows: it does not count those that a search leaves out."""
+
+    paginator = PagesByKey
+    show_full_result_count = False
+
+
+class ReadOnlyAdmin(LongListAdmin):
     """Rows that staff can only read. An action can still trigger a change."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -21,7 +30,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
         return False
 
 
-class WrittenBySiteAdmin(admin.ModelAdmin[Any]):
+class WrittenBySiteAdmin(LongListAdmin):
     """Rows that the site writes. Staff can delete them, but cannot add or change them."""
 
     list_select_related = ["owner"]

@@ -108,7 +108,10 @@ def history(request: HttpRequest) -> HttpResponse:
     """All conversations, searchable."""
     search = request.GET.get("q", "").strip()
     found = search_conversations(owner=signed_in_user(request), search=search).order_by("-updated_at")
-    page = Paginator(found.values_list("pk", flat=True), CONVERSATIONS_PER_PAGE).get_page(request.GET.get("page"))
+    pks = found.values_list("pk", flat=True)
+    # A search reads all turns of the person: not once to count what it finds, and once more for the page.
+    pages: Paginator[Any] = Paginator(list(pks) if search else pks, CONVERSATIONS_PER_PAGE)
+    page = pages.get_page(request.GET.get("page"))
     # The excerpts and the counts of those on the page only.
     shown = Conversation.objects.for_user(request.user).filter(pk__in=list(page.object_list)).select_related("voice")
     counted = with_excerpts(shown, search=search).annotate(turn_count=turn_counts())

@@ -19,4 +19,4 @@ class PagesByKey(Paginator[Any]):
         start = (number - 1) * self.per_page
         rows: Any = self.object_list
         pks = list(rows.values_list("pk", flat=True)[start : start + self.per_page])
-        return self._get_page(rows.filter(pk__in=pks), number, self)
+        return Page(rows.filter(pk__in=pks), number, self)

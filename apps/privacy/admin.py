@@ -21,7 +21,7 @@ from apps.privacy.models import Erasure, Export
 
 
 @admin.register(User)
-class PersonAdmin(LongListAdmin, UserAdmin):  # type: ignore[misc]
+class PersonAdmin(LongListAdmin, UserAdmin[User]):
     """Accounts. To delete one is to erase it: with all rows and files, and with its voices at their providers."""
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:

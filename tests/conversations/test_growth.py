@@ -58,13 +58,13 @@ def turns_of(conversation: Conversation, count: int) -> list[Turn]:
 
 
 class TestHistory:
-    @pytest.mark.parametrize("search", ["", "harbour", "harbour island"])
-    def test_a_page_takes_five_queries_and_counts_the_turns_on_it(
-        self, client: Client, alice: User, search: str, django_assert_num_queries: Any
+    @pytest.mark.parametrize(("search", "queries"), [("", 5), ("harbour", 4), ("harbour island", 4)])
+    def test_a_page_takes_few_queries_and_counts_the_turns_on_it(
+        self, client: Client, alice: User, search: str, queries: int, django_assert_num_queries: Any
     ) -> None:
         conversations_of(alice, 25)
         client.force_login(alice)
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(queries):
             response = client.get(reverse("conversations:history"), {"q": search, "page": "2"})
         shown = list(response.context["page_obj"])
         assert [row.title for row in shown] == [f"Number {number}" for number in (4, 3, 2, 1, 0)]
@@ -184,6 +184,7 @@ class TestAdmin:
         for month, found in [("2025-12", turns[:1]), ("2026-01", turns[1:]), ("nonsense", turns[::-1])]:
             page = admin_client.get(address, {"month": month})
             assert list(page.context["cl"].result_list) == found
+        page = admin_client.get(address)
         (months,) = [spec for spec in page.context["cl"].filter_specs if spec.title == "month"]
         assert [value for value, _label in months.lookup_choices] == ["2026-01", "2025-12"]
 
@@ -224,7 +225,7 @@ def test_indexes_serve_the_lists_and_the_work_of_each_minute(db: None) -> None:
         Conversation: {"conversations_of_owner", "conversations_of_owner_begun", "conversations_by_last_turn"},
         WebhookDelivery: {"webhooks_by_time"},
         UsageRecord: {"usage_by_time"},
-        DBTaskResult: {"background_finished", "background_started", "background_by_time"},
+        DBTaskResult: {"background_by_state", "background_by_time"},
     }
     if connection.vendor == "postgresql":
         expected[Turn] |= {"turns_asked", "turns_answered"}
@@ -239,11 +240,11 @@ def test_indexes_serve_the_lists_and_the_work_of_each_minute(db: None) -> None:
     [
         (
             DBTaskResult.objects.order_by().successful().filter(finished_at__lt=datetime(2026, 1, 1, tzinfo=UTC)),
-            "background_finished",
+            "background_by_state",
         ),
         (
             DBTaskResult.objects.order_by().running().filter(started_at__lt=datetime(2026, 1, 1, tzinfo=UTC)),
-            "background_started",
+            "background_by_state",
         ),
         (Turn.objects.order_by("-created_at", "-pk").values("pk"), "turns_by_time"),
         (WebhookDelivery.objects.order_by("-created_at", "-pk").values("pk"), "webhooks_by_time"),

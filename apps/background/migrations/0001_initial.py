@@ -3,8 +3,7 @@ from django.db import migrations
 TABLE = "django_tasks_database_dbtaskresult"
 # For what the worker looks for every minute, and for the admin's list. The table itself belongs to django-tasks-db.
 INDEXES = {
-    "background_finished": "status, finished_at",
-    "background_started": "status, started_at",
+    "background_by_state": "status, finished_at",
     "background_by_time": "enqueued_at, id",
 }
 

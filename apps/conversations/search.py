@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db import connection
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from apps.accounts.models import User
 from apps.conversations.models import Conversation, Turn
+from apps.core.owned import owner_is_like
 
 # Each word is looked for in every text: with more of them, a search takes seconds.
 MAX_WORDS = 8
@@ -55,26 +57,20 @@ def found_by_staff(search: str) -> list[tuple[UUID, UUID]]:
     """
     turns = Turn.objects.all()
     for word in words_of(search):
-        turns = turns.filter(_says(word) | _of_people(word))
-    return list(turns.order_by("-created_at").values_list("pk", "conversation")[:MAX_FOUND])
+        turns = turns.filter(_says(word) | owner_is_like(word))
+    # SQLite would read the turns in the order of an index of their times, one by one all over the file: 206 ms for a
+    # rare word among 100,000 turns instead of 48.
+    time = Coalesce("created_at", "created_at") if connection.vendor == "sqlite" else F("created_at")
+    return list(turns.order_by(time.desc()).values_list("pk", "conversation")[:MAX_FOUND])
 
 
 def titled_for_staff(search: str) -> Q:
     """Return the condition that a conversation has all words of `search` in its title or its owner's name."""
     condition = Q()
     for word in words_of(search):
-        condition &= Q(title__icontains=word) | _of_people(word)
+        condition &= Q(title__icontains=word) | owner_is_like(word)
     return condition
 
 
 def _says(word: str) -> Q:
     return Q(transcript__icontains=word) | Q(reply__icontains=word)
-
-
-def _of_people(word: str) -> Q:
-    """Return the condition that a row belongs to somebody with this in their name or address.
-
-    It holds the ids of these people, nearly always of none: PostgreSQL uses no index of words beside a subquery.
-    """
-    people = User.objects.filter(Q(username__icontains=word) | Q(email__icontains=word))
-    return Q(owner__in=list(people.values_list("pk", flat=True)))

@@ -70,7 +70,7 @@ class ConversationWithTurns(api.ConversationSerializer):
     """A conversation with its latest turns, in their order."""
 
     turns = turns_api.TurnSerializer(many=True)
-    next = serializers.URLField(allow_null=True, help_text="The turns before these, newest first.")
+    next = serializers.URLField(allow_null=True)
 
     class Meta(api.ConversationSerializer.Meta):
         fields = [*api.ConversationSerializer.Meta.fields, "turns", "next"]

@@ -222,7 +222,12 @@ class TestDeletion:
 def test_indexes_serve_the_lists_and_the_work_of_each_minute(db: None) -> None:
     expected = {
         Turn: {"turns_by_time", "turns_by_error"},
-        Conversation: {"conversations_of_owner", "conversations_of_owner_begun", "conversations_by_last_turn"},
+        Conversation: {
+            "conversations_of_owner",
+            "conversations_of_owner_begun",
+            "conversations_by_last_turn",
+            "conversations_begun",
+        },
         WebhookDelivery: {"webhooks_by_time"},
         UsageRecord: {"usage_by_time"},
         DBTaskResult: {"background_by_state", "background_by_time"},
@@ -247,6 +252,12 @@ def test_indexes_serve_the_lists_and_the_work_of_each_minute(db: None) -> None:
             "background_by_state",
         ),
         (Turn.objects.order_by("-created_at", "-pk").values("pk"), "turns_by_time"),
+        (Turn.objects.filter(error_code="provider_busy").order_by("-created_at"), "turns_by_error"),
+        (
+            Conversation.objects.order_by().filter(created_at__gt=datetime(2026, 1, 1, tzinfo=UTC)),
+            "conversations_begun",
+        ),
+        (DBTaskResult.objects.order_by("-enqueued_at", "-pk").values("pk"), "background_by_time"),
         (WebhookDelivery.objects.order_by("-created_at", "-pk").values("pk"), "webhooks_by_time"),
         (UsageRecord.objects.order_by("-created_at", "-pk").values("pk"), "usage_by_time"),
         (Conversation.objects.order_by("-updated_at", "-pk").values("pk"), "conversations_by_last_turn"),

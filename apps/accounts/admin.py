@@ -3,23 +3,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.accounts.authentication import signed_in_user
-from apps.accounts.models import ApiToken, Invitation, User
+from apps.accounts.models import ApiToken, Invitation
 from apps.accounts.services import invite, mail_invitation
 from apps.core.digests import digest_of
 from apps.core.links import absolute_url
-
-admin.site.register(User, UserAdmin)
+from apps.core.read_only_admin import LongListAdmin
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+class ApiTokenAdmin(LongListAdmin):
     """Staff can revoke tokens here, but cannot create or read them: their owners create them."""
 
     list_display = ["name", "owner", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at"]
@@ -34,7 +32,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
 
 
 @admin.register(Invitation)
-class InvitationAdmin(admin.ModelAdmin[Invitation]):
+class InvitationAdmin(LongListAdmin):
     """Staff create and delete invitations here. The link is shown once, after the invitation is created."""
 
     list_display = ["email", "invited_by", "created_at", "expires_at", "accepted_at", "accepted_by"]

@@ -1,4 +1,4 @@
-"""Actions on accounts: API tokens and invitations."""
+"""Actions on accounts: API tokens, invitations and sessions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 LAST_USE_PRECISION = timedelta(minutes=1)
 MAX_TOKENS = 50
+SESSIONS_PER_QUERY = 500
 INVITATION_LIFETIME = timedelta(days=7)
 
 
@@ -127,3 +129,11 @@ def accept_invitation(*, invitation: Invitation, user: User) -> bool:
     """Use the invitation for `user`; return False if it was used already or has expired."""
     accepted = Invitation.objects.usable().filter(pk=invitation.pk)
     return bool(accepted.update(accepted_at=timezone.now(), accepted_by=user))
+
+
+def forget_ended_sessions() -> None:
+    """Delete the sessions that have expired, and the devices that they were signed in on."""
+    expired = Session.objects.filter(expire_date__lt=timezone.now()).values_list("session_key", flat=True)
+    while keys := list(expired[:SESSIONS_PER_QUERY]):
+        UserSession.objects.filter(session_key__in=keys).delete()
+        Session.objects.filter(session_key__in=keys).delete()

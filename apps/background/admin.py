@@ -10,12 +10,13 @@ from django_tasks_db.admin import DBTaskResultAdmin
 from django_tasks_db.models import DBTaskResult
 
 from apps.background import queue
+from apps.core.read_only_admin import LongListAdmin
 
 admin.site.unregister(DBTaskResult)
 
 
 @admin.register(DBTaskResult)
-class BackgroundTaskAdmin(DBTaskResultAdmin):
+class BackgroundTaskAdmin(DBTaskResultAdmin, LongListAdmin):
     """Background tasks. A failed task stays until somebody has looked at it and runs it again."""
 
     actions = ["run_again"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from apps.accounts.idempotency import forget_old_keys
 from apps.accounts.second_factors import encrypt_with_current_key
+from apps.accounts.services import forget_ended_sessions
 from apps.background import queue
 from apps.privacy import erasures, exports, retention
 from apps.webhooks.services import delete_old_deliveries
@@ -18,6 +19,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     queue.delete_old_tasks,
     delete_old_deliveries,
     forget_old_keys,
+    forget_ended_sessions,
     encrypt_with_current_key,
     exports.restart_abandoned,
     exports.delete_expired,

@@ -4,7 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.db.models import Count, QuerySet
+from django.db.models import Q, QuerySet
+from django.forms import BaseInlineFormSet, ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
@@ -15,14 +16,32 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.audited_admin import AuditedAdmin
 from apps.accounts.authentication import signed_in_user
+from apps.conversations.languages import Language
 from apps.conversations.models import AbuseReport, Conversation, Turn
 from apps.conversations.reports import suspend_reported
+from apps.conversations.search import MAX_FOUND, found_by_staff, titled_for_staff, turn_counts
 from apps.core import recordings
+from apps.core.admin_filters import MonthFilter
 from apps.core.errors import RecordingMissingError
+
+# The whole of a long conversation is in the list of turns.
+TURNS_ON_PAGE = 50
+
+
+class LatestTurns(BaseInlineFormSet[Turn, Conversation, ModelForm[Turn]]):
+    """The latest turns of a conversation."""
+
+    def get_queryset(self) -> QuerySet[Turn]:
+        if not hasattr(self, "_queryset"):
+            self._queryset = super().get_queryset()[:TURNS_ON_PAGE]
+        return self._queryset
 
 
 class TurnInline(admin.TabularInline[Turn, Conversation]):
     model = Turn
+    formset = LatestTurns
+    ordering = ["-created_at"]
+    verbose_name_plural = _("latest turns")
     fields = ["created_at", "status", "transcript", "reply", "error_code", "total_ms"]
     readonly_fields = ["created_at", "status", "transcript", "reply", "error_code", "total_ms"]
     extra = 0
@@ -35,26 +54,51 @@ class TurnInline(admin.TabularInline[Turn, Conversation]):
 
 @admin.register(Conversation)
 class ConversationAdmin(AuditedAdmin):
-    date_hierarchy = "created_at"
     list_display = ["id", "created_at", "owner", "voice", "language", "turn_count", "updated_at"]
-    list_filter = ["created_at", "voice__provider", "language", "model"]
+    list_filter = ["created_at", MonthFilter, "voice__provider", "language", "model"]
     list_select_related = ["owner", "voice"]
-    search_fields = ["title", "owner__username", "owner__email", "turns__transcript", "turns__reply"]
+    search_fields = ["title"]  # Shows the field; `search` looks for more.
+    readonly_fields = ["all_turns"]
     inlines = [TurnInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         conversations: QuerySet[Any] = super().get_queryset(request)
-        counted: QuerySet[Any] = conversations.annotate(turns_counted=Count("turns", distinct=True))
+        counted: QuerySet[Any] = conversations.annotate(turns_counted=turn_counts())
         return counted
+
+    def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> tuple[QuerySet[Any], bool]:
+        """Find the words in what was said, in titles, and in the names and addresses of owners."""
+        if not term:
+            return queryset, False
+        turns = _found(request, term)
+        said = {conversation for _turn, conversation in turns}
+        return queryset.filter(Q(pk__in=said) | titled_for_staff(term)), False
 
     @admin.display(description=_("turns"), ordering="turns_counted")
     def turn_count(self, conversation: Any) -> int:
         return int(conversation.turns_counted)
 
+    @admin.display(description=_("all turns"))
+    def all_turns(self, conversation: Conversation) -> str:
+        address = reverse("admin:conversations_turn_changelist", query={"conversation": conversation.pk})
+        return format_html('<a href="{}">{}</a>', address, gettext("Show them as a list"))
+
+
+class LanguageFilter(admin.SimpleListFilter):
+    """The languages that there are: to know which ones turns have, the database would read all turns."""
+
+    title = _("language")
+    parameter_name = "language"
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, Any]]:
+        return list(Language.choices)
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Turn]) -> QuerySet[Turn]:
+        return queryset.filter(language=self.value()) if self.value() else queryset
+
 
 @admin.register(Turn)
 class TurnAdmin(AuditedAdmin):
-    date_hierarchy = "created_at"
     list_display = [
         "id",
         "created_at",
@@ -65,9 +109,25 @@ class TurnAdmin(AuditedAdmin):
         "first_audio_ms",
         "total_ms",
     ]
-    list_filter = ["status", "failed_stage", "error_code", "language", "created_at"]
+    list_filter = ["status", "failed_stage", "error_code", LanguageFilter, "created_at", MonthFilter]
     list_select_related = ["owner"]
-    search_fields = ["transcript", "reply", "owner__username", "owner__email"]
+    ordering = ["-created_at"]
+    search_fields = ["transcript"]  # Shows the field; `search` looks for more.
+
+    def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> tuple[QuerySet[Any], bool]:
+        """Find the words in what was said, and in the names and addresses of owners."""
+        if not term:
+            return queryset, False
+        return queryset.filter(pk__in=[turn for turn, _conversation in _found(request, term)]), False
+
+
+def _found(request: HttpRequest, term: str) -> list[tuple[UUID, UUID]]:
+    """Return the turns that contain the words of `term`, and say so if there may be more."""
+    turns = found_by_staff(term)
+    if len(turns) == MAX_FOUND:
+        text = gettext("Only the %(count)d newest turns with these words are searched. Add a word to find older ones.")
+        messages.info(request, text % {"count": MAX_FOUND})
+    return turns
 
 
 @admin.register(AbuseReport)

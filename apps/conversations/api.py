@@ -19,8 +19,9 @@ from apps.accounts.authentication import signed_in_user
 from apps.conversations import services
 from apps.conversations.languages import Language
 from apps.conversations.lookups import own_conversation
-from apps.conversations.models import Conversation, Turn
-from apps.conversations.turns_api import TurnSerializer
+from apps.conversations.models import Conversation
+from apps.conversations.search import search_conversations
+from apps.conversations.turns_api import latest_turns
 from apps.core.api import StrictSerializer
 from apps.core.language_fields import LanguageChoiceField
 from apps.voices.models import VoiceProfile
@@ -68,14 +69,14 @@ class ConversationList(ListAPIView[Conversation]):
         voice = OwnVoiceField()
 
     def get_queryset(self) -> Any:
-        words = self.request.query_params.get("search", "")
-        return services.search_conversations(owner=signed_in_user(self.request), words=words)
+        search = self.request.query_params.get("search", "")
+        return search_conversations(owner=signed_in_user(self.request), search=search)
 
     def post(self, request: Request) -> Response:
         values = self.CreateInput(data=request.data, context={"request": request})
         values.is_valid(raise_exception=True)
         conversation = services.start_conversation(owner=signed_in_user(request), **values.validated_data)
-        return Response(_conversation_with_turns(conversation), status=status.HTTP_201_CREATED)
+        return Response(_conversation_with_turns(request, conversation), status=status.HTTP_201_CREATED)
 
 
 class ConversationDetail(APIView):
@@ -87,20 +88,19 @@ class ConversationDetail(APIView):
         voice = OwnVoiceField(required=False)
 
     def get(self, request: Request, conversation_pk: UUID) -> Response:
-        return Response(_conversation_with_turns(own_conversation(request, conversation_pk)))
+        return Response(_conversation_with_turns(request, own_conversation(request, conversation_pk)))
 
     def patch(self, request: Request, conversation_pk: UUID) -> Response:
         conversation = own_conversation(request, conversation_pk)
         values = self.ChangeInput(data=request.data, context={"request": request})
         values.is_valid(raise_exception=True)
         services.change_conversation(conversation=conversation, **values.validated_data)
-        return Response(_conversation_with_turns(conversation))
+        return Response(_conversation_with_turns(request, conversation))
 
     def delete(self, request: Request, conversation_pk: UUID) -> Response:
         services.delete_conversation(conversation=own_conversation(request, conversation_pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def _conversation_with_turns(conversation: Conversation) -> dict[str, Any]:
-    turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
-    return {**ConversationSerializer(conversation).data, "turns": TurnSerializer(turns, many=True).data}
+def _conversation_with_turns(request: Request, conversation: Conversation) -> dict[str, Any]:
+    return {**ConversationSerializer(conversation).data, **latest_turns(request, conversation)}

@@ -67,12 +67,13 @@ EVENTS_OF_A_TURN = (
 
 
 class ConversationWithTurns(api.ConversationSerializer):
-    """A conversation with all its turns."""
+    """A conversation with its latest turns, in their order."""
 
     turns = turns_api.TurnSerializer(many=True)
+    next = serializers.URLField(allow_null=True)
 
     class Meta(api.ConversationSerializer.Meta):
-        fields = [*api.ConversationSerializer.Meta.fields, "turns"]
+        fields = [*api.ConversationSerializer.Meta.fields, "turns", "next"]
 
 
 OpenAITranscription = inline_serializer(
@@ -141,7 +142,7 @@ OPERATIONS: Operations = {
         "POST": Operation(
             TALK,
             "Begin a conversation",
-            **answers_json(ConversationWithTurns, {**CONVERSATION, "turns": []}),
+            **answers_json(ConversationWithTurns, {**CONVERSATION, "turns": [], "next": None}),
             **sends_json({"voice": A_VOICE, "title": "Capitals"}),
             status=201,
         ),
@@ -149,18 +150,24 @@ OPERATIONS: Operations = {
     api.ConversationDetail: {
         "GET": Operation(
             TALK,
-            "Read a conversation with its turns",
-            **answers_json(ConversationWithTurns, {**CONVERSATION, "turns": [TURN]}),
+            "Read a conversation with its latest 200 turns",
+            **answers_json(ConversationWithTurns, {**CONVERSATION, "turns": [TURN], "next": None}),
+            description="`next` is the address of the turns before these, or null.",
         ),
         "PATCH": Operation(
             TALK,
             "Change a conversation",
-            **answers_json(ConversationWithTurns, {**CONVERSATION, "turns": [TURN]}),
+            **answers_json(ConversationWithTurns, {**CONVERSATION, "turns": [TURN], "next": None}),
             **sends_json({"title": "Capitals"}),
         ),
         "DELETE": Operation(TALK, "Delete a conversation", **DELETED),
     },
     turns_api.TurnList: {
+        "GET": Operation(
+            TALK,
+            "List the turns of a conversation, newest first",
+            **answers_list(turns_api.TurnSerializer, TURN),
+        ),
         "POST": Operation(
             TALK,
             "Ask something",

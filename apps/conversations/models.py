@@ -70,6 +70,13 @@ class Conversation(models.Model):
     class Meta:
         verbose_name = _("conversation")
         ordering = ["-updated_at"]
+        indexes = [
+            models.Index(fields=["owner", "-updated_at"], name="conversations_of_owner"),
+            models.Index(fields=["owner", "-created_at"], name="conversations_of_owner_begun"),
+            # With the key, so that a deep page of the admin reads the index alone: see PagesByKey.
+            models.Index(fields=["updated_at", "id"], name="conversations_by_last_turn"),
+            models.Index(fields=["created_at"], name="conversations_begun"),
+        ]
 
     def __str__(self) -> str:
         return str(self.pk)
@@ -126,6 +133,8 @@ class Turn(Leased):
         indexes = [
             models.Index(fields=["conversation", "created_at"]),
             models.Index(fields=["status", "lease_until"], name="turns_left_behind"),
+            models.Index(fields=["created_at", "id"], name="turns_by_time"),
+            models.Index(fields=["error_code", "created_at"], name="turns_by_error"),
         ]
 
     def __str__(self) -> str:
@@ -142,7 +151,7 @@ class Turn(Leased):
     @property
     def recordings(self) -> list[FieldFile]:
         """All files that belong to the turn."""
-        return [file for file in (self.question, self.answer, self.answer_mp3) if file]
+        return [file for file in (getattr(self, name) for name in SOUND_FIELDS) if file]
 
     @property
     def remembered_reply(self) -> str:
@@ -181,6 +190,7 @@ class Turn(Leased):
         }
 
 
+SOUND_FIELDS = ("question", "answer", "answer_mp3")
 RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
 
 

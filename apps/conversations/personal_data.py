@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -15,11 +16,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from apps.conversations.models import RUNNING, AbuseReport, Conversation, Turn
+from apps.conversations.models import RUNNING, SOUND_FIELDS, AbuseReport, Conversation, Turn
 from apps.conversations.reports import REPORT_RETENTION, delete_report
 from apps.core.owned import OwnedQuerySet
 from apps.core.personal_data import (
     IN_USE,
+    ROWS_PER_QUERY,
     Due,
     Erased,
     Kept,
@@ -33,7 +35,6 @@ from apps.core.personal_data import (
 
 # No turn runs for longer than this.
 MAX_TURN_DURATION = timedelta(minutes=10)
-SOUND_FIELDS = ("question", "answer", "answer_mp3")
 
 
 class ConversationsData(PersonalData):
@@ -123,23 +124,26 @@ def _sound_retention() -> str:
 def _sound_due(now: datetime) -> list[Due]:
     old = Turn.objects.filter(created_at__lt=now - timedelta(days=settings.CONVERSATION_AUDIO_DAYS))
     with_sound = old.exclude(question="", answer="", answer_mp3="").order_by("created_at")
-    by_owner: dict[int, list[Turn]] = defaultdict(list)
-    for turn in with_sound.iterator():
-        by_owner[turn.owner_id].append(turn)
+    by_owner: dict[int, list[tuple[UUID, datetime]]] = defaultdict(list)
+    # Not the whole turns: the texts of a large site take more memory than it has.
+    for pk, owner_id, created_at in with_sound.values_list("pk", "owner", "created_at").iterator():
+        by_owner[owner_id].append((pk, created_at))
     return [
         Due(
             what=_("sound of conversations"),
-            since=turns[0].created_at,
-            rows=[str(turn.pk) for turn in turns],
+            since=turns[0][1],
+            rows=[str(pk) for pk, _created_at in turns],
             owner_id=owner_id,
-            act=partial(_delete_sound, turns),
+            act=partial(_delete_sound, [pk for pk, _created_at in turns]),
         )
         for owner_id, turns in by_owner.items()
     ]
 
 
-def _delete_sound(turns: list[Turn]) -> None:
-    for turn in turns:
-        for file in turn.recordings:
-            file.storage.delete(str(file.name))
-        Turn.objects.filter(pk=turn.pk).update(**dict.fromkeys(SOUND_FIELDS, ""))
+def _delete_sound(pks: list[UUID]) -> None:
+    for start in range(0, len(pks), ROWS_PER_QUERY):
+        turns = Turn.objects.filter(pk__in=pks[start : start + ROWS_PER_QUERY])
+        for turn in turns.only(*SOUND_FIELDS):
+            for file in turn.recordings:
+                file.storage.delete(str(file.name))
+        turns.update(**dict.fromkeys(SOUND_FIELDS, ""))

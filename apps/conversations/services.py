@@ -7,14 +7,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.core.files.storage import default_storage
+from django.db import transaction
 from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django_tasks import task
 
 from apps.accounts.models import User
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
-from apps.conversations.models import NOTHING_HEARD, RUNNING, TURN_MESSAGES, Conversation, Turn
+from apps.conversations.models import NOTHING_HEARD, RUNNING, SOUND_FIELDS, TURN_MESSAGES, Conversation, Turn
 from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
 from apps.conversations.pipeline.spoken_answer import heard_text
 from apps.conversations.pipeline.state import PreparedTurn
@@ -36,6 +38,9 @@ from apps.voices.services import require_ready
 logger = logging.getLogger(__name__)
 
 MAX_TEXT_CHARACTERS = 2000
+# A request deletes as many files of a conversation, within a third of a second; the worker deletes the others.
+FILES_AT_ONCE = 100
+FILES_PER_TASK = 500
 # The stages before speaking that a turn of each status still needs.
 _STAGES_FROM: dict[Turn.Status, tuple[Stage, ...]] = {
     Turn.Status.RECEIVED: ("hear", "think"),
@@ -81,30 +86,6 @@ def voice_note() -> str:
     return _("This machine makes speech more slowly than it is heard, so there are pauses in answers.")
 
 
-def search_conversations(*, owner: User, words: str) -> QuerySet[Conversation]:
-    """Return the owner's conversations that contain all of `words` in their title or turns."""
-    conversations = Conversation.objects.for_user(owner).select_related("voice")
-    for word in words.split():
-        said = Turn.objects.for_user(owner).filter(_contains(word))
-        conversations = conversations.filter(Q(title__icontains=word) | Q(pk__in=said.values("conversation")))
-    return conversations
-
-
-def with_excerpts(conversations: QuerySet[Conversation], *, words: str) -> QuerySet[Conversation]:
-    """Annotate each with the question and the reply of its latest turn that contains all of `words`."""
-    turns = Turn.objects.filter(conversation=OuterRef("pk"))
-    for word in words.split():
-        turns = turns.filter(_contains(word))
-    latest = turns.order_by("-created_at")[:1]
-    return conversations.annotate(
-        excerpt_question=Subquery(latest.values("transcript")), excerpt_reply=Subquery(latest.values("reply"))
-    )
-
-
-def _contains(word: str) -> Q:
-    return Q(transcript__icontains=word) | Q(reply__icontains=word)
-
-
 def change_conversation(*, conversation: Conversation, **changes: Any) -> None:
     """Change the title, the persona, the voice, the language or the model."""
     for name, value in changes.items():
@@ -113,18 +94,28 @@ def change_conversation(*, conversation: Conversation, **changes: Any) -> None:
 
 
 def delete_conversation(*, conversation: Conversation) -> None:
-    """Delete the conversation with its turns and all their recordings."""
+    """Delete the conversation with its turns at once, and their recordings: those of a long one in the background."""
     turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
-    # Delete the rows last, so that an interrupted deletion can be repeated.
-    delete_files([file for turn in turns for file in turn.recordings])
+    names = [name for row in turns.values_list(*SOUND_FIELDS) for name in row if name]
     extra = {"conversation": str(conversation.pk), "user": conversation.owner_id}
-    conversation.delete()
+    # Delete the rows last, so that an interrupted deletion can be repeated.
+    delete_files(names[:FILES_AT_ONCE])
+    with transaction.atomic():
+        for start in range(FILES_AT_ONCE, len(names), FILES_PER_TASK):
+            delete_recordings.enqueue(names[start : start + FILES_PER_TASK])
+        conversation.delete()
     logger.info("Conversation deleted", extra=extra)
 
 
-def delete_files(files: Iterable[FieldFile]) -> None:
-    for file in files:
-        file.storage.delete(str(file.name))
+@task(queue_name="urgent")
+def delete_recordings(names: list[str]) -> None:
+    """Delete files whose rows are gone. A file that is missing was deleted by an earlier try."""
+    delete_files(names)
+
+
+def delete_files(names: Iterable[str]) -> None:
+    for name in names:
+        default_storage.delete(name)
 
 
 def read_question(*, owner: User, data: bytes) -> Recording:

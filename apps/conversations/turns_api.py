@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from rest_framework import serializers, status
 from rest_framework.parsers import JSONParser, MultiPartParser
@@ -24,10 +26,10 @@ from apps.conversations import services
 from apps.conversations.events import stored_response, stream_response
 from apps.conversations.lookups import own_conversation, own_turn, turn_of_key
 from apps.conversations.marking import answer_as_mp3
-from apps.conversations.models import Turn
+from apps.conversations.models import Conversation, Turn
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.core import recordings
-from apps.core.api import AudioRenderer, EventStreamRenderer, StrictSerializer
+from apps.core.api import AudioRenderer, EventStreamRenderer, NewestFirstPagination, StrictSerializer
 from apps.core.audio_response import audio_response, stored_audio_response
 from apps.core.errors import UserError
 from apps.speech.audio.formats import without_tags
@@ -61,12 +63,38 @@ class TurnSerializer(serializers.ModelSerializer[Turn]):
         ]
 
 
+class LatestTurnsPagination(NewestFirstPagination):
+    """The latest turns of a conversation, in its own answer; `next` leads to the earlier ones in `TurnList`."""
+
+    page_size = NewestFirstPagination.max_page_size
+
+    def get_page_size(self, _request: Request) -> int:
+        return self.page_size
+
+    def decode_cursor(self, _request: Request) -> None:
+        """Begin with the latest turn, whatever the address says."""
+
+
+def latest_turns(request: Request, conversation: Conversation) -> dict[str, Any]:
+    """Return `turns`, the latest ones in their order, and `next`, the address of those before them, or None."""
+    pages = LatestTurnsPagination()
+    page = pages.paginate_queryset(_turns_of(request, conversation), request) or []
+    earlier = reverse("api:turns", args=[conversation.pk], query={"limit": pages.page_size})
+    pages.base_url = request.build_absolute_uri(earlier)
+    return {"turns": TurnSerializer(page[::-1], many=True).data, "next": pages.get_next_link()}
+
+
+def _turns_of(request: Request, conversation: Conversation) -> QuerySet[Turn]:
+    return Turn.objects.for_user(request.user).filter(conversation=conversation)
+
+
 class TurnList(LimitedView):
-    """Ask something in a conversation: `audio` as multipart, or `{"text"}` as JSON."""
+    """List the turns of a conversation, or ask something in it: `audio` as multipart, or `{"text"}` as JSON."""
 
     token_scope = "talk"
     parser_classes = [JSONParser, MultiPartParser]
     renderer_classes = [JSONRenderer, EventStreamRenderer]
+    pagination_class = NewestFirstPagination
 
     class TextInput(StrictSerializer):
         text = serializers.CharField(max_length=services.MAX_TEXT_CHARACTERS)
@@ -84,6 +112,12 @@ class TurnList(LimitedView):
             if len(values) != 1:
                 raise serializers.ValidationError({"audio": [_("Send either audio or text.")]})
             return values
+
+    def get(self, request: Request, conversation_pk: UUID) -> Response:
+        pages = self.pagination_class()
+        turns = _turns_of(request, own_conversation(request, conversation_pk))
+        page = pages.paginate_queryset(turns, request, view=self)
+        return pages.get_paginated_response(TurnSerializer(page, many=True).data)
 
     @idempotent_by_row
     def post(self, request: Request, note_made: NoteMade, conversation_pk: UUID) -> HttpResponseBase:

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header, url_has_allowed_host_and_scheme
@@ -24,6 +23,7 @@ from apps.conversations.forms import TitleForm
 from apps.conversations.languages import Language
 from apps.conversations.lookups import own_conversation
 from apps.conversations.models import Conversation, Turn
+from apps.conversations.search import search_conversations, turn_counts, with_excerpts
 from apps.speech.base import LOCAL, POCKET
 from apps.voices.models import VoiceProfile
 
@@ -107,10 +107,15 @@ def _selected_voice(
 def history(request: HttpRequest) -> HttpResponse:
     """All conversations, searchable."""
     search = request.GET.get("q", "").strip()
-    conversations = services.search_conversations(owner=signed_in_user(request), words=search)
-    excerpted = services.with_excerpts(conversations, words=search)
-    counted = excerpted.annotate(turn_count=Count("turns")).order_by("-updated_at")  # Counting drops the order.
-    page = Paginator(counted, CONVERSATIONS_PER_PAGE).get_page(request.GET.get("page"))
+    found = search_conversations(owner=signed_in_user(request), search=search).order_by("-updated_at")
+    pks = found.values_list("pk", flat=True)
+    # A search reads all turns of the person: not once to count what it finds, and once more for the page.
+    pages: Paginator[Any] = Paginator(list(pks) if search else pks, CONVERSATIONS_PER_PAGE)
+    page = pages.get_page(request.GET.get("page"))
+    # The excerpts and the counts of those on the page only.
+    shown = Conversation.objects.for_user(request.user).filter(pk__in=list(page.object_list)).select_related("voice")
+    counted = with_excerpts(shown, search=search).annotate(turn_count=turn_counts())
+    page.object_list = counted.order_by("-updated_at")
     return render(request, "conversations/history.html", {"page_obj": page, "search": search})
 
 

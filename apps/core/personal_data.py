@@ -127,10 +127,11 @@ def erase_rows(what: str, rows: QuerySet[Any], *, files: Iterable[str] = ()) -> 
     """Delete `rows`, the files in their fields `files`, and their entries in the admin's log."""
     count = rows.count()
     if count:
-        for row in rows.iterator():
-            _delete_files(row, files)
+        if names := tuple(files):
+            for row in rows.only(*names).iterator():
+                _delete_files(row, names)
         _forget_in_admin_log(rows)
-        rows.delete()
+        rows.only("pk").delete()  # Django reads the rows that others point to.
         yield Erased(what, count)
 
 
@@ -142,11 +143,12 @@ def _delete_files(row: Model, names: Iterable[str]) -> None:
 
 
 def _forget_in_admin_log(rows: QuerySet[Any]) -> None:
-    content_type = ContentType.objects.get_for_model(rows.model)
-    pks = [str(pk) for pk in rows.values_list("pk", flat=True)]
+    """Delete the entries about `rows`: of all entries, which are few, those whose row is one of them."""
+    entries = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(rows.model))
+    pks = list(entries.order_by().values_list("object_id", flat=True).distinct())
     for start in range(0, len(pks), ROWS_PER_QUERY):
-        batch = pks[start : start + ROWS_PER_QUERY]
-        LogEntry.objects.filter(content_type=content_type, object_id__in=batch).delete()
+        about = rows.filter(pk__in=pks[start : start + ROWS_PER_QUERY]).values_list("pk", flat=True)
+        entries.filter(object_id__in=[str(pk) for pk in about]).delete()
 
 
 def delete_folder(path: str) -> None:

@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from apps.core.owned import owner_is_like
+from apps.core.paging import PagesByKey
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+
+class LongListAdmin(admin.ModelAdmin[Any]):
+    """A list that may have a million rows: it does not count those that a search leaves out."""
+
+    paginator = PagesByKey
+    show_full_result_count = False
+
+
+class ReadOnlyAdmin(LongListAdmin):
     """Rows that staff can only read. An action can still trigger a change."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -21,11 +32,22 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
         return False
 
 
-class WrittenBySiteAdmin(admin.ModelAdmin[Any]):
+class WrittenBySiteAdmin(LongListAdmin):
     """Rows that the site writes. Staff can delete them, but cannot add or change them."""
 
     list_select_related = ["owner"]
     search_fields = ["owner__username", "owner__email"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        columns = [name for name in self.get_search_fields(request) if not name.startswith("owner__")]
+        for word in search_term.split():
+            condition = owner_is_like(word)
+            for name in columns:
+                condition |= Q(**{f"{name}__icontains": word})
+            queryset = queryset.filter(condition)
+        return queryset, False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

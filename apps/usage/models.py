@@ -53,7 +53,10 @@ class UsageRecord(UsageCounts):
         verbose_name = _("usage")
         verbose_name_plural = _("usage")
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["owner", "created_at"])]
+        indexes = [
+            models.Index(fields=["owner", "created_at"]),
+            models.Index(fields=["created_at", "id"], name="usage_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.reference}"

@@ -15,12 +15,15 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.accounts.authentication import signed_in_user
 from apps.core.errors import REFUSALS
 from apps.core.pages import report_refusals_to, with_error_status
+from apps.core.paging import PagesByKey
 from apps.voices import services
 from apps.voices.consent import valid_consent
 from apps.voices.deletion import delete_voice
 from apps.voices.forms import CloneForm, RenameForm, SettingsForm
 from apps.voices.models import VoiceProfile
 from apps.voices.samples import sample_rules
+
+VOICES_PER_PAGE = 20
 
 
 class VoiceList(View):
@@ -44,8 +47,11 @@ class VoiceList(View):
 
     @staticmethod
     def _page(request: HttpRequest, form: CloneForm, status: int = 200) -> HttpResponse:
+        voices = VoiceProfile.objects.for_user(request.user).prefetch_related("samples")
+        page = PagesByKey(voices, VOICES_PER_PAGE).get_page(request.GET.get("page"))
         context: dict[str, Any] = {
-            "voices": VoiceProfile.objects.for_user(request.user).prefetch_related("samples"),
+            "voices": page.object_list,
+            "page_obj": page,
             "consent": valid_consent(owner=signed_in_user(request)),
             "form": form,
             "rules": sample_rules(),

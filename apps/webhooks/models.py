@@ -120,6 +120,7 @@ class WebhookDelivery(models.Model):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["webhook", "-created_at"]),
+            models.Index(fields=["created_at", "id"], name="webhooks_by_time"),
             models.Index(
                 fields=["webhook", "next_try_at"], name="webhooks_waiting", condition=models.Q(status="pending")
             ),

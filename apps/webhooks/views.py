@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.decorators import method_decorator
@@ -17,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.authentication import signed_in_user
 from apps.core.pages import report_refusals_to
+from apps.core.paging import PagesByKey
 from apps.webhooks import services as webhooks
 from apps.webhooks.forms import WebhookForm
 from apps.webhooks.models import Webhook, WebhookDelivery
@@ -76,7 +76,7 @@ class WebhookDetail(View):
     @staticmethod
     def _page(request: HttpRequest, webhook: Webhook, form: WebhookForm, status: int = 200) -> HttpResponse:
         deliveries = WebhookDelivery.objects.for_user(request.user).filter(webhook=webhook)
-        page = Paginator(deliveries, DELIVERIES_ON_PAGE).get_page(request.GET.get("page"))
+        page = PagesByKey(deliveries, DELIVERIES_ON_PAGE).get_page(request.GET.get("page"))
         return render(
             request, "webhooks/webhook.html", {"webhook": webhook, "form": form, "page_obj": page}, status=status
         )

@@ -38,7 +38,7 @@ export function focusVoice(id, selector = "h2") {
 /** @returns {Promise<HTMLElement | null>} the list as the server has it now; null if it cannot be loaded */
 async function fetchList() {
   try {
-    const response = await fetch(window.location.pathname);
+    const response = await fetch(window.location.pathname + window.location.search);
     return new DOMParser().parseFromString(await response.text(), "text/html").getElementById("voices");
   } catch {
     return null;

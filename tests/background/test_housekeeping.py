@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.core.files.storage import default_storage
+from django.test import Client
 from django.utils import timezone
 
+from apps.accounts.models import Session
 from apps.background import housekeeping
 from apps.privacy.models import Erasure, Export
+from tests.accounts.steps import sign_in
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -54,3 +58,12 @@ def test_a_failed_step_runs_again_the_next_time(undeletable_export: Export) -> N
     folder.rmdir()
     housekeeping.run_steps()
     assert not Export.objects.filter(pk=undeletable_export.pk).exists()
+
+
+def test_expired_sessions_and_their_devices_are_forgotten(alice: User, bob: User) -> None:
+    for user in (alice, bob):
+        sign_in(Client(), user.username)
+    Session.objects.filter(user_id=alice.pk).update(expire_date=timezone.now() - timedelta(seconds=1))
+    housekeeping.run_steps()
+    assert [session.user_id for session in Session.objects.all()] == [bob.pk]
+    assert [device.user for device in UserSession.objects.all()] == [bob]

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from apps.accounts.models import User
 from apps.conversations.models import AbuseReport, Conversation, Turn
-from apps.core.personal_data import all_personal_data
+from apps.core.personal_data import Erased, all_personal_data, erase_rows
 from apps.privacy import erasures
 from apps.privacy.models import Erasure
+from apps.usage.models import UsageRecord
 from apps.voices.models import Consent, VoiceProfile, VoiceSample
 from tests.accounts.steps import is_signed_in
 from tests.factories import make_administrator, make_turn, make_voice
@@ -256,3 +261,18 @@ def test_a_report_outlives_the_account_without_its_address(person: User, setting
 def test_the_search_for_the_words_finds_them(person: User) -> None:
     assert found(dump()) == WORDS
     assert found(media()) == WORDS
+
+
+def test_many_rows_take_as_few_queries_as_one_and_their_log_entries_go_with_them(
+    alice: User, bob: User, django_assert_num_queries: Any
+) -> None:
+    kept, *erased = [UsageRecord.objects.create(owner=owner, kind="turn") for owner in (bob, alice, alice)]
+    content_type = ContentType.objects.get_for_model(UsageRecord)
+    for row in (kept, erased[0]):
+        LogEntry.objects.create(user=bob, content_type=content_type, object_id=str(row.pk), action_flag=CHANGE)
+    with CaptureQueriesContext(connection) as queries:
+        list(erase_rows("usage", UsageRecord.objects.for_user(alice)))
+    assert [entry.object_id for entry in LogEntry.objects.all()] == [str(kept.pk)]
+    UsageRecord.objects.bulk_create(UsageRecord(owner=alice, kind="turn") for _number in range(1200))
+    with django_assert_num_queries(len(queries) - 1):  # There is no entry to delete.
+        assert list(erase_rows("usage", UsageRecord.objects.for_user(alice))) == [Erased("usage", 1200)]

@@ -11,6 +11,8 @@ import time_machine
 from django.core import mail
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -22,6 +24,7 @@ from apps.privacy import retention
 from apps.voices.models import VoiceProfile
 from tests.factories import make_turn, make_voice
 from tests.fakes.elevenlabs import VOICES, elevenlabs_error
+from tests.storage import stored_files
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -176,6 +179,17 @@ class TestSound:
         turn = Turn.objects.get()
         assert (turn.has_question, turn.has_answer, turn.reply) == (False, False, "Paris.")
         assert not any(default_storage.exists(name) for name in names)
+
+    def test_only_the_names_of_the_files_are_read(self, alice: User, settings: Settings) -> None:
+        settings.CONVERSATION_AUDIO_DAYS = 30
+        conversation = Conversation.objects.create(owner=alice)
+        for _number in range(3):
+            make_turn(conversation, created_at=START)
+        with day(31), CaptureQueriesContext(connection) as queries:
+            apply()
+        assert not [query for query in queries if '"reply"' in query["sql"]]
+        assert sum("UPDATE" in query["sql"] and "conversations_turn" in query["sql"] for query in queries) == 1
+        assert not stored_files()
 
     def test_by_default_sound_stays(self, alice: User) -> None:
         make_turn(Conversation.objects.create(owner=alice), created_at=START)

@@ -6,22 +6,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import ApiToken, User
 from apps.conversations.models import AbuseReport, Conversation, Turn
+from apps.privacy.models import Erasure
 from apps.voices.models import Consent, VoiceProfile
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import WebhookDelivery, WebhookEvent
 from tests.client import bearer
 from tests.factories import make_turn, make_voice
+from tests.storage import stored_files
+from tests.worker import work
 
 if TYPE_CHECKING:
     from django.db.models import Model
     from django.test import Client
+    from pytest_django import Settings
 
     from tests.client import Page
+    from tests.fakes.provider import FakeProvider
 
 MODELS = [User, ApiToken, VoiceProfile, Consent, Conversation, Turn]
 HISTORY = [VoiceProfile, Consent, Conversation, Turn]
@@ -136,10 +143,45 @@ class TestTokens:
         assert staff.get("/api/v1/voices", headers=bearer(alice_token)).status_code == 401
 
 
-def test_an_account_with_voices_at_a_provider_is_not_deleted(staff: Client, alice: User, voice: VoiceProfile) -> None:
-    staff.post(url("delete", User, alice.pk), {"post": "yes"})
-    assert User.objects.filter(pk=alice.pk).exists()
-    assert VoiceProfile.objects.exists()
+class TestDeletionOfAnAccount:
+    def delete(self, staff: Client, user: User) -> Page:
+        return staff.post(url("delete", User, user.pk), {"post": "yes"}, follow=True)
+
+    def test_the_question_takes_as_many_queries_as_for_an_empty_account(
+        self, staff: Client, alice: User, bob: User, conversation: Conversation, django_assert_num_queries: Any
+    ) -> None:
+        with CaptureQueriesContext(connection) as queries:
+            page = staff.get(url("delete", User, bob.pk))
+        assert "bob" in page.content.decode()
+        make_turn(conversation)
+        with django_assert_num_queries(len(queries)):
+            assert staff.get(url("delete", User, alice.pk)).status_code == 200
+
+    @pytest.mark.usefixtures("real_transactions")
+    def test_it_is_an_erasure_with_files_and_at_the_provider(
+        self, staff: Client, alice: User, conversation: Conversation, remote_engines: FakeProvider, settings: Settings
+    ) -> None:
+        settings.ERASURE_COOLING_OFF_DAYS = 0
+        make_turn(conversation)
+        assert "is erased" in self.delete(staff, alice).content.decode()
+        alice.refresh_from_db()
+        assert not alice.is_active
+        work()
+        assert not User.objects.filter(pk=alice.pk).exists()
+        assert not remote_engines.voices
+        assert not stored_files()
+        assert Erasure.objects.get().state == Erasure.State.DONE
+
+    def test_a_second_request_says_that_it_is_under_way(self, staff: Client, alice: User) -> None:
+        self.delete(staff, alice)
+        assert "already being deleted" in self.delete(staff, alice).content.decode()
+        assert Erasure.objects.count() == 1
+
+    def test_accounts_are_not_deleted_from_the_list(self, staff: Client, alice: User) -> None:
+        action = {"action": "delete_selected", "_selected_action": [str(alice.pk)], "post": "yes"}
+        staff.post(url("changelist", User), action)
+        assert User.objects.filter(pk=alice.pk).exists()
+        assert not Erasure.objects.exists()
 
 
 def test_texts_and_names_of_people_are_escaped(staff: Client, alice: User) -> None:

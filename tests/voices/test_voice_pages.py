@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from apps.speech import registry
 from apps.voices.models import VoiceProfile
+from apps.voices.views import VOICES_PER_PAGE
 from tests.audio_samples import clip, webm
 from tests.client import QUESTION, SAMPLES, messages_of
 from tests.factories import make_voice
@@ -77,6 +78,11 @@ class TestList:
             make_voice(alice, f"voice-{number}")
         with django_assert_num_queries(len(queries)):
             page.get(LIST)
+
+    def test_many_voices_come_in_pages(self, page: Client, alice: User) -> None:
+        made = [make_voice(alice, f"voice-{number}") for number in range(VOICES_PER_PAGE + 1)]
+        assert list(page.get(LIST).context["voices"]) == made[:0:-1]
+        assert list(page.get(LIST, {"page": "2"}).context["voices"]) == made[:1]
 
     def test_names_are_escaped(self, page: Client, alice: User) -> None:
         make_voice(alice, "voice", name="<script>alert(1)</script>")

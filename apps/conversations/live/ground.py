@@ -121,5 +121,5 @@ def delete_turn(turn: Turn) -> None:
     """Delete a turn whose question went on, with its recordings: the new turn has all of it."""
     stored = Turn.objects.for_user(turn.owner).filter(pk=turn.pk).first()
     if stored is not None:
-        services.delete_files(stored.recordings)
+        services.delete_files(str(file.name) for file in stored.recordings)
         stored.delete()

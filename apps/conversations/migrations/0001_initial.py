@@ -4,9 +4,38 @@ import apps.conversations.models
 import apps.core.leases
 import django.db.models.deletion
 import django.utils.timezone
+import logging
 import uuid
+from typing import Any
+
 from django.conf import settings
-from django.db import migrations, models
+from django.db import DatabaseError, migrations, models, transaction
+
+logger = logging.getLogger(__name__)
+
+# For the words that `icontains` looks for. On SQLite, the index of FTS5 would keep the words of deleted turns.
+WORD_INDEXES = {"turns_asked": "transcript", "turns_answered": "reply"}
+
+
+def make_word_indexes(_apps: Any, schema_editor: Any) -> None:
+    """On PostgreSQL, index the words of turns. Without the right to install pg_trgm, searches of staff stay slow."""
+    connection = schema_editor.connection
+    if connection.vendor != "postgresql":
+        return
+    try:
+        with transaction.atomic(connection.alias), connection.cursor() as cursor:
+            cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    except DatabaseError:
+        logger.warning("The extension pg_trgm cannot be installed: searches in all turns are slow (docs/deployment.md)")
+        return
+    for name, column in WORD_INDEXES.items():
+        schema_editor.execute(f"CREATE INDEX {name} ON conversations_turn USING gin (upper({column}) gin_trgm_ops)")
+
+
+def drop_word_indexes(_apps: Any, schema_editor: Any) -> None:
+    if schema_editor.connection.vendor == "postgresql":
+        for name in WORD_INDEXES:
+            schema_editor.execute(f"DROP INDEX IF EXISTS {name}")
 
 
 class Migration(migrations.Migration):
@@ -257,4 +286,29 @@ class Migration(migrations.Migration):
             model_name="turn",
             index=models.Index(fields=["status", "lease_until"], name="turns_left_behind"),
         ),
+        migrations.AddIndex(
+            model_name="turn",
+            index=models.Index(fields=["created_at", "id"], name="turns_by_time"),
+        ),
+        migrations.AddIndex(
+            model_name="turn",
+            index=models.Index(fields=["error_code", "created_at"], name="turns_by_error"),
+        ),
+        migrations.AddIndex(
+            model_name="conversation",
+            index=models.Index(fields=["owner", "-updated_at"], name="conversations_of_owner"),
+        ),
+        migrations.AddIndex(
+            model_name="conversation",
+            index=models.Index(fields=["owner", "-created_at"], name="conversations_of_owner_begun"),
+        ),
+        migrations.AddIndex(
+            model_name="conversation",
+            index=models.Index(fields=["updated_at", "id"], name="conversations_by_last_turn"),
+        ),
+        migrations.AddIndex(
+            model_name="conversation",
+            index=models.Index(fields=["created_at"], name="conversations_begun"),
+        ),
+        migrations.RunPython(make_word_indexes, drop_word_indexes),
     ]

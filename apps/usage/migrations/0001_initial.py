@@ -96,7 +96,10 @@ class Migration(migrations.Migration):
                 "verbose_name": "usage",
                 "verbose_name_plural": "usage",
                 "ordering": ["-created_at"],
-                "indexes": [models.Index(fields=["owner", "created_at"], name="usage_usage_owner_i_d7677f_idx")],
+                "indexes": [
+                    models.Index(fields=["owner", "created_at"], name="usage_usage_owner_i_d7677f_idx"),
+                    models.Index(fields=["created_at", "id"], name="usage_by_time"),
+                ],
             },
         ),
     ]

@@ -127,6 +127,7 @@ class Migration(migrations.Migration):
                 "ordering": ["-created_at"],
                 "indexes": [
                     models.Index(fields=["webhook", "-created_at"], name="webhooks_we_webhook_8d7634_idx"),
+                    models.Index(fields=["created_at", "id"], name="webhooks_by_time"),
                     models.Index(
                         condition=models.Q(("status", "pending")),
                         fields=["webhook", "next_try_at"],

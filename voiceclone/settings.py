@@ -278,10 +278,6 @@ LIVE_REPLIES_ON_TRUST = env.integer("LIVE_REPLIES_ON_TRUST", 3, minimum=0, maxim
 LIVE_LONGEST_PAUSE_SECONDS = env.seconds("LIVE_LONGEST_PAUSE_SECONDS", 2.5)
 # After so long without sound, no connection to that service is kept.
 LIVE_IDLE_SECONDS = env.seconds("LIVE_IDLE_SECONDS", 30)
-# How many replies to one question may be begun before it has surely ended; each is a call of the language model.
-LIVE_REPLIES_ON_TRUST = env.integer("LIVE_REPLIES_ON_TRUST", 3, minimum=0, maximum=100)
-# A longer pause ends a question, whatever the model of turn ends says.
-LIVE_LONGEST_PAUSE_SECONDS = env.seconds("LIVE_LONGEST_PAUSE_SECONDS", 2.5)
 
 # How long running requests may continue after a stop signal. After that, they are interrupted.
 SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 20, minimum=0, maximum=3600)

@@ -25,6 +25,7 @@ from tests.browser.steps import (
 from tests.client import LONG_REPLY, wait_until
 from tests.factories import make_turn
 from tests.fakes.elevenlabs import SPEECH
+from tests.fakes.elevenlabs_live import PATH as LISTEN
 from tests.fakes.openai import CHAT, TRANSCRIPTIONS, openai_error
 from tests.fakes.provider import FakeProvider
 
@@ -173,7 +174,7 @@ class TestSettings:
         talk.get_by_label("Language", exact=True).select_option("French")
         talk.get_by_label("Persona").fill("A pirate.")
         ask_aloud(talk, seconds=1)
-        assert provider.requests_to(TRANSCRIPTIONS)[0].form["language"] == "fr"
+        assert provider.requests_to(LISTEN)[0].query["language_code"] == "fr"
         system = provider.requests_to(CHAT)[0].json["messages"][0]["content"]
         assert "Always answer in French" in system
         assert "A pirate." in system

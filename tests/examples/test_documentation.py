@@ -46,4 +46,4 @@ def test_every_example_runs(server: Server, alice_token: str, provider: FakeProv
     for name in ("answer.mp3", "morning.wav", "morning.mp3"):
         assert decode((tmp_path / name).read_bytes(), sample_rate=24_000, max_seconds=60).seconds > 0.5
     assert len(provider.requests_to(VOICES_ADD)) == 1
-    assert Turn.objects.count() == 2
+    assert Turn.objects.count() == 3

@@ -237,15 +237,14 @@ class TestPrices:
         from tests.voiceclone.test_environment import load_settings
 
         prices = load_settings(monkeypatch, OPENAI_BASE_URL="http://gateway.example.org/v1")["PRICES"]
-        known = [name for name, price in prices.items() if price is not None]
-        assert known == ["heard_live_minute", "thousand_characters_spoken"]
+        assert [name for name, price in prices.items() if price is not None] == ["thousand_characters_spoken"]
 
     def test_a_stage_at_another_server_has_no_list_price(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from tests.voiceclone.test_environment import load_settings
 
         prices = load_settings(monkeypatch, CHAT_BASE_URL="http://127.0.0.1:11434/v1")["PRICES"]
         known = [name for name, price in prices.items() if price is not None]
-        assert known == ["heard_minute", "heard_live_minute", "thousand_characters_spoken"]
+        assert known == ["heard_minute", "thousand_characters_spoken"]
 
     def test_hearing_while_it_is_spoken_has_its_own_price(
         self, monkeypatch: pytest.MonkeyPatch, settings: Settings

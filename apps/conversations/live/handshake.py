@@ -6,6 +6,8 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from apps.conversations.live.access import KEY_PROTOCOL, PROTOCOL
 from apps.conversations.live.protocol import error_event
 from apps.core.api_errors import known_error, openai_error_body
@@ -25,7 +27,7 @@ def subprotocol(scope: Message) -> str | None:
 
 async def refuse(scope: Message, send: Send, error: Exception) -> None:
     """Answer the handshake with an HTTP error; to a browser, which hides it, with a code that it shows."""
-    known = known_error(error) or UserError("internal_error", "Something went wrong on this site.", status=500)
+    known = known_error(error) or UserError("internal_error", _("Something went wrong on this site."), status=500)
     is_browser = any(each.startswith(KEY_PROTOCOL) for each in scope.get("subprotocols", [])) or _has(scope, b"origin")
     if is_browser:
         await send({"type": "websocket.accept", "subprotocol": subprotocol(scope)})

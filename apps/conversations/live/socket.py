@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseFailure
+from django.utils.translation import gettext as _
 
 from apps.conversations import metrics, services
 from apps.conversations.live import ground
@@ -70,7 +71,7 @@ class LiveSockets:
             return
         await receive()  # websocket.connect
         if scope["path"].rstrip("/") != PATH:
-            await refuse(scope, send, UserError("not_found", "There is no socket at this address.", status=404))
+            await refuse(scope, send, UserError("not_found", _("There is no socket at this address."), status=404))
             return
         socket = LiveSocket(scope, receive, send, abort=lambda: self.abort(send), deadlines=self.deadlines)
         self._open.add(socket)
@@ -264,7 +265,7 @@ class LiveSocket:
         known = known_error(error)
         if known is None:
             logger.error("A live session could not be opened", exc_info=error)
-            self.send(error_event("internal_error", "Something went wrong on this site.", kind="server_error"))
+            self.send(error_event("internal_error", _("Something went wrong on this site."), kind="server_error"))
             self.close(INTERNAL)
             return
         param = {"voice_not_found": "voice", "conversation_not_found": "conversation"}.get(known.code, "")

@@ -28,7 +28,7 @@ LIVE: dict[str, object] = {"LIVE_SPEECH_TO_TEXT": "elevenlabs", "LIVE_STT_MODEL"
 
 @pytest.fixture(scope="package")
 def running_live_server(provider_server: FakeProvider) -> Iterator[Server]:
-    with override_settings(**remote_settings(provider_server), **LIVE), serve() as server:
+    with override_settings(**{**remote_settings(provider_server), **LIVE}), serve() as server:
         yield server
 
 

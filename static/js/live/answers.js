@@ -7,7 +7,7 @@ import { uploadQuestion } from "../turn-upload.js";
 import { LiveAnswer } from "./answer.js";
 import { newestTurn, showStored, storedTurn } from "./stored-turns.js";
 
-const STORING_MILLISECONDS = 300; // after which an interrupted turn is stored, or deleted because its question goes on
+const STORING_MILLISECONDS = 300; // after which an interrupted turn is stored
 /** The event_id of the events that ask: an error that has it is about the question. */
 export const ASKING = "asking";
 
@@ -24,11 +24,16 @@ export class LiveAnswers {
   #latest = null;
   /** @type {Map<string, LiveAnswer>} by the ids of their responses */
   #responses = new Map();
+  #isHearing;
   #session;
 
-  /** @param {Session} session */
-  constructor(session) {
+  /**
+   * @param {Session} session
+   * @param {() => boolean} isHearing whether someone speaks: then the question may go on, and the answer be deleted
+   */
+  constructor(session, isHearing) {
     this.#session = session;
+    this.#isHearing = isHearing;
   }
 
   /** Whether an answer is awaited or played. */
@@ -122,7 +127,8 @@ export class LiveAnswers {
     this.#session.onAnswered();
     if (status === "cancelled") {
       if (answer.isRunning) interrupt();
-      await new Promise((resolve) => setTimeout(resolve, STORING_MILLISECONDS));
+      do await new Promise((resolve) => setTimeout(resolve, STORING_MILLISECONDS));
+      while (this.#isHearing() && !answer.isTakenBack);
     }
     const turnId = answer.isTakenBack ? "" : metadata?.turn_id;
     this.#finish(answer, turnId ? await storedTurn(turnId) : null, details?.error);

@@ -28,6 +28,25 @@ export class LiveQuestions {
     return this.latest;
   }
 
+  /** Return the question of an item, if it is on the page. @param {string} itemId */
+  known(itemId) {
+    return this.#items.get(itemId);
+  }
+
+  /**
+   * A question had not ended: what is spoken now, or next, belongs to it.
+   * @param {TurnView} view
+   * @param {boolean} isSpoken whether that has begun
+   */
+  goOn(view, isSpoken) {
+    this.goesOn = !isSpoken;
+    if (!isSpoken) return;
+    for (const [id, each] of this.#items) if (each === this.latest) this.#items.set(id, view);
+    if (this.latest !== view) this.latest?.remove();
+    this.latest = view;
+    view.begin();
+  }
+
   /** @param {string} itemId */
   get(itemId) {
     const view = this.#items.get(itemId) ?? this.asked();

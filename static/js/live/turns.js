@@ -28,7 +28,7 @@ export class LiveTurns {
   /** @param {Session} session */
   constructor(session) {
     this.#session = session;
-    this.#answers = new LiveAnswers(session);
+    this.#answers = new LiveAnswers(session, () => this.hearing);
     this.#handlers = {
       "input_audio_buffer.speech_started": (event) => this.#speechStarted(event.audio_start_ms),
       "input_audio_buffer.speech_stopped": (event) => this.#speechStopped(event.audio_end_ms),
@@ -119,8 +119,10 @@ export class LiveTurns {
 
   /** The question had not ended; what comes next belongs to it. @param {string} itemId */
   #takenBack(itemId) {
-    this.#questions.goesOn = true;
-    if (this.#answers.isTo(this.#questions.get(itemId))) this.#answers.takeBack();
+    const view = this.#questions.known(itemId);
+    if (!view) return; // The item of its answer is deleted, too.
+    if (this.#answers.isTo(view)) this.#answers.takeBack();
+    this.#questions.goOn(view, this.hearing);
   }
 
   /** @param {string} itemId @param {string} transcript */

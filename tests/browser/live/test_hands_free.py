@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +30,18 @@ from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
     pass
+
+
+def wait_until_answered(question: Sequence[Recording]) -> None:
+    """Wait until the latest turn is answered and its question has all pieces of `question`."""
+
+    def is_answered() -> bool:
+        latest = Turn.objects.order_by("-created_at").first()
+        if latest is None or latest.status != Turn.Status.SPOKEN:
+            return False
+        return (latest.question_seconds or 0) > sum(piece.seconds for piece in question)
+
+    wait_until(is_answered)
 
 
 class TestHandsFree:
@@ -59,6 +71,7 @@ class TestHandsFree:
                 provider.behaviour = short
                 wait_for_state(page, "listening")
                 continue
+            wait_until_answered(questions[number])
             expect(page.locator(".turn").nth(number).locator(".answer-audio[src]")).to_have_count(1)
             provider.behaviour = LONG_ANSWER if number + 1 in interrupted else short
         expect(page.locator(".turn")).to_have_count(10)
@@ -86,9 +99,11 @@ class TestHandsFree:
         page = hearing(silence(1), *WITH_PAUSE, silence(60))
         frames = Frames(page)
         listen(page)
+        wait_until_answered(WITH_PAUSE)
         expect(page.locator(".answer-audio[src]")).to_have_count(1)
         wait_for_state(page, "listening")
-        assert len(frames.of("conversation.item.deleted")) == 1
+        first, _whole = frames.of("input_audio_buffer.committed")
+        assert first["item_id"] in [each["item_id"] for each in frames.of("conversation.item.deleted")]
         expect(page.locator(".turn")).to_have_count(1)
         expect(page.locator(".turn-note")).to_be_hidden()
         expect(page.locator(".reply")).to_have_text(provider.behaviour.reply)

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from apps.conversations.models import Turn
 from apps.speech.base import Recording
-from tests.audio_samples import silence
+from tests.audio_samples import clip, silence
 from tests.browser.live.steps import (
     LATENCIES,
     LONG_QUESTION,
@@ -115,8 +115,9 @@ class TestHandsFree:
         self, hearing: Callable[..., Page], provider: FakeProvider
     ) -> None:
         provider.behaviour = Behaviour(reply=LONG_ANSWER.reply, audio_speed=1.2, partial_seconds=1)
-        word = Recording(QUESTION.pcm[2 * 4800 : 2 * 9600], QUESTION.sample_rate)
-        page = hearing(silence(1), QUESTION, silence(3.5), word, silence(60))
+        speech = clip("austen-0890.wav")
+        cough = Recording(speech.pcm[2 * 4480 : 2 * 7680], speech.sample_rate)  # 200 ms of a voice.
+        page = hearing(silence(1), QUESTION, silence(3.5), cough, silence(60))
         frames = Frames(page)
         listen(page)
         wait_for_state(page, "speaking")

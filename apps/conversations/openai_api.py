@@ -21,7 +21,7 @@ from rest_framework.response import Response
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.idempotency import idempotent
 from apps.conversations import single_stages
-from apps.conversations.openai_base import OpenAISerializer, OpenAIView
+from apps.conversations.openai_base import STOCK_VOICES, OpenAISerializer, OpenAIView
 from apps.conversations.single_stages_api import speech_response
 from apps.conversations.transcript_formats import (
     SUBTITLES,
@@ -39,10 +39,6 @@ from apps.usage.api import LimitedView
 from apps.voices.services import named_voice, speaking_voices
 from apps.voices.speech_settings import SPEED
 
-# OpenAI's own voices. Programs send these names if nobody has chosen a voice in them.
-STOCK_VOICES = frozenset(
-    ["alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse"]
-)
 MIN_SPEED, MAX_SPEED = 0.25, 4.0  # OpenAI's limits.
 STREAM_FORMATS = ("audio", "sse")
 GRANULARITIES = "timestamp_granularities[]"

@@ -16,6 +16,10 @@ from rest_framework.views import APIView
 from apps.core.api import StrictSerializer
 from apps.core.api_errors import handle_exception, openai_error_body
 
+# OpenAI's own voices. Programs send these names if nobody has chosen a voice in them.
+STOCK_VOICES = frozenset(
+    ["alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse"]
+)
 # Another request with the same key is wrong as a whole.
 UNPROCESSABLE_CODES = {"idempotency_key_reused"}
 

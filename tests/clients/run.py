@@ -93,6 +93,8 @@ CLIENTS = [
         ],
     ),
     Client("ai_sdk.mjs", ["ai", "@ai-sdk/openai"]),
+    Client("realtime_node.mjs", ["openai", "ws", "@openai/agents", "zod"]),
+    Client("agents_python.py", ["openai-agents[voice]"]),
     Client("wyoming_client.py", ["wyoming-openai"]),
     Client("api_description.mjs", ["@redocly/cli@2.77.0", "@stoplight/spectral-cli@6.16.3"]),
     Client("openapi_python.py", ["openapi-python-client==0.29.1", "mypy==2.4.1", "ruff"]),

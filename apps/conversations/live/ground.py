@@ -14,6 +14,7 @@ from apps.accounts.models import User
 from apps.conversations import services
 from apps.conversations.live.access import Caller, is_still_valid
 from apps.conversations.models import Conversation, Turn
+from apps.conversations.openai_base import STOCK_VOICES
 from apps.conversations.pipeline.thinking import remembered_turns
 from apps.core.errors import UserError
 from apps.speech.audio.flac import to_flac
@@ -50,15 +51,19 @@ def open_conversation(caller: Caller, *, voice_name: str, conversation_id: str, 
     """
     owner = caller.user
     if not conversation_id:
-        voice = named_voice(owner=owner, name=voice_name) if voice_name else default_voice(owner=owner)
+        voice = _voice_of_address(owner, voice_name) if voice_name else default_voice(owner=owner)
         chosen = model if model in services.chat_models()[1:] else ""
         return Conversation(owner=owner, voice=voice, model=chosen)
     conversation = _own_conversation(owner, conversation_id)
     if voice_name:
-        conversation.voice = named_voice(owner=owner, name=voice_name)
+        conversation.voice = _voice_of_address(owner, voice_name)
     else:
         services.voice_of(conversation=conversation)
     return conversation
+
+
+def _voice_of_address(owner: User, name: str) -> VoiceProfile:
+    return named_voice(owner=owner, name=name, default_names=STOCK_VOICES)
 
 
 def _own_conversation(owner: User, conversation_id: str) -> Conversation:
@@ -85,9 +90,17 @@ def open_question(caller: Caller, conversation: Conversation, *, is_spoken: bool
     return OpenedQuestion(reservation, voice, remembered_turns(conversation.pk, before=timezone.now()))
 
 
-def voice_named(caller: Caller, name: str) -> VoiceProfile:
-    """Return a voice of the caller's that can speak. Raises UserError."""
-    return named_voice(owner=caller.user, name=name)
+def voice_named(caller: Caller, name: str, *, current: VoiceProfile | None) -> VoiceProfile:
+    """Return a voice of the caller's that can speak. Unless one is called so, OpenAI's voices are the current one.
+
+    Raises UserError.
+    """
+    try:
+        return named_voice(owner=caller.user, name=name)
+    except UserError:
+        if current is None or name.casefold() not in STOCK_VOICES:
+            raise
+        return current
 
 
 def keep_question(turn: Turn, recording: Recording | None, reservation: Reservation, used: Used) -> None:

@@ -64,7 +64,7 @@ def user_item(item_id: str, *, text: str | None = None, transcript: str | None =
     if text is not None:
         content: Event = {"type": "input_text", "text": text}
     else:
-        content = {"type": "input_audio"} | ({} if transcript is None else {"transcript": transcript})
+        content = {"type": "input_audio", "transcript": transcript}  # Agents of OpenAI's require the null.
     return _message(item_id, "user", "completed", [content])
 
 

@@ -143,15 +143,16 @@ class LiveSession:
         self._send(event("session.updated", session=self._as_json()))
 
     async def _change_voice(self, name: str) -> None:
-        param = "session.audio.output.voice"
-        if self._answering.latest is not None:
-            text = "The voice has spoken already, so it stays. Open another session for another voice."
-            raise ProtocolError("cannot_update_voice", text, param=param)
+        param, current = "session.audio.output.voice", self._conversation.voice
         async with shared_thread():
             try:
-                self._conversation.voice = await sync_to_async(ground.voice_named)(self._caller, name)
+                voice = await sync_to_async(ground.voice_named)(self._caller, name, current=current)
             except UserError as error:
                 raise ProtocolError(error.code, error.message, param=param) from None
+        if voice != current and self._answering.latest is not None:
+            text = "The voice has spoken already, so it stays. Open another session for another voice."
+            raise ProtocolError("cannot_update_voice", text, param=param)
+        self._conversation.voice = voice
 
     async def _append(self, received: Event) -> None:
         pcm = decoded_audio(received.get("audio"), "audio")

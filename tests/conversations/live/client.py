@@ -28,6 +28,8 @@ PUSH_TO_TALK = {"type": "realtime", "audio": {"input": {"turn_detection": None}}
 SEMANTIC = {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}
 TEXT_ONLY = {"type": "realtime", "output_modalities": ["text"]}
 
+# OpenAI's agents for JavaScript require this null.
+NOT_TRANSCRIBED_YET = {"type": "input_audio", "transcript": None}
 ASKED = ["input_audio_buffer.committed", "conversation.item.added", "conversation.item.done"]
 HEARD_BY_VAD = ["input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped", *ASKED]
 ITEM_BEGINS = ["response.output_item.added", "conversation.item.added", "response.content_part.added"]
@@ -177,6 +179,8 @@ def checked(raw: bytes) -> None:
 def _nulls(value: Any) -> Iterable[None]:
     if value is None:
         yield None
+    if value == NOT_TRANSCRIBED_YET:
+        return
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _nulls(each)
 

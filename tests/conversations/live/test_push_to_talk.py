@@ -20,6 +20,7 @@ from tests.conftest import Server
 from tests.conversations.live.client import (
     ASKED,
     ITEM_BEGINS,
+    NOT_TRANSCRIBED_YET,
     PUSH_TO_TALK,
     SPOKEN,
     TEXT_ONLY,
@@ -65,6 +66,8 @@ class TestSpoken:
                 (heard,) = client.of("conversation.item.input_audio_transcription.completed")
                 assert heard["transcript"] == provider.behaviour.transcript
                 assert heard["item_id"] == client.of("input_audio_buffer.committed")[0]["item_id"]
+                added = client.of("conversation.item.added")[0]["item"]
+                assert added["content"] == [NOT_TRANSCRIBED_YET]
                 assert response["usage"]["output_tokens"] > 0
 
         hold(server, talk())

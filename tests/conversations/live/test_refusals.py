@@ -174,11 +174,15 @@ def test_the_voice_is_chosen_before_it_has_spoken(
             updated = await client.update({"audio": {"output": {"voice": "Ann", "speed": 1.1}}})
             assert updated["audio"]["output"]["voice"] == str(second_voice.pk)
             assert updated["audio"]["output"]["speed"] == 1.1
+            unasked = await client.update({"audio": {"output": {"voice": "alloy"}}})
+            assert unasked["audio"]["output"]["voice"] == str(second_voice.pk)
             await client.ask()
             session = {"type": "realtime", "audio": {"output": {"voice": "Jane"}}}
             error = await client.refused("session.update", session=session)
             assert error["code"] == "cannot_update_voice"
             await client.update({"audio": {"output": {"voice": str(second_voice.pk)}}})  # As it was.
+            await client.update({"audio": {"output": {"voice": "Ann"}}})
+            await client.update({"audio": {"output": {"voice": "ash"}}})
 
     hold(server, talk())
     assert Turn.objects.get().voice == second_voice

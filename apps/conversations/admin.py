@@ -17,11 +17,12 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.audited_admin import AuditedAdmin
 from apps.accounts.authentication import signed_in_user
 from apps.conversations.languages import Language
-from apps.conversations.models import AbuseReport, Conversation, Turn
+from apps.conversations.models import SOUND_FIELDS, AbuseReport, Conversation, Turn
 from apps.conversations.reports import suspend_reported
 from apps.conversations.search import MAX_FOUND, found_by_staff, titled_for_staff, turn_counts
 from apps.core import recordings
 from apps.core.admin_filters import MonthFilter
+from apps.core.content_access import Kind, may_read_content
 from apps.core.errors import RecordingMissingError
 
 # The whole of a long conversation is in the list of turns.
@@ -42,11 +43,14 @@ class TurnInline(admin.TabularInline[Turn, Conversation]):
     formset = LatestTurns
     ordering = ["-created_at"]
     verbose_name_plural = _("latest turns")
-    fields = ["created_at", "status", "transcript", "reply", "error_code", "total_ms"]
     readonly_fields = ["created_at", "status", "transcript", "reply", "error_code", "total_ms"]
     extra = 0
     can_delete = False
     show_change_link = True
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        hidden = set() if may_read_content(request.user) else {"transcript", "reply"}
+        return [name for name in self.readonly_fields if name not in hidden]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -60,6 +64,8 @@ class ConversationAdmin(AuditedAdmin):
     search_fields = ["title"]  # Shows the field; `search` looks for more.
     readonly_fields = ["all_turns"]
     inlines = [TurnInline]
+    private_fields = ("title", "persona")
+    content_kind = Kind.CONVERSATION
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         conversations: QuerySet[Any] = super().get_queryset(request)
@@ -113,6 +119,8 @@ class TurnAdmin(AuditedAdmin):
     list_select_related = ["owner"]
     ordering = ["-created_at"]
     search_fields = ["transcript"]  # Shows the field; `search` looks for more.
+    private_fields = ("transcript", "reply", "spoken_text", *SOUND_FIELDS)
+    content_kind = Kind.TURN
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> tuple[QuerySet[Any], bool]:
         """Find the words in what was said, and in the names and addresses of owners."""
@@ -140,6 +148,7 @@ class AbuseReportAdmin(AuditedAdmin):
     search_fields = ["text", "about", "contact"]
     date_hierarchy = "created_at"
     fields = ["reference", "created_at", "text", "about", "contact", "download", "voice", "turn", "handled_at"]
+    private_fields = ("text", "about", "contact", "file")
     actions = ["suspend", "note_handled"]
 
     @admin.action(description=_("Suspend the voice at once"), permissions=["suspend"])
@@ -160,6 +169,10 @@ class AbuseReportAdmin(AuditedAdmin):
     def has_suspend_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("voices.change_voiceprofile")
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)
+        return shown if may_read_content(request.user) else [name for name in shown if name != "about"]
+
     @admin.display(description=_("file"))
     def download(self, report: AbuseReport) -> str:
         if not report.file:
@@ -176,7 +189,7 @@ class AbuseReportAdmin(AuditedAdmin):
     def file(self, request: HttpRequest, report_pk: UUID) -> HttpResponse:
         """Return the file unchanged, as a download that no browser opens."""
         report = get_object_or_404(self.get_queryset(request), pk=report_pk)
-        if not self.has_view_permission(request, report) or not report.file:
+        if not (self.has_view_permission(request, report) and may_read_content(request.user) and report.file):
             raise Http404
         self.note_reading(request, report)
         try:

@@ -62,7 +62,7 @@ def record_access(
     kind.
     """
     owner_id = owner.pk if isinstance(owner, AbstractBaseUser) else owner
-    if owner_id is None or owner_id == reader.pk:
+    if owner_id is None or reader.pk is None or owner_id == reader.pk:
         return
     for recorder in _recorders:
         recorder(reader_id=reader.pk, owner_id=owner_id, kind=Kind(kind), object_id=str(object_id))

@@ -17,7 +17,7 @@ from apps.core.links import absolute_url
 from apps.core.pages import report_refusals_to
 from apps.core.read_only_admin import LongListAdmin, ReadOnlyAdmin, WrittenBySiteAdmin
 from apps.privacy import erasures
-from apps.privacy.models import Erasure, Export
+from apps.privacy.models import ContentAccess, Erasure, Export
 
 
 @admin.register(User)
@@ -87,3 +87,13 @@ class ErasureAdmin(ReadOnlyAdmin):
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("privacy.change_erasure")
+
+
+@admin.register(ContentAccess)
+class ContentAccessAdmin(ReadOnlyAdmin):
+    """Who of the staff read or listened to what. The owners see it in the export of their data."""
+
+    list_display = ["created_at", "reader", "kind", "object_id", "owner"]
+    list_filter = ["kind", "created_at"]
+    list_select_related = ["owner", "reader"]
+    search_fields = ["object_id", "reader__username", *WrittenBySiteAdmin.search_fields]

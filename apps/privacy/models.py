@@ -100,7 +100,7 @@ class Erasure(models.Model):
 
 
 class ContentAccess(models.Model):
-    """A member of the staff read or listened to an item of the owner. After the account of the reader, the record stays.
+    """A member of the staff read or listened to an item of the owner. It stays when the reader's account is deleted.
 
     `object_id` is the id of the item, which may be deleted before this row.
     """

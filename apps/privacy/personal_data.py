@@ -34,7 +34,8 @@ class PrivacyData(PersonalData):
         yield from erase_tasks(_("Background tasks"), exports.values_list("pk", flat=True))
         yield from erase_rows(_("Exports"), exports, files=["file"])
         yield from erase_rows(_("Records of access to your content"), ContentAccess.objects.for_user(owner))
-        ContentAccess.objects.filter(reader=owner).update(reader=None)  # The others may still know when it was read.
+        # Whose content this person read may still know that it was read.
+        ContentAccess.objects.filter(reader_id=owner.pk).update(reader=None)
         delete_folder(f"exports/{owner.pk}")
 
     def schedule(self) -> list[Kept]:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.accounts.audited_admin import AuditedAdmin
 from apps.accounts.authentication import signed_in_user
+from apps.core.content_access import Kind
 from apps.core.read_only_admin import ReadOnlyAdmin
 from apps.voices import services
 from apps.voices.consent import ATTESTED
@@ -98,6 +99,8 @@ class ConsentAdmin(AuditedAdmin):
     list_select_related = ["owner"]
     search_fields = ["owner__username", "owner__email", "sha256"]
     date_hierarchy = "given_at"
+    private_fields = ("statement", "transcript", "clip")
+    content_kind = Kind.CONSENT
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, str] | None = None) -> HttpResponse:
         if settings.CONSENT == ATTESTED:

@@ -21,7 +21,7 @@ from apps.accounts.authentication import signed_in_user
 from apps.conversations import admin_export, admin_filters
 from apps.conversations.models import SOUND_FIELDS, AbuseReport, Conversation, Turn
 from apps.conversations.reports import suspend_reported
-from apps.conversations.search import MAX_FOUND, found_by_staff, titled_for_staff, turn_counts,
+from apps.conversations.search import MAX_FOUND, found_by_staff, titled_for_staff, turn_counts
 from apps.conversations.turn_facts import facts_of
 from apps.core import recordings
 from apps.core.admin_actions import note_action
@@ -29,7 +29,6 @@ from apps.core.admin_filters import MonthFilter, OwnerFilter
 from apps.core.admin_sound import sound
 from apps.core.content_access import PLACEHOLDER, Kind, may_read_content, record_access
 from apps.core.errors import RecordingMissingError
-from apps.core.owned import owner_is_like
 
 # The whole of a long conversation is in the list of turns.
 TURNS_ON_PAGE = 50

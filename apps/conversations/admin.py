@@ -76,7 +76,7 @@ def _content_context(request: HttpRequest) -> dict[str, Any]:
 
 @admin.register(Conversation)
 class ConversationAdmin(ExportingAdmin):
-    list_display = ["id", "created_at", "owner", "voice", "language", "turn_count", "updated_at"]
+    list_display = ["created_at", "owner", "voice", "language", "turn_count", "updated_at", "id"]
     list_filter = [
         OwnerFilter,
         admin_filters.VoiceFilter,
@@ -85,7 +85,7 @@ class ConversationAdmin(ExportingAdmin):
         admin_filters.ConversationErrorCodeFilter,
         admin_filters.VoiceEngineFilter,
         admin_filters.ModelFilter,
-        "language",
+        admin_filters.LanguageFilter,
         "created_at",
         MonthFilter,
     ]
@@ -137,7 +137,6 @@ class ConversationAdmin(ExportingAdmin):
 @admin.register(Turn)
 class TurnAdmin(ExportingAdmin):
     list_display = [
-        "id",
         "created_at",
         "status",
         "owner",
@@ -146,6 +145,7 @@ class TurnAdmin(ExportingAdmin):
         "error_code",
         "first_audio_ms",
         "total_ms",
+        "id",
     ]
     list_filter = [
         OwnerFilter,

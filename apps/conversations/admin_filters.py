@@ -81,6 +81,7 @@ class LanguageFilter(admin.SimpleListFilter):
 
     title = _("language")
     parameter_name = "language"
+    template = "admin/closed_filter.html"
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, Any]]:
         return list(Language.choices)

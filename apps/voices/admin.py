@@ -64,7 +64,7 @@ class SuspensionForm(forms.Form):
 
 class VoiceSampleInline(admin.TabularInline[VoiceSample, VoiceProfile]):
     model = VoiceSample
-    fields = readonly_fields = ("sound", "seconds_shown", "level", "speaker_similarity", "created_at", "sha256")
+    fields = readonly_fields = ("sound", "seconds_shown", "level", "speaker_similarity", "created_at", "digest")
     extra = 0
     can_delete = False
 
@@ -83,6 +83,10 @@ class VoiceSampleInline(admin.TabularInline[VoiceSample, VoiceProfile]):
     @admin.display(description=gettext_lazy("length"))
     def seconds_shown(self, sample: VoiceSample) -> str:
         return _("%(seconds).1f s") % {"seconds": sample.seconds}
+
+    @admin.display(description=gettext_lazy("SHA-256 of the upload"))
+    def digest(self, sample: VoiceSample) -> str:
+        return f"{sample.sha256[:12]}…"
 
     @admin.display(description=gettext_lazy("level / peak"))
     def level(self, sample: VoiceSample) -> str:

@@ -1,12 +1,12 @@
-// The preview of a voice in the admin: plays it on the page. Without this, the form opens the sound in a tab of its own.
+// The preview of a voice in the admin, played on the page. Without this, the form opens the sound in a tab of its own.
 
-const form = document.getElementById("preview");
+const preview = document.getElementById("preview");
 
 /** @param {HTMLFormElement} form */
 async function speak(form) {
-  const audio = /** @type {HTMLAudioElement} */ (form.querySelector("audio"));
-  const problem = /** @type {HTMLElement} */ (form.querySelector("[role=alert]"));
-  const button = /** @type {HTMLButtonElement} */ (form.querySelector("button"));
+  const audio = /** @type {HTMLAudioElement} */ (document.getElementById("preview-sound"));
+  const problem = /** @type {HTMLElement} */ (document.getElementById("preview-problem"));
+  const button = /** @type {HTMLButtonElement} */ (document.getElementById("preview-speak"));
   button.disabled = true;
   problem.hidden = true;
   try {
@@ -26,9 +26,9 @@ async function speak(form) {
   }
 }
 
-if (form instanceof HTMLFormElement) {
-  form.addEventListener("submit", (event) => {
+if (preview instanceof HTMLFormElement) {
+  preview.addEventListener("submit", (event) => {
     event.preventDefault();
-    void speak(form);
+    void speak(preview);
   });
 }

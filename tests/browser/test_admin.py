@@ -41,7 +41,8 @@ def test_from_a_spoken_word_to_a_suspended_voice(
     expect(page.locator("#result_list tbody tr")).to_have_count(1)
     page.locator("#result_list tbody a").first.click()
 
-    first, failed = page.locator(".turn").all()
+    expect(page.locator(".turn")).to_have_count(2)
+    first, failed = page.locator(".turn").first, page.locator(".turn").last
     expect(first).to_contain_text("Who invented marmalade?")
     for name in ("Question", "Answer"):
         player = first.get_by_label(name, exact=True).and_(page.locator("audio"))
@@ -80,14 +81,14 @@ def test_a_preview_plays_on_the_page_and_a_refusal_is_shown(
     with faultless_page(context, expected="403") as page:
         give_session(page, server.url, make_administrator())
         page.goto(f"{server.url}/admin/voices/voiceprofile/{voice.pk}/change/")
-        page.get_by_label("Preview").first.fill("Good morning.")
-        page.get_by_role("button", name="Speak").click()
-        player = page.locator("#preview audio")
+        page.locator("#preview-text").fill("Good morning.")
+        page.get_by_role("button", name="Speak", exact=True).click()
+        player = page.locator("#preview-sound")
         expect(player).to_be_visible()
         assert player.evaluate(PLAYED)
         suspend(page, server.url, voice)
         page.goto(f"{server.url}/admin/voices/voiceprofile/{voice.pk}/change/")
-        page.get_by_role("button", name="Speak").click()
+        page.get_by_role("button", name="Speak", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text(REASON)
         assert barriers_in(page) == ""
     context.close()

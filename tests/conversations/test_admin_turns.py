@@ -44,7 +44,7 @@ def page_of(row: Turn | Conversation, name: str = "change") -> str:
     return reverse(f"admin:conversations_{row._meta.model_name}_{name}", args=[row.pk])
 
 
-def listed(client: Client, address: str, **query: object) -> list[Any]:
+def listed(client: Client, address: str, **query: Any) -> list[Any]:
     return list(client.get(address, query).context["cl"].result_list)
 
 

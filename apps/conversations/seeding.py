@@ -120,6 +120,7 @@ class Seeding:
                     status=VoiceProfile.Status.READY,
                     is_default=number == 0,
                     last_used_at=self._time(DAYS),
+                    spoken_characters=self._random.randint(0, 200_000),
                 )
 
     def _sample(self, voice: VoiceProfile) -> VoiceSample:

@@ -167,7 +167,7 @@ class Seeding:
             created_at=self._time(DAYS),
         )
         if number % 33 == 0:
-            stage, code = FAILURES[number % len(FAILURES)]
+            stage, code = FAILURES[number // 33 % len(FAILURES)]
             turn.status, turn.failed_stage, turn.error_code = Turn.Status.FAILED, stage, code
         return turn
 

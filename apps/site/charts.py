@@ -179,11 +179,11 @@ def _single(x: int, height: float) -> list[Bar]:
 
 
 def _rounded_up(value: float) -> float:
-    """Return the next round number: 1, 2, 2.5 or 5 times a power of ten; 1 for 0."""
+    """Return the next round number; 1 for 0."""
     if value <= 0:
         return 1
     power: float = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value)
+    return next(step * power for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * power >= value)
 
 
 def dollars(amount: float) -> str:
@@ -199,4 +199,4 @@ def seconds(milliseconds: float | None) -> str:
 
 
 def _date(day: DayFigures) -> str:
-    return date_format(day.day, "MONTH_DAY_FORMAT")
+    return date_format(day.day, "M j")

@@ -23,7 +23,6 @@ RULES = [
     "label",
     "button-name",
     "link-name",
-    "link-in-text-block",
     "list",
     "definition-list",
     "dlitem",

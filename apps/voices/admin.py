@@ -11,6 +11,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -149,7 +151,7 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
         (None, {"fields": ["name", "owner_link", "provider", "voice_id", "status", "error"]}),
         (gettext_lazy("Use"), {"fields": ["last_used_at", "spoken_characters", "is_default", "created_at"]}),
         (gettext_lazy("Suspension"), {"fields": ["suspended_at", "suspended_by", "suspension_note"]}),
-        (gettext_lazy("At the provider"), {"fields": ["checked_at", "is_missing", "idle_notice_at"]}),
+        (gettext_lazy("At the provider"), {"fields": ["at_provider", "idle_notice_at"]}),
         (gettext_lazy("Consent"), {"fields": ["consent_state", "consent_link"]}),
     ]
     change_form_template = "admin/voices/voiceprofile/change_form.html"
@@ -209,6 +211,15 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
     def owner_link(self, voice: VoiceProfile) -> str:
         address = reverse("admin:accounts_user_change", args=[voice.owner_id])
         return format_html('<a href="{}">{}</a>', address, voice.owner)
+
+    @admin.display(description=gettext_lazy("latest check"))
+    def at_provider(self, voice: VoiceProfile) -> str:
+        if voice.checked_at is None:
+            return _("not checked yet")
+        found = _("missing") if voice.is_missing else _("present")
+        kind = "bad" if voice.is_missing else "good"
+        time = date_format(timezone.localtime(voice.checked_at), "DATETIME_FORMAT")
+        return format_html('<span class="state {}">{}</span>, {}', kind, found, time)
 
     @admin.display(description=gettext_lazy("error"))
     def error(self, voice: VoiceProfile) -> str:

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from apps.voices.models import VoiceProfile
     from tests.conftest import Server
 
+# Those that concern what is added to Django's own pages.
+RULES = [
+    "color-contrast",
+    "label",
+    "button-name",
+    "link-name",
+    "list",
+    "definition-list",
+    "dlitem",
+]
 REASON = "Somebody says that this is her voice. Please write to us."
 
 
@@ -52,7 +62,7 @@ def test_from_a_spoken_word_to_a_suspended_voice(
     assert first.locator("svg rect.speak").evaluate("bar => bar.getBoundingClientRect().width") > 100
     expect(failed).to_contain_text("speaking: provider_timeout")
     page.locator(".turns h2").scroll_into_view_if_needed()
-    assert barriers_in(page) == ""
+    assert barriers_in(page, rules=RULES) == ""
 
     with faultless_page(browser.new_context(reduced_motion="reduce")) as owner:
         be_signed_in(owner, server.url, alice)
@@ -90,7 +100,7 @@ def test_a_preview_plays_on_the_page_and_a_refusal_is_shown(
         page.goto(f"{server.url}/admin/voices/voiceprofile/{voice.pk}/change/")
         page.get_by_role("button", name="Speak", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text(REASON)
-        assert barriers_in(page) == ""
+        assert barriers_in(page, rules=RULES) == ""
     context.close()
 
 

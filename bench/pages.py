@@ -249,6 +249,7 @@ def _more_admin_pages() -> Iterator[Page]:
 
     from apps.accounts.models import User
     from apps.conversations.models import Turn
+    from apps.voices.models import VoiceProfile
 
     turns = reverse("admin:conversations_turn_changelist")
     conversation, mine = longest_conversation(), User.objects.get(username=BUSIEST)
@@ -257,6 +258,21 @@ def _more_admin_pages() -> Iterator[Page]:
     yield Page("admin turns: code of a failure", f"{turns}?error_code__exact=provider_timeout", by_staff=True)
     yield Page("admin turns: a month", f"{turns}?month={timezone.now():%Y-%m}", by_staff=True)
     yield Page("admin turns: a year", f"{turns}?created_at__gte={timezone.now().year}-01-01T00:00Z", by_staff=True)
+    yield Page("admin turns: failed stage", f"{turns}?failed_stage__exact=speak", by_staff=True)
+    yield Page("admin turns: of a person", f"{turns}?person={BUSIEST}", by_staff=True)
+    yield Page("admin turns: of an engine", f"{turns}?engine=local", by_staff=True)
+    yield Page("admin turns: of a rare engine", f"{turns}?engine=server", by_staff=True)
+    yield Page("admin turns: of a model", f"{turns}?model=default", by_staff=True)
+    yield Page("admin turns: of voices with a name", f"{turns}?of_voice=Voice+1", by_staff=True)
+    conversations = reverse("admin:conversations_conversation_changelist")
+    yield Page("admin conversations: failed", f"{conversations}?turns=failed", by_staff=True)
+    yield Page("admin conversations: of a person", f"{conversations}?person={BUSIEST}", by_staff=True)
+    code = "error_code__exact=provider_timeout"
+    yield Page("admin conversations: code of a failure", f"{conversations}?{code}", by_staff=True)
+    voices = reverse("admin:voices_voiceprofile_changelist")
+    yield Page("admin voices: without samples", f"{voices}?look=no_samples", by_staff=True)
+    voice = VoiceProfile.objects.filter(owner=mine).values_list("pk", flat=True)[0]
+    yield Page("admin: a voice", reverse("admin:voices_voiceprofile_change", args=[voice]), by_staff=True)
     yield Page("admin: a turn", reverse("admin:conversations_turn_change", args=[turn]), by_staff=True)
     change = reverse("admin:conversations_conversation_change", args=[conversation])
     yield Page("admin: longest conversation", change, by_staff=True)

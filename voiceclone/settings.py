@@ -35,7 +35,7 @@ SITE_URL = env.origin("SITE_URL")
 LIMITS = env.flag("LIMITS", default=True)
 
 INSTALLED_APPS = [
-    "apps.accounts.apps.AdminConfig",
+    "apps.site.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

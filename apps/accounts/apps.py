@@ -1,10 +1,8 @@
 from django.apps import AppConfig
-from django.contrib.admin import apps as admin_apps
 
 
 class AccountsConfig(AppConfig):
     name = "apps.accounts"
-    default = True
 
     def ready(self) -> None:
         from apps.accounts import audit
@@ -15,8 +13,3 @@ class AccountsConfig(AppConfig):
         audit.listen()
         api_schema.register(OPERATIONS)
         personal_data.register(AccountsData())
-
-
-class AdminConfig(admin_apps.AdminConfig):
-    default = False
-    default_site = "apps.accounts.admin_site.SecondFactorAdminSite"

@@ -131,6 +131,31 @@ def accept_invitation(*, invitation: Invitation, user: User) -> bool:
     return bool(accepted.update(accepted_at=timezone.now(), accepted_by=user))
 
 
+def deactivate(*, users: Collection[User], by: User) -> int:
+    """Block accounts: their next requests are refused, and what runs for them ends within seconds. Return how many.
+
+    Raises UserError if `by` would block themselves.
+    """
+    if by.pk in {user.pk for user in users}:
+        raise UserError("own_account", _("You cannot deactivate your own account."), status=409)
+    return _set_active(users, by=by, is_active=False)
+
+
+def activate(*, users: Collection[User], by: User) -> int:
+    """Let blocked accounts sign in again; return how many. Those that are being erased stay blocked."""
+    return _set_active(users, by=by, is_active=True)
+
+
+def _set_active(users: Collection[User], *, by: User, is_active: bool) -> int:
+    changed = 0
+    for user in users:
+        rows = User.objects.filter(pk=user.pk, is_active=not is_active)
+        if rows.update(is_active=is_active):
+            audit.note("activated" if is_active else "deactivated", user=by.pk, account=user.pk)
+            changed += 1
+    return changed
+
+
 def forget_ended_sessions() -> None:
     """Delete the sessions that have expired, and the devices that they were signed in on."""
     expired = Session.objects.filter(expire_date__lt=timezone.now()).values_list("session_key", flat=True)

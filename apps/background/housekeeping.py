@@ -9,7 +9,7 @@ from apps.accounts.idempotency import forget_old_keys
 from apps.accounts.second_factors import encrypt_with_current_key
 from apps.accounts.services import forget_ended_sessions
 from apps.background import queue
-from apps.privacy import erasures, exports, retention
+from apps.privacy import accesses, erasures, exports, retention
 from apps.webhooks.services import delete_old_deliveries
 
 logger = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     encrypt_with_current_key,
     exports.restart_abandoned,
     exports.delete_expired,
+    accesses.delete_old,
     erasures.enqueue_due_tries,
     retention.apply_daily,
 )

@@ -4,9 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.forms import BaseInlineFormSet, ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -16,50 +18,84 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.audited_admin import AuditedAdmin
 from apps.accounts.authentication import signed_in_user
-from apps.conversations.languages import Language
-from apps.conversations.models import AbuseReport, Conversation, Turn
+from apps.conversations import admin_export, admin_filters
+from apps.conversations.models import SOUND_FIELDS, AbuseReport, Conversation, Turn
 from apps.conversations.reports import suspend_reported
 from apps.conversations.search import MAX_FOUND, found_by_staff, titled_for_staff, turn_counts
+from apps.conversations.turn_facts import facts_of
 from apps.core import recordings
-from apps.core.admin_filters import MonthFilter
+from apps.core.admin_actions import note_action
+from apps.core.admin_filters import MonthFilter, OwnerFilter
+from apps.core.admin_sound import sound
+from apps.core.content_access import PLACEHOLDER, Kind, may_read_content, record_access
 from apps.core.errors import RecordingMissingError
 
 # The whole of a long conversation is in the list of turns.
 TURNS_ON_PAGE = 50
 
 
-class LatestTurns(BaseInlineFormSet[Turn, Conversation, ModelForm[Turn]]):
-    """The latest turns of a conversation."""
+class ExportingAdmin(AuditedAdmin):
+    """A list whose selected rows can be exported. Without the permission to read content, the files have none."""
 
-    def get_queryset(self) -> QuerySet[Turn]:
-        if not hasattr(self, "_queryset"):
-            self._queryset = super().get_queryset()[:TURNS_ON_PAGE]
-        return self._queryset
+    actions = ["export_as_json", "export_as_csv"]
+
+    class Media:
+        css = {"all": ["css/admin.css"]}
+
+    @admin.action(description=_("Export as JSON"), permissions=["view"])
+    def export_as_json(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponseBase:
+        return self._export(request, rows, as_csv=False)
+
+    @admin.action(description=_("Export as CSV"), permissions=["view"])
+    def export_as_csv(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponseBase:
+        return self._export(request, rows, as_csv=True)
+
+    def _export(self, request: HttpRequest, rows: QuerySet[Any], *, as_csv: bool) -> HttpResponseBase:
+        turns = list(
+            self.turns_of(rows).select_related(None).only("pk", "conversation", "owner")[: admin_export.MAX_TURNS]
+        )
+        with_content = may_read_content(request.user)
+        with transaction.atomic():
+            note_action(request, turns, "Exported.")
+            if with_content:
+                for conversation, owner in {turn.conversation_id: turn.owner_id for turn in turns}.items():
+                    record_access(reader=request.user, owner=owner, kind=Kind.EXPORT, object_id=conversation)
+        if len(turns) == admin_export.MAX_TURNS:
+            text = gettext("The file has the newest %(count)d turns of the selection. Select fewer to get all of them.")
+            messages.warning(request, text % {"count": admin_export.MAX_TURNS})
+        return admin_export.export([turn.pk for turn in turns], as_csv=as_csv, with_content=with_content)
+
+    def turns_of(self, rows: QuerySet[Any]) -> QuerySet[Turn]:
+        """Return the turns of the selected rows, newest first."""
+        raise NotImplementedError
 
 
-class TurnInline(admin.TabularInline[Turn, Conversation]):
-    model = Turn
-    formset = LatestTurns
-    ordering = ["-created_at"]
-    verbose_name_plural = _("latest turns")
-    fields = ["created_at", "status", "transcript", "reply", "error_code", "total_ms"]
-    readonly_fields = ["created_at", "status", "transcript", "reply", "error_code", "total_ms"]
-    extra = 0
-    can_delete = False
-    show_change_link = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+def _content_context(request: HttpRequest) -> dict[str, Any]:
+    return {"may_read_content": may_read_content(request.user), "placeholder": PLACEHOLDER}
 
 
 @admin.register(Conversation)
-class ConversationAdmin(AuditedAdmin):
-    list_display = ["id", "created_at", "owner", "voice", "language", "turn_count", "updated_at"]
-    list_filter = ["created_at", MonthFilter, "voice__provider", "language", "model"]
+class ConversationAdmin(ExportingAdmin):
+    list_display = ["created_at", "owner", "voice", "language", "turn_count", "updated_at", "id"]
+    list_filter = [
+        OwnerFilter,
+        admin_filters.VoiceFilter,
+        admin_filters.ConversationStatusFilter,
+        admin_filters.ConversationStageFilter,
+        admin_filters.ConversationErrorCodeFilter,
+        admin_filters.VoiceEngineFilter,
+        admin_filters.ModelFilter,
+        admin_filters.LanguageFilter,
+        "created_at",
+        MonthFilter,
+    ]
     list_select_related = ["owner", "voice"]
     search_fields = ["title"]  # Shows the field; `search` looks for more.
-    readonly_fields = ["all_turns"]
-    inlines = [TurnInline]
+    search_help_text = _("Words that were said, in titles, or in names and addresses of people")
+    fields = ["title", "persona", "owner", "voice", "language", "model", "created_at", "updated_at"]
+    private_fields = ("title", "persona")
+    content_kind = Kind.CONVERSATION
+    change_form_template = "admin/conversations/conversation/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         conversations: QuerySet[Any] = super().get_queryset(request)
@@ -78,47 +114,124 @@ class ConversationAdmin(AuditedAdmin):
     def turn_count(self, conversation: Any) -> int:
         return int(conversation.turns_counted)
 
-    @admin.display(description=_("all turns"))
-    def all_turns(self, conversation: Conversation) -> str:
-        address = reverse("admin:conversations_turn_changelist", query={"conversation": conversation.pk})
-        return format_html('<a href="{}">{}</a>', address, gettext("Show them as a list"))
+    def turns_of(self, rows: QuerySet[Any]) -> QuerySet[Turn]:
+        return Turn.objects.filter(conversation__in=rows.order_by().values("pk")).order_by("-created_at")
 
-
-class LanguageFilter(admin.SimpleListFilter):
-    """The languages that there are: to know which ones turns have, the database would read all turns."""
-
-    title = _("language")
-    parameter_name = "language"
-
-    def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, Any]]:
-        return list(Language.choices)
-
-    def queryset(self, _request: HttpRequest, queryset: QuerySet[Turn]) -> QuerySet[Turn]:
-        return queryset.filter(language=self.value()) if self.value() else queryset
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            latest = list(Turn.objects.filter(conversation=UUID(object_id)).order_by("-created_at")[:TURNS_ON_PAGE])
+        except ValueError:
+            latest = []
+        context = {
+            **_content_context(request),
+            "turns": facts_of(latest[::-1]),
+            "is_cut": len(latest) == TURNS_ON_PAGE,
+            "all_turns": reverse("admin:conversations_turn_changelist", query={"conversation": object_id}),
+            **(extra_context or {}),
+        }
+        return super().change_view(request, object_id, form_url, context)
 
 
 @admin.register(Turn)
-class TurnAdmin(AuditedAdmin):
+class TurnAdmin(ExportingAdmin):
     list_display = [
-        "id",
         "created_at",
         "status",
         "owner",
+        "voice",
         "failed_stage",
         "error_code",
         "first_audio_ms",
         "total_ms",
+        "id",
     ]
-    list_filter = ["status", "failed_stage", "error_code", LanguageFilter, "created_at", MonthFilter]
-    list_select_related = ["owner"]
+    list_filter = [
+        OwnerFilter,
+        admin_filters.VoiceFilter,
+        "status",
+        admin_filters.StageFilter,
+        admin_filters.ErrorCodeFilter,
+        admin_filters.VoiceEngineFilter,
+        admin_filters.TurnModelFilter,
+        admin_filters.LanguageFilter,
+        "created_at",
+        MonthFilter,
+    ]
+    list_select_related = ["owner", "voice"]
     ordering = ["-created_at"]
     search_fields = ["transcript"]  # Shows the field; `search` looks for more.
+    search_help_text = _("Words that were said, or in names and addresses of people")
+    fields = [
+        "conversation_link",
+        "owner",
+        "voice",
+        "created_at",
+        "status",
+        "language",
+        "failure",
+        "transcript",
+        "reply",
+        "spoken_text",
+    ]
+    readonly_fields = ["conversation_link", "failure"]
+    private_fields = ("transcript", "reply", "spoken_text", *SOUND_FIELDS)
+    content_kind = Kind.TURN
+    change_form_template = "admin/conversations/turn/change_form.html"
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> tuple[QuerySet[Any], bool]:
         """Find the words in what was said, and in the names and addresses of owners."""
         if not term:
             return queryset, False
         return queryset.filter(pk__in=[turn for turn, _conversation in _found(request, term)]), False
+
+    def turns_of(self, rows: QuerySet[Any]) -> QuerySet[Turn]:
+        return rows.order_by("-created_at")
+
+    @admin.display(description=_("conversation"))
+    def conversation_link(self, turn: Turn) -> str:
+        address = reverse("admin:conversations_conversation_change", args=[turn.conversation_id])
+        return format_html('<a href="{}">{}</a>', address, turn.conversation_id)
+
+    @admin.display(description=_("failure"))
+    def failure(self, turn: Turn) -> str:
+        if not turn.error_code:
+            return "–"
+        stage = turn.get_failed_stage_display() or "–"
+        return f"{stage}: {turn.error_code}. {turn.error_message}"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            turns = facts_of(Turn.objects.filter(pk=UUID(object_id)))
+        except ValueError:
+            turns = []
+        context = {**_content_context(request), "turns": turns, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("<uuid:turn_pk>/question/", view(self.question), name="conversations_turn_question"),
+            path("<uuid:turn_pk>/answer/", view(self.answer), name="conversations_turn_answer"),
+            *super().get_urls(),
+        ]
+
+    def question(self, request: HttpRequest, turn_pk: UUID) -> HttpResponse:
+        turn = self._turn(request, turn_pk)
+        return sound(request, turn.question, owner_id=turn.owner_id, kind=Kind.QUESTION, object_id=turn.pk)
+
+    def answer(self, request: HttpRequest, turn_pk: UUID) -> HttpResponse:
+        turn = self._turn(request, turn_pk)
+        return sound(request, turn.answer, owner_id=turn.owner_id, kind=Kind.ANSWER, object_id=turn.pk)
+
+    def _turn(self, request: HttpRequest, pk: UUID) -> Turn:
+        turn: Turn = get_object_or_404(Turn, pk=pk)
+        if not self.has_view_permission(request, turn):
+            raise PermissionDenied
+        return turn
 
 
 def _found(request: HttpRequest, term: str) -> list[tuple[UUID, UUID]]:
@@ -140,6 +253,7 @@ class AbuseReportAdmin(AuditedAdmin):
     search_fields = ["text", "about", "contact"]
     date_hierarchy = "created_at"
     fields = ["reference", "created_at", "text", "about", "contact", "download", "voice", "turn", "handled_at"]
+    private_fields = ("text", "about", "contact", "file")
     actions = ["suspend", "note_handled"]
 
     @admin.action(description=_("Suspend the voice at once"), permissions=["suspend"])
@@ -160,6 +274,10 @@ class AbuseReportAdmin(AuditedAdmin):
     def has_suspend_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("voices.change_voiceprofile")
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)
+        return shown if may_read_content(request.user) else [name for name in shown if name != "about"]
+
     @admin.display(description=_("file"))
     def download(self, report: AbuseReport) -> str:
         if not report.file:
@@ -176,7 +294,7 @@ class AbuseReportAdmin(AuditedAdmin):
     def file(self, request: HttpRequest, report_pk: UUID) -> HttpResponse:
         """Return the file unchanged, as a download that no browser opens."""
         report = get_object_or_404(self.get_queryset(request), pk=report_pk)
-        if not self.has_view_permission(request, report) or not report.file:
+        if not (self.has_view_permission(request, report) and may_read_content(request.user) and report.file):
             raise Http404
         self.note_reading(request, report)
         try:

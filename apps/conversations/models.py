@@ -119,6 +119,8 @@ class Turn(Leased):
     answer_seconds = models.FloatField(_("seconds of the answer"), null=True, blank=True)
     failed_stage = models.CharField(_("failed stage"), max_length=10, choices=Stage.choices, blank=True)
     error_code = models.CharField(_("error code"), max_length=50, blank=True)
+    # The ids that providers gave to the calls of the turn, by stage: what their support asks for.
+    request_ids = models.JSONField(_("request ids of the providers"), default=dict, blank=True)
     heard_ms = models.PositiveIntegerField(_("heard after (ms)"), null=True, blank=True)
     first_word_ms = models.PositiveIntegerField(_("first word after (ms)"), null=True, blank=True)
     first_audio_ms = models.PositiveIntegerField(_("first audio after (ms)"), null=True, blank=True)

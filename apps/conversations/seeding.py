@@ -120,6 +120,7 @@ class Seeding:
                     status=VoiceProfile.Status.READY,
                     is_default=number == 0,
                     last_used_at=self._time(DAYS),
+                    spoken_characters=self._random.randint(0, 200_000),
                 )
 
     def _sample(self, voice: VoiceProfile) -> VoiceSample:
@@ -166,7 +167,7 @@ class Seeding:
             created_at=self._time(DAYS),
         )
         if number % 33 == 0:
-            stage, code = FAILURES[number % len(FAILURES)]
+            stage, code = FAILURES[number // 33 % len(FAILURES)]
             turn.status, turn.failed_stage, turn.error_code = Turn.Status.FAILED, stage, code
         return turn
 

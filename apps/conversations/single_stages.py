@@ -121,10 +121,12 @@ async def speak(speech: Speech, reservation: metering.Reservation) -> AsyncGener
 
 
 async def _file(speech: Speech, engine: TextToSpeech, used: metering.Used) -> AsyncGenerator[bytes, None]:
+    still_speaks = VoiceProfile.objects.that_speak().filter(pk=speech.voice.pk, owner__is_active=True)
+
     async def segments() -> AsyncGenerator[Segment, None]:
         for number, segment in enumerate(speech.segments):
-            # The voice was checked just before the first segment, and may have been suspended since.
-            if number and not await VoiceProfile.objects.that_speak().filter(pk=speech.voice.pk).aexists():
+            # The voice was checked just before the first segment. It, or its owner, may have been blocked since.
+            if number and not await still_speaks.aexists():
                 raise ProviderError("provider_voice_missing", stage="speak", retryable=False)
             yield segment
 

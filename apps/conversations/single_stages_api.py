@@ -109,7 +109,7 @@ def speech_response(
     else:
         response = StreamingHttpResponse(file, content_type=content_type)
         response["X-Accel-Buffering"] = "no"  # Otherwise nginx buffers the sound.
-    note_use(voice=voice)
+    note_use(voice=voice, characters=len(text))
     response["X-AI-Generated"] = "true"
     response["Cache-Control"] = "no-store"
     return response

@@ -71,10 +71,10 @@ def interrupt_all() -> None:
 
 
 def _turns_to_stop(turns: Collection[UUID]) -> list[UUID]:
-    """Return those of `turns` that must stop: by request, or because their voice may no longer speak."""
+    """Return those of `turns` that must stop: by request, or because their voice or account was blocked."""
     voice_ended = Q(voice__suspended_at__isnull=False) | Q(voice__status=VoiceProfile.Status.DELETING)
     try:
-        rows = Turn.objects.filter(Q(stop_requested=True) | voice_ended, pk__in=turns)
+        rows = Turn.objects.filter(Q(stop_requested=True) | voice_ended | Q(owner__is_active=False), pk__in=turns)
         return list(rows.values_list("pk", flat=True))
     except DatabaseFailure:  # The next poll tries again.
         logger.warning("The turns to stop could not be read", exc_info=True)

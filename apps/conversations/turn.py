@@ -20,6 +20,7 @@ from apps.conversations.pipeline.thinking import earlier_turns
 from apps.conversations.stopping import stoppable
 from apps.conversations.turn_events import Done, Failed, Heard, TurnEvent, Waiting
 from apps.core.logs import turn_id
+from apps.speech import request_ids
 from apps.speech.registry import Engines
 
 HEAD_START_SECONDS = 0.02
@@ -70,6 +71,7 @@ async def _work(
 ) -> None:
     """Run the turn to its end or failure. None follows the last event in the queue."""
     turn_id.set(str(progress.turn.pk))
+    request_ids.collect(progress.turn.request_ids)
     emit = events.put_nowait
     try:
         failure = await failure_of(_run_stages(progress, engines, prepared, emit), progress)

@@ -26,13 +26,17 @@ IN_USE = "still_in_use"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one person for an export. `files` are the fields with files; the fields `without` are left out."""
+    """Rows of one person for an export. `files` are the fields with files; the fields `without` are left out.
+
+    `properties` are attributes of the rows that are no fields, to be written as well.
+    """
 
     name: str
     about: str | Promise
     rows: QuerySet[Any]
     files: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

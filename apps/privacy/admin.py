@@ -1,55 +1,29 @@
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
-from django.db import transaction
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from apps.accounts.models import User
-from apps.core.links import absolute_url
-from apps.core.pages import report_refusals_to
-from apps.core.read_only_admin import LongListAdmin, ReadOnlyAdmin, WrittenBySiteAdmin
+from apps.core.admin_actions import note_action
+from apps.core.admin_sound import require_content
+from apps.core.content_access import Kind, record_access
+from apps.core.read_only_admin import ReadOnlyAdmin, WrittenBySiteAdmin
 from apps.privacy import erasures
-from apps.privacy.models import Erasure, Export
-
-
-@admin.register(User)
-class PersonAdmin(LongListAdmin, UserAdmin[User]):
-    """Accounts. To delete one is to erase it: with all rows and files, and with its voices at their providers."""
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions: dict[str, Any] = super().get_actions(request)
-        actions.pop("delete_selected", None)  # One by one: an erasure is not undone.
-        return actions
-
-    def get_deleted_objects(
-        self, objs: Any, _request: HttpRequest
-    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Return the accounts only. Django would read everything that belongs to them to list it."""
-        names = [str(user) for user in objs]
-        return names, {str(User._meta.verbose_name_plural): len(names)}, set(), []
-
-    def delete_model(self, request: HttpRequest, user: User) -> None:
-        with report_refusals_to(lambda message: messages.error(request, message)):
-            erasure = erasures.request_erasure(user=user)
-            link = absolute_url(request, reverse("privacy:erasure", args=[erasure.pk]))
-            transaction.on_commit(partial(erasures.mail_confirmation, erasure=erasure, link=link))
-            messages.success(request, gettext("The account is blocked, and is erased with all its data: see Erasures."))
-
-    def response_delete(self, _request: HttpRequest, _obj_display: str, _obj_id: int) -> HttpResponse:
-        return redirect("admin:accounts_user_changelist")
+from apps.privacy.downloads import file_response
+from apps.privacy.models import ContentAccess, Erasure, Export
 
 
 @admin.register(Export)
 class ExportAdmin(ReadOnlyAdmin):
-    """Staff can see exports here, but cannot open them."""
+    """Exports. Those who may read content can fetch one to send it on, of which its owner's next export tells."""
 
     list_display = [
         "id",
@@ -67,6 +41,28 @@ class ExportAdmin(ReadOnlyAdmin):
     list_select_related = ["owner"]
     search_fields = WrittenBySiteAdmin.search_fields
     exclude = ["file"]
+    readonly_fields = ["download"]
+
+    @admin.display(description=gettext_lazy("file"))
+    def download(self, export: Export) -> str:
+        if export.state != Export.State.READY:
+            return "–"
+        address = reverse("admin:privacy_export_download", args=[export.pk])
+        return format_html('<a href="{}">{}</a>', address, gettext("Download, to send it on to its owner"))
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.file)
+        return [path("<uuid:export_pk>/file/", view, name="privacy_export_download"), *super().get_urls()]
+
+    def file(self, request: HttpRequest, export_pk: UUID) -> HttpResponseBase:
+        export = get_object_or_404(Export, pk=export_pk)
+        if not self.has_view_permission(request, export):
+            raise PermissionDenied
+        require_content(request)
+        response = file_response(export)
+        record_access(reader=request.user, owner=export.owner_id, kind=Kind.EXPORT, object_id=export.pk)
+        note_action(request, [export], "Downloaded.")
+        return response
 
 
 @admin.register(Erasure)
@@ -87,3 +83,13 @@ class ErasureAdmin(ReadOnlyAdmin):
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("privacy.change_erasure")
+
+
+@admin.register(ContentAccess)
+class ContentAccessAdmin(ReadOnlyAdmin):
+    """Who of the staff read or listened to what. The owners see it in the export of their data."""
+
+    list_display = ["created_at", "reader", "kind", "object_id", "owner"]
+    list_filter = ["kind", "created_at"]
+    list_select_related = ["owner", "reader"]
+    search_fields = ["object_id", "reader__username", *WrittenBySiteAdmin.search_fields]

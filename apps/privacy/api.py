@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import IO
 from uuid import UUID
 
-from django.http import Http404, StreamingHttpResponse
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
@@ -19,10 +16,8 @@ from rest_framework.views import APIView
 from apps.accounts.authentication import signed_in_user
 from apps.core.owned import OwnedQuerySet
 from apps.privacy import exports
+from apps.privacy.downloads import ZIP, file_response
 from apps.privacy.models import Export
-
-ZIP = "application/zip"
-CHUNK_BYTES = 256 * 1024
 
 
 class ZipRenderer(JSONRenderer):
@@ -73,28 +68,7 @@ class ExportDownload(APIView):
     renderer_classes = [JSONRenderer, ZipRenderer]
 
     def get(self, request: Request, export_pk: UUID) -> StreamingHttpResponse:
-        export = _own_export(request, export_pk)
-        if export.state != Export.State.READY:
-            raise Http404
-        try:
-            file = export.file.open("rb")
-        except FileNotFoundError:
-            raise Http404 from None
-        response = StreamingHttpResponse(_chunks(file), content_type=ZIP)
-        response["Content-Length"] = str(export.size)
-        response["Content-Disposition"] = f'attachment; filename="voiceclone-{export.created_at:%Y-%m-%d}.zip"'
-        response["Cache-Control"] = "private, no-store"
-        response["X-AI-Generated"] = "true"  # The spoken answers in it are.
-        return response
-
-
-async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    """Yield the file in chunks: it may be larger than the memory."""
-    try:
-        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-            yield chunk
-    finally:
-        await asyncio.to_thread(file.close)
+        return file_response(_own_export(request, export_pk))
 
 
 def _own_export(request: Request, export_pk: UUID) -> Export:

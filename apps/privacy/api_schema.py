@@ -19,6 +19,7 @@ from apps.core.api_schema import (
     answers_list,
 )
 from apps.privacy import api
+from apps.privacy.downloads import ZIP
 
 EXPORT = {
     "id": AN_EXPORT,
@@ -57,7 +58,7 @@ OPERATIONS: Operations = {
         "GET": Operation(
             ACCOUNT,
             "Download your data",
-            answers={api.ZIP: OpenApiResponse(OpenApiTypes.BINARY, description="A ZIP file.")},
+            answers={ZIP: OpenApiResponse(OpenApiTypes.BINARY, description="A ZIP file.")},
             parameters=(SYNTHETIC,),
         ),
     },

@@ -216,13 +216,14 @@ def _write_rows(archive: ZipFile, table: Table) -> None:
 
 
 def _as_json(table: Table, row: Model) -> dict[str, Any]:
-    return {
+    fields = {
         field.name: _name_in_archive(table, row, field.name)
         if isinstance(field, FileField)
         else getattr(row, field.attname)
         for field in row._meta.concrete_fields
         if field.name not in table.without
     }
+    return fields | {name: getattr(row, name) for name in table.properties}
 
 
 def _name_in_archive(table: Table, row: Model, field: str) -> str | None:

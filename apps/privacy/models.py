@@ -1,4 +1,4 @@
-"""Exports of a person's data, and erasures of accounts."""
+"""Exports of a person's data, erasures of accounts, and records of who read what people said."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.content_access import Kind
 from apps.core.owned import OwnedQuerySet
 
 
@@ -96,3 +97,39 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class ContentAccess(models.Model):
+    """A member of the staff read or listened to an item of the owner. It stays when the reader's account is deleted.
+
+    `object_id` is the id of the item, which may be deleted before this row.
+    """
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
+    reader = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("read by")
+    )
+    kind = models.CharField(_("what"), max_length=20, choices=Kind.choices)
+    object_id = models.CharField(_("id"), max_length=64)
+    created_at = models.DateTimeField(_("time"), default=timezone.now, editable=False)
+
+    objects: ClassVar[OwnedQuerySet[ContentAccess]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("access to content")
+        verbose_name_plural = _("accesses to content")
+        ordering = ["-created_at"]
+        default_permissions = ["view"]
+        permissions = [("read_content", _("Can read and listen to what people said, wrote and recorded"))]
+        indexes = [
+            models.Index(fields=["created_at", "id"], name="accesses_by_time"),
+            models.Index(fields=["reader", "object_id", "created_at"], name="accesses_of_reader"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object_id}"
+
+    @property
+    def reader_name(self) -> str:
+        """The user name of the reader; "" after the deletion of that account."""
+        return self.reader.get_username() if self.reader else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +21,50 @@ from apps.speech.provenance import certificates
 from apps.speech.providers.model_lifetimes import announced_end
 
 # The settings of models, each with the setting of the address that serves them.
-MODEL_SETTINGS = {"STT_MODEL": "STT_BASE_URL", "LIVE_STT_MODEL": "STT_BASE_URL", "CHAT_MODEL": "CHAT_BASE_URL"}
+MODEL_SETTINGS = {
+    "STT_MODEL": "STT_BASE_URL",
+    "LIVE_STT_MODEL": "STT_BASE_URL",
+    "CHAT_MODEL": "CHAT_BASE_URL",
+    "CHAT_MODELS": "CHAT_BASE_URL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEnd:
+    """The day on which the provider shuts down the model that a setting names."""
+
+    setting: str
+    model: str
+    end: date
+
+
+def ends_of_models() -> list[ModelEnd]:
+    """Return each configured model whose shutdown OpenAI has announced. Other servers may keep such a model."""
+    configured = [
+        (name, model)
+        for name, address in MODEL_SETTINGS.items()
+        if is_openai(getattr(settings, address))
+        for model in _models_in(name)
+    ]
+    ends = [(name, model, announced_end(model)) for name, model in configured]
+    return [ModelEnd(name, model, end) for name, model, end in ends if end is not None]
+
+
+def _models_in(setting: str) -> list[str]:
+    value: str | list[str] = getattr(settings, setting)
+    return [value] if isinstance(value, str) else value
 
 
 @register()
 def check_model_lifetimes(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
-    """Warn about each configured model whose shutdown OpenAI has announced. Other servers may keep such a model."""
-    warnings: list[CheckMessage] = []
-    for name, address in MODEL_SETTINGS.items():
-        model = getattr(settings, name)
-        end = announced_end(model)
-        if end is not None and is_openai(getattr(settings, address)):
-            message = f"The provider shuts down {name}={model} on {end:%Y-%m-%d}."
-            warnings.append(
-                Warning(message, hint="Choose a successor. The default model has no announced end.", id="speech.W001")
-            )
-    return warnings
+    """Warn about each model that is announced to end."""
+    hint = "Choose a successor. The default model has no announced end."
+    return [
+        Warning(
+            f"The provider shuts down {each.setting}={each.model} on {each.end:%Y-%m-%d}.", hint=hint, id="speech.W001"
+        )
+        for each in ends_of_models()
+    ]
 
 
 @register()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.errors import UserError
-from apps.usage.models import UsageDay
+from apps.usage.models import PersonLimits, UsageDay
 
 LIMIT_REACHED = "limit_reached"
 LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
@@ -26,6 +26,42 @@ _REACHED = {
     "seconds": gettext_lazy("You have reached today’s limit of %(limit)d seconds of speech."),
     "characters": gettext_lazy("You have reached today’s limit of %(limit)d spoken characters."),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits that hold for a person: three for a day, and the requests at once. 0 means no limit."""
+
+    requests_per_day: int
+    heard_seconds_per_day: int
+    spoken_characters_per_day: int
+    concurrent_requests: int
+
+
+LIMIT_NAMES = tuple(field.name for field in fields(Limits))
+
+
+def site_limits() -> Limits:
+    """Return the limits of people who have none of their own."""
+    return Limits(
+        settings.LIMIT_REQUESTS_PER_DAY,
+        settings.LIMIT_HEARD_SECONDS_PER_DAY,
+        settings.LIMIT_SPOKEN_CHARACTERS_PER_DAY,
+        settings.LIMIT_CONCURRENT_REQUESTS,
+    )
+
+
+def limits_of(owner_id: int) -> Limits:
+    """Return the limits that hold for a person: their own, and for the others those of the site. Takes one query."""
+    own = PersonLimits.objects.filter(owner_id=owner_id).values(*LIMIT_NAMES).first() or {}
+    return replace(site_limits(), **{name: value for name, value in own.items() if value is not None})
+
+
+def set_limits(*, owner_id: int, **values: int | None) -> None:
+    """Give a person limits of their own, from the next request on; None for those of the site. Names: LIMIT_NAMES."""
+    PersonLimits.objects.update_or_create(owner_id=owner_id, defaults=values)
+    if all(values.get(name) is None for name in LIMIT_NAMES):
+        PersonLimits.objects.filter(owner_id=owner_id, **dict.fromkeys(LIMIT_NAMES)).delete()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +78,16 @@ class Allowance:
 
 
 def allowances(day: UsageDay) -> list[Allowance]:
-    """Return the limits that are set. The reservations of running requests count as used."""
+    """Return the limits that its owner has. The reservations of running requests count as used. Takes one query."""
     if not settings.LIMITS:
         return []
+    limits = limits_of(day.owner_id)
     heard_ms = day.heard_ms + day.reserved_heard_ms
     characters = day.spoken_characters + day.reserved_characters
     all_limits = [
-        Allowance("requests", settings.LIMIT_REQUESTS_PER_DAY, day.requests),
-        Allowance("seconds", settings.LIMIT_HEARD_SECONDS_PER_DAY, heard_ms // 1000),
-        Allowance("characters", settings.LIMIT_SPOKEN_CHARACTERS_PER_DAY, characters),
+        Allowance("requests", limits.requests_per_day, day.requests),
+        Allowance("seconds", limits.heard_seconds_per_day, heard_ms // 1000),
+        Allowance("characters", limits.spoken_characters_per_day, characters),
     ]
     return [allowance for allowance in all_limits if allowance.limit]
 
@@ -82,7 +119,7 @@ def limit_error(today: UsageDay, now: datetime) -> UserError:
     reached = next((limit for limit in allowances(today) if not limit.left), None)
     if reached is None:
         busy = _("You have %(limit)d requests running, which is the maximum at once. Wait until one of them ends.")
-        message = busy % {"limit": settings.LIMIT_CONCURRENT_REQUESTS}
+        message = busy % {"limit": limits_of(today.owner_id).concurrent_requests}
         retry_after = BUSY_RETRY_SECONDS
     else:
         midnight = midnight_after(now)

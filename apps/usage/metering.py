@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from apps.core.readiness import require_ready
 from apps.speech.base import ELEVENLABS, ELEVENLABS_LIVE, EMBEDDED, LOCAL, OPENAI_LIVE, SERVER, UPLOAD
-from apps.usage.limits import day_of, limit_error
+from apps.usage.limits import day_of, limit_error, site_limits
 from apps.usage.models import UsageDay, UsageRecord
 
 CHARACTERS_PER_TOKEN = 4  # An estimate, because not all engines report their tokens.
@@ -43,11 +43,29 @@ ON CONFLICT (owner_id, day) DO UPDATE SET
     last_request_at = %(now)s,
     reserved_heard_ms = today.reserved_heard_ms + %(heard_ms)s,
     reserved_characters = today.reserved_characters + %(characters)s
-WHERE today.requests < %(max_requests)s
-    AND today.heard_ms + today.reserved_heard_ms < %(max_heard_ms)s
-    AND today.spoken_characters + today.reserved_characters < %(max_characters)s
-    AND today.running < %(max_running)s
+WHERE today.requests < {max_requests}
+    AND today.heard_ms + today.reserved_heard_ms < {max_heard_ms}
+    AND today.spoken_characters + today.reserved_characters < {max_characters}
+    AND today.running < {max_running}
 """
+# The person's own limit, where 0 is none, or else that of the site.
+_LIMIT = """
+COALESCE((
+    SELECT CASE WHEN {column} = 0 THEN {no_limit} ELSE CAST({column} AS bigint) * {unit} END
+    FROM usage_personlimits WHERE owner_id = %(owner)s
+), %({name})s)
+"""
+_LIMITED_RESERVE = _RESERVE.format(
+    **{
+        name: _LIMIT.format(column=column, unit=unit, name=name, no_limit=NO_LIMIT)
+        for name, column, unit in [
+            ("max_requests", "requests_per_day", 1),
+            ("max_heard_ms", "heard_seconds_per_day", 1000),
+            ("max_characters", "spoken_characters_per_day", 1),
+            ("max_running", "concurrent_requests", 1),
+        ]
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +161,17 @@ def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -
     now = timezone.now()
     day = day_of(now)
     heard_ms = round(heard_seconds * 1000)
+    limits = site_limits()
     values = {
         "owner": owner_id,
         "day": connection.ops.adapt_datefield_value(day),
         "now": connection.ops.adapt_datetimefield_value(now),
         "heard_ms": heard_ms,
         "characters": characters,
-        "max_requests": settings.LIMIT_REQUESTS_PER_DAY or NO_LIMIT,
-        "max_heard_ms": settings.LIMIT_HEARD_SECONDS_PER_DAY * 1000 or NO_LIMIT,
-        "max_characters": settings.LIMIT_SPOKEN_CHARACTERS_PER_DAY or NO_LIMIT,
-        "max_running": settings.LIMIT_CONCURRENT_REQUESTS or NO_LIMIT,
+        "max_requests": limits.requests_per_day or NO_LIMIT,
+        "max_heard_ms": limits.heard_seconds_per_day * 1000 or NO_LIMIT,
+        "max_characters": limits.spoken_characters_per_day or NO_LIMIT,
+        "max_running": limits.concurrent_requests or NO_LIMIT,
     }
     if not _is_reserved(values) and not (_release_lost(owner_id, day, now) and _is_reserved(values)):
         raise limit_error(UsageDay.objects.get(owner_id=owner_id, day=day), now)
@@ -161,7 +180,7 @@ def reserve(*, owner_id: int, heard_seconds: float = 0.0, characters: int = 0) -
 
 def _is_reserved(values: dict[str, Any]) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(_RESERVE, values)
+        cursor.execute(_LIMITED_RESERVE, values)
         return bool(cursor.rowcount)
 
 

@@ -83,3 +83,23 @@ class UsageDay(UsageCounts):
 
     def __str__(self) -> str:
         return f"{self.day}"
+
+
+class PersonLimits(models.Model):
+    """The limits of one person, which an administrator set. None: that of the site; 0: no limit."""
+
+    owner = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
+    requests_per_day = models.PositiveIntegerField(_("requests per day"), null=True, blank=True)
+    heard_seconds_per_day = models.PositiveIntegerField(_("seconds of speech per day"), null=True, blank=True)
+    spoken_characters_per_day = models.PositiveIntegerField(_("spoken characters per day"), null=True, blank=True)
+    concurrent_requests = models.PositiveIntegerField(_("requests at once"), null=True, blank=True)
+    changed_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    objects: ClassVar[OwnedQuerySet[PersonLimits]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("limits of a person")
+        verbose_name_plural = _("limits of people")
+
+    def __str__(self) -> str:
+        return str(self.pk)

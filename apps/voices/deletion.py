@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 from django_tasks import task
 
+from apps.accounts.models import User
 from apps.core import leases
 from apps.speech import registry
 from apps.speech.base import ProviderError
@@ -56,6 +58,18 @@ def delete_voice(*, voice: VoiceProfile) -> None:
 def discard_at_provider(provider: str, voice_id: str) -> None:
     """Delete a voice at its provider; a missing voice counts as deleted."""
     registry.call(lambda engines: engines.voice_cloner(provider).delete(voice_id))
+
+
+def delete_voices(*, voices: Collection[VoiceProfile], by: User) -> None:
+    """Let the queue delete voices here and at their providers, with retries. They can no longer speak from now on."""
+    pks = [voice.pk for voice in voices]
+    with transaction.atomic():
+        rows = VoiceProfile.objects.filter(pk__in=pks)
+        rows.update(status=VoiceProfile.Status.DELETING, is_default=False, error_code="")
+        enqueue_deletions(pks)
+    for voice in voices:
+        extra = {"voice": str(voice.pk), "user": voice.owner_id, "by": by.pk}
+        logger.warning("Voice deleted by an administrator", extra=extra)
 
 
 def enqueue_deletions(voice_pks: Iterable[UUID]) -> None:

@@ -106,6 +106,11 @@ class VoiceProfile(Leased):
     suspended_at = models.DateTimeField(_("suspended"), null=True, blank=True)
     suspended_by = models.CharField(_("suspended by"), max_length=10, choices=Suspension.choices, blank=True)
     suspension_note = models.CharField(_("note for the owner"), max_length=300, blank=True)
+    # By this voice, ever. To add up the records of usage would take seconds for a list of voices.
+    spoken_characters = models.PositiveBigIntegerField(_("characters spoken"), default=0)
+    # As of the latest look into the list of the provider's voices; None before the first one.
+    checked_at = models.DateTimeField(_("checked at the provider"), null=True, blank=True)
+    is_missing = models.BooleanField(_("missing at the provider"), default=False)
     # The time at which the owner was told that the idle voice will be deleted.
     idle_notice_at = models.DateTimeField(_("deletion announced"), null=True, blank=True)
 

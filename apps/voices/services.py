@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -353,13 +353,19 @@ def change_voice(
         make_default(voice=voice)
 
 
-def note_use(*, voice: VoiceProfile) -> None:
-    """Store that the voice has just spoken."""
-    VoiceProfile.objects.filter(pk=voice.pk).update(last_used_at=timezone.now())
+def note_use(*, voice: VoiceProfile, characters: int) -> None:
+    """Store that the voice has just spoken so many characters."""
+    row = VoiceProfile.objects.filter(pk=voice.pk)
+    row.update(last_used_at=timezone.now(), spoken_characters=F("spoken_characters") + characters)
 
 
-def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | None = None) -> bytes:
-    """Return `text` spoken by the voice, as MP3. `settings` apply to this call and are not stored."""
+def speak_preview(
+    *, voice: VoiceProfile, text: str, settings: SettingChanges | None = None, by: User | None = None
+) -> bytes:
+    """Return `text` spoken by the voice, as MP3. `settings` apply to this call and are not stored.
+
+    An administrator who listens (`by`) pays from their own limits, and the voice does not count as used.
+    """
     voice = ready_voice(owner=voice.owner, pk=voice.pk)
     availability.require_working("speak", provider=voice.provider)
     changed = VoiceSettings(**changed_settings(voice=voice, settings=settings or {}))
@@ -370,11 +376,13 @@ def speak_preview(*, voice: VoiceProfile, text: str, settings: SettingChanges | 
         chunks = engine.speak(text, voice_id=voice.voice_id, settings=changed, previous_text="")
         return Recording(b"".join([chunk async for chunk in chunks]), engine.sample_rate)
 
-    with metering.metered(owner_id=voice.owner_id, kind=UsageRecord.Kind.SPEECH, characters=len(text)) as used:
+    payer = voice.owner_id if by is None else by.pk
+    with metering.metered(owner_id=payer, kind=UsageRecord.Kind.SPEECH, characters=len(text)) as used:
         used.reference = voice.pk
         used.speak(len(text), engine=voice.provider)
         recording = registry.call(speak)
-    note_use(voice=voice)
+    if by is None:
+        note_use(voice=voice, characters=len(text))
     return registry.marker().to_mp3(recording, Origin(voice.provider, timezone.now()))
 
 

@@ -194,7 +194,7 @@ class TestAdmin:
         turns = turns_of(conversation, 120)
         page = admin_client.get(reverse("admin:conversations_conversation_change", args=[conversation.pk]))
         text = page.content.decode()
-        shown = [turn for turn in turns if f"<p>{turn.transcript}</p>" in text]
+        shown = [turn for turn in turns if f'<p class="said">{turn.transcript}</p>' in text]
         assert shown == turns[-50:]
         address = reverse("admin:conversations_turn_changelist", query={"conversation": conversation.pk})
         assert address in text

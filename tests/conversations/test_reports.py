@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 import urllib3
@@ -15,13 +16,14 @@ from django.urls import reverse
 from django_tasks_db.models import DBTaskResult
 
 from apps.accounts.models import User
+from apps.accounts.services import deactivate
 from apps.conversations import report_views, reports
 from apps.conversations.models import AbuseReport, Conversation
 from apps.core.errors import UserError
 from apps.voices import services
 from apps.voices.models import VoiceProfile
 from tests.client import LONG_REPLY, error_of, messages_of, wait_until
-from tests.factories import make_turn, make_voice
+from tests.factories import make_administrator, make_turn, make_voice
 from tests.fakes.elevenlabs import SPEECH
 
 if TYPE_CHECKING:
@@ -183,7 +185,7 @@ class TestOperator:
 
     def test_a_voice_can_be_suspended_in_the_list_of_voices_too(self, staff: Client, voice: VoiceProfile) -> None:
         path = reverse("admin:voices_voiceprofile_changelist")
-        chosen = {"_selected_action": [str(voice.pk)], "note": "We have a question."}
+        chosen = {"_selected_action": [str(voice.pk)], "confirmed": "yes", "reason": "We have a question."}
         staff.post(path, {"action": "suspend", **chosen})
         voice.refresh_from_db()
         assert "We have a question." in voice.suspension_message
@@ -196,6 +198,17 @@ class TestOperator:
         name = str(report.file.name)
         reports.delete_report(report)
         assert not default_storage.exists(name)
+
+
+Block: TypeAlias = Callable[[VoiceProfile], object]
+
+
+def suspend(voice: VoiceProfile) -> None:
+    services.suspend_voice(voice=voice)
+
+
+def block_account(voice: VoiceProfile) -> None:
+    deactivate(users=[voice.owner], by=make_administrator())
 
 
 class TestSuspension:
@@ -229,8 +242,9 @@ class TestSuspension:
         assert default.status_code == 409
         assert not provider.requests
 
+    @pytest.mark.parametrize("block", [suspend, block_account])
     def test_a_running_turn_ends(
-        self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile, conversation: Conversation
+        self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile, conversation: Conversation, block: Block
     ) -> None:
         provider.behaviour.reply = LONG_REPLY
         provider.behaviour.tokens_per_second = 4
@@ -238,19 +252,20 @@ class TestSuspension:
         headers = {"Accept": "text/event-stream"}
         with alice_api.post(path, json={"text": "Hello?"}, headers=headers, stream=True) as response:
             assert response.raw.readline()
-            services.suspend_voice(voice=voice)
+            block(voice)
             rest = response.raw.read().decode()
         assert "event: done" in rest
         wait_until(lambda: conversation.turns.get().status == "interrupted")
 
+    @pytest.mark.parametrize("block", [suspend, block_account])
     def test_a_file_that_is_being_spoken_breaks_off(
-        self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile
+        self, alice_api: Api, provider: FakeProvider, voice: VoiceProfile, block: Block
     ) -> None:
         provider.behaviour.audio_speed = 8
         text = " ".join([LONG_REPLY] * 8)
         with alice_api.post("/api/v1/speech", json={"text": text, "voice": "Jane"}, stream=True) as response:
             assert response.raw.read(1)
-            services.suspend_voice(voice=voice)
+            block(voice)
             with pytest.raises(urllib3.exceptions.HTTPError):
                 response.raw.read()
         asked = sum(len(request.json["text"]) for request in provider.requests_to(SPEECH))

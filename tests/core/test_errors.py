@@ -148,7 +148,7 @@ def test_pages_do_not_hide_internal_errors() -> None:
 
 
 # Only pages show these errors, and the API never answers them.
-ONLY_ON_PAGES = {"too_many_reports", "erasure_under_way", "erasure_begun"}
+ONLY_ON_PAGES = {"too_many_reports", "erasure_under_way", "erasure_begun", "own_account"}
 
 
 def raised_codes() -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,11 +82,24 @@ def _is_own_page(origin: str, host: str) -> bool:
     )
 
 
+def still_valid(callers: Collection[Caller]) -> set[Caller]:
+    """Return those who are still active, and whose token or session is still valid. Takes two queries."""
+    tokens = ApiToken.objects.filter(pk__in={caller.token_pk for caller in callers if caller.token_pk is not None})
+    valid_tokens = {token.pk for token in tokens.select_related("owner") if not token.refusal}
+    active = User.objects.filter(pk__in={caller.user.pk for caller in callers}, is_active=True)
+    sessions = Session.objects.filter(
+        session_key__in={caller.session_key for caller in callers if caller.session_key},
+        user_id__in=active.values("pk"),
+        expire_date__gt=timezone.now(),
+    )
+    valid_sessions = set(sessions.values_list("session_key", "user_id"))
+    return {
+        caller
+        for caller in callers
+        if caller.token_pk in valid_tokens or (caller.session_key, caller.user.pk) in valid_sessions
+    }
+
+
 def is_still_valid(caller: Caller) -> bool:
-    """Whether the caller is still active, and their token or session still valid. Takes one query."""
-    if caller.token_pk is not None:
-        token = ApiToken.objects.filter(pk=caller.token_pk).select_related("owner").first()
-        return token is not None and not token.refusal
-    sessions = Session.objects.filter(session_key=caller.session_key, expire_date__gt=timezone.now())
-    is_signed_in = sessions.filter(user_id=caller.user.pk).exists()
-    return is_signed_in and User.objects.filter(pk=caller.user.pk, is_active=True).exists()
+    """Whether the caller is still active, and their token or session still valid."""
+    return caller in still_valid([caller])

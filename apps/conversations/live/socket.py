@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from apps.conversations import metrics, services
 from apps.conversations.live import ground
-from apps.conversations.live.access import Caller, identify, is_still_valid
+from apps.conversations.live.access import Caller, identify, still_valid
 from apps.conversations.live.handshake import HEADERS, POLICY_VIOLATION, Message, Send, refuse, subprotocol
 from apps.conversations.live.protocol import Event, decoded_event, error_event
 from apps.conversations.live.session import LiveSession
@@ -39,8 +40,6 @@ NORMAL, GOING_AWAY, INTERNAL, RESTART = 1000, 1001, 1011, 1012
 # Events that wait for a client that reads slowly; sound is at most some seconds ahead, so these are many.
 MAX_WAITING = 2000
 ENDING_CHECK_SECONDS = 0.1
-# Of a client that sends nothing, only every sixth check asks the database. Each question asks it, too.
-QUIET_CHECKS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,7 @@ class LiveSockets:
         self.abort = abort
         self.deadlines = deadlines
         self._open: set[LiveSocket] = set()
+        self._watching: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
@@ -75,11 +75,30 @@ class LiveSockets:
             return
         socket = LiveSocket(scope, receive, send, abort=lambda: self.abort(send), deadlines=self.deadlines)
         self._open.add(socket)
+        if self._watching is None:
+            # In a context of its own: the task outlives the socket that started it.
+            self._watching = asyncio.create_task(self._watch(), context=Context())
         try:
             with metrics.LIVE_SESSIONS.track_inprogress():
                 await socket.serve()
         finally:
             self._open.discard(socket)
+            if not self._open and self._watching is not None:
+                self._watching.cancel()
+                self._watching = None
+
+    async def _watch(self) -> None:
+        """Close the sockets of callers who may no longer use them. The queries are for all sockets together."""
+        while True:
+            await asyncio.sleep(self.deadlines.check)
+            sockets = {socket: socket.caller for socket in self._open if socket.caller is not None}
+            try:
+                valid = await _in_thread(still_valid, set(sockets.values()))
+            except DatabaseFailure:  # The next look tries again.
+                continue
+            for socket, caller in sockets.items():
+                if caller not in valid:
+                    socket.end_refused()
 
     def end_idle(self) -> None:
         """Close the sockets on which nothing happens, and the others as soon as their answers are given."""
@@ -107,6 +126,7 @@ class LiveSocket:
         self._is_ending = asyncio.Event()
         self._last_event_at = 0.0
         self._session: LiveSession | None = None
+        self.caller: Caller | None = None
 
     def close(self, code: int) -> None:
         """Close the socket when what is waiting has been sent."""
@@ -118,6 +138,11 @@ class LiveSocket:
     def end_soon(self) -> None:
         """Close the socket as soon as nobody asks or is answered."""
         self._is_ending.set()
+
+    def end_refused(self) -> None:
+        """Close the socket of a caller who may no longer use it."""
+        self.send(error_event("authentication_failed", "You are signed out, or your token was revoked."))
+        self.close(POLICY_VIOLATION)
 
     def end_now(self) -> None:
         """End the response, so that the client hears of it, and close the socket."""
@@ -133,6 +158,7 @@ class LiveSocket:
         except (UserError, DatabaseFailure) as error:
             await refuse(self._scope, self._send, error)
             return
+        self.caller = caller
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol(self._scope), "headers": HEADERS})
         writing = asyncio.create_task(self._write())
         try:
@@ -167,13 +193,13 @@ class LiveSocket:
             await session.open(turn_end())
             self._session = session
             try:
-                await self._read_until_closed(session, caller)
+                await self._read_until_closed(session)
             finally:
                 await asyncio.shield(asyncio.create_task(session.close()))
 
-    async def _read_until_closed(self, session: LiveSession, caller: Caller) -> None:
+    async def _read_until_closed(self, session: LiveSession) -> None:
         reading = asyncio.create_task(self._read(session))
-        watching = asyncio.create_task(self._watch(caller))
+        watching = asyncio.create_task(self._watch())
         closing = asyncio.create_task(self._closing.wait())
         ending = asyncio.create_task(self._end_when_idle(session))
         tasks = {reading, watching, closing, ending}
@@ -203,10 +229,10 @@ class LiveSocket:
             else:
                 await session.handle(received)
 
-    async def _watch(self, caller: Caller) -> None:
-        """Close the socket of a caller who may no longer use it, who does nothing, or when its time is over."""
+    async def _watch(self) -> None:
+        """Close the socket of a caller who does nothing, or when its time is over."""
         loop = asyncio.get_running_loop()
-        began = checked_at = self._last_event_at = loop.time()
+        began = self._last_event_at = loop.time()
         while True:
             await asyncio.sleep(self._deadlines.check)
             now = loop.time()
@@ -215,14 +241,6 @@ class LiveSocket:
                 return
             if now - self._last_event_at > self._deadlines.idle:
                 return
-            if self._last_event_at < checked_at and now - checked_at < QUIET_CHECKS * self._deadlines.check:
-                continue
-            checked_at = now
-            with suppress(DatabaseFailure):
-                if not await _in_thread(is_still_valid, caller):
-                    self.send(error_event("authentication_failed", "You are signed out, or your token was revoked."))
-                    self.close(POLICY_VIOLATION)
-                    return
 
     async def _end_when_idle(self, session: LiveSession) -> None:
         await self._is_ending.wait()

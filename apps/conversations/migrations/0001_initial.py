@@ -184,6 +184,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("error_code", models.CharField(blank=True, max_length=50, verbose_name="error code")),
+                (
+                    "request_ids",
+                    models.JSONField(blank=True, default=dict, verbose_name="request ids of the providers"),
+                ),
                 ("heard_ms", models.PositiveIntegerField(blank=True, null=True, verbose_name="heard after (ms)")),
                 (
                     "first_word_ms",

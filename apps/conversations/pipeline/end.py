@@ -57,7 +57,7 @@ def update_conversation(progress: TurnProgress) -> None:
     conversation.filter(title="").update(title=title)
     conversation.update(updated_at=timezone.now())
     if progress.answer.chunks and turn.voice is not None:
-        note_use(voice=turn.voice)
+        note_use(voice=turn.voice, characters=progress.used.spoken_characters)
 
 
 async def _settle_and_log(progress: TurnProgress, reservation: metering.Reservation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from apps.conversations.models import Turn
 from apps.conversations.pipeline.spoken_answer import SpokenAnswer
@@ -68,9 +69,10 @@ class TurnProgress:
     def elapsed_ms(self) -> int:
         return round((time.monotonic() - self.started) * 1000)
 
-    def times_at_end(self) -> dict[str, int | None]:
-        """Return the times that are stored when the turn ends, in milliseconds."""
+    def measured(self) -> dict[str, Any]:
+        """Return what is stored of the turn's course when it ends: times in milliseconds, ids at the providers."""
         return {
+            "request_ids": self.turn.request_ids,
             "first_word_ms": self.turn.first_word_ms,
             "first_audio_ms": self.turn.first_audio_ms,
             "total_ms": self.elapsed_ms(),

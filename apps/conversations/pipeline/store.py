@@ -44,7 +44,7 @@ async def store_answer(progress: TurnProgress) -> None:
         failed_stage="",
         error_code="",
         spoken_text="",
-        **progress.times_at_end(),
+        **progress.measured(),
         **await _encoded(progress.turn, progress.answer),
     )
 
@@ -56,7 +56,7 @@ async def store_failure(progress: TurnProgress, failure: Failed) -> None:
         "status": Turn.Status.FAILED,
         "failed_stage": failure.stage,
         "error_code": failure.code,
-        **progress.times_at_end(),
+        **progress.measured(),
     }
     try:
         spoken_text = " ".join(segment.text for segment in kept)
@@ -86,7 +86,7 @@ async def store_interruption(progress: TurnProgress) -> None:
             status=Turn.Status.INTERRUPTED,
             reply=turn.reply or progress.reply.strip(),
             spoken_text=text_within(answer.segments, heard_seconds),
-            **progress.times_at_end(),
+            **progress.measured(),
             **await _encoded(turn, answer, seconds=heard_seconds),
         )
     except STORAGE_ERRORS:  # No listener is left who could be told.

@@ -105,4 +105,63 @@ class Migration(migrations.Migration):
                 "ordering": ["-created_at"],
             },
         ),
+        migrations.CreateModel(
+            name="ContentAccess",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("conversation", "text of a conversation"),
+                            ("turn", "text of a turn"),
+                            ("question", "sound of a question (turn)"),
+                            ("answer", "sound of an answer (turn)"),
+                            ("sample", "recording of a voice (sample)"),
+                            ("consent", "text of a consent"),
+                            ("consent_clip", "recording of a consent"),
+                            ("preview", "preview of a voice"),
+                            ("export", "export of conversations or turns, or of all data of a person"),
+                        ],
+                        max_length=20,
+                        verbose_name="what",
+                    ),
+                ),
+                ("object_id", models.CharField(max_length=64, verbose_name="id")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="time"),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
+                (
+                    "reader",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="read by",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "access to content",
+                "verbose_name_plural": "accesses to content",
+                "ordering": ["-created_at"],
+                "permissions": [("read_content", "Can read and listen to what people said, wrote and recorded")],
+                "default_permissions": ["view"],
+                "indexes": [
+                    models.Index(fields=["created_at", "id"], name="accesses_by_time"),
+                    models.Index(fields=["reader", "object_id", "created_at"], name="accesses_of_reader"),
+                ],
+            },
+        ),
     ]

@@ -14,6 +14,7 @@ from elevenlabs import VoiceSettings as ElevenLabsVoiceSettings
 from elevenlabs.client import OMIT, AsyncElevenLabs
 from elevenlabs.core.api_error import ApiError
 
+from apps.speech import request_ids
 from apps.speech.audio.mp3 import to_mp3
 from apps.speech.audio.resampling import resample
 from apps.speech.base import ProviderError, ProviderVoice
@@ -186,6 +187,7 @@ class ElevenLabsTextToSpeech:
                 previous_text=previous_text or OMIT,
                 request_options=_UNBUFFERED,
             ) as response:
+                request_ids.note("speak", response.headers.get("request-id"))
                 # With any status, the SDK yields any body as audio.
                 if not response.headers.get("content-type", "").startswith(("audio/", "application/octet-stream")):
                     raise provider_error("provider_answer_invalid", stage="speak")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from apps.speech import metrics
+from apps.speech import metrics, request_ids
 from apps.speech.base import ProviderError
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def provider_error(
         code,
         status or "-",
         _safe_code(provider_code),
-        _safe_request_id(request_id),
+        request_ids.safe(request_id) or "-",
     )
+    request_ids.note(stage, request_id)
     metrics.PROVIDER_ERRORS.labels(stage, code).inc()
     if is_outage is None:
         is_outage = code in _OUTAGE_CODES or (status or 0) >= 500
@@ -120,7 +121,3 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 def _safe_code(value: str) -> str:
     """Return `value` if it looks like an error code, else "-": some services put sentences and keys there."""
     return value if re.fullmatch(r"[a-z_+-]{1,60}", value) else "-"
-
-
-def _safe_request_id(value: str) -> str:
-    return re.sub(r"[^\w.:-]", "", value)[:80] or "-"

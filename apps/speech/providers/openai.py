@@ -22,6 +22,7 @@ from openai import (
     omit,
 )
 
+from apps.speech import request_ids
 from apps.speech.addresses import OPENAI_URL, serves_openai_models
 from apps.speech.audio.resampling import resample
 from apps.speech.audio.wav import to_wav
@@ -206,6 +207,7 @@ class OpenAISpeechToText:
                 language=language or omit,
                 **form,
             )
+            request_ids.note("hear", getattr(transcription, "_request_id", None))
             text = storable(transcription.text)
             if len(text) > max_characters:
                 raise provider_error("provider_answer_invalid", stage="hear")
@@ -273,6 +275,7 @@ class OpenAILanguageModel:
         """Give the events of the answer. Raises ProviderError if it is no stream of events."""
         async with await self._open(messages, max_tokens) as stream:
             response = stream.response
+            request_ids.note("think", response.headers.get("x-request-id"))
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise provider_error("provider_answer_invalid", stage="think")
             async with aclosing(events(response)) as sent:

@@ -102,4 +102,40 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="PersonLimits",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "requests_per_day",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="requests per day"),
+                ),
+                (
+                    "heard_seconds_per_day",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="seconds of speech per day"),
+                ),
+                (
+                    "spoken_characters_per_day",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="spoken characters per day"),
+                ),
+                (
+                    "concurrent_requests",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="requests at once"),
+                ),
+                ("changed_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                (
+                    "owner",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "limits of a person",
+                "verbose_name_plural": "limits of people",
+            },
+        ),
     ]

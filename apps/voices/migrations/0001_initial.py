@@ -230,6 +230,12 @@ class Migration(migrations.Migration):
                     "suspension_note",
                     models.CharField(blank=True, max_length=300, verbose_name="note for the owner"),
                 ),
+                ("spoken_characters", models.PositiveBigIntegerField(default=0, verbose_name="characters spoken")),
+                (
+                    "checked_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="checked at the provider"),
+                ),
+                ("is_missing", models.BooleanField(default=False, verbose_name="missing at the provider")),
                 ("idle_notice_at", models.DateTimeField(blank=True, null=True, verbose_name="deletion announced")),
                 (
                     "consent",

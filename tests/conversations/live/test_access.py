@@ -15,13 +15,14 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.accounts.models import ApiToken, Scope, User
-from apps.accounts.services import create_api_token, revoke_api_token
+from apps.accounts.services import create_api_token, deactivate, revoke_api_token
+from apps.conversations.live.access import Caller, still_valid
 from apps.conversations.models import Conversation, Turn
 from apps.voices.models import VoiceProfile
 from tests.client import wait_until
 from tests.conftest import Server
 from tests.conversations.live.client import TEXT_ONLY, checked, hold, live
-from tests.conversations.live.conftest import in_database
+from tests.conversations.live.conftest import DEADLINES, in_database
 from tests.conversations.live.test_push_to_talk import messages_of
 from tests.factories import make_turn, make_voice
 from tests.fakes.provider import FakeProvider
@@ -91,6 +92,46 @@ class TestByToken:
 
         hold(server, talk())
         assert Turn.objects.count() == 1
+
+    def test_a_blocked_account_ends_its_silent_sessions_with_two_queries_for_all(
+        self, server: Server, alice: User, alice_token: str, bob_token: str, voice: VoiceProfile, bob: User
+    ) -> None:
+        make_voice(bob, "voice-of-bob")
+
+        async def talk() -> None:
+            async with (
+                live(server.url, alice_token, None) as first,
+                live(server.url, alice_token, None) as second,
+                live(server.url, bob_token, None) as other,
+            ):
+                await in_database(lambda: deactivate(users=[alice], by=bob))
+                for client in (first, second):
+                    with pytest.raises(ConnectionClosed) as closed:
+                        await client.until("nothing", seconds=DEADLINES.check * 4)
+                    assert closed.value.rcvd is not None
+                    assert closed.value.rcvd.code == 1008
+                await other.send("input_audio_buffer.clear")
+                await other.until("input_audio_buffer.cleared")
+
+        hold(server, talk())
+
+    def test_the_sockets_of_a_process_take_two_queries_together(
+        self, alice: User, bob: User, alice_token: str, bob_token: str, django_assert_num_queries: Any
+    ) -> None:
+        tokens = list(ApiToken.objects.select_related("owner"))
+        callers = [Caller(token.owner, token_pk=token.pk) for token in tokens]
+        callers += [Caller(user, session_key=signed_in(user)) for user in (alice, bob)]
+        with django_assert_num_queries(2):
+            assert still_valid(callers) == set(callers)
+        deactivate(users=[alice], by=bob)
+        assert {caller.user for caller in still_valid(callers)} == {bob}
+        assert len(still_valid(callers)) == 2
+
+
+def signed_in(user: User) -> str:
+    client = Client()
+    client.force_login(user)
+    return str(client.session.session_key)
 
 
 class TestBrowsers:

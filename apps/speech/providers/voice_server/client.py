@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from apps.speech import request_ids
 from apps.speech.providers.breakers import Breakers
 from apps.speech.providers.connections import connection_error, http_client
 from apps.speech.providers.faults import error_for_status, provider_error
@@ -115,6 +116,7 @@ class VoiceServerClient:
     async def stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
         """Give the answer to a POST of JSON, whose content is still to be read. Its status may be any."""
         async with self._http.stream("POST", path, json=body) as response:
+            request_ids.note("speak", response.headers.get("x-request-id"))
             yield response
 
 

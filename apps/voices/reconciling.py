@@ -31,7 +31,7 @@ def repairs() -> Iterator[Repair]:
     for voice in VoiceProfile.objects.filter(has_expired(), status=Status.DELETING):
         yield Repair(f"Voice {voice.pk}", "delete it", partial(_delete, voice))
     assigned = set[UUID]()
-    for provider, found, row in _voices_without_row():
+    for provider, found, row in voices_without_row():
         subject = f"Voice {found.voice_id} at {provider}"
         if row is None or row.pk in assigned or not _is_waiting(row):
             yield Repair(
@@ -63,7 +63,7 @@ def unknown_voices() -> Iterator[Repair]:
                 )
 
 
-def _voices_without_row() -> Iterator[tuple[str, ProviderVoice, VoiceProfile | None]]:
+def voices_without_row() -> Iterator[tuple[str, ProviderVoice, VoiceProfile | None]]:
     """Yield (provider, voice, row): each voice made here that no row has, and the row it was made for, or None."""
     for provider in VoiceTag.objects.order_by("provider").values_list("provider", flat=True).distinct():
         listed = _listed_at(provider)

@@ -121,7 +121,7 @@ def test_the_state_of_queues_and_services(remote_engines: object) -> None:
     assert all(breaker.is_closed for breaker in figures.breakers())
     for _attempt in range(5):
         with pytest.raises(ProviderError), availability.breakers_of("openai")["think"].guarding():
-            raise ProviderError("provider_unreachable", stage="think", retryable=True)
+            raise ProviderError("provider_unreachable", stage="think", retryable=True, is_outage=True)
     assert [(each.engine, each.stage) for each in figures.breakers() if not each.is_closed] == [("openai", "think")]
 
 

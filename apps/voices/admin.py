@@ -325,7 +325,8 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
 def _report(request: HttpRequest, checked: Checked) -> None:
     """Say what a check has found."""
     for provider, message in checked.unanswered.items():
-        messages.error(request, f"{VoiceProfile.Provider(provider).label}: {message}")
+        text = _("%(provider)s: %(message)s")
+        messages.error(request, text % {"provider": VoiceProfile.Provider(provider).label, "message": message})
     if checked.present:
         count = len(checked.present)
         text = ngettext("%(count)d voice is at its provider.", "%(count)d voices are at their providers.", count)

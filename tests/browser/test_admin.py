@@ -64,7 +64,7 @@ def test_from_a_spoken_word_to_a_suspended_voice(
     page.locator(".turns h2").scroll_into_view_if_needed()
     assert barriers_in(page, rules=RULES) == ""
 
-    with faultless_page(browser.new_context(reduced_motion="reduce")) as owner:
+    with faultless_page(browser.new_context(reduced_motion="reduce"), expected="403") as owner:
         be_signed_in(owner, server.url, alice)
         type_question(owner)
         wait_for_answer(owner)

@@ -30,9 +30,11 @@ from apps.voices.models import VoiceProfile
 class ConversationSerializer(serializers.ModelSerializer[Conversation]):
     """A conversation as lists show it."""
 
+    pinned = serializers.BooleanField(read_only=True)
+
     class Meta:
         model = Conversation
-        fields = ["id", "title", "persona", "voice", "language", "model", "created_at", "updated_at"]
+        fields = ["id", "title", "persona", "voice", "language", "model", "pinned", "created_at", "updated_at"]
 
 
 @extend_schema_field(OpenApiTypes.UUID)
@@ -69,8 +71,9 @@ class ConversationList(ListAPIView[Conversation]):
         voice = OwnVoiceField()
 
     def get_queryset(self) -> Any:
-        search = self.request.query_params.get("search", "")
-        return search_conversations(owner=signed_in_user(self.request), search=search)
+        query = self.request.query_params
+        found = search_conversations(owner=signed_in_user(self.request), search=query.get("search", ""))
+        return found.pinned() if query.get("pinned") == "true" else found
 
     def post(self, request: Request) -> Response:
         values = self.CreateInput(data=request.data, context={"request": request})
@@ -86,6 +89,7 @@ class ConversationDetail(APIView):
 
     class ChangeInput(ConversationChoices):
         voice = OwnVoiceField(required=False)
+        pinned = serializers.BooleanField(required=False)
 
     def get(self, request: Request, conversation_pk: UUID) -> Response:
         return Response(_conversation_with_turns(request, own_conversation(request, conversation_pk)))
@@ -94,7 +98,11 @@ class ConversationDetail(APIView):
         conversation = own_conversation(request, conversation_pk)
         values = self.ChangeInput(data=request.data, context={"request": request})
         values.is_valid(raise_exception=True)
-        services.change_conversation(conversation=conversation, **values.validated_data)
+        changes = dict(values.validated_data)
+        if (pinned := changes.pop("pinned", None)) is not None:
+            services.pin_conversation(conversation=conversation, pinned=pinned)
+        if changes:
+            services.change_conversation(conversation=conversation, **changes)
         return Response(_conversation_with_turns(request, conversation))
 
     def delete(self, request: Request, conversation_pk: UUID) -> Response:

@@ -52,6 +52,7 @@ CONVERSATION = {
     "voice": A_VOICE,
     "language": "en",
     "model": "",
+    "pinned": False,
     "created_at": A_TIME,
     "updated_at": A_TIME,
 }
@@ -105,6 +106,7 @@ SPOKEN = dict.fromkeys(CONTENT_TYPES.values(), SOUND)
 STORED_SOUND = {"audio/flac": SOUND, "audio/mpeg": SOUND}
 AS_MP3 = OpenApiParameter("as", enum=["mp3"], description="As an MP3 to download.")
 SEARCH = OpenApiParameter("search", description="Words that must all occur in the title or in the turns.")
+PINNED = OpenApiParameter("pinned", enum=["true"], description="Only those that are pinned.")
 FULL_INTERACTION_HEADERS = {
     "X-Transcript": "The transcript of the question.",
     "X-Response-Text": "The text of the answer.",
@@ -137,7 +139,7 @@ OPERATIONS: Operations = {
             TALK,
             "List and search your conversations",
             **answers_list(api.ConversationSerializer, CONVERSATION),
-            parameters=(SEARCH,),
+            parameters=(SEARCH, PINNED),
         ),
         "POST": Operation(
             TALK,
@@ -158,7 +160,7 @@ OPERATIONS: Operations = {
             TALK,
             "Change a conversation",
             **answers_json(ConversationWithTurns, {**CONVERSATION, "turns": [TURN], "next": None}),
-            **sends_json({"title": "Capitals"}),
+            **sends_json({"title": "Capitals", "pinned": True}),
         ),
         "DELETE": Operation(TALK, "Delete a conversation", **DELETED),
     },

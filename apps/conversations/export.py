@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.conversations.models import Conversation, Turn
+from apps.core.times import utc_text
 
 AI_NOTE = gettext_lazy("The answers were written by a language model and spoken in a cloned voice.")
 
@@ -20,7 +19,7 @@ AI_NOTE = gettext_lazy("The answers were written by a language model and spoken 
 def conversation_as_text(conversation: Conversation, turns: Sequence[Turn]) -> str:
     """Return a heading with title, time, voice and note, then a paragraph for each question and each answer."""
     voice = conversation.voice.name if conversation.voice else _("voice deleted")
-    started = date_format(timezone.localtime(conversation.created_at), "DATETIME_FORMAT")
+    started = utc_text(conversation.created_at)
     heading = [conversation.title or _("New conversation"), f"{started} · {voice}", str(AI_NOTE)]
     paragraphs = [paragraph for turn in turns for paragraph in _paragraphs(turn)]
     return "\n\n".join(["\n".join(heading), *paragraphs]) + "\n"

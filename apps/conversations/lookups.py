@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,12 +18,20 @@ from apps.conversations.models import RUNNING, Conversation, Turn
 
 # A turn is stored while its question is already being transcribed; one that is missing after this time was deleted.
 STORED_WITHIN = timedelta(seconds=30)
+MAX_NAMED = 100
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def own_conversation(request: HttpRequest | Request, conversation_pk: UUID) -> Conversation:
     """Return a conversation of the caller's with its voice. Raises Http404."""
     conversations = Conversation.objects.for_user(request.user).select_related("voice__consent")
     return get_object_or_404(conversations, pk=conversation_pk)
+
+
+def own_conversations(request: HttpRequest, ids: Iterable[str]) -> list[Conversation]:
+    """Return those of the caller's conversations that `ids` name, the latest one first, and at most MAX_NAMED."""
+    pks = [UUID(text) for text in list(ids)[:MAX_NAMED] if UUID_TEXT.fullmatch(text)]
+    return list(Conversation.objects.for_user(request.user).filter(pk__in=pks).order_by("-updated_at"))
 
 
 def own_turn(request: Request, turn_pk: UUID) -> Turn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -45,6 +45,12 @@ def answer_mp3_path(turn: Turn, _filename: str) -> str:
     return f"{str(turn.answer.name).removesuffix('.flac')}.mp3"
 
 
+class ConversationQuerySet(OwnedQuerySet["Conversation"]):
+    def pinned(self) -> Self:
+        """Return those that are pinned, the latest one first."""
+        return self.filter(pinned_at__isnull=False).order_by("-pinned_at")
+
+
 class Conversation(models.Model):
     """Turns that belong together. The persona tells the language model which role to play.
 
@@ -64,8 +70,10 @@ class Conversation(models.Model):
     model = models.CharField(_("language model"), max_length=100, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("last turn"), auto_now=True)
+    # Pinned conversations come first in the history, the latest one first of all.
+    pinned_at = models.DateTimeField(_("pinned"), null=True, blank=True)
 
-    objects: ClassVar[OwnedQuerySet[Conversation]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[ConversationQuerySet] = ConversationQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("conversation")
@@ -73,6 +81,9 @@ class Conversation(models.Model):
         indexes = [
             models.Index(fields=["owner", "-updated_at"], name="conversations_of_owner"),
             models.Index(fields=["owner", "-created_at"], name="conversations_of_owner_begun"),
+            models.Index(
+                fields=["owner", "-pinned_at"], name="conversations_pinned", condition=models.Q(pinned_at__isnull=False)
+            ),
             # With the key, so that a deep page of the admin reads the index alone: see PagesByKey.
             models.Index(fields=["updated_at", "id"], name="conversations_by_last_turn"),
             models.Index(fields=["created_at"], name="conversations_begun"),
@@ -80,6 +91,10 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def pinned(self) -> bool:
+        return self.pinned_at is not None
 
 
 class Turn(Leased):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_, or_
 from uuid import UUID
 
 from django.db import connection
@@ -9,7 +11,7 @@ from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from apps.accounts.models import User
-from apps.conversations.models import Conversation, Turn
+from apps.conversations.models import Conversation, ConversationQuerySet, Turn
 from apps.core.owned import owner_is_like
 
 # Each word is looked for in every text: with more of them, a search takes seconds.
@@ -24,7 +26,7 @@ def words_of(search: str) -> list[str]:
     return search[:MAX_CHARACTERS].split()[:MAX_WORDS]
 
 
-def search_conversations(*, owner: User, search: str) -> QuerySet[Conversation]:
+def search_conversations(*, owner: User, search: str) -> ConversationQuerySet:
     """Return the owner's conversations that contain all words of `search` in their title or turns."""
     conversations = Conversation.objects.for_user(owner).select_related("voice")
     for word in words_of(search):
@@ -34,14 +36,15 @@ def search_conversations(*, owner: User, search: str) -> QuerySet[Conversation]:
 
 
 def with_excerpts(conversations: QuerySet[Conversation], *, search: str) -> QuerySet[Conversation]:
-    """Annotate each with the question and the reply of its latest turn that contains all words of `search`."""
-    turns = Turn.objects.filter(conversation=OuterRef("pk"))
-    for word in words_of(search):
-        turns = turns.filter(_says(word))
-    latest = turns.order_by("-created_at")[:1]
-    return conversations.annotate(
-        excerpt_question=Subquery(latest.values("transcript")), excerpt_reply=Subquery(latest.values("reply"))
-    )
+    """Annotate each with `excerpt`, the id of the turn to show of it.
+
+    That is the latest turn that contains all words of `search`, or else one of them, or else its latest turn.
+    """
+    turns = Turn.objects.filter(conversation=OuterRef("pk")).order_by("-created_at").values("pk")
+    said = [_says(word) for word in words_of(search)]
+    candidates = [turns.filter(reduce(join, said)) for join in (and_, or_) if said]
+    first_of_each = [Subquery(rows[:1]) for rows in (*candidates, turns)]
+    return conversations.annotate(excerpt=Coalesce(*first_of_each) if said else first_of_each[0])
 
 
 def turn_counts() -> Coalesce:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models.fields.files import FieldFile
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_tasks import task
@@ -38,6 +39,7 @@ from apps.voices.services import require_ready
 logger = logging.getLogger(__name__)
 
 MAX_TEXT_CHARACTERS = 2000
+MAX_PINNED = 20
 # A request deletes as many files of a conversation, within a third of a second; the worker deletes the others.
 FILES_AT_ONCE = 100
 FILES_PER_TASK = 500
@@ -93,18 +95,35 @@ def change_conversation(*, conversation: Conversation, **changes: Any) -> None:
     conversation.save(update_fields=[*changes, "updated_at"])
 
 
+def pin_conversation(*, conversation: Conversation, pinned: bool) -> None:
+    """Pin the conversation, or no longer. Raises UserError (409) if the owner has pinned MAX_PINNED others."""
+    if pinned == conversation.pinned:
+        return
+    if pinned and Conversation.objects.for_user(conversation.owner).pinned().count() >= MAX_PINNED:
+        text = _("At most %(count)d conversations can be pinned. Unpin one of them first.")
+        raise UserError("too_many_pinned", text % {"count": MAX_PINNED}, status=409)
+    conversation.pinned_at = timezone.now() if pinned else None
+    conversation.save(update_fields=["pinned_at"])
+
+
 def delete_conversation(*, conversation: Conversation) -> None:
     """Delete the conversation with its turns at once, and their recordings: those of a long one in the background."""
-    turns = Turn.objects.for_user(conversation.owner).filter(conversation=conversation)
+    delete_conversations(owner=conversation.owner, conversations=[conversation])
+
+
+def delete_conversations(*, owner: User, conversations: Sequence[Conversation]) -> None:
+    """Delete conversations of the owner as `delete_conversation` does."""
+    turns = Turn.objects.for_user(owner).filter(conversation__in=conversations)
     names = [name for row in turns.values_list(*SOUND_FIELDS) for name in row if name]
-    extra = {"conversation": str(conversation.pk), "user": conversation.owner_id}
+    deleted = [str(conversation.pk) for conversation in conversations]
     # Delete the rows last, so that an interrupted deletion can be repeated.
     delete_files(names[:FILES_AT_ONCE])
     with transaction.atomic():
         for start in range(FILES_AT_ONCE, len(names), FILES_PER_TASK):
             delete_recordings.enqueue(names[start : start + FILES_PER_TASK])
-        conversation.delete()
-    logger.info("Conversation deleted", extra=extra)
+        Conversation.objects.for_user(owner).filter(pk__in=deleted).delete()
+    for pk in deleted:
+        logger.info("Conversation deleted", extra={"conversation": pk, "user": owner.pk})
 
 
 @task(queue_name="urgent")

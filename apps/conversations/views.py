@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header, url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.authentication import signed_in_user
 from apps.conversations import services
 from apps.conversations.export import EXPORTS, export_name
 from apps.conversations.forms import TitleForm
+from apps.conversations.history import by_day, history_page, rows_of
 from apps.conversations.languages import Language
-from apps.conversations.lookups import own_conversation
+from apps.conversations.lookups import own_conversation, own_conversations
 from apps.conversations.models import Conversation, Turn
-from apps.conversations.search import search_conversations, turn_counts, with_excerpts
+from apps.core.pages import report_refusals_to
 from apps.speech.base import LOCAL, POCKET
 from apps.voices.models import VoiceProfile
 
-CONVERSATIONS_PER_PAGE = 20
 # What people have to know of an engine that does not speak every language.
 LANGUAGE_NOTES = {
     LOCAL: gettext_lazy(
@@ -47,7 +48,10 @@ def talk(request: HttpRequest) -> HttpResponse:
 
 
 def detail(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
-    """An earlier conversation, which can be continued. `?before=` with the id of a turn shows the turns before it."""
+    """An earlier conversation, which can be continued.
+
+    `?before=` with the id of a turn shows the turns before it, `?turn=` the turns with that one.
+    """
     conversation = own_conversation(request, conversation_pk)
     return render(request, "conversations/talk.html", _talk_context(request, conversation))
 
@@ -73,7 +77,9 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
 def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
     """Return the latest turns, or the latest ones before the turn that `?before=` names, oldest first."""
     turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
-    before = _named_turn(request, conversation)
+    before = _named_turn(request, conversation, "before") or _end_of_part(
+        turns, _named_turn(request, conversation, "turn")
+    )
     if before is not None:
         turns = turns.filter(created_at__lt=before.created_at)
     latest = list(turns.order_by("-created_at")[: TURNS_PER_PAGE + 1])
@@ -85,10 +91,21 @@ def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str
     }
 
 
-def _named_turn(request: HttpRequest, conversation: Conversation) -> Turn | None:
+def _end_of_part(turns: QuerySet[Turn], named: Turn | None) -> Turn | None:
+    """Return the turn before which a part of the conversation ends that has `named` in its middle.
+
+    None if there is no such turn, or if it is among the latest ones.
+    """
+    if named is None:
+        return None
+    later = list(turns.filter(created_at__gt=named.created_at).order_by("created_at")[:TURNS_PER_PAGE])
+    return later[TURNS_PER_PAGE // 2] if len(later) == TURNS_PER_PAGE else None
+
+
+def _named_turn(request: HttpRequest, conversation: Conversation, parameter: str) -> Turn | None:
     turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
     try:
-        return turns.filter(pk=request.GET.get("before", "")).first()
+        return turns.filter(pk=request.GET.get(parameter, "")).first()
     except ValidationError:  # This is not a UUID.
         return None
 
@@ -107,16 +124,9 @@ def _selected_voice(
 def history(request: HttpRequest) -> HttpResponse:
     """All conversations, searchable."""
     search = request.GET.get("q", "").strip()
-    found = search_conversations(owner=signed_in_user(request), search=search).order_by("-updated_at")
-    pks = found.values_list("pk", flat=True)
-    # A search reads all turns of the person: not once to count what it finds, and once more for the page.
-    pages: Paginator[Any] = Paginator(list(pks) if search else pks, CONVERSATIONS_PER_PAGE)
-    page = pages.get_page(request.GET.get("page"))
-    # The excerpts and the counts of those on the page only.
-    shown = Conversation.objects.for_user(request.user).filter(pk__in=list(page.object_list)).select_related("voice")
-    counted = with_excerpts(shown, search=search).annotate(turn_count=turn_counts())
-    page.object_list = counted.order_by("-updated_at")
-    return render(request, "conversations/history.html", {"page_obj": page, "search": search})
+    pinned, page = history_page(signed_in_user(request), search, request.GET.get("page"))
+    context = {"page_obj": page, "search": search, "pinned": pinned, "days": by_day(page.object_list)}
+    return render(request, "conversations/history.html", context)
 
 
 @require_POST
@@ -128,6 +138,15 @@ def rename(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
         messages.success(request, _("The conversation is renamed."))
     else:
         messages.error(request, _("A title has at most 120 characters."))
+    return _back(request)
+
+
+@require_POST
+def pin(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
+    """Pin the conversation, or with an empty `pinned` no longer."""
+    conversation = own_conversation(request, conversation_pk)
+    with report_refusals_to(partial(messages.error, request)):
+        services.pin_conversation(conversation=conversation, pinned=bool(request.POST.get("pinned")))
     return _back(request)
 
 
@@ -147,6 +166,25 @@ def delete(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
         return render(request, "conversations/delete.html", {"conversation": conversation})
     services.delete_conversation(conversation=conversation)
     messages.success(request, _("The conversation and its recordings are deleted."))
+    return redirect("conversations:history")
+
+
+@require_http_methods(["GET", "POST"])
+def delete_several(request: HttpRequest) -> HttpResponse:
+    """Ask for confirmation, then delete the conversations that `id` names, each of them once."""
+    owner = signed_in_user(request)
+    named = request.POST if request.method == "POST" else request.GET
+    conversations = own_conversations(request, named.getlist("id"))
+    if not conversations:
+        messages.error(request, _("No conversation was selected. Select at least one, then delete."))
+        return redirect("conversations:history")
+    if request.method != "POST":
+        rows = rows_of(owner, [conversation.pk for conversation in conversations])
+        return render(request, "conversations/delete_several.html", {"rows": rows.values()})
+    services.delete_conversations(owner=owner, conversations=conversations)
+    count = len(conversations)
+    text = ngettext("%(count)d conversation is deleted.", "%(count)d conversations are deleted.", count)
+    messages.success(request, text % {"count": count})
     return redirect("conversations:history")
 
 

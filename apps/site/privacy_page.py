@@ -37,12 +37,17 @@ def recipients() -> list[Recipient]:
     found: dict[tuple[str, str], list[str | Promise]] = {}
     for engine, stage, data in _uses():
         if address := availability.address_of(engine, stage):
-            name = "ElevenLabs" if engine in (ELEVENLABS, ELEVENLABS_LIVE) else service_name(address)
+            name = recipient_name(engine, address)
             found.setdefault((name, host_of(address)), []).append(data)
     if settings.SENTRY_DSN:
         data = _("the place in the program where an error occurred, without anything that people said or wrote")
         found["Sentry", host_of(settings.SENTRY_DSN)] = [data]
     return [Recipient(name, host, gets) for (name, host), gets in found.items()]
+
+
+def recipient_name(engine: str, address: str) -> str:
+    """Return the name of the service that `engine` uses at `address`, or else its host."""
+    return "ElevenLabs" if engine in (ELEVENLABS, ELEVENLABS_LIVE) else service_name(address)
 
 
 def messengers() -> list[Recipient]:

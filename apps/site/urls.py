@@ -1,16 +1,17 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
-from apps.site import engines, health, privacy_page, views
+from apps.site import engines, health, home, privacy_page, views
 from apps.site.metrics import metrics
 
 urlpatterns = [
-    path("", views.home, name="home"),
+    path("", home.home, name="home"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("engines", engines.engines, name="engines"),
     path("metrics", metrics, name="metrics"),
     path("favicon.ico", views.favicon),
+    path("robots.txt", views.robots),
     path("verify", views.VerifyPage.as_view(), name="verify"),
     path("privacy/", privacy_page.privacy, name="privacy"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -10,13 +10,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.errors import UserError
 from apps.core.rate_limits import Limit, network_of
+from apps.core.times import time_element
 from apps.speech import registry
 from apps.speech.provenance.inspection import Finding, UnreadableError, Verdict, inspect_in_subprocess
 from apps.voices.models import VoiceProfile
@@ -120,6 +119,7 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
 
 def _date(time: str) -> str:
     try:
-        return f"{date_format(timezone.localtime(datetime.fromisoformat(time)), 'DATETIME_FORMAT')} (UTC)"
+        moment = datetime.fromisoformat(time)
     except ValueError:  # A manifest from elsewhere, with another date format.
         return time
+    return time_element(moment) if moment.tzinfo else time

@@ -1,4 +1,4 @@
-"""The home page, the API documentation and the page that checks sound files."""
+"""The icon, the rules for search engines, the API documentation and the page that checks sound files."""
 
 from __future__ import annotations
 
@@ -15,33 +15,21 @@ from apps.core.errors import UserError
 from apps.core.pages import with_error_status
 from apps.site.forms import VerifyForm
 from apps.site.verification import Answer, verify
-from apps.speech import availability
-from apps.speech.addresses import service_name
-from apps.speech.base import Stage
 
-
-@login_not_required
-def home(request: HttpRequest) -> HttpResponse:
-    """Show the home page, or redirect people who are signed in to the Talk page."""
-    if request.user.is_authenticated:
-        return redirect("conversations:talk")
-    return render(request, "site/home.html", {"services": _services()})
-
-
-def _services() -> list[str]:
-    """Return the names or hosts of the services that receive recordings or texts."""
-    stages: tuple[Stage, ...] = ("hear", "think", "speak")
-    addresses = [
-        availability.address_of(engine, stage) for stage in stages for engine in availability.engines_of(stage)
-    ]
-    addresses[1:1] = [availability.address_of(engine, "hear") for engine in availability.live_engines()]
-    return list(dict.fromkeys(service_name(address) for address in addresses if address))
+NOT_FOR_SEARCH_ENGINES = ("/accounts/", "/admin/", "/api/", "/history/", "/report/", "/talk/", "/v1/", "/voices/")
 
 
 @login_not_required
 def favicon(_request: HttpRequest) -> HttpResponse:
     """Redirect to the icon. Browsers request this address on pages that do not name one, such as the admin's."""
     return redirect(static("img/favicon.svg"), permanent=True)
+
+
+@login_not_required
+def robots(_request: HttpRequest) -> HttpResponse:
+    """Tell search engines which pages are for everybody."""
+    lines = ["User-agent: *", *(f"Disallow: {path}" for path in NOT_FOR_SEARCH_ENGINES)]
+    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
 
 
 @login_not_required

@@ -114,4 +114,4 @@ document.documentElement.dataset.turnState = "ready";
 modeChanged();
 recordButton.disabled = false;
 find(typeForm, "[type=submit]", "button").disabled = false;
-turns.lastElementChild?.scrollIntoView({ block: "end" });
+if (!location.hash.startsWith("#turn-")) turns.lastElementChild?.scrollIntoView({ block: "end" });

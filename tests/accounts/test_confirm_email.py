@@ -27,7 +27,7 @@ class TestOptional:
     """The default without a mail server: signing up does not wait for the confirmation."""
 
     def test_signing_up_signs_in_at_once_and_the_link_confirms_later(self, client: Client) -> None:
-        assert sign_up(client)["Location"] == reverse("home")
+        assert sign_up(client)["Location"] == reverse("conversations:talk")
         assert is_signed_in(client)
         assert not is_confirmed()
         path = link_in_mail("/confirm-email/")

@@ -52,7 +52,7 @@ def test_it_continues_to_the_requested_page(client: Client, alice: User) -> None
 
 @pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
 def test_it_does_not_redirect_to_another_site(client: Client, alice: User, target: str) -> None:
-    assert sign_in(client, "alice", next=target)["Location"] == reverse("home")
+    assert sign_in(client, "alice", next=target)["Location"] == reverse("conversations:talk")
 
 
 def test_a_form_without_the_csrf_token_is_refused(alice: User) -> None:

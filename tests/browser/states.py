@@ -212,11 +212,20 @@ def _looking_back(page: Page, url: str, conversation: Conversation) -> Iterator[
     page.locator("summary", has_text="Manage").click()
     yield "talk-manage"
     page.goto(f"{url}/history/")
+    page.get_by_text("Actions for").first.locator("..").click()
+    yield "history-menu"
     page.locator("summary", has_text="Rename").first.click()
     yield "history-rename"
-    page.locator("summary", has_text="Export").first.click()
-    yield "history-export"
-    page.get_by_role("link", name="Delete").first.click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Select").click()
+    page.locator(".pick").first.click()
+    yield "history-selecting"
+    page.get_by_role("button", name="Delete", exact=True).click()
+    yield "history-delete-several"
+    page.go_back()
+    page.keyboard.press("Escape")
+    page.get_by_text("Actions for").first.locator("..").click()
+    page.get_by_role("link", name="Delete", exact=True).first.click()
     page.get_by_role("button", name="Delete the conversation").click()
     yield "history-deleted"
 

@@ -17,8 +17,9 @@ from django.utils import timezone
 
 from apps.accounts.models import ApiToken
 from apps.accounts.services import create_api_token
+from apps.conversations import services
+from apps.conversations.history import CONVERSATIONS_PER_PAGE
 from apps.conversations.models import Conversation, Turn
-from apps.conversations.views import CONVERSATIONS_PER_PAGE
 from apps.privacy.models import Erasure, Export
 from apps.usage.models import UsageDay
 from apps.voices.services import suspend_voice
@@ -94,6 +95,7 @@ NOT_PAGES = {
     "readyz",
     "metrics",
     "favicon.ico",
+    "robots.txt",
     "engines",  # JSON for the notice about engines that are being fetched.
     "clone-voice",
     "full-interaction",
@@ -168,6 +170,7 @@ def fill(owner: User) -> dict[str, str]:
     make_turn(conversation, status=Turn.Status.INTERRUPTED, reply=LONG_REPLY, spoken_text=LONG_REPLY[:60])
     failure = {"failed_stage": "think", "error_code": "provider_busy"}
     last = make_turn(conversation, status=Turn.Status.FAILED, reply="", answer="", **failure)
+    services.pin_conversation(conversation=conversation, pinned=True)
     create_api_token(owner=owner, name="Kitchen speaker")
     webhook = _fill_webhooks(owner)
     _fill_usage(owner)
@@ -192,6 +195,7 @@ def fill(owner: User) -> dict[str, str]:
         "conversation": f"/talk/{conversation.pk}/",
         "conversation-earlier": f"/talk/{conversation.pk}/?before={last.pk}",
         "conversation-delete": f"/history/{conversation.pk}/delete",
+        "conversations-delete": f"/history/delete?id={conversation.pk}",
         "history-found": "/history/?q=France",
         "history-nothing-found": "/history/?q=nothing",
         "history-second-page": "/history/?page=2",

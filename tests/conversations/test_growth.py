@@ -58,7 +58,7 @@ def turns_of(conversation: Conversation, count: int) -> list[Turn]:
 
 
 class TestHistory:
-    @pytest.mark.parametrize(("search", "queries"), [("", 5), ("harbour", 4), ("harbour island", 4)])
+    @pytest.mark.parametrize(("search", "queries"), [("", 6), ("harbour", 5), ("harbour island", 5)])
     def test_a_page_takes_few_queries_and_counts_the_turns_on_it(
         self, client: Client, alice: User, search: str, queries: int, django_assert_num_queries: Any
     ) -> None:
@@ -67,8 +67,19 @@ class TestHistory:
         with django_assert_num_queries(queries):
             response = client.get(reverse("conversations:history"), {"q": search, "page": "2"})
         shown = list(response.context["page_obj"])
-        assert [row.title for row in shown] == [f"Number {number}" for number in (4, 3, 2, 1, 0)]
+        assert [row.name for row in shown] == [f"Number {number}" for number in (4, 3, 2, 1, 0)]
         assert {row.turn_count for row in shown} == {3}
+
+    def test_the_first_page_takes_one_query_more_for_the_pinned_ones(
+        self, client: Client, alice: User, django_assert_num_queries: Any
+    ) -> None:
+        for conversation in conversations_of(alice, 25)[:3]:
+            services.pin_conversation(conversation=conversation, pinned=True)
+        client.force_login(alice)
+        with django_assert_num_queries(7):
+            response = client.get(reverse("conversations:history"))
+        assert [row.name for row in response.context["pinned"]] == ["Number 2", "Number 1", "Number 0"]
+        assert [row.name for row in response.context["page_obj"]][:2] == ["Number 24", "Number 23"]
 
     def test_more_words_than_eight_are_not_looked_for(self, client: Client, alice: User) -> None:
         conversations_of(alice, 1)
@@ -209,6 +220,17 @@ class TestDeletion:
         return conversation
 
     @pytest.mark.usefixtures("real_transactions")
+    def test_of_several_at_once_all_are_gone_and_their_files_soon(self, long: Conversation) -> None:
+        short = Conversation.objects.create(owner=long.owner)
+        make_turn(short)
+        before = len(stored_files())
+        services.delete_conversations(owner=long.owner, conversations=[short, long])
+        assert not Conversation.objects.exists()
+        assert before - len(stored_files()) == services.FILES_AT_ONCE
+        work()
+        assert before - len(stored_files()) == 122
+
+    @pytest.mark.usefixtures("real_transactions")
     def test_a_long_conversation_is_gone_at_once_and_its_files_soon(self, long: Conversation) -> None:
         before = len(stored_files())
         services.delete_conversation(conversation=long)
@@ -225,6 +247,7 @@ def test_indexes_serve_the_lists_and_the_work_of_each_minute(db: None) -> None:
         Conversation: {
             "conversations_of_owner",
             "conversations_of_owner_begun",
+            "conversations_pinned",
             "conversations_by_last_turn",
             "conversations_begun",
         },
@@ -263,6 +286,8 @@ def test_indexes_serve_the_lists_and_the_work_of_each_minute(db: None) -> None:
         (Conversation.objects.order_by("-updated_at", "-pk").values("pk"), "conversations_by_last_turn"),
         (Conversation.objects.filter(owner=1).order_by("-updated_at"), "conversations_of_owner"),
         (Conversation.objects.filter(owner=1).order_by("-created_at"), "conversations_of_owner_begun"),
+        (Conversation.objects.filter(owner=1, pinned_at=None).order_by("-updated_at"), "conversations_of_owner"),
+        (Conversation.objects.filter(owner=1).pinned(), "conversations_pinned"),
     ],
 )
 def test_the_database_uses_them(db: None, rows: Any, index: str) -> None:

@@ -142,7 +142,7 @@ class TestPage:
     def test_it_shows_the_verdict_and_the_facts(self) -> None:
         page = send("/verify", registry.marker().to_mp3(SPEECH, ORIGIN), "<b>answer.mp3").content.decode()
         assert "Made here, by AI" in page
-        assert "March 2, 2026, 8:15 a.m. (UTC)" in page
+        assert "2 March 2026, 08:15 UTC" in page
         assert "ElevenLabs" in page
         assert "&lt;b&gt;answer.mp3" in page
         assert "<b>answer" not in page

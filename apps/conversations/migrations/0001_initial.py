@@ -97,6 +97,7 @@ class Migration(migrations.Migration):
                 ("model", models.CharField(blank=True, max_length=100, verbose_name="language model")),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
                 ("updated_at", models.DateTimeField(auto_now=True, verbose_name="last turn")),
+                ("pinned_at", models.DateTimeField(blank=True, null=True, verbose_name="pinned")),
                 (
                     "owner",
                     models.ForeignKey(
@@ -305,6 +306,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="conversation",
             index=models.Index(fields=["owner", "-created_at"], name="conversations_of_owner_begun"),
+        ),
+        migrations.AddIndex(
+            model_name="conversation",
+            index=models.Index(
+                condition=models.Q(("pinned_at__isnull", False)),
+                fields=["owner", "-pinned_at"],
+                name="conversations_pinned",
+            ),
         ),
         migrations.AddIndex(
             model_name="conversation",

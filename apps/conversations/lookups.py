@@ -24,7 +24,7 @@ def own_conversation(request: HttpRequest | Request, conversation_pk: UUID) -> C
     return get_object_or_404(conversations, pk=conversation_pk)
 
 
-def own_turn(request: Request, turn_pk: UUID) -> Turn:
+def own_turn(request: HttpRequest | Request, turn_pk: UUID) -> Turn:
     """Return a turn of the caller's with its voice and conversation. Raises Http404."""
     turns = Turn.objects.for_user(request.user).select_related("voice__consent", "conversation")
     return get_object_or_404(turns, pk=turn_pk)

@@ -1,7 +1,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
-from apps.site import engines, health, privacy_page, views
+from apps.site import engines, health, privacy_page, views, web_app
 from apps.site.metrics import metrics
 
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("engines", engines.engines, name="engines"),
     path("metrics", metrics, name="metrics"),
     path("favicon.ico", views.favicon),
+    path("manifest.webmanifest", web_app.manifest, name="manifest"),
     path("verify", views.VerifyPage.as_view(), name="verify"),
     path("privacy/", privacy_page.privacy, name="privacy"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

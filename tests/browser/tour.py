@@ -70,6 +70,7 @@ SIGNED_IN = {
     "change-password": "/accounts/password/change/",
     "sessions": "/accounts/sessions/",
     "tokens": "/accounts/tokens/",
+    "shares": "/accounts/shares/",
     "usage": "/accounts/usage/",
     "webhooks": "/accounts/webhooks/",
     "data": "/accounts/data/",
@@ -94,6 +95,7 @@ NOT_PAGES = {
     "readyz",
     "metrics",
     "favicon.ico",
+    "manifest.webmanifest",
     "engines",  # JSON for the notice about engines that are being fetched.
     "clone-voice",
     "full-interaction",

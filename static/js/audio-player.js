@@ -34,7 +34,7 @@ function show(audio) {
   button.dataset.playing = String(!audio.paused);
   const name = audio.paused ? (audio.dataset.play ?? text("play")) : (audio.dataset.pause ?? text("pause"));
   button.setAttribute("aria-label", name);
-  find(player, ".player-time").textContent = isStarted || !end ? now : end;
+  find(player, ".player-time").textContent = isStarted ? now : end || "–:––";
   position.disabled = !seconds;
   position.max = String(seconds || 1);
   position.value = String(audio.ended ? 0 : audio.currentTime);
@@ -72,6 +72,11 @@ function changeSpeed(audio) {
   audio.defaultPlaybackRate = audio.playbackRate; // Also for what it plays next.
 }
 
+/** @param {HTMLAudioElement} audio somebody may play it soon */
+function learnLength(audio) {
+  if (!secondsOf(audio)) audio.preload = "metadata";
+}
+
 /** @param {HTMLAudioElement} audio */
 function enhance(audio) {
   const { content } = byId("player", "template");
@@ -87,6 +92,7 @@ function enhance(audio) {
     audio.currentTime = position.valueAsNumber;
   });
   position.addEventListener("keydown", (event) => step(audio, event));
+  for (const type of ["pointerenter", "focusin"]) player.addEventListener(type, () => learnLength(audio));
   new MutationObserver(() => showName(audio)).observe(audio, { attributeFilter: ["aria-label"] });
   new MutationObserver(() => show(audio)).observe(audio, { attributeFilter: ["data-seconds"] });
   showName(audio);

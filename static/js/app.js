@@ -71,7 +71,8 @@ function heedKey(event) {
 function playRecordings() {
   if (!document.querySelector("audio[controls]")) return;
   arrivals.disconnect();
-  import("./audio-player.js");
+  // Without a network, the browser's own controls stay until there is one.
+  import("./audio-player.js").catch(() => addEventListener("online", playRecordings, { once: true }));
 }
 
 const arrivals = new MutationObserver(playRecordings);

@@ -88,9 +88,11 @@ function enhance(audio) {
   audio.after(player);
   find(player, ".player-play").addEventListener("click", () => toggle(audio));
   find(player, ".player-speed").addEventListener("click", () => changeSpeed(audio));
-  position.addEventListener("input", () => {
+  position.addEventListener("input", (event) => {
+    event.stopPropagation(); // It is no field of the form that the player may stand in.
     audio.currentTime = position.valueAsNumber;
   });
+  position.addEventListener("change", (event) => event.stopPropagation());
   position.addEventListener("keydown", (event) => step(audio, event));
   for (const type of ["pointerenter", "focusin"]) player.addEventListener(type, () => learnLength(audio));
   new MutationObserver(() => showName(audio)).observe(audio, { attributeFilter: ["aria-label"] });

@@ -9,7 +9,7 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 REQUIREMENTS := constraints.txt requirements.txt requirements-local.txt
 
-.PHONY: run install test test-quick test-clients check check-js audit bench format lock models screenshots
+.PHONY: run install test test-quick test-clients lighthouse check check-js audit bench format lock models screenshots
 
 run: install .env
 	@echo "› Updating the database"
@@ -33,6 +33,10 @@ test-quick: .venv/installed-dev
 # Try the programs that people use as clients, newly installed from PyPI and npm. Needs the network, Node.js and npm.
 test-clients: .venv/installed-dev
 	$(BIN)/python -m tests.clients.run
+
+# Lighthouse's scores of three pages on a telephone. Needs Node.js, Chromium and, the first time, the network.
+lighthouse: .venv/installed-dev
+	$(BIN)/python -m tests.lighthouse
 
 check: .venv/installed-dev check-js
 	$(BIN)/ruff format --check .

@@ -1,8 +1,12 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
+from django.utils.translation import gettext_lazy as _
 
 
 class AccountsConfig(AppConfig):
     name = "apps.accounts"
+    verbose_name = _("People and access")  # The admin has a section "Accounts" of django-allauth.
+    default = True
 
     def ready(self) -> None:
         from apps.accounts import audit

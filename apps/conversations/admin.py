@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.audited_admin import AuditedAdmin
 from apps.accounts.authentication import signed_in_user
 from apps.conversations import admin_export, admin_filters
-from apps.conversations.models import SOUND_FIELDS, AbuseReport, Conversation, Turn
+from apps.conversations.models import SOUND_FIELDS, AbuseReport, Conversation, Share, Turn
 from apps.conversations.reports import suspend_reported
 from apps.conversations.search import MAX_FOUND, found_by_staff, titled_for_staff, turn_counts
 from apps.conversations.turn_facts import facts_of
@@ -29,6 +29,7 @@ from apps.core.admin_filters import MonthFilter, OwnerFilter
 from apps.core.admin_sound import sound
 from apps.core.content_access import PLACEHOLDER, Kind, may_read_content, record_access
 from apps.core.errors import RecordingMissingError
+from apps.core.read_only_admin import ReadOnlyAdmin
 
 # The whole of a long conversation is in the list of turns.
 TURNS_ON_PAGE = 50
@@ -241,6 +242,17 @@ def _found(request: HttpRequest, term: str) -> list[tuple[UUID, UUID]]:
         text = gettext("Only the %(count)d newest turns with these words are searched. Add a word to find older ones.")
         messages.info(request, text % {"count": MAX_FOUND})
     return turns
+
+
+@admin.register(Share)
+class ShareAdmin(ReadOnlyAdmin):
+    """The links with which people share answers. Nobody can open one from here: its secret is not stored."""
+
+    list_display = ["id", "owner", "turn", "with_text", "created_at", "expires_at"]
+    list_filter = ["created_at", "expires_at", "with_text"]
+    list_select_related = ["owner", "turn"]
+    search_fields = ["owner__username", "owner__email"]
+    fields = ["id", "owner", "turn", "with_text", "created_at", "expires_at"]
 
 
 @admin.register(AbuseReport)

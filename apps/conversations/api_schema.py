@@ -8,8 +8,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
-from apps.conversations import api, full_interaction_api, openai_api, single_stages_api, turns_api
-from apps.core.api_examples import A_CONVERSATION, A_TIME, A_TURN, A_VOICE
+from apps.conversations import api, full_interaction_api, openai_api, shares_api, single_stages_api, turns_api
+from apps.core.api_examples import A_CONVERSATION, A_SHARE, A_TIME, A_TURN, A_VOICE
 from apps.core.api_schema import (
     AI_GENERATED,
     DELETED,
@@ -56,6 +56,13 @@ CONVERSATION = {
     "created_at": A_TIME,
     "updated_at": A_TIME,
 }
+SHARE = {
+    "id": A_SHARE,
+    "turn": A_TURN,
+    "with_text": False,
+    "created_at": A_TIME,
+    "expires_at": "2026-03-09T08:15:30Z",
+}
 MODEL = {"id": "gpt-transcribe", "object": "model", "created": 0, "owned_by": "openai"}
 EVENTS_OF_A_TURN = (
     f'event: heard\ndata: {{"turn_id": "{A_TURN}", "text": "What is the capital of France?", "language": "en"}}\n\n'
@@ -75,6 +82,15 @@ class ConversationWithTurns(api.ConversationSerializer):
 
     class Meta(api.ConversationSerializer.Meta):
         fields = [*api.ConversationSerializer.Meta.fields, "turns", "next"]
+
+
+class NewShare(shares_api.ShareSerializer):
+    """A link that was just made, with its address."""
+
+    url = serializers.URLField()
+
+    class Meta(shares_api.ShareSerializer.Meta):
+        fields = [*shares_api.ShareSerializer.Meta.fields, "url"]
 
 
 OpenAITranscription = inline_serializer(
@@ -214,6 +230,23 @@ OPERATIONS: Operations = {
             parameters=(AS_MP3, RANGE),
             description=MAY_BE_MISSING,
         ),
+    },
+    shares_api.TurnShares: {
+        "POST": Operation(
+            TALK,
+            "Share an answer by a link",
+            **answers_json(NewShare, {**SHARE, "url": "https://voice.example.org/s/Zk3v…"}),
+            **sends_json({"days": 7, "with_text": False}),
+            status=201,
+            description="Anybody who has `url` can hear the answer, marked as made by AI, until the link expires or is "
+            "revoked. It is shown only here.",
+        ),
+    },
+    shares_api.ShareList: {
+        "GET": Operation(TALK, "List your links", **answers_list(shares_api.ShareSerializer, SHARE)),
+    },
+    shares_api.ShareDetail: {
+        "DELETE": Operation(TALK, "Revoke a link", **DELETED),
     },
     single_stages_api.Transcriptions: {
         "POST": Operation(

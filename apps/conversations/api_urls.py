@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.conversations import api, openai_api, single_stages_api, turns_api
+from apps.conversations import api, openai_api, shares_api, single_stages_api, turns_api
 
 urlpatterns = [
     path("conversations", api.ConversationList.as_view(), name="conversations"),
@@ -13,6 +13,9 @@ urlpatterns = [
     path("turns/<uuid:turn_pk>/stop", turns_api.TurnStop.as_view(), name="turn-stop"),
     path("turns/<uuid:turn_pk>/audio", turns_api.TurnAnswerAudio.as_view(), name="turn-audio"),
     path("turns/<uuid:turn_pk>/question", turns_api.TurnQuestionAudio.as_view(), name="turn-question"),
+    path("turns/<uuid:turn_pk>/shares", shares_api.TurnShares.as_view(), name="turn-shares"),
+    path("shares", shares_api.ShareList.as_view(), name="shares"),
+    path("shares/<uuid:share_pk>", shares_api.ShareDetail.as_view(), name="share"),
 ]
 
 openai_urlpatterns = [

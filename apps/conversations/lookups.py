@@ -34,7 +34,7 @@ def own_conversations(request: HttpRequest, ids: Iterable[str]) -> list[Conversa
     return list(Conversation.objects.for_user(request.user).filter(pk__in=pks).order_by("-updated_at"))
 
 
-def own_turn(request: Request, turn_pk: UUID) -> Turn:
+def own_turn(request: HttpRequest | Request, turn_pk: UUID) -> Turn:
     """Return a turn of the caller's with its voice and conversation. Raises Http404."""
     turns = Turn.objects.for_user(request.user).select_related("voice__consent", "conversation")
     return get_object_or_404(turns, pk=turn_pk)

@@ -1,4 +1,4 @@
-"""Conversations, their turns, and reports of abuse."""
+"""Conversations, their turns, the links that share an answer, and reports of abuse."""
 
 from __future__ import annotations
 
@@ -209,6 +209,42 @@ class Turn(Leased):
 
 SOUND_FIELDS = ("question", "answer", "answer_mp3")
 RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
+
+
+class ShareQuerySet(OwnedQuerySet["Share"]):
+    def unexpired(self) -> Self:
+        return self.filter(expires_at__gt=timezone.now())
+
+
+class Share(models.Model):
+    """A link with which anybody can hear one answer until it expires or is revoked, which deletes the row.
+
+    Only the hash of its secret is stored, so that a copy of the database opens no link.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="shares", verbose_name=_("owner"))
+    turn = models.ForeignKey(Turn, models.CASCADE, related_name="shares", verbose_name=_("turn"))
+    digest = models.CharField(_("SHA-256 of the secret"), max_length=64, unique=True, editable=False)
+    with_text = models.BooleanField(_("shows the words"), default=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("expires"), db_index=True)
+
+    objects: ClassVar[ShareQuerySet] = ShareQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("shared link")
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def can_be_heard(self) -> bool:
+        """Whether the link works: not after its end, and only while the turn's voice may speak."""
+        turn = self.turn
+        may_speak = turn.has_answer and turn.voice is not None and turn.voice.can_speak and self.owner.is_active
+        return may_speak and timezone.now() < self.expires_at
 
 
 def report_path(_report: AbuseReport, _filename: str) -> str:

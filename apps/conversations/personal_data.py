@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from apps.conversations.models import RUNNING, SOUND_FIELDS, AbuseReport, Conversation, Turn
+from apps.conversations.models import RUNNING, SOUND_FIELDS, AbuseReport, Conversation, Share, Turn
 from apps.conversations.reports import REPORT_RETENTION, delete_report
 from apps.core.owned import OwnedQuerySet
 from apps.core.personal_data import (
@@ -38,7 +38,10 @@ MAX_TURN_DURATION = timedelta(minutes=10)
 
 
 class ConversationsData(PersonalData):
-    """Conversations with their turns and sound, and reports of abuse, which may come from people without an account."""
+    """Conversations with their turns, sound and links, and reports of abuse.
+
+    The reports may come from people without an account.
+    """
 
     def tables(self, owner: AbstractUser) -> list[Table]:
         return [
@@ -48,6 +51,12 @@ class ConversationsData(PersonalData):
                 _("Turns: your questions and the answers by AI, as text and as sound"),
                 Turn.objects.for_user(owner),
                 files=SOUND_FIELDS,
+            ),
+            Table(
+                "shares",
+                _("Links with which you share answers, without their secret"),
+                Share.objects.for_user(owner),
+                without=("digest",),
             ),
         ]
 
@@ -59,6 +68,7 @@ class ConversationsData(PersonalData):
         if _running(owner).filter(created_at__gt=timezone.now() - MAX_TURN_DURATION).exists():
             _running(owner).update(stop_requested=True)
             raise NotYetError(IN_USE)
+        yield from erase_rows(_("Links that share answers"), Share.objects.for_user(owner))
         yield from erase_rows(_("Turns, with their sound"), Turn.objects.for_user(owner), files=SOUND_FIELDS)
         yield from erase_rows(_("Conversations"), Conversation.objects.for_user(owner))
         for folder in ("questions", "answers"):
@@ -78,6 +88,11 @@ class ConversationsData(PersonalData):
                 _sound_retention(),
             ),
             Kept(
+                gettext_lazy("Links with which you share answers"),
+                gettext_lazy("so that those to whom you give a link can hear the answer without an account"),
+                gettext_lazy("until you revoke the link, or until it expires, which you set to 1, 7 or 30 days"),
+            ),
+            Kept(
                 gettext_lazy("Reports of abuse, with the email address of the sender, if given"),
                 gettext_lazy("so that the operator can act on them"),
                 _("%(days)d days") % {"days": REPORT_RETENTION.days},
@@ -95,7 +110,7 @@ class ConversationsData(PersonalData):
             )
             for report in old
         ]
-        return [*reports, *(_sound_due(now) if settings.CONVERSATION_AUDIO_DAYS else [])]
+        return [*reports, *_shares_due(now), *(_sound_due(now) if settings.CONVERSATION_AUDIO_DAYS else [])]
 
 
 def _running(owner: AbstractUser) -> OwnedQuerySet[Turn]:
@@ -119,6 +134,27 @@ def _sound_retention() -> str:
         "%(days)d days, or until you delete the conversation",
         days,
     ) % {"days": days}
+
+
+def _shares_due(now: datetime) -> list[Due]:
+    by_owner: dict[int, list[Share]] = defaultdict(list)
+    for share in Share.objects.filter(expires_at__lt=now).order_by("expires_at"):
+        by_owner[share.owner_id].append(share)
+    return [
+        Due(
+            what=_("expired links"),
+            since=expired[0].expires_at,
+            rows=[str(share.pk) for share in expired],
+            owner_id=owner_id,
+            act=partial(_delete_shares, [share.pk for share in expired]),
+        )
+        for owner_id, expired in by_owner.items()
+    ]
+
+
+def _delete_shares(pks: list[UUID]) -> None:
+    for start in range(0, len(pks), ROWS_PER_QUERY):
+        Share.objects.filter(pk__in=pks[start : start + ROWS_PER_QUERY]).delete()
 
 
 def _sound_due(now: datetime) -> list[Due]:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.conversations import views
+from apps.conversations import share_views, views
 
 app_name = "conversations"
 urlpatterns = [
@@ -12,4 +12,9 @@ urlpatterns = [
     path("history/<uuid:conversation_pk>/rename", views.rename, name="rename"),
     path("history/<uuid:conversation_pk>/delete", views.delete, name="delete"),
     path("history/<uuid:conversation_pk>/export.<str:extension>", views.export, name="export"),
+    path("talk/turns/<uuid:turn_pk>/share", share_views.ShareAnswer.as_view(), name="share"),
+    path("accounts/shares/", share_views.shares, name="shares"),
+    path("accounts/shares/<uuid:share_pk>/revoke", share_views.revoke, name="revoke-share"),
+    path("s/<str:secret>", share_views.shared, name="shared"),
+    path("s/<str:secret>/answer.mp3", share_views.shared_sound, name="shared-sound"),
 ]

@@ -4,7 +4,9 @@ import logging
 import re
 from contextvars import Context, ContextVar
 
-SECRET_LINK = re.compile(r"(/accounts/(?:password/reset/key|confirm-email|invitation|erasures)/)[^/\s]+")
+SECRET_LINK = re.compile(
+    r"(/accounts/(?:password/reset/key|confirm-email|invitation|erasures)/|(?<![^\s\"])/s/)[^/\s]+"
+)
 
 # The request and the turn that the current code runs for. Tasks and threads inherit them.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -32,7 +34,7 @@ class WithoutQuery(logging.Filter):
 
 
 class WithoutSecretLinks(logging.Filter):
-    """Removes the secret part of links that are sent by mail, such as those that reset passwords."""
+    """Removes the secret part of links, such as those that reset passwords and those that share an answer."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):

@@ -1,7 +1,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
-from apps.site import engines, health, home, privacy_page, views
+from apps.site import engines, health, home, privacy_page, views, web_app
 from apps.site.metrics import metrics
 
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("favicon.ico", views.favicon),
     path("robots.txt", views.robots),
+    path("manifest.webmanifest", web_app.manifest, name="manifest"),
     path("verify", views.VerifyPage.as_view(), name="verify"),
     path("privacy/", privacy_page.privacy, name="privacy"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -3,14 +3,17 @@
 import { byId } from "./elements.js";
 
 const container = byId("api-docs");
+const { dataset } = document.documentElement;
 const darkScheme = matchMedia("(prefers-color-scheme: dark)");
 /** @type {HTMLMetaElement | null} */
 const csrfToken = document.querySelector("meta[name=csrf-token]");
 
 function followColorScheme() {
-  document.documentElement.classList.toggle("dark-mode", darkScheme.matches);
+  const isDark = dataset.theme ? dataset.theme === "dark" : darkScheme.matches;
+  document.documentElement.classList.toggle("dark-mode", isDark);
 }
 
+new MutationObserver(followColorScheme).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 darkScheme.addEventListener("change", followColorScheme);
 followColorScheme();
 

@@ -37,7 +37,7 @@ const csrfToken = () => find(document, "meta[name=csrf-token]", "meta").content;
 
 /**
  * Send a request and return the response. Throws an ApiError, or the AbortError of an aborted `signal`.
- * @param {"POST" | "PATCH"} method
+ * @param {"POST" | "PATCH" | "DELETE"} method
  * @param {string} url
  * @param {{body?: FormData | object, accept?: string, signal?: AbortSignal}} [options] a plain object is sent as JSON
  * @returns {Promise<Response>}

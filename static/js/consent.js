@@ -74,7 +74,7 @@ async function record() {
   const take = await recorder.finished;
   recorder = null;
   setRecording(take.heard ? take : null);
-  byId(take.heard ? "take" : "record").scrollIntoView({ block: "center" });
+  byId(take.heard ? "gauge" : "record").scrollIntoView({ block: "center" });
   announce(text(take.heard ? "take-kept" : "take-silent"), take.heard ? "" : "error");
 }
 

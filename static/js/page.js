@@ -10,13 +10,17 @@ const TOAST_MILLISECONDS = 10000; // A success message covers part of the page; 
 let toastTimer;
 
 /**
- * Return a text of the page. Django translates them: <template id="texts"> holds one element for each text.
+ * Return a text of the page. Django translates them: <template id="texts"> holds one element for each text, and
+ * <template id="app-texts"> those of every page.
  * @param {string} key the element's data-text
  * @param {Record<string, string | number>} [values] replace the {names} in the text
  * @returns {string}
  */
 export function text(key, values = {}) {
-  const source = find(byId("texts", "template").content, `[data-text="${key}"]`);
+  /** @type {NodeListOf<HTMLTemplateElement>} */
+  const templates = document.querySelectorAll("#texts, #app-texts");
+  const source = [...templates].map(({ content }) => content.querySelector(`[data-text="${key}"]`)).find(Boolean);
+  if (!source) throw new TypeError(`The page has no text ${key}`);
   return source.textContent.trim().replace(/\{(\w+)\}/g, (_match, name) => String(values[name]));
 }
 

@@ -1,11 +1,24 @@
 /** One question and its answer on the page: the list item of templates/conversations/turn.html. */
 
-import { offerClip } from "./clips.js";
 import { byId, find, findAll } from "./elements.js";
 
 const NEAR_END_PIXELS = 320; // Someone who has scrolled further up is reading there.
 
 /** @typedef {Record<"heard_ms" | "first_word_ms" | "first_audio_ms" | "total_ms", number | null>} Timings */
+
+/**
+ * Offer a recording for replay.
+ * @param {HTMLElement} clip the .clip of templates/conversations/clip.html
+ * @param {string} url
+ * @param {number} seconds its length
+ */
+function offerClip(clip, url, seconds) {
+  const audio = find(clip, "audio");
+  audio.dataset.seconds = String(seconds);
+  audio.src = url;
+  find(clip, ".download", "a").href = `${url}?as=mp3`;
+  clip.hidden = false;
+}
 
 export class TurnView {
   /** Seconds of a question that was recorded on this page, so that it can be replayed once it is stored. */
@@ -77,6 +90,7 @@ export class TurnView {
   /** Offer the stored answer for replay. @param {number} seconds its length */
   offerAnswer(seconds) {
     offerClip(find(this.#item, ".answer .clip"), `/api/v1/turns/${this.id}/audio`, seconds);
+    find(this.#item, ".share", "a").href = `/talk/turns/${this.id}/share`;
     this.#scrollAlong();
   }
 

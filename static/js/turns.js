@@ -1,6 +1,5 @@
 /** Replaying and copying the turns on the page, also on a page that shows only earlier turns. */
 
-import { watchClips } from "./clips.js";
 import { around, atTarget, byId, find } from "./elements.js";
 import { announce, text } from "./page.js";
 
@@ -17,9 +16,13 @@ async function copy(button) {
   }
 }
 
-/** @param {Event} event only one recording plays at a time */
-function pauseOthers(event) {
-  for (const audio of list.querySelectorAll("audio")) if (audio !== event.target) audio.pause();
+/** @param {MouseEvent} event on the link to the page that shares an answer */
+async function share(event) {
+  const link = /** @type {HTMLAnchorElement | null} */ (atTarget(event, ".share"));
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const { openShare } = await import("./share.js");
+  await openShare(link.href);
 }
 
 /** @param {Event} event timings that open are scrolled out from behind the controls */
@@ -32,6 +35,5 @@ list.addEventListener("click", (event) => {
   const button = atTarget(event, ".copy");
   if (button) copy(button);
 });
-list.addEventListener("play", pauseOthers, true);
+list.addEventListener("click", share);
 list.addEventListener("toggle", showTimings, true);
-watchClips(list);

@@ -3,7 +3,6 @@
 import { request } from "./api.js";
 import { around, atTarget, byId, find, findAll } from "./elements.js";
 import { announce, announceError, text } from "./page.js";
-import "./stored-recordings.js";
 
 const PENDING_MILLISECONDS = 5000;
 

@@ -11,7 +11,7 @@ const figures = new Intl.NumberFormat(document.documentElement.lang, { minimumFr
  * @param {HTMLElement} root
  * @returns {HTMLInputElement[]}
  */
-const sliders = (root) => /** @type {HTMLInputElement[]} */ (findAll(root, "input[type=range]"));
+const sliders = (root) => /** @type {HTMLInputElement[]} */ (findAll(root, ".slider input"));
 
 /** @param {HTMLInputElement} slider */
 function showValue(slider) {
@@ -57,7 +57,7 @@ function resetToDefaults(form) {
 const save = (form) => change(form, { settings: values(form) }, "settings-saved", ".settings [type=submit]");
 
 list.addEventListener("input", (event) => {
-  const slider = /** @type {HTMLInputElement | null} */ (atTarget(event, "input[type=range]"));
+  const slider = /** @type {HTMLInputElement | null} */ (atTarget(event, ".slider input"));
   if (slider) showValue(slider);
 });
 list.addEventListener("click", (event) => {

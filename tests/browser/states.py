@@ -159,7 +159,7 @@ def _care_of_a_voice(page: Page, url: str) -> Iterator[str]:
     page.wait_for_selector(".comparison")
     page.get_by_text("Source recordings").click()
     page.get_by_role("button", name="Hear it Jane").click()
-    page.wait_for_selector(".preview audio")
+    page.wait_for_selector(".preview .player")
     yield "voices-settings"
 
 

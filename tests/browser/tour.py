@@ -20,6 +20,7 @@ from apps.accounts.services import create_api_token
 from apps.conversations import services
 from apps.conversations.history import CONVERSATIONS_PER_PAGE
 from apps.conversations.models import Conversation, Turn
+from apps.conversations.shares import create_share
 from apps.privacy.models import Erasure, Export
 from apps.usage.models import UsageDay
 from apps.voices.services import suspend_voice
@@ -71,6 +72,7 @@ SIGNED_IN = {
     "change-password": "/accounts/password/change/",
     "sessions": "/accounts/sessions/",
     "tokens": "/accounts/tokens/",
+    "shares": "/accounts/shares/",
     "usage": "/accounts/usage/",
     "webhooks": "/accounts/webhooks/",
     "data": "/accounts/data/",
@@ -96,6 +98,7 @@ NOT_PAGES = {
     "metrics",
     "favicon.ico",
     "robots.txt",
+    "manifest.webmanifest",
     "engines",  # JSON for the notice about engines that are being fetched.
     "clone-voice",
     "full-interaction",
@@ -166,7 +169,8 @@ def fill(owner: User) -> dict[str, str]:
     for number in range(CONVERSATIONS_PER_PAGE):
         Conversation.objects.create(owner=owner, voice=voice, title=f"Question {number} about France")
     conversation = Conversation.objects.create(owner=owner, voice=voice, title="What is the capital of France?")
-    make_turn(conversation, reply=LONG_REPLY)
+    shared = make_turn(conversation, reply=LONG_REPLY)
+    _share, secret = create_share(turn=shared, with_text=True)
     make_turn(conversation, status=Turn.Status.INTERRUPTED, reply=LONG_REPLY, spoken_text=LONG_REPLY[:60])
     failure = {"failed_stage": "think", "error_code": "provider_busy"}
     last = make_turn(conversation, status=Turn.Status.FAILED, reply="", answer="", **failure)
@@ -181,6 +185,7 @@ def fill(owner: User) -> dict[str, str]:
         "history",
         "change-email",
         "tokens",
+        "shares",
         "usage",
         "webhooks",
         "data",
@@ -193,6 +198,9 @@ def fill(owner: User) -> dict[str, str]:
         "webhook-delete": f"/accounts/webhooks/{webhook.pk}/delete/",
         "voice-delete": f"/voices/{voice.pk}/delete",
         "conversation": f"/talk/{conversation.pk}/",
+        "share": f"/talk/turns/{shared.pk}/share",
+        "shared": f"/s/{secret}",
+        "shared-gone": "/s/nothing",
         "conversation-earlier": f"/talk/{conversation.pk}/?before={last.pk}",
         "conversation-delete": f"/history/{conversation.pk}/delete",
         "conversations-delete": f"/history/delete?id={conversation.pk}",

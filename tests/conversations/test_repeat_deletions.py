@@ -15,8 +15,9 @@ from django.db import connection
 from pythonjsonlogger.json import JsonFormatter
 
 from apps.accounts.models import User
-from apps.conversations.models import Conversation
+from apps.conversations.models import Conversation, Share
 from apps.conversations.services import delete_conversation
+from apps.conversations.shares import create_share, revoke_share
 from apps.privacy.erasures import cancel_erasure, request_erasure
 from apps.privacy.models import Erasure
 from apps.voices.consent import withdraw_consent
@@ -65,8 +66,8 @@ def test_all_that_was_deleted_is_deleted_again_and_nothing_else(
 ) -> None:
     kept, deleted, suspended, freed = (make_voice(alice, remote_engines.add_voice("Jane")) for _number in range(4))
     conversations = [Conversation.objects.create(owner=alice, voice=kept) for _number in range(2)]
-    for conversation in conversations:
-        make_turn(conversation)
+    turns = [make_turn(conversation) for conversation in conversations]
+    still_shared, revoked = (create_share(turn=turns[0])[0] for _number in range(2))
     bob, carol, dave, erin = map(person, ("bob", "carol", "dave", "erin"))
     consent = make_consent(bob)
     call_command("backup", str(tmp_path / "backup.zip"), stdout=StringIO())
@@ -76,6 +77,7 @@ def test_all_that_was_deleted_is_deleted_again_and_nothing_else(
     suspend_voice(voice=freed)
     end_suspension(voice=freed)
     delete_conversation(conversation=conversations[1])
+    revoke_share(share=revoked)
     withdraw_consent(consent=consent)
     cancel_erasure(erasure=request_erasure(user=dave))
     request_erasure(user=erin)
@@ -95,16 +97,18 @@ def test_all_that_was_deleted_is_deleted_again_and_nothing_else(
         "Voice deleted",
         "Voice suspended",
         "Conversation deleted",
+        "A shared link was revoked",
         "A consent was withdrawn",
         "Erasure requested",
         "Erasure requested",
     ]
-    assert planned[-1] == "6 to do."
-    assert repeat(*arguments) == [*planned[:-1], "6 repeated."]
+    assert planned[-1] == "7 to do."
+    assert repeat(*arguments) == [*planned[:-1], "7 repeated."]
     run_due()
     states = dict(VoiceProfile.objects.filter(owner=alice).values_list("pk", "suspended_by"))
     assert states == {kept.pk: "", suspended.pk: "operator", freed.pk: ""}
     assert [*Conversation.objects.all()] == conversations[:1]
+    assert [*Share.objects.all()] == [still_shared]
     consent.refresh_from_db()
     assert not consent.is_valid
     assert set(User.objects.values_list("username", "is_active")) == {

@@ -12,6 +12,7 @@ PUBLIC = {
     "verify",
     "privacy/",
     "report/",
+    "manifest.webmanifest",
     "api/schema/",
     "api/docs/",
     "accounts/invitation/<str:secret>/",
@@ -67,6 +68,9 @@ PAGES = {
     "voices/<uuid:voice_pk>/delete",
     "talk/",
     "talk/<uuid:conversation_pk>/",
+    "talk/turns/<uuid:turn_pk>/share",
+    "accounts/shares/",
+    "accounts/shares/<uuid:share_pk>/revoke",
     "history/",
     "history/delete",
     "history/<uuid:conversation_pk>/pin",
@@ -118,6 +122,9 @@ FOR_PROGRAMS = {
     "api/v1/turns/<uuid:turn_pk>/stop": "talk",
     "api/v1/turns/<uuid:turn_pk>/audio": NO_TOKEN,
     "api/v1/turns/<uuid:turn_pk>/question": NO_TOKEN,
+    "api/v1/turns/<uuid:turn_pk>/shares": "talk",
+    "api/v1/shares": NO_TOKEN,
+    "api/v1/shares/<uuid:share_pk>": "talk",
     "v1/audio/speech": "talk",
     "v1/audio/transcriptions": "talk",
     "v1/audio/voices": NO_TOKEN,
@@ -128,6 +135,9 @@ FOR_PROGRAMS = {
 ELSEWHERE = {
     "metrics": "tests/site/test_metrics.py",  # Its own token.
     "api/v1/verify": "tests/site/test_verify.py",  # Anybody may post.
+    # Anybody who knows the secret URL.
+    "s/<str:secret>": "tests/conversations/test_shares.py",
+    "s/<str:secret>/answer.mp3": "tests/conversations/test_shares.py",
     # Anybody who knows the secret URL: the account is deleted, or nobody can sign in to it.
     "accounts/erasures/<uuid:erasure_pk>/": "tests/privacy/test_erasures.py",
     "accounts/erasures/<uuid:erasure_pk>/receipt.txt": "tests/privacy/test_erasures.py",

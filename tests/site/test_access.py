@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from apps.accounts.models import ApiToken, Scope, User
 from apps.accounts.services import create_api_token
-from apps.conversations.models import Conversation, Turn
+from apps.conversations.models import Conversation, Share, Turn
+from apps.conversations.shares import create_share
 from apps.privacy.models import Export
 from apps.voices.models import Consent, VoiceProfile
 from apps.webhooks.models import Webhook, WebhookDelivery
@@ -51,13 +52,15 @@ ROW_ROUTES = [route for route in (*PAGES, *FOR_PROGRAMS) if ROWS.search(route)]
 @pytest.fixture
 def rows(conversation: Conversation, voice: VoiceProfile, alice_token: str) -> dict[str, object]:
     """Alice's rows, by the names of their parts in the routes."""
+    turn = make_turn(conversation)
     return {
         "voice_pk": voice.pk,
         "sample_pk": voice.samples.get().pk,
         "consent_pk": voice.consent.pk,
         "conversation_pk": conversation.pk,
         "extension": "txt",
-        "turn_pk": make_turn(conversation).pk,
+        "turn_pk": turn.pk,
+        "share_pk": create_share(turn=turn)[0].pk,
         "export_pk": Export.objects.create(owner=conversation.owner).pk,
         "token_pk": ApiToken.objects.with_secret(alice_token).get().pk,
         "model": "whisper-base",
@@ -113,7 +116,7 @@ def call_and_roll_back(client: Client, method: str, path: str, headers: dict[str
 
 
 def everything() -> list[object]:
-    tables = [VoiceProfile, Consent, Conversation, Turn, Webhook, WebhookDelivery, Export]
+    tables = [VoiceProfile, Consent, Conversation, Turn, Share, Webhook, WebhookDelivery, Export]
     return [list(table._default_manager.order_by("pk").values()) for table in tables]
 
 

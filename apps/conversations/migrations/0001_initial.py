@@ -283,6 +283,44 @@ class Migration(migrations.Migration):
                 "ordering": ["-created_at"],
             },
         ),
+        migrations.CreateModel(
+            name="Share",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "digest",
+                    models.CharField(editable=False, max_length=64, unique=True, verbose_name="SHA-256 of the secret"),
+                ),
+                ("with_text", models.BooleanField(default=False, verbose_name="shows the words")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
+                ),
+                ("expires_at", models.DateTimeField(db_index=True, verbose_name="expires")),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="shares",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
+                (
+                    "turn",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="shares",
+                        to="conversations.turn",
+                        verbose_name="turn",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "shared link",
+                "ordering": ["-created_at"],
+            },
+        ),
         migrations.AddIndex(
             model_name="turn",
             index=models.Index(fields=["conversation", "created_at"], name="conversatio_convers_033854_idx"),

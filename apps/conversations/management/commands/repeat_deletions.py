@@ -12,8 +12,9 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.conversations.models import Conversation
+from apps.conversations.models import Conversation, Share
 from apps.conversations.services import delete_conversation
+from apps.conversations.shares import revoke_share
 from apps.privacy.erasures import request_erasure
 from apps.privacy.models import Erasure
 from apps.speech.base import ProviderError
@@ -42,6 +43,7 @@ REPEATS = {
     "Conversation deleted": Repeat(
         "conversation", Conversation.objects.all, lambda row: delete_conversation(conversation=row)
     ),
+    "A shared link was revoked": Repeat("share", Share.objects.all, lambda row: revoke_share(share=row)),
     "A consent was withdrawn": Repeat(
         "consent", lambda: Consent.objects.filter(withdrawn_at=None), lambda row: withdraw_consent(consent=row)
     ),

@@ -61,11 +61,13 @@ class ConsentPage(View):
     def _page(request: HttpRequest, form: AttestationForm | SpokenConsentForm, status: int = 200) -> HttpResponse:
         owner = signed_in_user(request)
         name = _chosen_name(request)
+        consent = services.valid_consent(owner=owner)
         context: dict[str, Any] = {
+            "number": None if consent else 1,  # The step on the way to a first voice.
             "form": form,
             "name": name,
             "max_name_characters": services.MAX_NAME_CHARACTERS,
-            "consent": services.valid_consent(owner=owner),
+            "consent": consent,
             "consents": Consent.objects.for_user(owner),
             "withdrawable": Consent.objects.for_user(owner).filter(withdrawn_at=None).first(),
             "voice_count": VoiceProfile.objects.for_user(owner).count(),

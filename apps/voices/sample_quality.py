@@ -102,10 +102,10 @@ def _level(speech_db: float) -> QualityPoint:
     word = advice = ""
     if shown < MIN_SPEECH_DB:
         word = _("Too quiet")
-        advice = _("Too quiet: %(from)s to %(to)s dB is best. Come closer, or turn the microphone up.") % best
+        advice = _("Come closer, or turn the microphone up: %(from)s to %(to)s dB is best.") % best
     elif shown > MAX_SPEECH_DB:
         word = _("Too loud")
-        advice = _("Too loud: %(from)s to %(to)s dB is best. Move back a little, or turn the microphone down.") % best
+        advice = _("Move back a little, or turn the microphone down: %(from)s to %(to)s dB is best.") % best
     return _point("level", _("Loudness"), _decibels(shown), word, advice)
 
 

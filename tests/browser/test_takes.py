@@ -192,9 +192,10 @@ class TestRecording:
     def test_a_microphone_can_be_chosen(self, voices: Page) -> None:
         record(voices, 1)
         stop(voices)
+        voices.go_back()
         choice = voices.get_by_label("Microphone")
         choice.select_option(index=1)
-        voices.get_by_role("button", name="Record another take").click()
+        voices.get_by_role("button", name="Start recording").click()
         expect(choice).to_be_disabled()
         voices.wait_for_timeout(1000)
         stop(voices)
@@ -206,9 +207,8 @@ class TestFiles:
         add_files(voices)
         expect(voices.locator("#total")).to_contain_text("0:13 in all")
         voices.get_by_label("Name of the voice").fill("From files")
-        voices.get_by_role("button", name="Clone my voice").click()
-        heading = voices.get_by_role("heading", name="From files")
-        expect(heading).to_be_focused()
+        voices.get_by_role("button", name="Make my voice").click()
+        expect(voices.get_by_role("heading", name="Meet From files")).to_be_focused()
         (upload,) = provider.requests_to(VOICES_ADD)
         assert len(upload.files) == 2
         expect(voices.locator(".take")).to_have_count(0)
@@ -246,7 +246,7 @@ class TestFiles:
             expect(page.locator(".take-verdict")).to_contain_text("not an audio file")
             expect(page.locator(".take audio")).to_be_hidden()
             page.get_by_label("Name of the voice").fill("Jane")
-            page.get_by_role("button", name="Clone my voice").click()
+            page.get_by_role("button", name="Make my voice").click()
             expect(page.get_by_role("status")).to_contain_text("cannot be used")
             page.get_by_role("button", name="Remove notes.txt").click()
             expect(page.locator("#total")).to_have_text("No take yet.")
@@ -265,7 +265,7 @@ class TestNothingIsLost:
             expect(page.locator(".take .point")).to_have_count(10)
             page.get_by_label("Name of the voice").fill("Held up")
             proxy.breaks_at = b"POST /api/v1/voices HTTP"
-            page.get_by_role("button", name="Clone my voice").click()
+            page.get_by_role("button", name="Make my voice").click()
             expect(page.get_by_role("status")).to_contain_text("The connection was lost")
             expect(page.get_by_role("status")).to_contain_text("Your takes are kept here")
             assert proxy.breaks
@@ -273,12 +273,10 @@ class TestNothingIsLost:
             proxy.breaks_at = b""
 
             page.reload()
-            expect(page.locator("#draft")).to_be_visible()
-            page.get_by_role("link", name="Go on with it").click()
             expect(page.locator(".take .point")).to_have_count(10)
             expect(page.get_by_label("Name of the voice")).to_have_value("Held up")
-            page.get_by_role("button", name="Clone my voice").click()
-            expect(page.get_by_role("heading", name="Held up")).to_be_focused()
+            page.get_by_role("button", name="Make my voice").click()
+            expect(page.get_by_role("heading", name="Meet Held up")).to_be_focused()
             (upload,) = provider.requests_to(VOICES_ADD)
             assert len(upload.files) == 2
             assert VoiceProfile.objects.get().sample_seconds == pytest.approx(LONG_CLIP_SECONDS + 5, abs=1)
@@ -294,7 +292,9 @@ class TestNothingIsLost:
         voices.close()
         with faultless_page(context) as page:
             page.goto(f"{server.url}/voices/")
-            expect(page.locator(".take")).to_have_count(1)
+            page.get_by_role("link", name="Go on with it").click()
+            expect(page.locator(".take")).to_be_visible()
+            page.go_back()
             page.get_by_role("button", name="Delete it").click()
             expect(page.locator(".take")).to_have_count(0)
             page.reload()
@@ -327,9 +327,9 @@ class TestNothingIsLost:
             open_voices(page, server, alice)
             add_files(page)
             page.get_by_label("Name of the voice").fill("Out of credit")
-            page.get_by_role("button", name="Clone my voice").click()
-            expect(page.get_by_role("status")).to_contain_text("no credit left")
+            page.get_by_role("button", name="Make my voice").click()
+            expect(page.locator("#status")).to_contain_text("no credit left")
             expect(page.locator(".take")).to_have_count(0)
             page.get_by_role("button", name="Try again Out of credit").click()
-            expect(page.get_by_role("status")).to_contain_text("Your voice Out of credit is ready")
+            expect(page.locator("#status")).to_contain_text("Your voice Out of credit is ready")
         assert VoiceProfile.objects.get().status == "ready"

@@ -118,7 +118,7 @@ function shown(words, isSame) {
   if (!words) return [];
   if (isSame) return [`${words} `];
   const mark = create("mark", {});
-  mark.append(create("span", { className: "visually-hidden", textContent: text("differs") }), words);
+  mark.append(create("span", { className: "visually-hidden", textContent: `${text("differs")} ` }), words);
   return [mark, " "];
 }
 

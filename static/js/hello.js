@@ -26,7 +26,7 @@ export async function meet(voice, sample) {
   byId("meet-title").textContent = text("meet", { name: voice.name });
   load(you, sample);
   drawWaveform(byId("wave-you", "svg"), sample, you);
-  again.addEventListener("click", () => sayHello(voice.id));
+  again.onclick = () => sayHello(voice.id);
   showStep("meet");
   await sayHello(voice.id);
 }

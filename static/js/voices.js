@@ -130,6 +130,7 @@ function goTo(step, focused) {
   if (window.location.hash !== hash) history.pushState(null, "", hash);
   openGuide();
   showStep(step, focused);
+  if (step === "check") byId("draft").hidden = true;
 }
 
 function openGuide() {
@@ -144,6 +145,7 @@ function followAddress() {
   if (hash === "#check" && takes.takes.length) goTo("check");
   else if (hash === "#new-voice") goTo("read");
   else if (currentStep() === "check") showStep("read");
+  byId("draft").hidden = currentStep() === "check" || !takes.takes.length;
 }
 
 async function restoreTakes() {
@@ -171,6 +173,10 @@ byId("use-file").addEventListener("click", ({ currentTarget }) => {
   const isOpen = byId("files").classList.toggle("open");
   /** @type {HTMLElement} */ (currentTarget).ariaExpanded = String(isOpen);
   if (isOpen) fileField.focus();
+});
+document.querySelector("#another")?.addEventListener("toggle", ({ target }) => {
+  const isClosed = !(/** @type {HTMLDetailsElement} */ (target).open);
+  if (isClosed && currentStep() === "meet") showStep("read", find(document, "#another summary")); // For the next voice.
 });
 byId("draft-discard").addEventListener("click", discardTakes);
 dropzone.addEventListener("drop", dropFiles);

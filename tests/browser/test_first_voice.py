@@ -101,7 +101,7 @@ def test_the_whole_way(
     page.set_viewport_size({"width": size[0], "height": size[1]})
     open_voices(page, server, alice)
     page.get_by_role("link", name="Give your consent").click()
-    expect(page.get_by_role("heading", name="Step 1 of 4: Read this aloud")).to_be_visible()
+    expect(page.get_by_role("heading", name="Step 1 of 4 Read this aloud")).to_be_visible()
     expect(page.get_by_role("button", name="Start recording")).to_be_enabled()
     assert in_first_screen(page, page.get_by_role("button", name="Start recording"))
     look(page)
@@ -114,21 +114,21 @@ def test_the_whole_way(
 
     button = page.get_by_role("button", name="Start recording")
     expect(button).to_be_enabled()
-    expect(page.get_by_role("heading", name="Step 2 of 4: Read this aloud")).to_be_visible()
+    expect(page.get_by_role("heading", name="Step 2 of 4 Read this aloud")).to_be_visible()
     page.evaluate("() => scrollTo(0, 0)")
     assert in_first_screen(page, button)
     look(page)
     button.click()
     expect(page.locator("#needed")).to_contain_text("more seconds are needed")
     expect(page.locator("#level-word")).to_have_text("Good")
-    expect(page.locator(".phrase.said").first).to_be_attached()
+    expect(page.locator(".phrase.done").first).to_be_attached()
     expect(page.locator("#needed")).to_contain_text("That is enough")
     look(page)
     page.get_by_role("button", name="Stop recording").click()
 
-    expect(page.get_by_role("heading", name="Step 3 of 4: How it sounds")).to_be_focused()
+    expect(page.get_by_role("heading", name="Step 3 of 4 How it sounds")).to_be_focused()
     expect(page.locator("#verdict-word")).not_to_have_text("Measuring …")
-    assert page.locator("#verdict-word").inner_text() in {"Good", "Too quiet", "Uneven"}
+    expect(page.locator("#verdict:is([data-verdict=good], [data-verdict=weak])")).to_be_visible()
     expect(page.locator(".point").first).to_be_hidden()
     expect(page.get_by_label("Name of the voice")).to_have_value("My voice")
     make = page.get_by_role("button", name="Make my voice")
@@ -181,7 +181,7 @@ class TestReading:
     def test_the_text_is_never_ahead_of_the_voice(self, voices: Page, pace: int) -> None:
         found = voices.evaluate(READ, {"pace": pace, "breath": 600})
         assert found["ahead"] == 0, found
-        assert found["behind"] <= 4, found
+        assert found["behind"] <= 5, found
 
     def test_it_waits_while_nobody_speaks(
         self, page_that_hears: Callable[..., Page], server: Server, alice: User

@@ -184,7 +184,7 @@ class TestRecording:
         voices.wait_for_timeout(1000)
         stop(voices)
         expect(voices.locator(".take")).to_have_count(1)
-        voices.get_by_role("button", name="Record another take").click()
+        voices.get_by_role("button", name="Record more").click()
         voices.wait_for_timeout(1000)
         stop(voices)
         expect(voices.get_by_role("button", name="Remove Take 2")).to_be_visible()

@@ -192,6 +192,7 @@ class TestRecording:
     def test_a_microphone_can_be_chosen(self, voices: Page) -> None:
         record(voices, 1)
         stop(voices)
+        expect(voices.locator(".take")).to_be_visible()
         voices.go_back()
         choice = voices.get_by_label("Microphone")
         choice.select_option(index=1)

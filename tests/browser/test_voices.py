@@ -152,6 +152,7 @@ def test_without_javascript_people_can_listen_and_upload(
         expect(page.get_by_role("button", name="Start recording")).to_be_hidden()
         page.get_by_text("Source recordings").click()
         expect(page.locator(".samples audio")).to_be_visible()
+        page.locator("summary", has_text="Make another voice").click()
         page.get_by_label("Audio files of your voice").set_input_files(SAMPLE_CLIPS)
         page.get_by_label("Name of the voice").fill("Plain")
         page.get_by_role("button", name="Make my voice").click()

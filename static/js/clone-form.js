@@ -1,17 +1,13 @@
 /** Cloning a voice: checks the form, uploads the takes, shows the stages, reports the result. */
 
-import { upload } from "./api.js";
+import { ApiError, upload } from "./api.js";
 import { around, byId, create, find } from "./elements.js";
 import { report, showStep } from "./guide.js";
-import { meet, unlockHello } from "./hello.js";
 import { announce, text } from "./page.js";
 import { lengthVerdict } from "./sample-length.js";
 import { focusVoice, refreshVoices, voiceIds } from "./voice-cards.js";
 
-/**
- * @typedef {import("./api.js").ApiError} ApiError
- * @typedef {import("./take-list.js").TakeList} TakeList
- */
+/** @typedef {import("./take-list.js").TakeList} TakeList */
 
 const POLL_MILLISECONDS = 1000;
 
@@ -22,6 +18,15 @@ const nameKey = `voice-name-${byId("clone-form").dataset.owner}`; // The name su
 let cloning = false;
 
 export const isCloning = () => cloning;
+
+/** The script for the first meeting. Load it before the click that makes the voice, which has to unlock the sound. */
+export async function loadHello() {
+  try {
+    return await import("./hello.js");
+  } catch {
+    throw new ApiError({ code: "connection_lost", message: text("connection-lost"), retryable: true });
+  }
+}
 
 /**
  * Make a voice of the takes, or report the form's first problem.
@@ -37,9 +42,10 @@ export async function clone(takes) {
   }
   const idsBefore = voiceIds();
   const [{ blob }] = takes.takes;
-  unlockHello();
   setCloning(true);
   try {
+    const { meet, unlockHello } = await loadHello();
+    unlockHello();
     const voice = await upload("/api/v1/voices", bodyOf(takes), showUpload);
     await clearDraft(takes);
     await refreshVoices();

@@ -1,7 +1,7 @@
 /** The guide on the My voices page: records takes or adds files, judges them, and has a voice made of them. */
 
 import { Booth } from "./booth.js";
-import { clone, isCloning } from "./clone-form.js";
+import { clone, isCloning, loadHello } from "./clone-form.js";
 import { byId, find } from "./elements.js";
 import { currentStep, report, showStep } from "./guide.js";
 import { announce, clock, text } from "./page.js";
@@ -130,7 +130,9 @@ function goTo(step, focused) {
   if (window.location.hash !== hash) history.pushState(null, "", hash);
   openGuide();
   showStep(step, focused);
-  if (step === "check") byId("draft").hidden = true;
+  if (step !== "check") return;
+  byId("draft").hidden = true;
+  loadHello().catch(() => {}); // A lost connection is reported when the voice is made.
 }
 
 function openGuide() {

@@ -137,7 +137,7 @@ def error_of(response: requests.Response | Page) -> dict[str, Any]:
     body = json.loads(response.content)
     assert body.keys() == {"error"}, body
     error: dict[str, Any] = body["error"]
-    assert error.keys() - {"fields"} == {"code", "message"}, error
+    assert error.keys() - {"fields", "details"} == {"code", "message"}, error
     assert error["code"]
     assert error["message"]
     return error

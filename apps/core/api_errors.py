@@ -57,11 +57,15 @@ NON_FIELD_ERRORS = api_settings.NON_FIELD_ERRORS_KEY
 JSON_CONTENT_TYPE = "application/json"
 
 
-def error_body(code: str, message: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the body of every error: `{"error": {"code", "message", "fields"?}}`."""
+def error_body(
+    code: str, message: str, fields: dict[str, Any] | None = None, details: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the body of every error: `{"error": {"code", "message", "fields"?, "details"?}}`."""
     error: dict[str, Any] = {"code": code, "message": message}
     if fields:
         error["fields"] = fields
+    if details:
+        error["details"] = details
     return {"error": error}
 
 
@@ -116,7 +120,8 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     """Turn the exception of a view into the error format. Django REST framework calls this (EXCEPTION_HANDLER)."""
     known = known_error(error)
     if known is not None:
-        body = error_body(known.code, known.message, {known.field: [known.message]} if known.field else None)
+        fields = {known.field: [known.message]} if known.field else None
+        body = error_body(known.code, known.message, fields, known.details)
         return Response(body, status=known.status, headers=known.headers, content_type=JSON_CONTENT_TYPE)
     response = exception_handler(error, context)
     if response is None:

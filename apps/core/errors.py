@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext_lazy as _
@@ -34,10 +35,18 @@ class UserError(Exception):
     """A request that is refused. `code` is stable; `message` says what happened and what to do.
 
     `status` and `headers` are those of the HTTP answer. `field` is the field of the request that is wrong, if any.
+    `details` is JSON about this one error, for the person who sent the request.
     """
 
     def __init__(
-        self, code: str, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None, field: str = ""
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int = 400,
+        headers: Mapping[str, str] | None = None,
+        field: str = "",
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(code)
         self.code = code
@@ -45,6 +54,7 @@ class UserError(Exception):
         self.field = field
         self.status = status
         self.headers = dict(headers or {})
+        self.details = dict(details or {})
 
 
 class RecordingMissingError(UserError):

@@ -32,6 +32,7 @@ ERROR = {
                 "code": {"type": "string", "description": "Stable."},
                 "message": {"type": "string", "description": "The problem and its solution, for people."},
                 "fields": {"type": "object", "description": "The problem with each field, by its name."},
+                "details": {"type": "object", "description": "More about this error. Each endpoint documents its own."},
             },
         }
     },

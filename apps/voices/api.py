@@ -205,6 +205,7 @@ class SampleChecks(APIView):
             label = serializers.CharField()  # type: ignore[assignment] # DRF has an unrelated attribute of this name
             value = serializers.CharField()
             passed = serializers.BooleanField()
+            word = serializers.CharField()
             advice = serializers.CharField()
 
         seconds = serializers.FloatField()

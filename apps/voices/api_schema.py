@@ -40,7 +40,7 @@ VOICE = {
     "last_used_at": None,
     "silenced_at": None,
 }
-POINT = {"code": "length", "label": "Length", "value": "74 s", "passed": True, "advice": ""}
+POINT = {"code": "length", "label": "Length", "value": "74 s", "passed": True, "word": "", "advice": ""}
 SAMPLE_CHECK = {
     "seconds": 74.2,
     "rms_db": -21.4,

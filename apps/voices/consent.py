@@ -23,6 +23,7 @@ from apps.core.errors import UserError
 from apps.speech import availability, registry
 from apps.speech.audio.flac import to_flac
 from apps.speech.audio.levels import is_silent
+from apps.speech.audio.speech_presence import has_speech
 from apps.speech.base import ProviderError, Recording, Transcript
 from apps.usage import metering
 from apps.usage.models import UsageRecord
@@ -237,6 +238,11 @@ def _decode_clip(owner: User, data: bytes) -> Recording:
     if is_silent(recording):
         text = _("This recording is silent. Check the microphone, and read the statement again.")
         raise UserError("consent_silent", text, status=422)
+    if not has_speech(recording):
+        text = _(
+            "Nobody speaks in this recording: it holds only noise. Check the microphone, and read the statement again."
+        )
+        raise UserError("consent_silent", text, status=422)
     return recording
 
 
@@ -245,22 +251,32 @@ async def _transcribe(engines: registry.Engines, recording: Recording, language:
 
 
 def _verify_statement(challenge: ConsentChallenge, transcript: Transcript) -> float:
-    """Return the word error rate of the statement. Raises UserError if it or a code word is missing."""
+    """Return the word error rate of the statement.
+
+    Raises UserError if it or a code word is missing; its `details` hold both texts, which are not stored.
+    """
     word_error = statements.word_error(challenge.statement, transcript.text)
     if word_error > MAX_WORD_ERROR:
         text = _(
             "This recording does not match the statement: %(share)d %% of the words are different. Read a new "
             "statement aloud from beginning to end, clearly and in a quiet room."
         )
-        raise UserError("consent_statement_not_heard", text % {"share": round(100 * word_error)}, status=422)
+        raise _not_heard(
+            "consent_statement_not_heard", text % {"share": round(100 * word_error)}, challenge, transcript
+        )
     missing = statements.missing_words(challenge.code_words, transcript.text)
     if missing:
         text = _(
             "This recording lacks these code words: %(words)s. Read a new statement aloud, and say its four code "
             "words slowly, one after the other."
         )
-        raise UserError("consent_code_words_not_heard", text % {"words": ", ".join(missing)}, status=422)
+        raise _not_heard("consent_code_words_not_heard", text % {"words": ", ".join(missing)}, challenge, transcript)
     return word_error
+
+
+def _not_heard(code: str, message: str, challenge: ConsentChallenge, transcript: Transcript) -> UserError:
+    details = statements.comparison_details(challenge.statement, transcript.text)
+    return UserError(code, message, status=422, details=details)
 
 
 def _store_consent(owner: User, **values: Any) -> Consent:

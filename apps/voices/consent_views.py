@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from apps.accounts.authentication import signed_in_user
-from apps.core.errors import REFUSALS
+from apps.core.errors import REFUSALS, UserError
 from apps.core.pages import with_error_status
 from apps.voices import consent as services
 from apps.voices.forms import AttestationForm, NameForm, SpokenConsentForm
@@ -40,7 +40,8 @@ class ConsentPage(View):
             self._give(request, form)
         except REFUSALS as error:
             form.add_error("audio", error.message)
-            return with_error_status(self._page(request, form), error)
+            passages = error.details.get("words") if isinstance(error, UserError) else None
+            return with_error_status(self._page(request, form, passages=passages), error)
         messages.success(request, _("Your consent is recorded. Now record your voice."))
         return redirect(reverse("voices:list") + "#new-voice")
 
@@ -58,14 +59,19 @@ class ConsentPage(View):
             services.give_consent(owner=owner, challenge_pk=form.cleaned_data["challenge"], data=data)
 
     @staticmethod
-    def _page(request: HttpRequest, form: AttestationForm | SpokenConsentForm, status: int = 200) -> HttpResponse:
+    def _page(
+        request: HttpRequest, form: AttestationForm | SpokenConsentForm, *, status: int = 200, passages: Any = None
+    ) -> HttpResponse:
         owner = signed_in_user(request)
         name = _chosen_name(request)
+        consent = services.valid_consent(owner=owner)
         context: dict[str, Any] = {
+            "number": None if consent else 1,  # The step on the way to a first voice.
             "form": form,
+            "passages": passages,
             "name": name,
             "max_name_characters": services.MAX_NAME_CHARACTERS,
-            "consent": services.valid_consent(owner=owner),
+            "consent": consent,
             "consents": Consent.objects.for_user(owner),
             "withdrawable": Consent.objects.for_user(owner).filter(withdrawn_at=None).first(),
             "voice_count": VoiceProfile.objects.for_user(owner).count(),

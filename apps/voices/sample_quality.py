@@ -24,12 +24,16 @@ MIN_SPEECH_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class QualityPoint:
-    """One measurement and its verdict. `code` is stable; `advice` is an instruction, or empty if it `passed`."""
+    """One measurement and its verdict. `code` is stable.
+
+    `word` is the verdict in a word or two, and `advice` an instruction; both are empty if it `passed`.
+    """
 
     code: str
     label: str
     value: str
     passed: bool
+    word: str
     advice: str
 
 
@@ -81,24 +85,28 @@ def _points(sample: CheckedSample, speech: SpeechLevel) -> list[QualityPoint]:
 def _length(seconds: float) -> QualityPoint:
     rules = sample_rules()
     best = {"from": rules.recommended_min_seconds, "to": rules.recommended_max_seconds}
-    advice = ""
+    word = advice = ""
     if seconds < rules.recommended_min_seconds:
+        word = _("Short")
         advice = _("%(from)d to %(to)d seconds are best, all recordings together. Read on, or add another take.") % best
     elif seconds > rules.recommended_max_seconds + SLACK_SECONDS:
+        word = _("Long")
         advice = _("%(from)d to %(to)d seconds are best: a longer sample does not improve the voice.") % best
-    return _point("length", _("Length"), _("%d s") % seconds, advice)
+    return _point("length", _("Length"), _("%d s") % seconds, word, advice)
 
 
 def _level(speech_db: float) -> QualityPoint:
     # Compare the rounded value that people see: "−23 dB" must pass a limit of −23 dB.
     shown = round(speech_db)
     best = {"from": _signed(MIN_SPEECH_DB), "to": _signed(MAX_SPEECH_DB)}
-    advice = ""
+    word = advice = ""
     if shown < MIN_SPEECH_DB:
-        advice = _("Too quiet: %(from)s to %(to)s dB is best. Come closer, or turn the microphone up.") % best
+        word = _("Too quiet")
+        advice = _("Come closer, or turn the microphone up: %(from)s to %(to)s dB is best.") % best
     elif shown > MAX_SPEECH_DB:
-        advice = _("Too loud: %(from)s to %(to)s dB is best. Move back a little, or turn the microphone down.") % best
-    return _point("level", _("Loudness"), _decibels(shown), advice)
+        word = _("Too loud")
+        advice = _("Move back a little, or turn the microphone down: %(from)s to %(to)s dB is best.") % best
+    return _point("level", _("Loudness"), _decibels(shown), word, advice)
 
 
 def _peak(peak_db: float) -> QualityPoint:
@@ -107,13 +115,13 @@ def _peak(peak_db: float) -> QualityPoint:
     if shown > MAX_PEAK_DB:
         advice = _("Some sounds are louder than %(maximum)s dB. Speak evenly, a little to the side of the microphone.")
         advice %= {"maximum": _signed(MAX_PEAK_DB)}
-    return _point("peak", _("Loudest sound"), _decibels(shown), advice)
+    return _point("peak", _("Loudest sound"), _decibels(shown), _("Uneven"), advice)
 
 
 def _clipping(clipped_share: float) -> QualityPoint:
     clipped = clipped_share > MAX_CLIPPED_SHARE
     advice = _("Parts are clipped and crackle. Turn the microphone down and record again.") if clipped else ""
-    return _point("clipping", _("Distortion"), _("some") if clipped else _("none"), advice)
+    return _point("clipping", _("Distortion"), _("some") if clipped else _("none"), _("Crackling"), advice)
 
 
 def _noise(speech: SpeechLevel) -> QualityPoint:
@@ -123,18 +131,18 @@ def _noise(speech: SpeechLevel) -> QualityPoint:
             "Too loud compared with your voice. Close the window, switch fans off, and come closer to the microphone."
         )
     value = _decibels(round(speech.noise_db)) if speech.noise_db > INAUDIBLE_DB else _("none")
-    return _point("noise", _("Background noise"), value, advice)
+    return _point("noise", _("Background noise"), value, _("Too noisy"), advice)
 
 
 def _speech(share: float) -> QualityPoint:
     advice = ""
     if share < MIN_SPEECH_SHARE:
         advice = _("Long pauses do not improve the voice. Read on without waiting, or cut them out.")
-    return _point("speech", _("Speech"), _("%d %% of the time") % round(100 * share), advice)
+    return _point("speech", _("Speech"), _("%d %% of the time") % round(100 * share), _("Long pauses"), advice)
 
 
-def _point(code: str, label: str, value: str, advice: str) -> QualityPoint:
-    return QualityPoint(code, label, value, passed=not advice, advice=advice)
+def _point(code: str, label: str, value: str, word: str, advice: str) -> QualityPoint:
+    return QualityPoint(code, label, value, passed=not advice, word=word if advice else "", advice=advice)
 
 
 def _decibels(level: int) -> str:

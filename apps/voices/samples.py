@@ -11,8 +11,11 @@ from django.utils.translation import gettext as _
 
 from apps.core.errors import UserError
 from apps.speech import registry
+from apps.speech.audio import silero
 from apps.speech.audio.decoding import SLACK_SECONDS
 from apps.speech.audio.levels import Level, is_silent, measure
+from apps.speech.audio.resampling import resample
+from apps.speech.audio.speech_presence import has_speech
 from apps.speech.base import Recording
 
 SAMPLE_RATE = 44_100  # Hz
@@ -75,6 +78,9 @@ def check_sample(data: bytes, *, user_id: int) -> CheckedSample:
             "Check the microphone and record again."
         )
         raise UserError("sample_silent", text % {"level": level.rms_db}, status=422)
+    if not has_speech(resample(recording, sample_rate=silero.SAMPLE_RATE)):
+        text = _("Nobody speaks in this recording: it holds only noise. Check the microphone and record again.")
+        raise UserError("sample_silent", text, status=422)
     return CheckedSample(recording, level, hashlib.sha256(data).hexdigest())
 
 

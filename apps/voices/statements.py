@@ -10,7 +10,7 @@ import datetime
 import re
 import secrets
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import jiwer
 from django.utils.dateformat import format as format_date
@@ -87,6 +87,55 @@ def word_error(statement: str, transcript: str) -> float:
     """Return the word error rate of `transcript` against `statement`, at most 1."""
     heard = normalise(transcript)
     return min(1.0, jiwer.wer(normalise(statement), heard)) if heard else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Words of a statement, and the words of a transcript in their place. Either may be empty, but not both."""
+
+    same: bool
+    statement: str
+    heard: str
+
+
+def compare(statement: str, transcript: str) -> list[Passage]:
+    """Return `statement` and `transcript` side by side, in passages whose words are the same or differ."""
+    words, heard = _shown_words(statement), _shown_words(transcript)
+    aligned = jiwer.process_words(normalise(statement), normalise(transcript)).alignments[0] if heard else []
+    passages: list[Passage] = [] if aligned else [Passage(same=False, statement=" ".join(words), heard="")]
+    for part in aligned:
+        passage = Passage(
+            same=part.type == "equal",
+            statement=" ".join(filter(None, words[part.ref_start_idx : part.ref_end_idx])),
+            heard=" ".join(filter(None, heard[part.hyp_start_idx : part.hyp_end_idx])),
+        )
+        if passages and not passages[-1].same and not passage.same:
+            before = passages.pop()
+            passage = Passage(
+                same=False,
+                statement=f"{before.statement} {passage.statement}".strip(),
+                heard=f"{before.heard} {passage.heard}".strip(),
+            )
+        passages.append(passage)
+    return passages
+
+
+def comparison_details(statement: str, transcript: str) -> dict[str, list[dict[str, str | bool]]]:
+    """Return what `compare` finds as the `details` of an error."""
+    return {"words": [asdict(passage) for passage in compare(statement, transcript)]}
+
+
+def _shown_words(text: str) -> list[str]:
+    """Return for each word that `normalise` makes of `text` how it is written there, "" if the word before shows it.
+
+    Where numbers of several words become one, the words are shown as `normalise` writes them.
+    """
+    normal = normalise(text).split()
+    shown = []
+    for word in text.split():
+        parts = len(normalise(word).split())
+        shown += [word, *[""] * (parts - 1)] if parts else []
+    return shown if len(shown) == len(normal) else normal
 
 
 def missing_words(code_words: list[str], transcript: str) -> list[str]:

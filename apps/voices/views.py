@@ -21,6 +21,7 @@ from apps.voices.consent import valid_consent
 from apps.voices.deletion import delete_voice
 from apps.voices.forms import CloneForm, RenameForm, SettingsForm
 from apps.voices.models import VoiceProfile
+from apps.voices.names import suggested_name
 from apps.voices.samples import sample_rules
 
 VOICES_PER_PAGE = 20
@@ -30,7 +31,8 @@ class VoiceList(View):
     """Lists the person's voices, and clones a new one."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self._page(request, CloneForm())
+        name = suggested_name(owner=signed_in_user(request))
+        return self._page(request, CloneForm(initial={"name": name}))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = CloneForm(request.POST, request.FILES)
@@ -47,8 +49,8 @@ class VoiceList(View):
 
     @staticmethod
     def _page(request: HttpRequest, form: CloneForm, status: int = 200) -> HttpResponse:
-        voices = VoiceProfile.objects.for_user(request.user).prefetch_related("samples")
-        page = PagesByKey(voices, VOICES_PER_PAGE).get_page(request.GET.get("page"))
+        voices = VoiceProfile.objects.for_user(request.user).order_by("-is_default", "-created_at")
+        page = PagesByKey(voices.prefetch_related("samples"), VOICES_PER_PAGE).get_page(request.GET.get("page"))
         context: dict[str, Any] = {
             "voices": page.object_list,
             "page_obj": page,

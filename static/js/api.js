@@ -5,12 +5,16 @@ import { text } from "./page.js";
 
 /** The API refused a request or did not answer. The message is for people. */
 export class ApiError extends Error {
-  /** @param {{code: string, message: string, fields?: Record<string, string[]>, retryable?: boolean}} error */
-  constructor({ code, message, fields = {}, retryable = false }) {
+  /**
+   * @param {{code: string, message: string, fields?: Record<string, string[]>, details?: Record<string, unknown>,
+   *   retryable?: boolean}} error
+   */
+  constructor({ code, message, fields = {}, details = {}, retryable = false }) {
     super(message);
     this.name = "ApiError";
     this.code = code;
     this.fields = fields;
+    this.details = details;
     this.retryable = retryable;
   }
 }

@@ -1,19 +1,16 @@
 /** Cloning a voice: checks the form, uploads the takes, shows the stages, reports the result. */
 
-import { upload } from "./api.js";
+import { ApiError, upload } from "./api.js";
 import { around, byId, create, find } from "./elements.js";
+import { report, showStep } from "./guide.js";
 import { announce, text } from "./page.js";
 import { lengthVerdict } from "./sample-length.js";
 import { focusVoice, refreshVoices, voiceIds } from "./voice-cards.js";
 
-/**
- * @typedef {import("./api.js").ApiError} ApiError
- * @typedef {import("./take-list.js").TakeList} TakeList
- */
+/** @typedef {import("./take-list.js").TakeList} TakeList */
 
 const POLL_MILLISECONDS = 1000;
 
-const progress = byId("progress");
 const progressBar = byId("progress-bar", "progress");
 const nameField = find(byId("clone-form"), "[name=name]", "input");
 const nameKey = `voice-name-${byId("clone-form").dataset.owner}`; // The name survives a closed tab, as the takes do.
@@ -21,6 +18,15 @@ const nameKey = `voice-name-${byId("clone-form").dataset.owner}`; // The name su
 let cloning = false;
 
 export const isCloning = () => cloning;
+
+/** The script for the first meeting. Load it before the click that makes the voice, which has to unlock the sound. */
+export async function loadHello() {
+  try {
+    return await import("./hello.js");
+  } catch {
+    throw new ApiError({ code: "connection_lost", message: text("connection-lost"), retryable: true });
+  }
+}
 
 /**
  * Make a voice of the takes, or report the form's first problem.
@@ -30,18 +36,22 @@ export async function clone(takes) {
   const problem = findProblem(takes);
   showNameError(problem?.field === nameField ? problem.message : "");
   if (problem) {
-    announce(problem.message, "error");
+    report(problem.message, "error");
     problem.field.focus();
     return;
   }
   const idsBefore = voiceIds();
+  const [{ blob }] = takes.takes;
   setCloning(true);
   try {
+    const { meet, unlockHello } = await loadHello();
+    unlockHello();
     const voice = await upload("/api/v1/voices", bodyOf(takes), showUpload);
     await clearDraft(takes);
     await refreshVoices();
-    focusVoice(voice.id);
-    announce(text("clone-ready", { name: voice.name }));
+    setCloning(false);
+    history.replaceState(null, "", window.location.pathname); // After a reload there is nothing left to check.
+    await meet(voice, blob);
   } catch (error) {
     await explain(/** @type {ApiError} */ (error), takes, idsBefore);
   } finally {
@@ -55,13 +65,13 @@ export async function clone(takes) {
  */
 function findProblem(takes) {
   if (!nameField.value.trim()) return { field: nameField, message: text("need-name") };
-  if (!takes.takes.length) return { field: byId("record"), message: text("need-take") };
+  if (!takes.takes.length) return { field: byId("record-more"), message: text("need-take") };
   const refusal = takes.takes.find((take) => take.refusal)?.refusal;
   if (refusal) return { field: byId("takes"), message: text("need-usable", { message: refusal }) };
   // A file of unknown length counts as 0 seconds; then only the server can judge.
   const isLengthKnown = takes.takes.every((take) => take.seconds > 0);
   const { message, verdict } = lengthVerdict(takes);
-  return isLengthKnown && verdict === "refused" ? { field: byId("record"), message } : null;
+  return isLengthKnown && verdict === "refused" ? { field: byId("record-more"), message } : null;
 }
 
 /** @param {TakeList} takes */
@@ -75,7 +85,7 @@ function bodyOf({ takes }) {
 /** @param {TakeList} takes */
 async function clearDraft(takes) {
   await takes.clear();
-  nameField.value = "";
+  nameField.value = nameField.defaultValue;
   localStorage.removeItem(nameKey);
 }
 
@@ -91,11 +101,13 @@ async function explain({ fields, message, retryable }, takes, idsBefore) {
   const newId = voiceIds().find((id) => !idsBefore.includes(id));
   if (newId && retryable) {
     await clearDraft(takes);
+    showStep("read");
     focusVoice(newId);
     announce(text("clone-kept", { message }));
     return;
   }
-  announce(text("clone-failed", { message }), "error");
+  showStep("check");
+  report(text("clone-failed", { message }), "error");
 }
 
 /** @param {string} message "" removes the error */
@@ -118,12 +130,11 @@ function showNameError(message) {
 function setCloning(isBusy) {
   cloning = isBusy;
   byId("clone").setAttribute("aria-disabled", String(isBusy));
-  progress.hidden = !isBusy;
   if (!isBusy) return;
   byId("draft").hidden = true;
   document.querySelector(".messages")?.remove(); // They are about an earlier action.
+  showStep("make");
   showStage("sending");
-  progress.scrollIntoView({ block: "center" });
 }
 
 /** @param {number} share of the upload, 0 to 1 */
@@ -151,14 +162,17 @@ async function watchStages(idsBefore) {
 
 /** @param {"sending" | "checking" | "making"} stage */
 function showStage(stage) {
-  const stages = byId("stages");
-  for (const item of stages.children) item.toggleAttribute("aria-current", false);
-  find(stages, `[data-stage=${stage}]`).setAttribute("aria-current", "step");
-  announce(text(stage));
-  if (stage === "sending") return;
+  const stages = [...byId("stages").children];
+  const current = stages.findIndex((item) => item.matches(`[data-stage=${stage}]`));
+  for (const [index, item] of stages.entries()) {
+    item.toggleAttribute("data-done", index < current);
+    item.removeAttribute("aria-current");
+  }
+  stages[current].setAttribute("aria-current", "step");
+  report(text(stage));
   byId("progress-text").textContent = text(stage);
-  progressBar.removeAttribute("value");
+  if (stage !== "sending") progressBar.removeAttribute("value");
 }
 
-nameField.value ||= localStorage.getItem(nameKey) ?? "";
+nameField.value = localStorage.getItem(nameKey) || nameField.value;
 nameField.addEventListener("input", () => localStorage.setItem(nameKey, nameField.value));

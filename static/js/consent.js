@@ -1,39 +1,37 @@
-/** The consent page: records the statement, and sends it. */
+/** The consent page: records the statement, sends it, and shows which words were not heard. */
 
 import { ApiError, request, upload } from "./api.js";
+import { Booth } from "./booth.js";
 import { byId, create, find } from "./elements.js";
-import { chosenMicrophone, showLevel, showLevelWord, showMicrophoneProblem, showMicrophones } from "./microphone.js";
-import { announce, announceError, clock, text } from "./page.js";
-import { microphoneProblem, Recorder } from "./recorder.js";
+import { currentStep, report, showStep } from "./guide.js";
+import { text } from "./page.js";
 
 /**
  * @typedef {{blob: Blob, name: string}} Recording
  * @typedef {{id: string, statement: string, code_words: string[], expires_at: string}} Challenge
+ * @typedef {{same: boolean, statement: string, heard: string}} Passage
  */
 
 const form = byId("consent-form", "form");
 const fileField = find(form, "[name=audio]", "input");
 const challengeField = find(form, "[name=challenge]", "input");
 const nameField = find(form, "[name=name]", "input");
-const recordButton = byId("record", "button");
 const audio = byId("take", "audio");
 const progressBar = byId("progress-bar", "progress");
 
-/** @type {Recorder | null} */
-let recorder = null;
 /** @type {Recording | null} */
 let recording = null;
-let isBusy = false; // asking for permission, or sending
+let isSending = false;
+let isGiven = false;
 /** @type {number | undefined} */
 let expiryTimer;
 
-function showState() {
-  const action = recording ? "start-again" : "start";
-  find(recordButton, ".label").textContent = text(recorder ? "stop" : action);
-  byId("recording").classList.toggle("live", Boolean(recorder));
-  byId("device", "select").disabled = Boolean(recorder);
-  if (!recorder) showLevelWord(text("level-off"), "");
-}
+const booth = new Booth({
+  maxSeconds: () => Number(form.dataset.maxSeconds),
+  needed: () => text("needed-statement"),
+  mayStart: () => !isSending,
+  onTake: takeRecorded,
+});
 
 /** @param {Recording | null} newRecording */
 function setRecording(newRecording) {
@@ -42,75 +40,47 @@ function setRecording(newRecording) {
   audio.hidden = !recording;
   if (recording) audio.src = URL.createObjectURL(recording.blob);
   else audio.removeAttribute("src");
-  if (!recording) byId("clock").textContent = clock(0);
-  showState();
 }
 
-/** @param {import("./recorder.js").Level} level */
-function showProgress(level) {
-  showLevel(level);
-  byId("clock").textContent = clock(level.seconds);
-}
-
-async function record() {
-  isBusy = true;
-  announce(text("asking"));
-  try {
-    const deviceId = chosenMicrophone();
-    const maxSeconds = Number(form.dataset.maxSeconds);
-    recorder = await Recorder.start({ processing: false, deviceId, maxSeconds, onLevel: showProgress });
-  } catch (error) {
-    showMicrophoneProblem(text(microphoneProblem(error)));
-    return;
-  } finally {
-    isBusy = false;
-  }
-  showMicrophoneProblem();
+/** @param {import("./recorder.js").Take} take */
+function takeRecorded(take) {
   fileField.value = "";
-  setRecording(null);
-  showMicrophones();
-  announce(text("recording"));
-  byId("statement").scrollIntoView({ block: "nearest" }); // On narrow screens it is above the controls.
-  const take = await recorder.finished;
-  recorder = null;
-  setRecording(take.heard ? take : null);
-  byId(take.heard ? "gauge" : "record").scrollIntoView({ block: "center" });
-  announce(text(take.heard ? "take-kept" : "take-silent"), take.heard ? "" : "error");
+  setRecording(take);
+  showStep("send");
+  report(text("take-kept"));
 }
 
-function pressRecord() {
-  if (isBusy) return;
-  if (recorder) recorder.stop();
-  else record();
+function recordAgain() {
+  if (isSending) return;
+  showStep("read", booth.button);
+  booth.prompter.prepare();
+  booth.press();
 }
 
 function chooseFile() {
   const file = fileField.files?.[0];
-  if (!file) return;
+  if (!file || booth.isRecording) return;
   setRecording({ blob: file, name: file.name });
-  announce(text("file-chosen"));
+  showStep("send");
+  report(text("file-chosen"));
 }
 
 /** @param {SubmitEvent} event */
 async function send(event) {
   event.preventDefault();
-  if (isBusy || recorder) return;
-  if (!recording) {
-    announce(text("need-recording"), "error");
-    recordButton.focus();
-    return;
-  }
-  setBusy(true);
+  if (isSending || !recording) return;
+  setSending(true);
   const body = new FormData();
   body.append("challenge", challengeField.value);
   body.append("audio", recording.blob, recording.name);
   try {
     await upload("/api/v1/consents", body, showUpload);
-    announce(text("given"));
+    isGiven = true;
+    report(text("given"));
     window.location.assign(String(form.dataset.next));
   } catch (error) {
+    setSending(false);
     await explain(error);
-    setBusy(false);
   }
 }
 
@@ -121,18 +91,43 @@ async function send(event) {
 async function explain(error) {
   if (!(error instanceof ApiError)) throw error;
   if (error.retryable) {
-    announceError(error);
+    report(error.message, "error");
     return;
   }
-  await renewStatement(text("refused", { message: error.message }));
-  byId("statement").scrollIntoView({ block: "nearest" });
+  byId("heard-message").textContent = error.message;
+  compare(/** @type {Passage[] | undefined} */ (error.details.words));
+  showStep("heard");
+  await renewStatement();
 }
 
-/** @param {boolean} isSending */
-function setBusy(isSending) {
-  isBusy = isSending;
-  byId("send").setAttribute("aria-disabled", String(isSending));
-  byId("progress").hidden = !isSending;
+/** @param {Passage[]} [passages] missing if nothing was heard */
+function compare(passages) {
+  byId("comparison").hidden = !passages;
+  find(byId("heard-title"), "span:last-child").textContent = text(passages ? "heard-different" : "heard-nothing");
+  for (const [id, side] of /** @type {const} */ ([["expected", "statement"], ["heard", "heard"]])) {
+    byId(id).replaceChildren(...(passages ?? []).flatMap((passage) => shown(passage[side], passage.same)));
+  }
+}
+
+/**
+ * @param {string} words
+ * @param {boolean} isSame
+ * @returns {(string | HTMLElement)[]}
+ */
+function shown(words, isSame) {
+  if (!words) return [];
+  if (isSame) return [`${words} `];
+  const mark = create("mark", {});
+  mark.append(create("span", { className: "visually-hidden", textContent: `${text("differs")} ` }), words);
+  return [mark, " "];
+}
+
+/** @param {boolean} isBusy */
+function setSending(isBusy) {
+  isSending = isBusy;
+  byId("send").setAttribute("aria-disabled", String(isBusy));
+  byId("again").hidden = isBusy;
+  byId("progress").hidden = !isBusy;
 }
 
 /** @param {number} share of the upload, 0 to 1 */
@@ -144,20 +139,16 @@ function showUpload(share) {
     return;
   }
   progressBar.removeAttribute("value");
-  announce(message);
+  report(message);
 }
 
-/**
- * Replace the statement with a new one.
- * @param {string} message the reason
- */
-async function renewStatement(message) {
+/** Replace the statement with a new one. */
+async function renewStatement() {
   try {
     const response = await request("POST", "/api/v1/consents/challenges", { body: { name: nameField.value } });
     showChallenge(await response.json());
-    announce(message, "error");
   } catch (error) {
-    announceError(error);
+    report(/** @type {Error} */ (error).message, "error");
   }
 }
 
@@ -165,6 +156,7 @@ async function renewStatement(message) {
 function showChallenge(challenge) {
   challengeField.value = challenge.id;
   byId("statement").textContent = challenge.statement;
+  booth.prompter.prepare();
   byId("code-words").replaceChildren(...challenge.code_words.map((word) => create("li", { textContent: word })));
   form.dataset.expires = challenge.expires_at;
   setRecording(null);
@@ -177,19 +169,21 @@ function watchExpiry() {
 }
 
 /** Replace an expired statement. During recording and sending the server's answer reports that it has expired. */
-function replaceExpired() {
-  if (!isBusy && !recorder) renewStatement(text("expired"));
+async function replaceExpired() {
+  if (isSending || booth.isRecording) return;
+  await renewStatement();
+  if (currentStep() === "send") showStep("read");
+  report(text("expired"), "note");
 }
 
 form.noValidate = true; // The recording is not in the file field.
 fileField.required = false;
 form.addEventListener("submit", send);
 fileField.addEventListener("change", chooseFile);
-recordButton.addEventListener("click", pressRecord);
-recordButton.disabled = false;
+byId("again").addEventListener("click", recordAgain);
+byId("new-statement").addEventListener("click", () => showStep("read", booth.button));
 window.addEventListener("beforeunload", (event) => {
-  if (recorder) event.preventDefault();
+  if (booth.isRecording || (recording && !isGiven)) event.preventDefault();
 });
-showState();
 chooseFile(); // A file may have been chosen before this script was loaded.
 watchExpiry();

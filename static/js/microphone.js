@@ -1,7 +1,6 @@
-/** Shared by the pages for recording: the choice of a microphone, its level, and its problems. */
+/** The choice of a microphone, the word for its level, and its problems. */
 
 import { byId } from "./elements.js";
-import { announce, loudness, text } from "./page.js";
 
 const deviceField = byId("device", "select");
 
@@ -19,13 +18,12 @@ export async function showMicrophones() {
 }
 
 /**
- * Show beside the button why the microphone does not work.
+ * Show why the microphone does not work.
  * @param {string} [message] without one, the problem is over
  */
 export function showMicrophoneProblem(message = "") {
   byId("microphone-problem").hidden = !message;
   byId("microphone-problem-text").textContent = message;
-  if (message) announce(message);
 }
 
 /**
@@ -35,12 +33,6 @@ export function showMicrophoneProblem(message = "") {
 export function showLevelWord(word, verdict) {
   byId("level-word").textContent = word;
   byId("gauge").dataset.verdict = verdict;
-}
-
-/** @param {import("./recorder.js").Level} level */
-export function showLevel({ rms, verdict }) {
-  showLevelWord(text(`level-${verdict}`), verdict);
-  byId("level").style.setProperty("--level", String(loudness(rms)));
 }
 
 navigator.mediaDevices?.addEventListener("devicechange", showMicrophones);

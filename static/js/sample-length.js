@@ -15,12 +15,12 @@ export const rules = {
 
 /**
  * @param {import("./take-list.js").TakeList} takes
- * @returns {{message: string, verdict: "" | "good" | "weak" | "refused"}}
+ * @returns {{key: string, message: string, verdict: "" | "good" | "weak" | "refused"}}
  */
 export function lengthVerdict({ takes, seconds }) {
   const [key, verdict] = judge(takes.length, seconds);
   const durations = Object.entries({ ...rules, total: seconds }).map(([name, value]) => [name, clock(value)]);
-  return { message: text(key, Object.fromEntries(durations)), verdict };
+  return { key, message: text(key, Object.fromEntries(durations)), verdict };
 }
 
 /**

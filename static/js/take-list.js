@@ -18,8 +18,8 @@ export class TakeList {
   #template = byId("take", "template");
 
   /**
-   * @param {{onChange: () => void, onChecked: (name: string, verdict: string) => void, onRemoved: () => void,
-   *   onRepeat: () => void}} listeners `onRepeat` is called when a take was removed to be recorded again
+   * @param {{onChange: () => void, onRemoved: () => void, onRepeat: () => void}} listeners `onRepeat` is called when a
+   *   take was removed to be recorded again
    */
   constructor(listeners) {
     this.#listeners = listeners;
@@ -65,11 +65,6 @@ export class TakeList {
 
   async clear() {
     for (const take of this.takes) await this.#remove(take);
-  }
-
-  /** Bring the last take into view. */
-  reveal() {
-    this.#list.lastElementChild?.scrollIntoView({ block: "center" });
   }
 
   /** @param {Take} take */
@@ -159,6 +154,8 @@ export class TakeList {
 
   /** Let the server check the take. After a passing problem the person can repeat the check. @param {Take} take */
   async #check(take) {
+    take.problem = undefined;
+    this.#listeners.onChange();
     this.#showVerdict(take, text("take-checking"));
     const body = new FormData();
     body.append("audio", take.blob, take.name);
@@ -171,17 +168,17 @@ export class TakeList {
     } catch (error) {
       const { message } = /** @type {Error} */ (error);
       if (error instanceof ApiError && error.retryable) {
+        take.problem = message;
         if (this.#items.has(take)) this.#showVerdict(take, text("take-unchecked", { message }), "unchecked");
+        this.#changed();
         return;
       }
       take.refusal = message;
     }
-    const item = this.#items.get(take);
-    if (!item) return; // It was removed during the check.
+    if (!this.#items.has(take)) return; // It was removed during the check.
     await this.#save(take);
     this.#showQuality(take);
     this.#changed();
-    this.#listeners.onChecked(find(item, ".take-name").textContent, find(item, ".take-verdict").textContent);
   }
 
   /** @param {Take} take */

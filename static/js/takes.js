@@ -3,10 +3,11 @@
 const KEPT_MILLISECONDS = 7 * 24 * 3600 * 1000; // Older takes are deleted.
 
 /**
- * @typedef {{code: string, label: string, value: string, passed: boolean, advice: string}} QualityPoint
- * @typedef {{id?: number, blob: Blob, name: string, seconds: number, points?: QualityPoint[], refusal?: string}} Take
+ * @typedef {{code: string, label: string, value: string, passed: boolean, word: string, advice: string}} QualityPoint
+ * @typedef {{id?: number, blob: Blob, name: string, seconds: number, points?: QualityPoint[], refusal?: string,
+ *   problem?: string}} Take
  *   `points` are the server's measurements, `refusal` is its reason for not using the take; both are missing before the
- *   server has checked it
+ *   server has checked it. `problem` tells why it could not, for now
  * @typedef {Take & {id: number, kept: number, owner: string}} StoredTake `kept` in milliseconds since 1970
  */
 

@@ -1,124 +1,90 @@
-/** The My voices page: records takes or adds files, and passes them to the form that clones a voice. */
+/** The guide on the My voices page: records takes or adds files, judges them, and has a voice made of them. */
 
-import { clone, isCloning } from "./clone-form.js";
+import { Booth } from "./booth.js";
+import { clone, isCloning, loadHello } from "./clone-form.js";
 import { byId, find } from "./elements.js";
-import { chosenMicrophone, showLevel, showLevelWord, showMicrophoneProblem, showMicrophones } from "./microphone.js";
+import { currentStep, report, showStep } from "./guide.js";
 import { announce, clock, text } from "./page.js";
-import { microphoneProblem, Recorder } from "./recorder.js";
-import { lengthVerdict, rules } from "./sample-length.js";
+import { rules } from "./sample-length.js";
 import { TakeList } from "./take-list.js";
+import { showVerdict } from "./verdict.js";
 
 const MIN_TAKE_SECONDS = 2; // When less is left to the longest sample, the sample is full.
 
 const form = byId("clone-form", "form");
 const fileField = find(form, "[name=audio]", "input");
-const recordButton = byId("record", "button");
-const pauseButton = byId("pause");
 const dropzone = byId("dropzone");
-const takes = new TakeList({
-  onChange: showTotal,
-  onChecked: announceCheck,
-  onRemoved: takeRemoved,
-  onRepeat: pressRecord,
+const takes = new TakeList({ onChange: showTakes, onRemoved: takeRemoved, onRepeat: recordMore });
+const booth = new Booth({
+  maxSeconds: secondsLeft,
+  needed,
+  mayStart,
+  onSeconds: showLength,
+  onTake: addRecording,
 });
 
-/** @type {Recorder | null} */
-let recorder = null;
-let isAsking = false; // for permission
-let isWarned = false; // The status line shows a warning that the result of a check must not replace.
+let areAllStored = true; // Takes that are not stored are lost with the page.
 
-const secondsLeft = () => rules.maximum - takes.seconds;
+function secondsLeft() {
+  return rules.maximum - takes.seconds;
+}
 
 // Recording
 
-function showRecording() {
-  const action = takes.seconds ? "start-another" : "start";
-  find(recordButton, ".label").textContent = text(recorder ? "stop" : action);
-  pauseButton.hidden = !recorder;
-  pauseButton.textContent = text(recorder?.paused ? "resume" : "pause");
-  byId("device", "select").disabled = Boolean(recorder);
-  byId("recording").classList.toggle("live", Boolean(recorder));
-  byId("recording").classList.toggle("paused", Boolean(recorder?.paused));
-  if (recorder) announce(text(recorder.paused ? "paused" : "recording"));
-  if (!recorder || recorder.paused) showLevelWord(text(recorder ? "level-paused" : "level-off"), "");
+/** @returns {boolean} */
+function mayStart() {
+  if (isCloning()) return false;
+  const isFull = !booth.isRecording && secondsLeft() < MIN_TAKE_SECONDS;
+  if (isFull) report(text("take-full"), "note");
+  return !isFull;
 }
 
-/** @param {import("./recorder.js").Level} level */
-function showProgress(level) {
-  showLevel(level);
-  showLength(takes.seconds + level.seconds);
+/**
+ * @param {number} seconds of the take so far
+ * @returns {string} what is still needed
+ */
+function needed(seconds) {
+  const total = takes.seconds + seconds;
+  if (total < rules.minimum) return text("needed-more", { seconds: Math.ceil(rules.minimum - total) });
+  if (total < rules.recommended) return text("needed-better", { seconds: Math.ceil(rules.recommended - total) });
+  return text("needed-nothing");
 }
 
-/** @param {number} seconds */
+/** @param {number} seconds of the take so far */
 function showLength(seconds) {
-  byId("clock").textContent = clock(seconds);
-  byId("timeline-done").setAttribute("width", `${Math.min(100, (seconds / rules.maximum) * 100)}%`);
-}
-
-async function record() {
-  if (secondsLeft() < MIN_TAKE_SECONDS) {
-    announce(text("take-full"));
-    return;
-  }
-  isAsking = true;
-  isWarned = false;
-  announce(text("asking"));
-  try {
-    const deviceId = chosenMicrophone();
-    recorder = await Recorder.start({ processing: false, deviceId, maxSeconds: secondsLeft(), onLevel: showProgress });
-  } catch (error) {
-    showMicrophoneProblem(text(microphoneProblem(error)));
-    return;
-  } finally {
-    isAsking = false;
-  }
-  showMicrophoneProblem();
-  showRecording();
-  showMicrophones();
-  find(document, ".reading").scrollIntoView(); // On narrow screens the text is above the controls.
-  const take = await recorder.finished;
-  recorder = null;
-  await addRecording(take);
-  showRecording();
+  const share = (takes.seconds + seconds) / rules.recommended;
+  byId("timeline-done").setAttribute("width", `${Math.min(100, share * 100)}%`);
+  byId("clock").textContent = clock(takes.seconds + seconds);
 }
 
 /** @param {import("./recorder.js").Take} take */
 async function addRecording(take) {
-  if (!take.heard) {
-    showLength(takes.seconds);
-    announce(text("take-silent"), "error");
-    return;
-  }
   const isStored = await takes.add(take);
-  takes.reveal();
-  const isFull = secondsLeft() < MIN_TAKE_SECONDS;
-  isWarned = !isStored || Boolean(take.interrupted) || isFull;
-  if (!isStored) announce(text("takes-not-stored"), "error");
-  else if (take.interrupted) announce(text(`take-interrupted-${take.interrupted}`), "error");
-  else if (isFull) announce(text("take-full"));
-  else announce(text("take-kept", { duration: clock(take.seconds) }));
+  areAllStored &&= isStored;
+  goTo("check");
+  if (!isStored) report(text("takes-not-stored"), "error");
+  else if (take.interrupted) report(text(`take-interrupted-${take.interrupted}`), "error");
+  else if (secondsLeft() < MIN_TAKE_SECONDS) report(text("take-full"), "note");
+  else report(text("take-kept", { duration: clock(take.seconds) }));
 }
 
-function pressRecord() {
-  if (isAsking || isCloning()) return;
-  if (recorder) recorder.stop();
-  else record();
-}
-
-function pressPause() {
-  if (recorder?.paused) recorder.resume();
-  else recorder?.pause();
-  showRecording();
+function recordMore() {
+  goTo("read", booth.button);
+  booth.press();
 }
 
 // Files
 
 /** @param {File[]} files */
 async function addFiles(files) {
-  isWarned = false;
-  for (const file of files) if (!(await takes.add({ blob: file, name: file.name, seconds: 0 }))) isWarned = true;
-  if (isWarned) announce(text("takes-not-stored"), "error");
-  else if (files.length) announce(text("files-added"));
+  if (!files.length || booth.isRecording || isCloning()) return;
+  for (const file of files) {
+    const isStored = await takes.add({ blob: file, name: file.name, seconds: 0 });
+    areAllStored &&= isStored;
+  }
+  goTo("check");
+  if (areAllStored) report(text("files-added"));
+  else report(text("takes-not-stored"), "error");
 }
 
 function chooseFiles() {
@@ -136,32 +102,16 @@ function dropFiles(event) {
 
 // Takes
 
-function showTotal() {
-  const total = byId("total");
-  const { message, verdict } = lengthVerdict(takes);
-  total.textContent = message;
-  total.dataset.verdict = verdict;
+function showTakes() {
+  showVerdict(takes);
   if (!takes.takes.length) byId("draft").hidden = true;
-  if (recorder) return;
-  showLength(takes.seconds);
-  showRecording();
-}
-
-/** @param {string} name @param {string} verdict */
-function announceCheck(name, verdict) {
-  if (!recorder && !isCloning() && !isWarned) announce(text("take-checked", { name, verdict }));
+  if (!booth.isRecording) showLength(0);
 }
 
 function takeRemoved() {
-  announce(text("take-removed"));
-  recordButton.focus();
-}
-
-async function restoreTakes() {
-  const count = await takes.restore(String(form.dataset.owner));
-  if (!count) return;
-  byId("draft").hidden = false;
-  announce(text("takes-restored"));
+  if (takes.takes.length) byId("takes").focus();
+  else goTo("read", booth.button);
+  report(text("take-removed"));
 }
 
 async function discardTakes() {
@@ -169,16 +119,67 @@ async function discardTakes() {
   takeRemoved();
 }
 
+// Steps: "Back" leads from the check to the text, and a reload stays where it was.
+
+/**
+ * @param {"read" | "check"} step
+ * @param {HTMLElement} [focused]
+ */
+function goTo(step, focused) {
+  const hash = step === "check" ? "#check" : "#new-voice";
+  if (window.location.hash !== hash) history.pushState(null, "", hash);
+  openGuide();
+  showStep(step, focused);
+  if (step !== "check") return;
+  byId("draft").hidden = true;
+  loadHello().catch(() => {}); // A lost connection is reported when the voice is made.
+}
+
+function openGuide() {
+  /** @type {HTMLDetailsElement | null} */
+  const fold = document.querySelector("#another");
+  if (fold) fold.open = true;
+}
+
+function followAddress() {
+  const { hash } = window.location;
+  if (booth.isRecording || isCloning() || currentStep() === "meet") return;
+  if (hash === "#check" && takes.takes.length) goTo("check");
+  else if (hash === "#new-voice") goTo("read");
+  else if (currentStep() === "check") showStep("read");
+  byId("draft").hidden = currentStep() === "check" || !takes.takes.length;
+}
+
+async function restoreTakes() {
+  const count = await takes.restore(String(form.dataset.owner));
+  if (window.location.hash === "#check" && count) {
+    goTo("check");
+    return;
+  }
+  if (window.location.hash === "#new-voice") openGuide();
+  if (!count) return;
+  byId("draft").hidden = false;
+  announce(text("takes-restored"));
+}
+
 form.noValidate = true; // The takes are not in the file field, and clone() reports missing ones.
 fileField.required = false;
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!isCloning() && !recorder) clone(takes);
+  if (!isCloning() && !booth.isRecording) clone(takes);
 });
 fileField.addEventListener("change", chooseFiles);
-recordButton.addEventListener("click", pressRecord);
-recordButton.disabled = false;
-pauseButton.addEventListener("click", pressPause);
+byId("record-more").addEventListener("click", recordMore);
+byId("other-text").addEventListener("click", () => booth.prompter.skip());
+byId("use-file").addEventListener("click", ({ currentTarget }) => {
+  const isOpen = byId("files").classList.toggle("open");
+  /** @type {HTMLElement} */ (currentTarget).ariaExpanded = String(isOpen);
+  if (isOpen) fileField.focus();
+});
+document.querySelector("#another")?.addEventListener("toggle", ({ target }) => {
+  const isClosed = !(/** @type {HTMLDetailsElement} */ (target).open);
+  if (isClosed && currentStep() === "meet") showStep("read", find(document, "#another summary")); // For the next voice.
+});
 byId("draft-discard").addEventListener("click", discardTakes);
 dropzone.addEventListener("drop", dropFiles);
 dropzone.addEventListener("dragover", (event) => {
@@ -186,8 +187,10 @@ dropzone.addEventListener("dragover", (event) => {
   dropzone.classList.add("dropping");
 });
 dropzone.addEventListener("dragleave", () => dropzone.classList.remove("dropping"));
+window.addEventListener("popstate", followAddress);
 window.addEventListener("beforeunload", (event) => {
-  if (recorder || isCloning()) event.preventDefault();
+  const isUnsent = takes.takes.length > 0 && !areAllStored;
+  if (booth.isRecording || isCloning() || isUnsent) event.preventDefault();
 });
 await restoreTakes();
 if (fileField.files?.length) chooseFiles(); // They were chosen before this script was loaded.

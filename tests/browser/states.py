@@ -98,10 +98,10 @@ def _consenting(page: Page, url: str) -> Iterator[str]:
     page.wait_for_timeout(2000)
     yield "consent-recording"
     page.get_by_role("button", name="Stop recording").click()
-    page.wait_for_selector("#take")
+    page.get_by_role("button", name="Consent", exact=True).wait_for()
     yield "consent-recorded"
     page.get_by_role("button", name="Consent", exact=True).click()  # The fake service returns another transcript.
-    expect(page.get_by_role("status")).to_contain_text("Here is a new statement")
+    page.get_by_role("heading", name="Some words were different").wait_for()
     yield "consent-refused"
     with override_settings(CONSENT="attested"):
         page.goto(f"{url}/voices/consent/")
@@ -117,30 +117,38 @@ def _a_new_voice(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     page.get_by_role("button", name="Pause").click()
     yield "voices-paused"
     page.get_by_role("button", name="Stop recording").click()
-    page.wait_for_selector(".take .point")
+    page.wait_for_selector(".take .point", state="attached")
     yield "voices-take"
     page.locator("#id_audio").set_input_files(SAMPLE_CLIPS)
     page.locator("#id_audio").set_input_files(NO_AUDIO)
     expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(4)
-    page.get_by_role("button", name="Clone my voice").click()
+    page.get_by_label("Name of the voice").fill("")
+    page.get_by_role("button", name="Make my voice").click()
     page.wait_for_selector(".field-invalid")
     yield "voices-files-and-no-name"
     page.get_by_role("button", name="Remove holiday.txt").click()
-    page.reload()
+    page.get_by_label("Name of the voice").fill("Carol")
+    page.goto("about:blank")
+    page.goto(f"{url}/voices/")
     page.wait_for_selector("#draft")
     yield "voices-draft"
-    page.get_by_label("Name of the voice").fill("Carol")
+    page.get_by_role("link", name="Go on with it").click()
+    page.wait_for_selector(".take .point", state="attached")
+    yield "voices-check"
     provider.delay(VOICES_ADD, 5)
-    page.get_by_role("button", name="Clone my voice").click()
+    page.get_by_role("button", name="Make my voice").click()
     expect(page.locator("#stages [aria-current]")).to_have_text("Make the voice")
     yield "voices-being-made"
-    page.wait_for_selector(".voice[data-status=ready]")
+    page.get_by_role("heading", name="Meet Carol").wait_for()
     yield "voices-made"
+    page.get_by_role("link", name="All my voices").click()
+    page.locator("summary", has_text="Make another voice").click()
+    yield "voices-another"
     page.locator("#id_audio").set_input_files(SAMPLE_CLIPS)
     expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(2)
     page.get_by_label("Name of the voice").fill("Out of credit")
     provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))
-    page.get_by_role("button", name="Clone my voice").click()
+    page.get_by_role("button", name="Make my voice").click()
     page.wait_for_selector(".voice[data-status=failed]")
     yield "voices-failed"
 

@@ -122,8 +122,8 @@ def record_voice(page: Page, url: str, *, name: str, seconds: float) -> None:
     page.get_by_role("button", name="Stop recording").click()
     expect(page.locator("#takes .take")).to_have_count(1)
     page.get_by_label("Name of the voice").fill(name)
-    page.get_by_role("button", name="Clone my voice").click()
-    expect(page.locator(".voice[data-status=ready]").get_by_role("heading", name=name)).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Make my voice").click()
+    expect(page.get_by_role("heading", name=f"Meet {name}")).to_be_visible(timeout=60_000)
 
 
 def consent_aloud(page: Page, url: str, provider: FakeProvider, *, seconds: float) -> None:

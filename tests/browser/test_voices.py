@@ -25,12 +25,12 @@ def test_cloning_shows_its_stages(voices: Page, provider: FakeProvider) -> None:
     provider.delay(VOICES_ADD, 3)
     add_files(voices)
     voices.get_by_label("Name of the voice").fill("Slow")
-    voices.get_by_role("button", name="Clone my voice").click()
+    voices.get_by_role("button", name="Make my voice").click()
     voices.wait_for_selector("[data-stage=checking][aria-current]")
     expect(voices.locator("#stages [aria-current]")).to_have_text("Make the voice")
     expect(voices.locator(".voice")).to_contain_text("being cloned")
-    expect(voices.locator(".voice[data-status=ready]")).to_be_visible()
-    expect(voices.get_by_role("status")).to_contain_text("Your voice Slow is ready")
+    expect(voices.get_by_role("heading", name="Meet Slow")).to_be_focused()
+    expect(voices.locator(".voice[data-status=ready]")).to_have_count(1)
 
 
 class TestCards:
@@ -131,7 +131,7 @@ class TestCards:
         expect(voices.get_by_role("main")).to_contain_text("deleted here and at ElevenLabs")
         expect(voices.get_by_role("main")).to_contain_text("The recording that it was made from (7 seconds) is deleted")
         voices.get_by_role("button", name="Delete the voice").click()
-        expect(voices.get_by_role("heading", name="You have no voice yet")).to_be_visible()
+        expect(voices.get_by_role("heading", name="Read this aloud")).to_be_visible()
         assert not provider.voices
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -152,12 +152,13 @@ def test_without_javascript_people_can_listen_and_upload(
         expect(page.get_by_role("button", name="Start recording")).to_be_hidden()
         page.get_by_text("Source recordings").click()
         expect(page.locator(".samples audio")).to_be_visible()
+        page.locator("summary", has_text="Make another voice").click()
         page.get_by_label("Audio files of your voice").set_input_files(SAMPLE_CLIPS)
         page.get_by_label("Name of the voice").fill("Plain")
-        page.get_by_role("button", name="Clone my voice").click()
+        page.get_by_role("button", name="Make my voice").click()
         expect(page.get_by_role("heading", name="Plain")).to_be_visible()
         page.locator("summary", has_text="Speech settings: Plain").click()
-        page.get_by_label("Speed").first.fill("1.1")
+        page.locator(".voice", has_text="Plain").get_by_label("Speed").fill("1.1")
         page.get_by_role("button", name="Save Plain").click()
         expect(page.get_by_text("“Plain” now speaks with the new settings.")).to_be_visible()
     context.close()

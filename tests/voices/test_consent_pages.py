@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,6 +77,7 @@ def test_a_refusal_shows_a_new_statement(page: Client) -> None:
     assert response.context["form"].errors.keys() == {"audio"}
     assert ConsentChallenge.objects.get().pk != first.pk
     assert "My name is Alice." in ConsentChallenge.objects.get().statement
+    assert re.search(r'id="heard"[^>]*>\s*<mark>What</mark>\s*is', text(response))
     assert not Consent.objects.exists()
 
 

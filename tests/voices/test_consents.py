@@ -27,6 +27,7 @@ from tests.client import QUESTION, SAMPLES, Api, error_of
 from tests.factories import make_consent, make_voice
 from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
 from tests.fakes.openai import TRANSCRIPTIONS, openai_error
+from tests.noise_samples import noise_of
 
 if TYPE_CHECKING:
     import requests
@@ -183,15 +184,24 @@ class TestRefused:
 
     def test_a_challenge_that_failed_once(self, alice_api: Api, provider: FakeProvider) -> None:
         asked = challenge(alice_api)
-        refusal(give(alice_api, asked["id"]), 422, "consent_statement_not_heard")
+        refused = give(alice_api, asked["id"])
+        refusal(refused, 422, "consent_statement_not_heard")
+        passages = refused.json()["error"]["details"]["words"]
+        assert " ".join(filter(None, (each["statement"] for each in passages))) == asked["statement"]
+        assert " ".join(filter(None, (each["heard"] for each in passages))) == provider.behaviour.transcript
         provider.behaviour.transcript = asked["statement"]
         refusal(give(alice_api, asked["id"]), 409, "challenge_used")
         assert len(provider.requests) == 1
 
     @pytest.mark.parametrize(
         ("recording", "code"),
-        [(to_wav(silence(3)), "consent_silent"), (b"plain text", "audio_format_unknown"), (b"", "audio_empty")],
-        ids=["silence", "text", "nothing"],
+        [
+            (to_wav(silence(3)), "consent_silent"),
+            (to_wav(noise_of("white")), "consent_silent"),
+            (b"plain text", "audio_format_unknown"),
+            (b"", "audio_empty"),
+        ],
+        ids=["silence", "noise", "text", "nothing"],
     )
     def test_an_unusable_recording_leaves_the_challenge_open(
         self, alice_api: Api, provider: FakeProvider, recording: bytes, code: str

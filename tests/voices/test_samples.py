@@ -11,6 +11,7 @@ from apps.voices import samples as voice_samples
 from apps.voices.samples import MAX_FILES, CheckedSample, sample_rules
 from tests.audio_samples import clip, mp4, silence, to_wav, webm
 from tests.client import QUESTION, SAMPLE_SECONDS, SAMPLES
+from tests.noise_samples import noise_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +99,12 @@ def test_silence_is_refused_with_its_level() -> None:
     refusal = refusal_of([*SAMPLES, to_wav(silence(5))])
     assert refusal.code == "sample_silent"
     assert "-120 dB" in refusal.message
+
+
+def test_mere_noise_is_refused_as_such() -> None:
+    refusal = refusal_of([*SAMPLES, to_wav(noise_of("white", seconds=5))])
+    assert refusal.code == "sample_silent"
+    assert "only noise" in refusal.message
 
 
 def test_an_empty_list_is_refused() -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from apps.voices.statements import (
     WORDINGS,
+    Passage,
     attested_statement,
+    compare,
     missing_words,
     new_code_words,
     normalise,
@@ -45,6 +47,31 @@ def test_errors_are_counted_per_word() -> None:
     assert word_error(STATEMENT, STATEMENT.replace("artificial", "official")) == pytest.approx(1 / 47, abs=0.005)
     assert word_error(STATEMENT, "") == 1
     assert word_error(STATEMENT, "word " * 500) == 1
+
+
+def test_two_texts_are_compared_word_by_word() -> None:
+    heard = STATEMENT.replace("O’Hara", "O'Hara").replace("an artificial copy", "a copy").replace("castle and ", "")
+    assert compare(STATEMENT, heard) == [
+        Passage(same=True, statement=STATEMENT.partition("an ")[0].strip(), heard=heard.partition("a copy")[0].strip()),
+        Passage(same=False, statement="an artificial", heard="a"),
+        Passage(
+            same=True,
+            statement="copy of my voice and let it speak what I ask for. I can take this back at any time. "
+            "My code words are river, lemon,",
+            heard="copy of my voice and let it speak what I ask for. I can take this back at any time. "
+            "My code words are river, lemon,",
+        ),
+        Passage(same=False, statement="castle and", heard=""),
+        Passage(same=True, statement="violin.", heard="violin."),
+    ]
+    assert compare(STATEMENT, "") == [Passage(same=False, statement=STATEMENT, heard="")]
+
+
+def test_numbers_of_several_words_are_compared_as_digits() -> None:
+    heard = STATEMENT.replace("23rd", "twenty-third").replace("2026", "twenty twenty-six")
+    [passage] = compare(STATEMENT, heard)
+    assert passage.same
+    assert "the 23 of november 2026" in passage.heard
 
 
 @pytest.mark.parametrize("heard", ["River, lemon, castle.", "river lemon castle violins", "rivers lemon castle violin"])

@@ -84,6 +84,22 @@ class TestList:
         assert list(page.get(LIST).context["voices"]) == made[:0:-1]
         assert list(page.get(LIST, {"page": "2"}).context["voices"]) == made[:1]
 
+    def test_the_default_voice_comes_first(self, page: Client, alice: User) -> None:
+        default = make_voice(alice, "default", is_default=True)
+        newer = [make_voice(alice, f"voice-{number}") for number in range(2)]
+        assert list(page.get(LIST).context["voices"]) == [default, *reversed(newer)]
+
+    def test_a_name_is_suggested_that_is_not_taken(self, page: Client, alice: User) -> None:
+        def suggested() -> str:
+            return str(page.get(LIST).context["form"]["name"].value())
+
+        assert suggested() == "My voice"
+        make_voice(alice, "first", name="My voice")
+        assert suggested() == "My voice 2"
+        alice.first_name, alice.last_name = "Alice", "Liddell"
+        alice.save()
+        assert suggested() == "Alice Liddell"
+
     def test_names_are_escaped(self, page: Client, alice: User) -> None:
         make_voice(alice, "voice", name="<script>alert(1)</script>")
         assert "<script>alert" not in page.get(LIST).content.decode()

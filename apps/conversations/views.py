@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header, url_has_allowed_host_and_scheme
@@ -72,17 +74,32 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
 
 def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
     """Return the latest turns, or the latest ones before the turn that `?before=` names, oldest first."""
-    turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
+    all_turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
+    turns = all_turns.filter(replaced_by=None)
     before = _named_turn(request, conversation)
     if before is not None:
         turns = turns.filter(created_at__lt=before.created_at)
     latest = list(turns.order_by("-created_at")[: TURNS_PER_PAGE + 1])
     shown = latest[:TURNS_PER_PAGE][::-1]
+    _attach_earlier_versions(shown, all_turns.exclude(replaced_by=None))
     return {
         "turns": shown,
         "has_earlier_turns": len(latest) > TURNS_PER_PAGE,
         "looking_back": before is not None,
     }
+
+
+def _attach_earlier_versions(turns: list[Turn], replaced: QuerySet[Turn]) -> None:
+    """Give each of `turns` those of `replaced` whose place it has taken, directly or not, oldest first."""
+    by_successor: dict[UUID | None, list[Turn]] = defaultdict(list)
+    for turn in replaced.order_by("created_at"):
+        by_successor[turn.replaced_by_id].append(turn)
+
+    def before(turn: Turn) -> list[Turn]:
+        return [each for old in by_successor[turn.pk] for each in (*before(old), old)]
+
+    for turn in turns:
+        turn.earlier_versions = before(turn)
 
 
 def _named_turn(request: HttpRequest, conversation: Conversation) -> Turn | None:

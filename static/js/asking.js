@@ -40,6 +40,10 @@ export function ask(question, { view = questionView(question.text), send, ...out
   return start(view, send, output);
 }
 
+/** Whether a question is on the page that the server does not have. */
+export const hasUnsent = () =>
+  [...byId("turns").children].some((item) => questions.has(item) && !(/** @type {HTMLElement} */ (item).dataset.turn));
+
 /** @param {HTMLElement} item a failed turn */
 export function retry(item) {
   item.focus(); // The pressed button disappears.

@@ -209,7 +209,7 @@ class Answering:
 async def _mark_heard(answer: Answer, seconds: float) -> None:
     if seconds < answer.sound_seconds - TOLERANCE_SECONDS:
         async with shared_thread():
-            await sync_to_async(services.mark_heard)(turn=answer.turn, text=answer.text_heard(seconds))
+            await sync_to_async(services.mark_heard)(turn=answer.turn, text=answer.text_heard(seconds), seconds=seconds)
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

@@ -60,6 +60,11 @@ class SpokenAnswer:
         """
         return time.monotonic() - max(self.began_at, not_before) if self.began_at else 0.0
 
+    @property
+    def seconds(self) -> float:
+        """The length of the sound so far."""
+        return sum(segment.seconds for segment in self.segments)
+
     def complete_segments(self) -> list[SpokenSegment]:
         return [segment for segment in self.segments if segment.complete]
 

@@ -2,10 +2,11 @@
 
 const RUNNING = ["received", "heard", "answered"];
 const PATIENCE = { attempts: 20, milliseconds: 250 }; // with a turn that is being stored
+const LONGEST_MILLISECONDS = 3000; // between two looks at a turn that is being made
 
 /**
  * @typedef {{id: string, status: string, transcript: string, reply: string, question_seconds: number | null,
- *   answer_seconds: number | null, has_question: boolean, has_answer: boolean,
+ *   answer_seconds: number | null, heard_seconds: number | null, has_question: boolean, has_answer: boolean,
  *   timings: import("../turn-view.js").Timings,
  *   error: {code: string, message: string, retryable: boolean} | null}} StoredTurn
  */
@@ -16,6 +17,25 @@ const PATIENCE = { attempts: 20, milliseconds: 250 }; // with a turn that is bei
  * @returns {Promise<StoredTurn | null>}
  */
 export const storedTurn = (id) => patiently(() => read(`/api/v1/turns/${id}`));
+
+/**
+ * Return the turn as it is stored when it is over, however long that takes; null if `signal` came before.
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @param {(turn: StoredTurn) => void} [onStage] called whenever another stage of it is over
+ * @returns {Promise<StoredTurn | null>}
+ */
+export async function turnWhenOver(id, signal, onStage = () => {}) {
+  let status = "";
+  for (let wait = PATIENCE.milliseconds; !signal.aborted; wait = Math.min(1.3 * wait, LONGEST_MILLISECONDS)) {
+    const turn = await read(`/api/v1/turns/${id}`);
+    if (turn && !RUNNING.includes(turn.status)) return signal.aborted ? null : turn;
+    if (turn && turn.status !== status) onStage(turn);
+    status = turn?.status ?? status;
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+  return null;
+}
 
 /**
  * Return the latest turn of a conversation in the same way, unless the page has it already.

@@ -1,0 +1,40 @@
+/** What the browser shows of the Talk page around it: the title of its tab, and a question before it is left. */
+
+import { hasUnsent } from "./asking.js";
+import { byId } from "./elements.js";
+import { text } from "./page.js";
+import { capture, turnState } from "./turn-state.js";
+
+const TOLD = ["listening", "thinking", "speaking", "failed"];
+const site = document.title.slice(document.title.lastIndexOf(" – "));
+
+function showTitle() {
+  const title = byId("title").textContent.trim();
+  const state = TOLD.includes(turnState()) ? `${text(`title-${turnState()}`)} · ` : "";
+  document.title = `${state}${title}${site}`;
+}
+
+/** @param {BeforeUnloadEvent} event what was said would be lost */
+function askBeforeLeaving(event) {
+  if (capture.recorder || capture.microphone?.hearing || hasUnsent()) event.preventDefault();
+}
+
+/** Keep what is typed until it is asked. */
+function keepDraft() {
+  const field = /** @type {HTMLInputElement | HTMLTextAreaElement} */ (byId("text"));
+  const key = `draft ${location.pathname}`;
+  field.value ||= sessionStorage.getItem(key) ?? "";
+  window.addEventListener("pagehide", () => {
+    if (field.value) sessionStorage.setItem(`draft ${location.pathname}`, field.value);
+    else sessionStorage.removeItem(`draft ${location.pathname}`);
+  });
+}
+
+/** Follow the state of the page. */
+export function watchPageState() {
+  const observer = new MutationObserver(showTitle);
+  observer.observe(document.documentElement, { attributeFilter: ["data-turn-state"] });
+  observer.observe(byId("title"), { childList: true, characterData: true, subtree: true });
+  window.addEventListener("beforeunload", askBeforeLeaving);
+  keepDraft();
+}

@@ -22,9 +22,11 @@ from apps.voices.models import VoiceProfile
 NOTHING_HEARD = "nothing_heard"
 INTERNAL_ERROR = "internal_error"
 TURN_STOPPED = "turn_stopped"
+LISTENER_LEFT = "listener_left"
 TURN_MESSAGES = {
     NOTHING_HEARD: _("No speech was found in this recording. Speak louder or closer to the microphone, and try again."),
     TURN_STOPPED: _("This turn was stopped before anything was spoken."),
+    LISTENER_LEFT: _("The connection ended before this question was answered. Try again to get the answer."),
     STORAGE_UNAVAILABLE: STORAGE_MESSAGE,
     RECORDING_MISSING: RECORDING_MISSING_MESSAGE,
     SERVER_STOPPED: SERVER_STOPPED_MESSAGE,
@@ -185,7 +187,7 @@ class Turn(Leased):
     @property
     def retryable(self) -> bool:
         """Whether another attempt may succeed."""
-        return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR, STORAGE_UNAVAILABLE, SERVER_STOPPED}
+        return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR, STORAGE_UNAVAILABLE, SERVER_STOPPED, LISTENER_LEFT}
 
     @property
     def error(self) -> dict[str, Any] | None:

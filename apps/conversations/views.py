@@ -81,7 +81,7 @@ def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str
         turns = turns.filter(created_at__lt=before.created_at)
     latest = list(turns.order_by("-created_at")[: TURNS_PER_PAGE + 1])
     shown = latest[:TURNS_PER_PAGE][::-1]
-    _attach_earlier_versions(shown, all_turns.exclude(replaced_by=None))
+    _attach_earlier_versions(shown, all_turns)
     return {
         "turns": shown,
         "has_earlier_turns": len(latest) > TURNS_PER_PAGE,
@@ -89,14 +89,17 @@ def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str
     }
 
 
-def _attach_earlier_versions(turns: list[Turn], replaced: QuerySet[Turn]) -> None:
-    """Give each of `turns` those of `replaced` whose place it has taken, directly or not, oldest first."""
-    by_successor: dict[UUID | None, list[Turn]] = defaultdict(list)
-    for turn in replaced.order_by("created_at"):
-        by_successor[turn.replaced_by_id].append(turn)
+def _attach_earlier_versions(turns: list[Turn], all_turns: QuerySet[Turn]) -> None:
+    """Give each of `turns` those whose place it has taken, directly or not, oldest first."""
+    replaced: dict[UUID | None, list[Turn]] = defaultdict(list)
+    found = turns
+    while found:  # By their index: a long conversation has few of them.
+        found = list(all_turns.filter(replaced_by__in=found).order_by("created_at"))
+        for turn in found:
+            replaced[turn.replaced_by_id].append(turn)
 
     def before(turn: Turn) -> list[Turn]:
-        return [each for old in by_successor[turn.pk] for each in (*before(old), old)]
+        return [each for old in replaced[turn.pk] for each in (*before(old), old)]
 
     for turn in turns:
         turn.earlier_versions = before(turn)

@@ -26,7 +26,7 @@ const stateOf = (item) =>
 
 /** @param {HTMLElement} item whether someone uses it */
 const isInUse = (item) =>
-  item.contains(document.activeElement) || [...item.querySelectorAll("audio")].some((audio) => !audio.paused);
+  item.querySelector(".edit-form") !== null || [...item.querySelectorAll("audio")].some((audio) => !audio.paused);
 
 /** Show the turns that the server has and this page has not. */
 async function refresh() {
@@ -50,8 +50,10 @@ function show(fresh) {
   const known = itemOf(fresh);
   if (known && (stateOf(known) === stateOf(fresh) || isInUse(known))) return;
   const isAtEnd = window.scrollY + window.innerHeight > document.documentElement.scrollHeight - 320;
+  const hadFocus = known?.contains(document.activeElement);
   if (known) known.replaceWith(fresh);
   else list.append(fresh);
+  if (hadFocus) fresh.focus({ preventScroll: true });
   // Their players show their lengths.
   for (const audio of fresh.querySelectorAll("audio")) audio.dispatchEvent(new Event("pause"));
   if (isAtEnd && fresh === list.lastElementChild) fresh.scrollIntoView({ block: "end" });

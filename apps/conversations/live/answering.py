@@ -177,10 +177,21 @@ class Answering:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def close(self) -> None:
-        """Interrupt everything, as when a listener leaves."""
-        self.cancel("client_cancelled")
+    async def close(self, *, finish: bool = False) -> None:
+        """Interrupt everything, as when a listener leaves. With `finish`, the answer that is being given goes on."""
+        if not finish:
+            self.cancel("client_cancelled")
+        elif self.latest is not None and self.latest.answer is not None:
+            self.latest.end("cancelled", reason="client_cancelled")
+        self.let_go()
         await self.until_stored()
+
+    async def finish(self) -> None:
+        """Wait until all answers have ended and are stored, though nobody hears them."""
+        for response in list(self._responses.values()):
+            response.end("cancelled", reason="client_cancelled")
+            if response.answer is not None:
+                await response.answer.until_over()
 
     async def _stop(self, answer: Answer, seconds: float) -> None:
         async with self._storing:

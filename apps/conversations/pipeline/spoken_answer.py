@@ -46,7 +46,7 @@ class SpokenAnswer:
         self.began_at = self.began_at or time.monotonic()
         self.chunks.append(pcm)
         segment.seconds += Recording(pcm, self.sample_rate).seconds
-        return Spoken(segment.index, segment.text, pcm, self.sample_rate)
+        return Spoken(segment.index, segment.text, pcm, self.sample_rate, segment.spoken)
 
     def recording(self, *, seconds: float | None = None) -> Recording | None:
         """Return the sound, or its first `seconds`; None if there is none."""

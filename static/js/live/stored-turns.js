@@ -38,17 +38,21 @@ export async function turnWhenOver(id, signal, onStage = () => {}) {
 }
 
 /**
- * Return the latest turn of a conversation in the same way, unless the page has it already.
+ * Return the latest turn of a conversation as soon as it is a new one; null if it does not come, or is not awaited any
+ * more. Being offline takes none of the patience.
  * @param {string} conversationId
- * @param {(id: string) => boolean} isKnown
+ * @param {{isKnown: (id: string) => boolean, isAwaited: () => boolean}} conditions
  * @returns {Promise<StoredTurn | null>}
  */
-export function newestTurn(conversationId, isKnown) {
-  return patiently(async () => {
-    const conversation = await read(`/api/v1/conversations/${conversationId}`);
-    const newest = conversation?.turns.at(-1);
-    return newest && !isKnown(newest.id) ? newest : null;
-  });
+export async function newestTurn(conversationId, { isKnown, isAwaited }) {
+  for (let attempt = 0; attempt < PATIENCE.attempts && isAwaited(); ) {
+    const page = await read(`/api/v1/conversations/${conversationId}/turns?limit=1`);
+    const newest = page?.results[0];
+    if (newest && !isKnown(newest.id)) return newest;
+    if (page !== undefined) attempt += 1;
+    await new Promise((resolve) => setTimeout(resolve, PATIENCE.milliseconds));
+  }
+  return null;
 }
 
 /**
@@ -65,13 +69,13 @@ async function patiently(readTurn) {
   return turn;
 }
 
-/** @param {string} url @returns {Promise<any>} null without an answer */
+/** @param {string} url @returns {Promise<any>} null if the server refuses, undefined if it is not reached */
 async function read(url) {
   try {
     const response = await fetch(url, { headers: { Accept: "application/json" } });
     return response.ok ? await response.json() : null;
   } catch {
-    return null;
+    return undefined;
   }
 }
 

@@ -1,7 +1,7 @@
 /** Asking: puts a question on the page and sends it, and sends it again after a failure. */
 
 import { runTurn } from "./answering.js";
-import { byId } from "./elements.js";
+import { byId, findAll } from "./elements.js";
 import { text } from "./page.js";
 import { retryTurn, uploadQuestion } from "./turn-upload.js";
 import { TurnView } from "./turn-view.js";
@@ -40,9 +40,9 @@ export function ask(question, { view = questionView(question.text), send, ...out
   return start(view, send, output);
 }
 
-/** Whether a question is on the page that the server does not have. */
+/** Whether a question is on the page that perhaps only this page has: another attempt sends it. */
 export const hasUnsent = () =>
-  [...byId("turns").children].some((item) => questions.has(item) && !(/** @type {HTMLElement} */ (item).dataset.turn));
+  findAll(byId("turns"), '[data-turn=""][data-status=failed]').some((item) => questions.has(item));
 
 /** @param {HTMLElement} item a failed turn */
 export function retry(item) {

@@ -5,6 +5,7 @@
 
 import { isTurnRunning } from "./answering.js";
 import { fetchPage } from "./api.js";
+import { hasUnsent } from "./asking.js";
 import { byId, find, findAll } from "./elements.js";
 import { turnWhenOver } from "./live/stored-turns.js";
 import { watchOtherTabs } from "./other-tabs.js";
@@ -28,12 +29,17 @@ const stateOf = (item) =>
 const isInUse = (item) =>
   item.querySelector(".edit-form") !== null || [...item.querySelectorAll("audio")].some((audio) => !audio.paused);
 
-/** Show the turns that the server has and this page has not. */
+/**
+ * Show the turns that the server has and this page has not. A question that was perhaps not sent could be one of them,
+ * so it is sent again first.
+ */
 async function refresh() {
-  if (!talk.dataset.conversation || isBusy()) return;
+  if (!talk.dataset.conversation || isBusy() || hasUnsent()) return;
   const page = await fetchPage(`/talk/${talk.dataset.conversation}/`).catch(() => null);
   const fresh = page?.querySelector("#turns");
   if (!fresh || isBusy()) return; // Offline or signed out; the next request tells.
+  // Those that were stopped before they had an id are stored by now, if at all.
+  for (const stopped of findAll(list, ':scope > [data-turn=""][data-status=interrupted]')) stopped.remove();
   for (const old of findAll(fresh, ".version")) itemOf(old)?.remove();
   for (const item of findAll(fresh, ":scope > .turn")) show(item);
   const title = page?.querySelector("#title")?.textContent;

@@ -19,14 +19,18 @@ function askBeforeLeaving(event) {
   if (capture.recorder || capture.microphone?.hearing || hasUnsent()) event.preventDefault();
 }
 
-/** Keep what is typed until it is asked. */
+/** Keep what is typed, also over a reload, until it is sent. */
 function keepDraft() {
   const field = /** @type {HTMLInputElement | HTMLTextAreaElement} */ (byId("text"));
-  const key = `draft ${location.pathname}`;
-  field.value ||= sessionStorage.getItem(key) ?? "";
+  const name = () => `draft ${location.pathname}`;
+  const draft = sessionStorage.getItem(name());
+  if (draft && !field.value) {
+    field.value = draft;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
   window.addEventListener("pagehide", () => {
-    if (field.value) sessionStorage.setItem(`draft ${location.pathname}`, field.value);
-    else sessionStorage.removeItem(`draft ${location.pathname}`);
+    if (field.value) sessionStorage.setItem(name(), field.value);
+    else sessionStorage.removeItem(name());
   });
 }
 

@@ -53,8 +53,8 @@ MAX_TEXT_CHARACTERS = 2000
 # A request deletes as many files of a conversation, within a third of a second; the worker deletes the others.
 FILES_AT_ONCE = 100
 FILES_PER_TASK = 500
-# A turn that is stopped in its own process is stored within this time.
-STOPPED_WITHIN_SECONDS = 1.5
+# A turn that is to stop is stored within this time, unless its process was killed.
+STOPPED_WITHIN_SECONDS = 2
 # The stages before speaking that a turn of each status still needs.
 _STAGES_FROM: dict[Turn.Status, tuple[Stage, ...]] = {
     Turn.Status.RECEIVED: ("hear", "think"),
@@ -294,7 +294,8 @@ def stop_turn(*, turn: Turn, heard_seconds: float | None = None) -> None:
     `heard_seconds` is less than the length of its answer.
     """
     running = Turn.objects.filter(pk=turn.pk, status__in=RUNNING)
-    if running.update(stop_requested=True, heard_seconds=heard_seconds) and stopping.interrupt(turn.pk):
+    if running.update(stop_requested=True, heard_seconds=heard_seconds):
+        stopping.interrupt(turn.pk)
         _wait_for_end(running)
     turn.refresh_from_db()
     if heard_seconds is not None and heard_seconds < (turn.answer_seconds or 0):
@@ -308,7 +309,7 @@ def _wait_for_end(running: QuerySet[Turn]) -> None:
     """Wait until an interrupted turn is stored: the next one remembers what was heard of it."""
     end = time.monotonic() + STOPPED_WITHIN_SECONDS
     while running.exists() and time.monotonic() < end:
-        time.sleep(0.02)
+        time.sleep(0.03)
 
 
 def mark_heard(*, turn: Turn, text: str, seconds: float) -> None:

@@ -63,14 +63,12 @@ def stoppable(turn: Turn, task: asyncio.Task[None]) -> Iterator[None]:
         del poller.tasks[turn.pk]
 
 
-def interrupt(turn_pk: UUID) -> bool:
-    """Interrupt a turn at once if it runs in this process. Return whether it does."""
+def interrupt(turn_pk: UUID) -> None:
+    """Interrupt a turn at once if it runs in this process."""
     for loop, poller in list(_pollers.items()):
         task = poller.tasks.get(turn_pk)
         if task is not None:
             loop.call_soon_threadsafe(task.cancel)
-            return True
-    return False
 
 
 def interrupt_all() -> None:

@@ -9,9 +9,8 @@ const TOLD = ["listening", "thinking", "speaking", "failed"];
 const site = document.title.slice(document.title.lastIndexOf(" – "));
 
 function showTitle() {
-  const title = byId("title").textContent.trim();
-  const state = TOLD.includes(turnState()) ? `${text(`title-${turnState()}`)} · ` : "";
-  document.title = `${state}${title}${site}`;
+  const state = TOLD.includes(turnState()) ? [text(`title-${turnState()}`)] : [];
+  document.title = [...state, byId("title").textContent.trim()].join(" · ") + site;
 }
 
 /** @param {BeforeUnloadEvent} event what was said would be lost */

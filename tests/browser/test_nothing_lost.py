@@ -65,6 +65,19 @@ class TestLeaving:
         assert Turn.objects.get().status == Turn.Status.SPOKEN
         assert len(provider.requests_to(CHAT)) == 1
 
+    def test_a_live_answer_is_finished_and_shown_after_a_reload(self, talk: Page, provider: FakeProvider) -> None:
+        provider.behaviour = Behaviour(reply=LONG_REPLY, audio_speed=4)
+        talk.get_by_role("button", name="Start recording").click()
+        wait_for_state(talk, "listening")
+        talk.wait_for_timeout(1500)
+        talk.locator("#record").click()
+        wait_for_state(talk, "speaking")
+        talk.reload()
+        expect(talk.get_by_role("button", name="Play the answer")).to_be_visible()
+        expect(talk.locator(".reply")).to_have_text(LONG_REPLY.strip())
+        turn = Turn.objects.get()
+        assert (turn.status, turn.spoken_text) == (Turn.Status.SPOKEN, "")
+
     def test_a_turn_is_there_after_the_way_back(self, talk: Page, server: Server, provider: FakeProvider) -> None:
         provider.behaviour = Behaviour(first_token_seconds=1)
         type_question(talk)
@@ -88,10 +101,10 @@ class TestLeaving:
         talk.get_by_role("button", name="Start recording").click()
         wait_for_state(talk, "listening")
         expect(talk).to_have_title(re.compile("^Listening · New conversation – "))
-        asked: list[str] = []
-        talk.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-        talk.close(run_before_unload=True)
-        wait_until(lambda: (talk.wait_for_timeout(50), asked == ["beforeunload"])[1])
+        talk.on("dialog", lambda dialog: dialog.dismiss())
+        with talk.expect_event("dialog") as asked:
+            talk.close(run_before_unload=True)
+        assert asked.value.type == "beforeunload"
         expect(talk.locator("html")).to_have_attribute("data-turn-state", "listening")
         talk.get_by_role("button", name="Stop", exact=True).click()
 

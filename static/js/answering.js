@@ -59,7 +59,7 @@ export function toggleMuted() {
 export async function runTurn(view, start, { player: output = uploadPlayer, interrupted } = {}) {
   silence();
   const report = (/** @type {Promise<number>} */ heard) => {
-    if (view.id) heard.then((seconds) => stopTurn(view.id, seconds));
+    if (view.id) stopTurn(view.id, heard);
   };
   const turn = { abort: new AbortController(), interrupted: interrupted ?? report, view };
   running = turn;

@@ -63,7 +63,7 @@ export async function goOn(item) {
   }
 
   return runTurn(view, events, {
-    interrupted: (heard) => heard.then((seconds) => stopTurn(view.id, before + seconds)),
+    interrupted: (heard) => stopTurn(view.id, Promise.resolve(heard).then((seconds) => before + seconds)),
   });
 }
 

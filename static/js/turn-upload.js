@@ -54,12 +54,20 @@ export const regenerateTurn = (turnId, body, signal, key) =>
 /**
  * End a turn, and tell the server how much of its answer was played: it makes answers faster than they play.
  * @param {string} turnId
- * @param {number} seconds
+ * @param {Promise<number> | number} heard seconds
  */
-export function stopTurn(turnId, seconds) {
-  told = request("POST", `/api/v1/turns/${turnId}/stop`, { body: { heard_seconds: seconds } }).catch(() => {
+export function stopTurn(turnId, heard) {
+  told = tellStop(turnId, heard).catch(() => {
     // Then the answer is finished, and the model remembers all of it. Nobody has to know.
   });
+}
+
+/**
+ * @param {string} turnId
+ * @param {Promise<number> | number} heard
+ */
+async function tellStop(turnId, heard) {
+  await request("POST", `/api/v1/turns/${turnId}/stop`, { body: { heard_seconds: await heard } });
 }
 
 /** @param {Question} question */

@@ -192,6 +192,21 @@ class TestAskingAgain:
             assert barriers_in(talk) == ""
             talk.reload()
 
+    def test_also_while_a_later_answer_is_being_made(self, talk: Page, provider: FakeProvider) -> None:
+        type_question(talk, "First?")
+        wait_for_answer(talk)
+        provider.behaviour = LONG_ANSWER
+        type_question(talk, "Later?")
+        wait_for_state(talk, "speaking")
+        talk.get_by_role("button", name="Edit the question").first.click()
+        talk.get_by_role("textbox", name="Edit the question").fill("Second?")
+        provider.behaviour = Behaviour()
+        talk.get_by_role("button", name="Ask", exact=True).click()
+        expect(talk.locator(".turns > .turn > .answer .reply").last).to_have_text(provider.behaviour.reply)
+        wait_for_state(talk, "ready")
+        statuses = Turn.objects.order_by("created_at").values_list("status", flat=True)
+        assert list(statuses) == ["spoken", "interrupted", "spoken"]
+
     def test_what_is_refused_leaves_the_old_answer(self, broken: Page, provider: FakeProvider) -> None:
         type_question(broken)
         wait_for_answer(broken)

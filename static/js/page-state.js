@@ -21,7 +21,7 @@ function askBeforeLeaving(event) {
 /** Keep what is typed, also over a reload, until it is sent. */
 function keepDraft() {
   const field = /** @type {HTMLInputElement | HTMLTextAreaElement} */ (byId("text"));
-  const name = () => `draft ${location.pathname}`;
+  const name = () => `draft ${byId("talk").dataset.user} ${location.pathname}`; // Others may use this tab next.
   const draft = sessionStorage.getItem(name());
   if (draft && !field.value) {
     field.value = draft;

@@ -41,8 +41,10 @@ TURN = {
     "answer_seconds": 2.1,
     "has_question": True,
     "has_answer": True,
+    "heard_seconds": None,
     "timings": {"heard_ms": 610, "first_word_ms": 980, "first_audio_ms": 1240, "total_ms": 1900},
     "error": None,
+    "replaced_by": None,
     "created_at": A_TIME,
 }
 CONVERSATION = {
@@ -201,7 +203,21 @@ OPERATIONS: Operations = {
     },
     turns_api.TurnRetry: {
         "POST": Operation(
-            TALK, "Retry from the stage that failed", **TURN_ANSWERS, description="No stage is paid for twice."
+            TALK,
+            "Go on after a failure or an interruption",
+            **TURN_ANSWERS,
+            description="From the stage that failed, or from where an answer was heard to. No stage is paid for twice.",
+        ),
+    },
+    turns_api.TurnRegenerate: {
+        "POST": Operation(
+            TALK,
+            "Ask again",
+            **TURN_ANSWERS,
+            request_examples={JSON: {"text": "What is the capital of Italy?"}},
+            status=201,
+            description="A new turn has the same question, or `text`, and takes the place of the turn and of those "
+            "after it. They stay readable; their `replaced_by` is the id of the new turn.",
         ),
     },
     turns_api.TurnStop: {

@@ -10,6 +10,7 @@ urlpatterns = [
     path("speech", single_stages_api.Speech.as_view(), name="speech"),
     path("turns/<uuid:turn_pk>", turns_api.TurnDetail.as_view(), name="turn"),
     path("turns/<uuid:turn_pk>/retry", turns_api.TurnRetry.as_view(), name="turn-retry"),
+    path("turns/<uuid:turn_pk>/regenerate", turns_api.TurnRegenerate.as_view(), name="turn-regenerate"),
     path("turns/<uuid:turn_pk>/stop", turns_api.TurnStop.as_view(), name="turn-stop"),
     path("turns/<uuid:turn_pk>/audio", turns_api.TurnAnswerAudio.as_view(), name="turn-audio"),
     path("turns/<uuid:turn_pk>/question", turns_api.TurnQuestionAudio.as_view(), name="turn-question"),

@@ -28,6 +28,7 @@ def stream_response(prepared: PreparedTurn) -> StreamingHttpResponse:
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"  # Otherwise nginx buffers the events.
     response["X-AI-Generated"] = "true"
+    response["X-Turn-Id"] = str(prepared.turn.pk)
     return response
 
 
@@ -36,6 +37,7 @@ def stored_response(turn: Turn) -> StreamingHttpResponse:
     response = StreamingHttpResponse(_stored_lines(turn), content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-AI-Generated"] = "true"
+    response["X-Turn-Id"] = str(turn.pk)
     return response
 
 

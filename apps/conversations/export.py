@@ -17,11 +17,17 @@ AI_NOTE = gettext_lazy("The answers were written by a language model and spoken 
 
 
 def conversation_as_text(conversation: Conversation, turns: Sequence[Turn]) -> str:
-    """Return a heading with title, time, voice and note, then a paragraph for each question and each answer."""
+    """Return a heading with title, time, voice and note, then a paragraph for each question and each answer.
+
+    What was asked again comes last, under a heading of its own.
+    """
     voice = conversation.voice.name if conversation.voice else _("voice deleted")
     started = utc_text(conversation.created_at)
     heading = [conversation.title or _("New conversation"), f"{started} · {voice}", str(AI_NOTE)]
-    paragraphs = [paragraph for turn in turns for paragraph in _paragraphs(turn)]
+    paragraphs = [paragraph for turn in turns if turn.replaced_by_id is None for paragraph in _paragraphs(turn)]
+    earlier = [paragraph for turn in turns if turn.replaced_by_id is not None for paragraph in _paragraphs(turn)]
+    if earlier:
+        paragraphs += [_("Earlier versions, which were asked again"), *earlier]
     return "\n\n".join(["\n".join(heading), *paragraphs]) + "\n"
 
 
@@ -60,6 +66,7 @@ def _turn_data(turn: Turn) -> dict[str, Any]:
         "answer_seconds": turn.answer_seconds,
         "timings": turn.timings,
         "error": turn.error,
+        "replaced_by": turn.replaced_by_id and str(turn.replaced_by_id),
     }
 
 

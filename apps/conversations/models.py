@@ -22,9 +22,11 @@ from apps.voices.models import VoiceProfile
 NOTHING_HEARD = "nothing_heard"
 INTERNAL_ERROR = "internal_error"
 TURN_STOPPED = "turn_stopped"
+LISTENER_LEFT = "listener_left"
 TURN_MESSAGES = {
     NOTHING_HEARD: _("No speech was found in this recording. Speak louder or closer to the microphone, and try again."),
     TURN_STOPPED: _("This turn was stopped before anything was spoken."),
+    LISTENER_LEFT: _("The connection ended before this question was answered. Try again to get the answer."),
     STORAGE_UNAVAILABLE: STORAGE_MESSAGE,
     RECORDING_MISSING: RECORDING_MISSING_MESSAGE,
     SERVER_STOPPED: SERVER_STOPPED_MESSAGE,
@@ -127,11 +129,14 @@ class Turn(Leased):
     reply = models.TextField(_("reply"), blank=True)
     # The part of the reply that was heard before an interruption, or spoken before the voice failed; else "".
     spoken_text = models.TextField(_("spoken part of the reply"), blank=True)
+    # How much of the answer's sound was heard before an interruption. An answer with a whole reply goes on there.
+    heard_seconds = models.FloatField(_("heard seconds of the answer"), null=True, blank=True)
     stop_requested = models.BooleanField(_("stop requested"), default=False)
     answer = models.FileField(_("answer"), upload_to=answer_path, blank=True)
     # A copy as MP3, made on the first request and kept: signing it again would give other bytes.
     answer_mp3 = models.FileField(_("answer as MP3"), upload_to=answer_mp3_path, blank=True)
     answer_seconds = models.FloatField(_("seconds of the answer"), null=True, blank=True)
+    # The stage that failed, or that an interruption ended; "" if all stages were complete.
     failed_stage = models.CharField(_("failed stage"), max_length=10, choices=Stage.choices, blank=True)
     error_code = models.CharField(_("error code"), max_length=50, blank=True)
     # The ids that providers gave to the calls of the turn, by stage: what their support asks for.
@@ -140,7 +145,14 @@ class Turn(Leased):
     first_word_ms = models.PositiveIntegerField(_("first word after (ms)"), null=True, blank=True)
     first_audio_ms = models.PositiveIntegerField(_("first audio after (ms)"), null=True, blank=True)
     total_ms = models.PositiveIntegerField(_("finished after (ms)"), null=True, blank=True)
+    # The turn that asks again what this one, or one before it, had asked. Only turns without one are remembered.
+    replaced_by = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="replaced", verbose_name=_("asked again as")
+    )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    # Set by the page of a conversation: the turns whose place this one has taken, oldest first.
+    earlier_versions: list[Turn]
 
     objects: ClassVar[OwnedQuerySet[Turn]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -192,7 +204,7 @@ class Turn(Leased):
     @property
     def retryable(self) -> bool:
         """Whether another attempt may succeed."""
-        return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR, STORAGE_UNAVAILABLE, SERVER_STOPPED}
+        return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR, STORAGE_UNAVAILABLE, SERVER_STOPPED, LISTENER_LEFT}
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -209,6 +221,7 @@ class Turn(Leased):
 
 SOUND_FIELDS = ("question", "answer", "answer_mp3")
 RUNNING = (Turn.Status.RECEIVED, Turn.Status.HEARD, Turn.Status.ANSWERED)
+UNFINISHED = (Turn.Status.FAILED, Turn.Status.INTERRUPTED)
 
 
 class ShareQuerySet(OwnedQuerySet["Share"]):

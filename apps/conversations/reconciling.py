@@ -56,9 +56,8 @@ def end_abandoned(*, turn: Turn) -> bool:
 
 
 def _end_of(turn: Turn) -> tuple[Turn.Status, str]:
-    if turn.stop_requested:
-        return Turn.Status.INTERRUPTED, ""
-    return Turn.Status.FAILED, STAGE_DURING[Turn.Status(turn.status)]
+    status = Turn.Status.INTERRUPTED if turn.stop_requested else Turn.Status.FAILED
+    return status, STAGE_DURING[Turn.Status(turn.status)]
 
 
 def _settle(turn: Turn) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -16,16 +19,25 @@ from django.utils.translation import gettext_lazy
 from django_tasks import task
 
 from apps.accounts.models import User
+from apps.conversations import stopping
 from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
-from apps.conversations.models import NOTHING_HEARD, RUNNING, SOUND_FIELDS, TURN_MESSAGES, Conversation, Turn
+from apps.conversations.models import (
+    NOTHING_HEARD,
+    RUNNING,
+    SOUND_FIELDS,
+    TURN_MESSAGES,
+    UNFINISHED,
+    Conversation,
+    Turn,
+)
 from apps.conversations.pipeline.hearing import QUESTION_SAMPLE_RATE
 from apps.conversations.pipeline.spoken_answer import heard_text
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.reconciling import end_abandoned
 from apps.conversations.turn import run_turn
-from apps.core.errors import UserError
+from apps.core.errors import RecordingMissingError, UserError
 from apps.core.leases import new_lease
-from apps.core.recordings import decode_stored
+from apps.core.recordings import decode_stored, read
 from apps.speech import availability, registry
 from apps.speech.audio.speech_presence import has_speech
 from apps.speech.base import LOCAL, Recording, Stage
@@ -43,6 +55,8 @@ MAX_PINNED = 20
 # A request deletes as many files of a conversation, within a third of a second; the worker deletes the others.
 FILES_AT_ONCE = 100
 FILES_PER_TASK = 500
+# A turn that is to stop is stored within this time, unless its process was killed.
+STOPPED_WITHIN_SECONDS = 2
 # The stages before speaking that a turn of each status still needs.
 _STAGES_FROM: dict[Turn.Status, tuple[Stage, ...]] = {
     Turn.Status.RECEIVED: ("hear", "think"),
@@ -192,12 +206,15 @@ def voice_of(*, conversation: Conversation) -> VoiceProfile:
 
 
 def prepare_retry(*, turn: Turn) -> PreparedTurn:
-    """Prepare another attempt at a failed turn; `run_turn` then resumes at the stage that failed.
+    """Prepare another attempt at a turn that failed or was interrupted; `run_turn` resumes at the stage that ended.
 
-    Raises UserError (409) if the turn has not failed or its conversation has no voice, and as `new_turn` does.
+    Raises UserError (409) if the turn is complete, runs or was asked again, or its conversation has no voice, and as
+    `new_turn` does.
     """
     if turn.status in RUNNING and end_abandoned(turn=turn):
         turn.refresh_from_db()
+    if turn.replaced_by_id is not None:
+        raise _turn_replaced()
     if turn.voice is None or not turn.voice.can_speak:
         turn.voice = voice_of(conversation=turn.conversation)
         turn.save(update_fields=["voice"])
@@ -205,10 +222,13 @@ def prepare_retry(*, turn: Turn) -> PreparedTurn:
     require_engines(turn.voice, status)
     seconds = 0.0 if turn.transcript else turn.question_seconds or 0.0
     reservation = _reserve(turn.owner_id, heard_seconds=seconds)
-    claimed = Turn.objects.filter(pk=turn.pk, status=Turn.Status.FAILED).update(status=status, lease_until=new_lease())
-    if not claimed:
+    # A reply that is not whole is written anew, and what was heard of it does not count.
+    forgotten = {} if status == Turn.Status.ANSWERED else {"spoken_text": "", "heard_seconds": None}
+    unfinished = Turn.objects.filter(pk=turn.pk, status__in=UNFINISHED, replaced_by=None)
+    if not unfinished.update(status=status, lease_until=new_lease(), stop_requested=False, **forgotten):
         metering.release(reservation)
-        raise UserError("turn_not_failed", _("Only a turn that failed can be tried again."), status=409)
+        text = _("Only a turn that failed or was interrupted can go on.")
+        raise UserError("turn_not_failed", text, status=409)
     # Load the rows that `run_turn` reads now: it cannot wait for the database on the event loop.
     claimed_turn = Turn.objects.select_related("voice__consent", "conversation").get(pk=turn.pk)
     return PreparedTurn(claimed_turn, reservation)
@@ -220,24 +240,102 @@ def _status_before_failure(turn: Turn) -> Turn.Status:
     return Turn.Status.ANSWERED if turn.failed_stage == Turn.Stage.SPEAK else Turn.Status.HEARD
 
 
+def complete_heard(*, turn: Turn) -> bool:
+    """Count an interrupted turn as spoken, if its answer is stored whole. Return whether it is."""
+    whole = Turn.objects.filter(pk=turn.pk, status=Turn.Status.INTERRUPTED, failed_stage="", replaced_by=None)
+    is_whole = bool(whole.exclude(answer="").update(status=Turn.Status.SPOKEN, spoken_text="", heard_seconds=None))
+    if is_whole:
+        turn.refresh_from_db()
+    return is_whole
+
+
+def _turn_replaced() -> UserError:
+    return UserError("turn_replaced", _("This was asked again already. Reload the page to see it."), status=409)
+
+
+def ask_again(*, turn: Turn, text: str = "") -> PreparedTurn:
+    """Prepare a new turn with the question of a turn that is over, or with `text` in its place; `run_turn` answers it.
+
+    The old turn and those after it are kept as an earlier version, which is not remembered. Raises UserError (409) if
+    the turn runs or was asked again already, RecordingMissingError, and as `new_turn` does.
+    """
+    if turn.status in RUNNING and not end_abandoned(turn=turn):
+        raise UserError("turn_running", _("This turn still runs. Stop it, or wait for its end."), status=409)
+    if turn.replaced_by_id is not None:
+        raise _turn_replaced()
+    voice = voice_of(conversation=turn.conversation)
+    again = Turn(
+        owner_id=turn.owner_id,
+        conversation=turn.conversation,
+        voice=voice,
+        transcript=text or turn.transcript,
+        language="" if text else turn.language,
+    )
+    again.status = Turn.Status.HEARD if again.transcript else Turn.Status.RECEIVED
+    require_engines(voice, again.status)
+    reservation = _reserve(turn.owner_id, heard_seconds=0.0 if again.transcript else turn.question_seconds or 0.0)
+    try:
+        if turn.question and not text:
+            _copy_question(turn, again)
+        with transaction.atomic():
+            again.save(force_insert=True)
+            _replace(turn, again)
+    except BaseException:
+        metering.release(reservation)
+        delete_files(str(file.name) for file in again.recordings)
+        raise
+    return PreparedTurn(again, reservation)
+
+
+def _copy_question(turn: Turn, again: Turn) -> None:
+    """Give the new turn a recording of its own. Without one, words that are known are enough."""
+    try:
+        again.question = ContentFile(read(turn.question), name="question.flac")
+    except RecordingMissingError:
+        if not turn.transcript:
+            raise
+    else:
+        again.question_seconds = turn.question_seconds
+
+
+def _replace(turn: Turn, again: Turn) -> None:
+    """Let `again` take the place of a turn and of those after it. Raises UserError if another one has done so."""
+    current = Turn.objects.filter(conversation=turn.conversation, replaced_by=None).exclude(pk=again.pk)
+    if not current.filter(pk=turn.pk).update(replaced_by=again):
+        raise _turn_replaced()
+    current.filter(created_at__gte=turn.created_at).update(replaced_by=again)
+
+
 def stop_turn(*, turn: Turn, heard_seconds: float | None = None) -> None:
-    """Request the end of a running turn. Its process, whichever it is, interrupts it within two seconds.
+    """Request the end of a running turn. Its process interrupts it: this one at once, another one within two seconds.
 
     An answer is synthesized faster than it is heard: a turn that is already spoken becomes interrupted, too, if
     `heard_seconds` is less than the length of its answer.
     """
-    Turn.objects.filter(pk=turn.pk, status__in=RUNNING).update(stop_requested=True)
+    running = Turn.objects.filter(pk=turn.pk, status__in=RUNNING)
+    if running.update(stop_requested=True, heard_seconds=heard_seconds):
+        stopping.interrupt(turn.pk)
+        _wait_for_end(running)
+    turn.refresh_from_db()
     if heard_seconds is not None and heard_seconds < (turn.answer_seconds or 0):
         Turn.objects.filter(pk=turn.pk, status=Turn.Status.SPOKEN).update(
-            status=Turn.Status.INTERRUPTED, spoken_text=_heard_text(turn, heard_seconds)
+            status=Turn.Status.INTERRUPTED, spoken_text=_heard_text(turn, heard_seconds), heard_seconds=heard_seconds
         )
-    turn.refresh_from_db()
+        turn.refresh_from_db()
 
 
-def mark_heard(*, turn: Turn, text: str) -> None:
-    """Note that of the reply of a turn that is over, only `text` was heard."""
+def _wait_for_end(running: QuerySet[Turn]) -> None:
+    """Wait until an interrupted turn is stored: the next one remembers what was heard of it."""
+    end = time.monotonic() + STOPPED_WITHIN_SECONDS
+    while running.exists() and time.monotonic() < end:
+        time.sleep(0.03)
+
+
+def mark_heard(*, turn: Turn, text: str, seconds: float) -> None:
+    """Note that of the reply of a turn that is over, only `text` was heard, and of its sound `seconds`."""
     ended = Turn.objects.filter(pk=turn.pk, status__in=(Turn.Status.SPOKEN, Turn.Status.INTERRUPTED))
     ended.update(status=Turn.Status.INTERRUPTED, spoken_text=text)
+    ended.filter(failed_stage__in=("", Turn.Stage.SPEAK)).update(heard_seconds=seconds)
 
 
 def _heard_text(turn: Turn, heard_seconds: float) -> str:

@@ -63,6 +63,14 @@ def stoppable(turn: Turn, task: asyncio.Task[None]) -> Iterator[None]:
         del poller.tasks[turn.pk]
 
 
+def interrupt(turn_pk: UUID) -> None:
+    """Interrupt a turn at once if it runs in this process."""
+    for loop, poller in list(_pollers.items()):
+        task = poller.tasks.get(turn_pk)
+        if task is not None:
+            loop.call_soon_threadsafe(task.cancel)
+
+
 def interrupt_all() -> None:
     """Interrupt all turns of this process. Unlike closing their generators, this sends their listeners a last event."""
     for loop, poller in list(_pollers.items()):

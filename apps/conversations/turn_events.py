@@ -22,12 +22,16 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A chunk of the answer's sound (mono s16le), which belongs to segment `index` of the reply, `text`."""
+    """A chunk of the answer's sound (mono s16le), which belongs to segment `index` of the reply, `text`.
+
+    `spoken` is what the voice says for `text`; "" for the same.
+    """
 
     index: int
     text: str
     pcm: bytes
     sample_rate: int
+    spoken: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,10 @@ class TurnSerializer(serializers.ModelSerializer[Turn]):
             "answer_seconds",
             "has_question",
             "has_answer",
+            "heard_seconds",
             "timings",
             "error",
+            "replaced_by",
             "created_at",
         ]
 
@@ -146,19 +148,44 @@ class TurnDetail(APIView):
 
 
 class TurnRetry(LimitedView):
-    """Retry a failed turn from the stage that failed."""
+    """Go on with a turn that failed or was interrupted, from the stage that ended."""
 
     token_scope = "talk"
     renderer_classes = [JSONRenderer, EventStreamRenderer]
 
     @idempotent_by_row
     def post(self, request: Request, note_made: NoteMade, turn_pk: UUID) -> HttpResponseBase:
-        prepared = services.prepare_retry(turn=own_turn(request, turn_pk))
+        turn = own_turn(request, turn_pk)
+        if services.complete_heard(turn=turn):
+            note_made(turn.pk)
+            return _stored_answer(request, turn, status.HTTP_200_OK)
+        prepared = services.prepare_retry(turn=turn)
         note_made(prepared.turn.pk)
         return _answer(request, prepared, status.HTTP_200_OK)
 
     def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
         return replayed(_stored_answer(request, turn_of_key(request, row), status.HTTP_200_OK))
+
+
+class TurnRegenerate(LimitedView):
+    """Ask the question of a turn again, as a new turn, or `text` in its place."""
+
+    token_scope = "talk"
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    class Input(StrictSerializer):
+        text = serializers.CharField(max_length=services.MAX_TEXT_CHARACTERS, required=False)
+
+    @idempotent_by_row
+    def post(self, request: Request, note_made: NoteMade, turn_pk: UUID) -> HttpResponseBase:
+        values = self.Input(data=request.data)
+        values.is_valid(raise_exception=True)
+        prepared = services.ask_again(turn=own_turn(request, turn_pk), **values.validated_data)
+        note_made(prepared.turn.pk)
+        return _answer(request, prepared, status.HTTP_201_CREATED)
+
+    def repeat(self, request: Request, row: IdempotencyKey) -> HttpResponseBase:
+        return replayed(_stored_answer(request, turn_of_key(request, row), status.HTTP_201_CREATED))
 
 
 class TurnStop(APIView):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -76,7 +77,8 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
 
 def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
     """Return the latest turns, or the latest ones before the turn that `?before=` names, oldest first."""
-    turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
+    all_turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
+    turns = all_turns.filter(replaced_by=None)
     before = _named_turn(request, conversation, "before") or _end_of_part(
         turns, _named_turn(request, conversation, "turn")
     )
@@ -84,6 +86,7 @@ def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str
         turns = turns.filter(created_at__lt=before.created_at)
     latest = list(turns.order_by("-created_at")[: TURNS_PER_PAGE + 1])
     shown = latest[:TURNS_PER_PAGE][::-1]
+    _attach_earlier_versions(shown, all_turns)
     return {
         "turns": shown,
         "has_earlier_turns": len(latest) > TURNS_PER_PAGE,
@@ -100,6 +103,22 @@ def _end_of_part(turns: QuerySet[Turn], named: Turn | None) -> Turn | None:
         return None
     later = list(turns.filter(created_at__gt=named.created_at).order_by("created_at")[:TURNS_PER_PAGE])
     return later[TURNS_PER_PAGE // 2] if len(later) == TURNS_PER_PAGE else None
+
+
+def _attach_earlier_versions(turns: list[Turn], all_turns: QuerySet[Turn]) -> None:
+    """Give each of `turns` those whose place it has taken, directly or not, oldest first."""
+    replaced: dict[UUID | None, list[Turn]] = defaultdict(list)
+    found = turns
+    while found:  # By their index: a long conversation has few of them.
+        found = list(all_turns.filter(replaced_by__in=found).order_by("created_at"))
+        for turn in found:
+            replaced[turn.replaced_by_id].append(turn)
+
+    def before(turn: Turn) -> list[Turn]:
+        return [each for old in replaced[turn.pk] for each in (*before(old), old)]
+
+    for turn in turns:
+        turn.earlier_versions = before(turn)
 
 
 def _named_turn(request: HttpRequest, conversation: Conversation, parameter: str) -> Turn | None:

@@ -2,15 +2,18 @@
 
 import { ApiError } from "./api.js";
 import { byId, create } from "./elements.js";
-import { text } from "./page.js";
+import { announce, signInLink, text } from "./page.js";
 import { Player } from "./player.js";
 import { awaitQuestion, capture, enter, turnState } from "./turn-state.js";
-import { reportPlayed } from "./turn-upload.js";
+import { showStored, turnWhenOver } from "./live/stored-turns.js";
+import { tellOtherTabs } from "./other-tabs.js";
+import { stopTurn } from "./turn-upload.js";
 
 /**
  * @typedef {import("./turn-view.js").TurnView} TurnView
  * @typedef {ConstructorParameters<typeof ApiError>[0]} Failure
- * @typedef {{event: "heard", data: {turn_id?: string, text: string}}
+ * @typedef {{event: "begun", data: {turn_id: string}}
+ *   | {event: "heard", data: {turn_id?: string, text: string}}
  *   | {event: "said", data: {turn_id?: undefined, delta: string}}
  *   | {event: "spoken", data: {turn_id?: undefined, audio: string, sample_rate: number}}
  *   | {event: "failed", data: Failure & {turn_id?: string}}
@@ -29,16 +32,20 @@ const uploadPlayer = new Player();
 
 /** @type {NonNullable<Output["player"]>} */
 let player = uploadPlayer; // of the latest answer
-let isMuted = false;
+let isMuted = localStorage.getItem("muted") === "on";
 
 /** @type {{abort: AbortController, interrupted: (seconds: Promise<number>) => void, view: TurnView} | null} */
 let running = null;
 
 export const isTurnRunning = () => running !== null;
 
+/** Whether answers are silent, which this browser remembers. */
+export const areAnswersMuted = () => isMuted;
+
 /** @returns {boolean} whether answers are silent from now on */
 export function toggleMuted() {
   isMuted = !isMuted;
+  localStorage.setItem("muted", isMuted ? "on" : "off");
   player.muted = isMuted;
   return isMuted;
 }
@@ -51,9 +58,8 @@ export function toggleMuted() {
  */
 export async function runTurn(view, start, { player: output = uploadPlayer, interrupted } = {}) {
   silence();
-  let isComplete = false;
   const report = (/** @type {Promise<number>} */ heard) => {
-    if (isComplete) heard.then((seconds) => reportPlayed(view.id, seconds));
+    if (view.id) stopTurn(view.id, heard);
   };
   const turn = { abort: new AbortController(), interrupted: interrupted ?? report, view };
   running = turn;
@@ -64,14 +70,15 @@ export async function runTurn(view, start, { player: output = uploadPlayer, inte
   enter("thinking");
   try {
     await follow(view, start(turn.abort.signal));
-    isComplete = true;
     player.finish();
     await player.ended;
     if (running === turn) awaitQuestion();
   } catch (error) {
-    if (running === turn) fail(view, error);
+    if (running === turn && view.id && isLost(error)) await catchUp(view, turn.abort.signal);
+    else if (running === turn) fail(view, error);
   } finally {
     if (running === turn) running = null;
+    tellOtherTabs();
   }
 }
 
@@ -87,6 +94,7 @@ async function follow(view, events) {
     if (event === "spoken") play(data.audio, data.sample_rate);
     if (event === "failed") throw new ApiError(data);
     if (event === "done") {
+      view.complete();
       view.reply = data.reply;
       view.timings = data.timings;
       const seconds = data.answer_seconds ?? player.seconds;
@@ -126,19 +134,39 @@ function play(audio, sampleRate) {
   if (turnState() === "thinking") enter("speaking");
 }
 
+/** Whether only the connection broke: the server finishes the turn. @param {unknown} error */
+const isLost = (error) => !(error instanceof ApiError) || ["connection_lost", "stream_broken"].includes(error.code);
+
+/**
+ * Show the end of a turn whose connection was lost, once the server has it.
+ * @param {TurnView} view
+ * @param {AbortSignal} signal
+ */
+async function catchUp(view, signal) {
+  player.finish();
+  announce(text("catching-up"));
+  const turn = await turnWhenOver(view.id, signal);
+  if (!turn) return; // It was stopped.
+  view.complete();
+  showStored(view, turn);
+  if (turn.error) fail(view, new ApiError(turn.error));
+  else awaitQuestion();
+}
+
 /**
  * @param {TurnView} view
  * @param {unknown} error
  */
 function fail(view, error) {
   player.finish();
-  const { code, message, retryable } = error instanceof ApiError ? error : streamBroken();
+  const failure = error instanceof ApiError ? error : streamBroken();
+  const { code, message, retryable } = failure;
   if (code === "nothing_heard" && !view.id) {
     view.remove();
     awaitQuestion(text("heard-nothing"));
     return;
   }
-  view.fail(message, retryable);
+  view.fail(message, retryable, code === "not_authenticated" ? signInLink() : undefined);
   enter("failed", text("failed"), "error");
   // The message is visible on the turn; screen readers read only the status line.
   byId("status").append(create("span", { className: "visually-hidden", textContent: ` ${message}` }));

@@ -1,7 +1,7 @@
 /** Asking: puts a question on the page and sends it, and sends it again after a failure. */
 
 import { runTurn } from "./answering.js";
-import { byId } from "./elements.js";
+import { byId, findAll } from "./elements.js";
 import { text } from "./page.js";
 import { retryTurn, uploadQuestion } from "./turn-upload.js";
 import { TurnView } from "./turn-view.js";
@@ -39,6 +39,10 @@ export function ask(question, { view = questionView(question.text), send, ...out
   questions.set(view.item, question);
   return start(view, send, output);
 }
+
+/** Whether a question is on the page that perhaps only this page has: another attempt sends it. */
+export const hasUnsent = () =>
+  findAll(byId("turns"), '[data-turn=""][data-status=failed]').some((item) => questions.has(item));
 
 /** @param {HTMLElement} item a failed turn */
 export function retry(item) {

@@ -1,6 +1,6 @@
 /** The Talk page: connects its controls with listening, asking and answering. */
 
-import { endTurn, interrupt, isTurnRunning, toggleMuted } from "./answering.js";
+import { areAnswersMuted, endTurn, interrupt, isTurnRunning, toggleMuted } from "./answering.js";
 import { ask, retry } from "./asking.js";
 import { isHandsFree, voiceMissing, watchSettings } from "./conversation-settings.js";
 import { around, atTarget, byId, find } from "./elements.js";
@@ -15,6 +15,8 @@ import {
   stop,
 } from "./listening.js";
 import { announce, text } from "./page.js";
+import { watchPageState } from "./page-state.js";
+import { audioContext } from "./sound.js";
 import { watchSpaceBar } from "./space-bar.js";
 import { capture, enter, isAnswering, recordAction } from "./turn-state.js";
 
@@ -71,10 +73,23 @@ function sendSuggestion(event) {
   ask({ text: suggestion.textContent.trim() });
 }
 
-/** @param {MouseEvent} event */
-function pressRetry(event) {
-  const button = atTarget(event, ".retry");
-  if (button) retry(around(button, ".turn"));
+const loadActions = () => import("./asking-again.js");
+
+/** @param {MouseEvent} event on a turn: go on with it, ask it again, edit its question, or stop it */
+async function pressAction(event) {
+  const button = atTarget(event, ".retry, .again, .edit, .halt");
+  if (!button) return;
+  const item = around(button, ".turn");
+  if (button.classList.contains("retry") && item.dataset.status === "failed") {
+    retry(item);
+    return;
+  }
+  audioContext(); // After an await it might not start.
+  const { askAgain, edit, goOn, halt } = await loadActions();
+  const actions = { retry: goOn, again: askAgain, edit, halt };
+  for (const [name, act] of Object.entries(actions)) {
+    if (button.classList.contains(name)) act(item);
+  }
 }
 
 /** A replay starts: stop recording, so that the replay is not recorded, and stop the answer. */
@@ -98,7 +113,7 @@ const clicks = {
   "no-turns": sendSuggestion,
   "record-again": pressRecord,
   "send-interrupted": sendInterrupted,
-  turns: pressRetry,
+  turns: pressAction,
 };
 for (const [id, click] of Object.entries(clicks)) byId(id).addEventListener("click", click);
 typeForm.addEventListener("submit", sendTyped);
@@ -112,6 +127,10 @@ watchSpaceBar({
 watchSettings({ onModeChange: modeChanged, onSaved: settingsSaved });
 document.documentElement.dataset.turnState = "ready";
 modeChanged();
+byId("mute").setAttribute("aria-pressed", String(areAnswersMuted()));
+watchPageState();
+for (const sign of ["pointerover", "focusin"]) turns.addEventListener(sign, loadActions, { once: true });
+import("./keeping-up.js").catch(() => {}); // The page is as it was loaded.
 recordButton.disabled = false;
 find(typeForm, "[type=submit]", "button").disabled = false;
 if (!location.hash.startsWith("#turn-")) turns.lastElementChild?.scrollIntoView({ block: "end" });

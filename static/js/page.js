@@ -1,6 +1,6 @@
 /** For every page: texts for people, the status line, the menus, focus on errors. */
 
-import { atTarget, byId, find } from "./elements.js";
+import { atTarget, byId, create, find } from "./elements.js";
 
 const TOAST_MILLISECONDS = 10000; // A success message covers part of the page; an error message stays.
 
@@ -42,7 +42,17 @@ export function announce(message, tone = "") {
  * Show the message of an error in the status line.
  * @param {unknown} error
  */
-export const announceError = (error) => announce(/** @type {Error} */ (error).message, "error");
+export function announceError(error) {
+  const { message, code } = /** @type {Error & {code?: string}} */ (error);
+  announce(message, "error");
+  if (code === "not_authenticated") byId("status").append(" ", signInLink());
+}
+
+/** Return a link to sign in, in another tab: what was typed and recorded stays in this one. */
+export function signInLink() {
+  const next = encodeURIComponent(location.pathname + location.search);
+  return create("a", { href: `/accounts/login/?next=${next}`, target: "_blank", textContent: text("sign-in") });
+}
 
 /**
  * @param {number} seconds

@@ -1,6 +1,7 @@
 /** One question and its answer on the page: the list item of templates/conversations/turn.html. */
 
 import { byId, find, findAll } from "./elements.js";
+import { text } from "./page.js";
 
 const NEAR_END_PIXELS = 320; // Someone who has scrolled further up is reading there.
 
@@ -121,6 +122,11 @@ export class TurnView {
     this.#item.scrollIntoView({ block: "end" });
   }
 
+  /** Show that the answer is complete, though it may still play. */
+  complete() {
+    this.#item.dataset.status = "spoken";
+  }
+
   /** Show that the turn was stopped. */
   stop() {
     this.#item.dataset.status = "interrupted";
@@ -128,13 +134,25 @@ export class TurnView {
     this.#scrollAlong();
   }
 
-  /** @param {string} message @param {boolean} retryable whether to offer another attempt */
-  fail(message, retryable) {
+  /** @param {string} message @param {boolean} retryable whether to offer another attempt @param {Element} [link] */
+  fail(message, retryable, link) {
     this.#item.dataset.status = "failed";
-    find(this.#item, ".turn-error").textContent = message;
+    find(this.#item, ".turn-error").replaceChildren(message, ...(link ? [" ", link] : []));
     find(this.#item, ".retry").hidden = !retryable;
     find(this.#item, ".turn-failed").hidden = false;
     this.#item.scrollIntoView({ block: "end" });
+  }
+
+  /** Show the turns of these items as earlier versions of this one. @param {HTMLElement[]} items */
+  takePlaceOf(items) {
+    const versions = find(this.#item, ".versions");
+    const list = find(versions, "ol");
+    for (const item of items) {
+      list.append(...findAll(item, ".versions > ol > li"), item);
+      item.className = "version";
+    }
+    find(versions, ".versions-count").textContent = text("earlier-versions", { count: list.children.length });
+    versions.hidden = false;
   }
 
   /** Remove the turn from the page, because the server does not have it. */

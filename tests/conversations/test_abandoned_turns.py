@@ -53,7 +53,7 @@ def test_one_with_a_stop_request_is_interrupted(remote_engines: FakeProvider, co
     turn = abandoned_turn(conversation, status="heard", stop_requested=True)
     assert outcomes_of_reconciling() == ["done"]
     turn.refresh_from_db()
-    assert (turn.status, turn.failed_stage, turn.error_code) == ("interrupted", "", "")
+    assert (turn.status, turn.failed_stage, turn.error_code) == ("interrupted", "think", "")
 
 
 @pytest.mark.parametrize("values", [{"status": "heard", "lease_until": timezone.now() + timedelta(hours=1)}, {}])

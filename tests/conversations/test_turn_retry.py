@@ -115,7 +115,7 @@ def test_it_speaks_only_the_segments_that_were_not_spoken_before_the_failure(
     assert Turn.objects.get(pk=turn["id"]).answer_seconds == pytest.approx(whole, abs=0.01)
 
 
-@pytest.mark.parametrize("status", ["received", "heard", "answered", "spoken", "interrupted"])
+@pytest.mark.parametrize("status", ["received", "heard", "answered", "spoken"])
 def test_only_a_failed_turn_can_be_tried_again(
     alice_api: Api, provider: FakeProvider, conversation: Conversation, status: str
 ) -> None:

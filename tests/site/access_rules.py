@@ -119,6 +119,7 @@ FOR_PROGRAMS = {
     "api/v1/speech": "talk",
     "api/v1/turns/<uuid:turn_pk>": NO_TOKEN,
     "api/v1/turns/<uuid:turn_pk>/retry": "talk",
+    "api/v1/turns/<uuid:turn_pk>/regenerate": "talk",
     "api/v1/turns/<uuid:turn_pk>/stop": "talk",
     "api/v1/turns/<uuid:turn_pk>/audio": NO_TOKEN,
     "api/v1/turns/<uuid:turn_pk>/question": NO_TOKEN,

@@ -125,6 +125,7 @@ def test_it_describes_authentication_and_media_types(schema: dict[str, Any]) -> 
         "POST /api/v1/voices/{voice_pk}/retry",
         "POST /api/v1/conversations/{conversation_pk}/turns",
         "POST /api/v1/turns/{turn_pk}/retry",
+        "POST /api/v1/turns/{turn_pk}/regenerate",
         "POST /api/v1/transcriptions",
         "POST /api/v1/speech",
         "POST /v1/audio/speech",

@@ -64,7 +64,8 @@ class Answer:
         self._events.append(event)
         self._news.set()
         if isinstance(event, Spoken):
-            segment = self._segments.setdefault(event.index, SpokenSegment(event.index, event.text, event.text))
+            new = SpokenSegment(event.index, event.text, event.spoken or event.text)
+            segment = self._segments.setdefault(event.index, new)
             segment.seconds += Recording(event.pcm, event.sample_rate).seconds
 
     async def follow(self) -> AsyncGenerator[TurnEvent, None]:
@@ -108,4 +109,4 @@ class Answer:
         frames = as_frames(spoken.pcm, spoken.sample_rate)
         sound = [each for frame in frames for each in self._resampler.resample(frame)]
         pcm = b"".join(bytes(each.planes[0])[: 2 * each.samples] for each in sound)
-        return Spoken(spoken.index, spoken.text, pcm, LIVE_SAMPLE_RATE)
+        return Spoken(spoken.index, spoken.text, pcm, LIVE_SAMPLE_RATE, spoken.spoken)

@@ -177,10 +177,21 @@ class Answering:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def close(self) -> None:
-        """Interrupt everything, as when a listener leaves."""
-        self.cancel("client_cancelled")
+    async def close(self, *, finish: bool = False) -> None:
+        """Interrupt everything, as when a listener leaves. With `finish`, the answer that is being given goes on."""
+        if not finish:
+            self.cancel("client_cancelled")
+        elif self.latest is not None and self.latest.answer is not None:
+            self.latest.end("cancelled", reason="client_cancelled")
+        self.let_go()
         await self.until_stored()
+
+    async def finish(self) -> None:
+        """Wait until all answers have ended and are stored, though nobody hears them."""
+        for response in list(self._responses.values()):
+            response.end("cancelled", reason="client_cancelled")
+            if response.answer is not None:
+                await response.answer.until_over()
 
     async def _stop(self, answer: Answer, seconds: float) -> None:
         async with self._storing:
@@ -209,7 +220,7 @@ class Answering:
 async def _mark_heard(answer: Answer, seconds: float) -> None:
     if seconds < answer.sound_seconds - TOLERANCE_SECONDS:
         async with shared_thread():
-            await sync_to_async(services.mark_heard)(turn=answer.turn, text=answer.text_heard(seconds))
+            await sync_to_async(services.mark_heard)(turn=answer.turn, text=answer.text_heard(seconds), seconds=seconds)
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import User
 from apps.conversations import services
 from apps.conversations.live.access import Caller, is_still_valid
-from apps.conversations.models import Conversation, Turn
+from apps.conversations.models import LISTENER_LEFT, Conversation, Turn
 from apps.conversations.openai_base import STOCK_VOICES
 from apps.conversations.pipeline.thinking import remembered_turns
 from apps.core.errors import UserError
@@ -104,8 +104,9 @@ def voice_named(caller: Caller, name: str, *, current: VoiceProfile | None) -> V
 
 
 def keep_question(turn: Turn, recording: Recording | None, reservation: Reservation, used: Used) -> None:
-    """Store a question whose asker left before it was answered."""
-    turn.status = Turn.Status.INTERRUPTED
+    """Store a question whose asker left before it was answered: another attempt answers it."""
+    turn.failed_stage = Turn.Stage.THINK if turn.transcript else Turn.Stage.HEAR
+    turn.status, turn.error_code = Turn.Status.FAILED, LISTENER_LEFT
     if recording is not None:
         turn.question = ContentFile(to_flac(recording), name="question.flac")
         turn.question_seconds = recording.seconds

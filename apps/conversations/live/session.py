@@ -50,7 +50,10 @@ PIECE_BYTES = 2 * LIVE_SAMPLE_RATE // 5
 
 
 class LiveSession:
-    """The conversation of one socket. `send` takes events for the client; `on_left` is called if they may not stay."""
+    """The conversation of one socket. `send` takes events for the client; `on_left` is called if they may not stay.
+
+    If it `finishes`, what was asked is answered to its end after the client has left.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,9 @@ class LiveSession:
         engines: Engines,
         send: Send,
         on_left: Callable[[], None],
+        finishes: bool = False,
     ) -> None:
+        self._finishes = finishes
         self._id, self._model = new_id("sess"), model
         self._caller, self._conversation, self._engines, self._send = caller, conversation, engines, send
         self._is_new = conversation._state.adding
@@ -84,12 +89,15 @@ class LiveSession:
 
     async def close(self) -> None:
         """End everything, as when the listener leaves. What was asked is stored."""
-        self._replying.is_closed = True
+        self._replying.is_closed = not self._finishes
         self._asking.close()
-        await self._answering.close()
+        await self._answering.close(finish=self._finishes)
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_SECONDS):
                 await self._until_done()
+        if self._finishes:
+            self._replying.is_closed = True
+            await self._answering.finish()
         for task in self._tasks:
             task.cancel()
         await self._stack.aclose()

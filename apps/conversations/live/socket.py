@@ -189,6 +189,7 @@ class LiveSocket:
                 engines=engines,
                 send=self.send,
                 on_left=lambda: self.close(POLICY_VIOLATION),
+                finishes=query.get("finish") == "true",
             )
             await session.open(turn_end())
             self._session = session

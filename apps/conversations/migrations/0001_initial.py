@@ -161,6 +161,10 @@ class Migration(migrations.Migration):
                 ("language", models.CharField(blank=True, max_length=10, verbose_name="language")),
                 ("reply", models.TextField(blank=True, verbose_name="reply")),
                 ("spoken_text", models.TextField(blank=True, verbose_name="spoken part of the reply")),
+                (
+                    "heard_seconds",
+                    models.FloatField(blank=True, null=True, verbose_name="heard seconds of the answer"),
+                ),
                 ("stop_requested", models.BooleanField(default=False, verbose_name="stop requested")),
                 (
                     "answer",
@@ -219,6 +223,17 @@ class Migration(migrations.Migration):
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
                         verbose_name="owner",
+                    ),
+                ),
+                (
+                    "replaced_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="replaced",
+                        to="conversations.turn",
+                        verbose_name="asked again as",
                     ),
                 ),
                 (

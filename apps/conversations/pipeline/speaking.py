@@ -30,8 +30,8 @@ async def speak(
 ) -> AsyncGenerator[Spoken, None]:
     """Synthesize `segments`, add the sound to `answer`, and yield it chunk by chunk.
 
-    On a retry, the segments that were spoken before the failure come first, from the stored sound. Raises
-    ProviderError.
+    On another attempt, what was spoken before the failure or heard before the interruption comes first, from the stored
+    sound. Raises ProviderError.
     """
     voice = _voice_of(turn)
     engine = engines.text_to_speech(voice.provider)
@@ -68,21 +68,37 @@ def _voice_of(turn: Turn) -> VoiceProfile:
 
 
 def _sound_of(turn: Turn, sample_rate: int) -> Recording | None:
-    """Decode the stored answer; return None if it is missing, so that its text is spoken again."""
+    """Decode the stored answer, as far as it was heard; None if it is missing, so that its text is spoken again."""
     try:
-        return decode_stored(turn.answer, sample_rate=sample_rate, max_seconds=math.inf)
+        stored = decode_stored(turn.answer, sample_rate=sample_rate, max_seconds=math.inf)
     except RecordingMissingError:
         return None
+    end = None if turn.heard_seconds is None else 2 * int(turn.heard_seconds * sample_rate)
+    return Recording(stored.pcm[:end], sample_rate)
 
 
 async def _segments_after(spoken_text: str, segments: Segments) -> AsyncGenerator[str, None]:
-    """Yield the segments as they arrive, without the first ones, which make up `spoken_text`."""
-    skipped = ""
+    """Yield the segments as they arrive, without `spoken_text`, with which they begin."""
+    to_skip = _length(spoken_text)
     while (segment := await segments.get()) is not None:
-        if len(skipped) < len(spoken_text):
-            skipped = f"{skipped} {segment}".strip()
-        else:
-            yield segment
+        rest = _without_first(to_skip, segment)
+        to_skip = max(to_skip - _length(segment), 0)
+        if rest:
+            yield rest
+
+
+def _length(text: str) -> int:
+    """Return the number of characters without spaces, which are not the same in a reply and in its segments."""
+    return len("".join(text.split()))
+
+
+def _without_first(count: int, text: str) -> str:
+    """Return `text` after its first `count` characters, spaces not counted."""
+    for position, character in enumerate(text):
+        if count <= 0 and not character.isspace():
+            return text[position:]
+        count -= not character.isspace()
+    return ""
 
 
 async def _as_spoken(

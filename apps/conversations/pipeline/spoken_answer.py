@@ -46,7 +46,7 @@ class SpokenAnswer:
         self.began_at = self.began_at or time.monotonic()
         self.chunks.append(pcm)
         segment.seconds += Recording(pcm, self.sample_rate).seconds
-        return Spoken(segment.index, segment.text, pcm, self.sample_rate)
+        return Spoken(segment.index, segment.text, pcm, self.sample_rate, segment.spoken)
 
     def recording(self, *, seconds: float | None = None) -> Recording | None:
         """Return the sound, or its first `seconds`; None if there is none."""
@@ -59,6 +59,11 @@ class SpokenAnswer:
         `not_before` is the time, by `time.monotonic`, before which the sound was held back.
         """
         return time.monotonic() - max(self.began_at, not_before) if self.began_at else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """The length of the sound so far."""
+        return sum(segment.seconds for segment in self.segments)
 
     def complete_segments(self) -> list[SpokenSegment]:
         return [segment for segment in self.segments if segment.complete]

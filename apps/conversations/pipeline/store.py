@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.core.files.base import ContentFile
 
 from apps.conversations.marking import answer_as_flac
@@ -44,6 +45,7 @@ async def store_answer(progress: TurnProgress) -> None:
         failed_stage="",
         error_code="",
         spoken_text="",
+        heard_seconds=None,
         **progress.measured(),
         **await _encoded(progress.turn, progress.answer),
     )
@@ -56,6 +58,7 @@ async def store_failure(progress: TurnProgress, failure: Failed) -> None:
         "status": Turn.Status.FAILED,
         "failed_stage": failure.stage,
         "error_code": failure.code,
+        "heard_seconds": None,
         **progress.measured(),
     }
     try:
@@ -76,21 +79,34 @@ async def _store_without_sound(progress: TurnProgress, values: dict[str, Any]) -
 
 
 async def store_interruption(progress: TurnProgress) -> None:
-    """Store the reply and the sound so far, if the turn was stopped, or its client left, before its end."""
+    """Store the reply and the sound so far, if the turn was stopped, or its client left, before its end.
+
+    If the reply is whole, it can go on where it was heard to; otherwise it would be written anew.
+    """
     turn, answer = progress.turn, progress.answer
     if turn.status not in RUNNING:
         return
-    heard_seconds = progress.heard_seconds()
     try:
+        reported = await sync_to_async(_reported_seconds)(turn)
+        heard_seconds = min(progress.heard_seconds() if reported is None else reported, answer.seconds)
         await progress.writer.store(
             status=Turn.Status.INTERRUPTED,
+            failed_stage=progress.stage,
+            error_code="",
             reply=turn.reply or progress.reply.strip(),
             spoken_text=text_within(answer.segments, heard_seconds),
+            heard_seconds=heard_seconds if progress.stage == Turn.Stage.SPEAK else None,
             **progress.measured(),
             **await _encoded(turn, answer, seconds=heard_seconds),
         )
     except STORAGE_ERRORS:  # No listener is left who could be told.
         logger.exception("An interrupted turn could not be stored")
+
+
+def _reported_seconds(turn: Turn) -> float | None:
+    """Return how much its listener says to have heard, if that was told with the request to stop."""
+    requested = Turn.objects.filter(pk=turn.pk, stop_requested=True)
+    return requested.values_list("heard_seconds", flat=True).first()
 
 
 async def _encoded(turn: Turn, answer: SpokenAnswer, *, seconds: float | None = None) -> dict[str, Any]:

@@ -27,8 +27,8 @@ async def earlier_turns(turn: Turn, *, pause: float) -> list[Turn]:
 
 
 def remembered_turns(conversation_id: UUID, *, before: datetime) -> list[Turn]:
-    """Return the latest turns with question and reply, oldest first."""
-    turns = Turn.objects.filter(conversation_id=conversation_id, created_at__lt=before)
+    """Return the latest turns with question and reply, oldest first. Those that were asked again are forgotten."""
+    turns = Turn.objects.filter(conversation_id=conversation_id, created_at__lt=before, replaced_by=None)
     # The question of an interrupted turn is remembered even if nothing was answered: the person may have gone on.
     answered = turns.exclude(transcript="").exclude(~Q(status=Turn.Status.INTERRUPTED), reply="")
     latest = answered.order_by("-created_at")[: settings.MEMORY_TURNS]

@@ -1,5 +1,6 @@
 /** One answer that comes over the socket, as the events that `runTurn` plays and shows. */
 
+import { stopTurn } from "../turn-upload.js";
 import { RATE } from "./capture.js";
 
 /** @typedef {import("../answering.js").TurnEvent} TurnEvent */
@@ -16,18 +17,31 @@ function joined(shown, rest) {
   return shown.slice(0, start) + rest;
 }
 
+/** @param {string} turnId @returns {Promise<Int16Array<ArrayBuffer>>} the sound of a stored answer */
+async function storedSound(turnId) {
+  const response = await fetch(`/api/v1/turns/${turnId}/audio`, { headers: { Accept: "audio/flac" } });
+  const decoder = new OfflineAudioContext(1, 1, RATE);
+  const sound = await decoder.decodeAudioData(await response.arrayBuffer());
+  return Int16Array.from(sound.getChannelData(0), (sample) => Math.round(32767 * sample));
+}
+
 export class LiveAnswer {
   #before;
   /** @type {(TurnEvent | "upload")[]} */
   #events = [];
   #itemId = "";
   #said = "";
+  #samples = 0; // of its sound that have come
   #send;
   #upload;
   #wake = () => {};
 
   /** Whether any of its sound has come. */
   hasSound = false;
+  /** Whether the server has the question. */
+  isReceived = false;
+  /** Whether its connection was lost, and what the server has stored of it is awaited. */
+  isRecovered = false;
   /** Whether the server sends nothing more of it. */
   isDone = false;
   /** Whether it is being shown and played. */
@@ -79,6 +93,7 @@ export class LiveAnswer {
     if (event.type === "response.output_audio_transcript.delta") this.#say(event.delta);
     if (event.type === "response.output_audio.delta") {
       this.hasSound = true;
+      this.#samples += atob(event.delta).length / 2;
       this.push({ event: "spoken", data: { audio: event.delta, sample_rate: RATE } });
     }
   }
@@ -90,6 +105,18 @@ export class LiveAnswer {
     if (text === this.text) return;
     this.push({ event: "said", data: { delta: text.slice(this.text.length) } });
     this.text = text;
+  }
+
+  /** Play what has not come of a stored answer. @param {import("./stored-turns.js").StoredTurn} turn */
+  async playStored(turn) {
+    this.push({ event: "heard", data: { turn_id: turn.id, text: turn.transcript } });
+    if (this.#before || !turn.has_answer) return;
+    const sound = await storedSound(turn.id).catch(() => null); // Its text and its player are enough.
+    for (let at = this.#samples; sound && at < sound.length; at += RATE) {
+      const piece = sound.slice(at, at + RATE);
+      const audio = btoa(String.fromCharCode(...new Uint8Array(piece.buffer)));
+      this.push({ event: "spoken", data: { audio, sample_rate: RATE } });
+    }
   }
 
   /** The server has begun the response. @param {string} responseId */
@@ -108,6 +135,8 @@ export class LiveAnswer {
       const seconds = await heard;
       const fields = { item_id: this.#itemId, content_index: 0, audio_end_ms: Math.round(seconds * 1000) };
       this.#send("conversation.item.truncate", fields);
+    } else if (this.isRecovered && this.view.id) {
+      stopTurn(this.view.id, 0);
     } else if (this.responseId && !this.isDone) {
       this.#send("response.cancel", { response_id: this.responseId });
     }

@@ -2,12 +2,14 @@
 
 import { interrupt, runTurn, streamBroken } from "../answering.js";
 import { ask } from "../asking.js";
+import { conversationId } from "../conversation-settings.js";
 import { byId, findAll } from "../elements.js";
 import { uploadQuestion } from "../turn-upload.js";
 import { LiveAnswer } from "./answer.js";
-import { newestTurn, showStored, storedTurn } from "./stored-turns.js";
+import { newestTurn, showStored, storedTurn, turnWhenOver } from "./stored-turns.js";
 
 const STORING_MILLISECONDS = 300; // after which an interrupted turn is stored
+const LONGEST_MILLISECONDS = 600_000; // that an answer is made
 /** The event_id of the events that ask: an error that has it is about the question. */
 export const ASKING = "asking";
 
@@ -48,7 +50,7 @@ export class LiveAnswers {
 
   /** Whether an answer is awaited, and nothing of it was heard. */
   get isAwaited() {
-    return this.isRunning && !this.#latest?.hasSound;
+    return this.isRunning && !this.#latest?.hasSound && !this.#latest?.isRecovered;
   }
 
   /** Whether the latest answer is to this question. @param {TurnView | null} view */
@@ -97,18 +99,38 @@ export class LiveAnswers {
     this.#responses.clear();
   }
 
-  /** The connection is back: see what is stored of an answer that was cut. @param {string} conversationId */
-  async catchUp(conversationId) {
-    const answer = this.#latest;
-    if (!answer?.hasSound || answer.isDone) return;
-    answer.isDone = true;
-    const known = findAll(byId("turns"), ".turn").map((item) => item.dataset.turn);
-    this.#finish(answer, await newestTurn(conversationId, (id) => known.includes(id)));
+  /** The server has the question, and answers it even if the connection is lost. */
+  received() {
+    if (this.#latest) this.#latest.isReceived = true;
   }
 
-  /** There will be no connection any more: ask by upload, and end an answer that was cut. */
+  /** The connection is lost: get the answer that the server goes on with. @returns {boolean} whether there is one */
+  recover() {
+    const answer = this.#latest;
+    if (!answer?.isReceived || !this.isIncomplete) return false;
+    answer.isRecovered = answer.isDone = true;
+    this.#recovered(answer);
+    return true;
+  }
+
+  /** @param {LiveAnswer} answer */
+  async #recovered(answer) {
+    const known = findAll(byId("turns"), ".turn").map((item) => item.dataset.turn);
+    const isKnown = (/** @type {string} */ id) => known.includes(id);
+    const newest = await newestTurn(await conversationId(), { isKnown, isAwaited: () => answer.isRunning });
+    if (!newest) {
+      answer.push(answer.hasSound ? broken() : "upload");
+      return;
+    }
+    answer.view.id = newest.id;
+    const turn = await turnWhenOver(newest.id, AbortSignal.timeout(LONGEST_MILLISECONDS));
+    if (turn?.status === "spoken" && answer.isRunning) await answer.playStored(turn);
+    this.#finish(answer, turn);
+  }
+
+  /** There will be no connection any more: ask by upload what the server does not have. */
   giveUp() {
-    if (this.isIncomplete) this.#latest?.push(this.#latest.hasSound ? broken() : "upload");
+    if (this.isIncomplete && !this.recover()) this.#latest?.push("upload");
   }
 
   /** @param {string} responseId */

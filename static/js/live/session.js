@@ -1,7 +1,6 @@
 /** A live session: the microphone is heard while someone speaks, and answers come over the same socket. */
 
 import { ask } from "../asking.js";
-import { conversationId } from "../conversation-settings.js";
 import { ASKING } from "./answers.js";
 import { Capture } from "./capture.js";
 import { LiveMicrophone, turnDetection } from "./microphone.js";
@@ -184,10 +183,10 @@ export class LiveSession {
     this.#detect(this.#detection);
     if (this.#capture) this.#uplink.send();
     if (this.#isAsked) this.#commit();
-    conversationId().then((id) => this.#turns.catchUp(id));
   }
 
   #lost() {
+    if (this.#turns.recover()) this.#answered(); // The server goes on with it.
     this.#turns.connectionLost();
     return this.#capture !== null || this.#isAsked || this.#turns.isIncomplete;
   }

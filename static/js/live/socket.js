@@ -127,5 +127,5 @@ export class LiveSocket {
 /** Return the address of the conversation's socket. The conversation is created if there is none yet. */
 async function address() {
   const id = await conversationId(AbortSignal.timeout(OPENING_MILLISECONDS));
-  return `${location.origin.replace(/^http/, "ws")}/v1/realtime?conversation=${id}`;
+  return `${location.origin.replace(/^http/, "ws")}/v1/realtime?conversation=${id}&finish=true`;
 }

@@ -2,10 +2,11 @@
 
 const RUNNING = ["received", "heard", "answered"];
 const PATIENCE = { attempts: 20, milliseconds: 250 }; // with a turn that is being stored
+const LONGEST_MILLISECONDS = 3000; // between two looks at a turn that is being made
 
 /**
  * @typedef {{id: string, status: string, transcript: string, reply: string, question_seconds: number | null,
- *   answer_seconds: number | null, has_question: boolean, has_answer: boolean,
+ *   answer_seconds: number | null, heard_seconds: number | null, has_question: boolean, has_answer: boolean,
  *   timings: import("../turn-view.js").Timings,
  *   error: {code: string, message: string, retryable: boolean} | null}} StoredTurn
  */
@@ -18,17 +19,40 @@ const PATIENCE = { attempts: 20, milliseconds: 250 }; // with a turn that is bei
 export const storedTurn = (id) => patiently(() => read(`/api/v1/turns/${id}`));
 
 /**
- * Return the latest turn of a conversation in the same way, unless the page has it already.
- * @param {string} conversationId
- * @param {(id: string) => boolean} isKnown
+ * Return the turn as it is stored when it is over, however long that takes; null if `signal` came before.
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @param {(turn: StoredTurn) => void} [onStage] called whenever another stage of it is over
  * @returns {Promise<StoredTurn | null>}
  */
-export function newestTurn(conversationId, isKnown) {
-  return patiently(async () => {
-    const conversation = await read(`/api/v1/conversations/${conversationId}`);
-    const newest = conversation?.turns.at(-1);
-    return newest && !isKnown(newest.id) ? newest : null;
-  });
+export async function turnWhenOver(id, signal, onStage = () => {}) {
+  let status = "";
+  for (let wait = PATIENCE.milliseconds; !signal.aborted; wait = Math.min(1.3 * wait, LONGEST_MILLISECONDS)) {
+    const turn = await read(`/api/v1/turns/${id}`);
+    if (turn && !RUNNING.includes(turn.status)) return signal.aborted ? null : turn;
+    if (turn && turn.status !== status) onStage(turn);
+    status = turn?.status ?? status;
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+  return null;
+}
+
+/**
+ * Return the latest turn of a conversation as soon as it is a new one; null if it does not come, or is not awaited any
+ * more. Being offline takes none of the patience.
+ * @param {string} conversationId
+ * @param {{isKnown: (id: string) => boolean, isAwaited: () => boolean}} conditions
+ * @returns {Promise<StoredTurn | null>}
+ */
+export async function newestTurn(conversationId, { isKnown, isAwaited }) {
+  for (let attempt = 0; attempt < PATIENCE.attempts && isAwaited(); ) {
+    const page = await read(`/api/v1/conversations/${conversationId}/turns?limit=1`);
+    const newest = page?.results[0];
+    if (newest && !isKnown(newest.id)) return newest;
+    if (page !== undefined) attempt += 1;
+    await new Promise((resolve) => setTimeout(resolve, PATIENCE.milliseconds));
+  }
+  return null;
 }
 
 /**
@@ -45,13 +69,13 @@ async function patiently(readTurn) {
   return turn;
 }
 
-/** @param {string} url @returns {Promise<any>} null without an answer */
+/** @param {string} url @returns {Promise<any>} null if the server refuses, undefined if it is not reached */
 async function read(url) {
   try {
     const response = await fetch(url, { headers: { Accept: "application/json" } });
     return response.ok ? await response.json() : null;
   } catch {
-    return null;
+    return undefined;
   }
 }
 

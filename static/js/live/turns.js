@@ -83,9 +83,9 @@ export class LiveTurns {
     this.hearing = false;
   }
 
-  /** The connection is back. @param {string} conversationId */
-  catchUp(conversationId) {
-    this.#answers.catchUp(conversationId);
+  /** The connection is lost: get the answer that the server goes on with. @returns {boolean} whether there is one */
+  recover() {
+    return this.#answers.recover();
   }
 
   /** There will be no connection any more. */
@@ -115,6 +115,7 @@ export class LiveTurns {
     this.hearing = false;
     const isAsked = this.#answers.isTo(this.#questions.get(itemId)) && this.isAnswering;
     if (!isAsked) this.ask(this.#session.take());
+    this.#answers.received();
   }
 
   /** The question had not ended; what comes next belongs to it. @param {string} itemId */

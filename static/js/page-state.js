@@ -1,0 +1,43 @@
+/** What the browser shows of the Talk page around it: the title of its tab, and a question before it is left. */
+
+import { hasUnsent } from "./asking.js";
+import { byId } from "./elements.js";
+import { text } from "./page.js";
+import { capture, turnState } from "./turn-state.js";
+
+const TOLD = ["listening", "thinking", "speaking", "failed"];
+const site = document.title.slice(document.title.lastIndexOf(" – "));
+
+function showTitle() {
+  const state = TOLD.includes(turnState()) ? [text(`title-${turnState()}`)] : [];
+  document.title = [...state, byId("title").textContent.trim()].join(" · ") + site;
+}
+
+/** @param {BeforeUnloadEvent} event what was said would be lost */
+function askBeforeLeaving(event) {
+  if (capture.recorder || capture.microphone?.hearing || hasUnsent()) event.preventDefault();
+}
+
+/** Keep what is typed, also over a reload, until it is sent. */
+function keepDraft() {
+  const field = /** @type {HTMLInputElement | HTMLTextAreaElement} */ (byId("text"));
+  const name = () => `draft ${byId("talk").dataset.user} ${location.pathname}`; // Others may use this tab next.
+  const draft = sessionStorage.getItem(name());
+  if (draft && !field.value) {
+    field.value = draft;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  window.addEventListener("pagehide", () => {
+    if (field.value) sessionStorage.setItem(name(), field.value);
+    else sessionStorage.removeItem(name());
+  });
+}
+
+/** Follow the state of the page. */
+export function watchPageState() {
+  const observer = new MutationObserver(showTitle);
+  observer.observe(document.documentElement, { attributeFilter: ["data-turn-state"] });
+  observer.observe(byId("title"), { childList: true, characterData: true, subtree: true });
+  window.addEventListener("beforeunload", askBeforeLeaving);
+  keepDraft();
+}

@@ -64,6 +64,7 @@ function closeMenus(event) {
     const isClickOutside = event.type === "click" && !menu.contains(/** @type {Node} */ (event.target));
     if (isClickOutside || isEscape) menu.open = false;
     if (isEscape) find(menu, "summary").focus();
+    if (isEscape) event.preventDefault(); // It has done its work.
   }
 }
 

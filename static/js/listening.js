@@ -123,6 +123,7 @@ export async function throwAway(message = text("discarded")) {
   enter("ready", message);
   const take = await thrown.finished;
   thrown.discard?.();
+  byId("no-turns").hidden = byId("turns").childElementCount > 0;
   capture.isAsking = false;
   if (take.heard) keepTake(take);
 }

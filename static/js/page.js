@@ -1,8 +1,10 @@
 /** For every page: texts for people, the status line, the menus, focus on errors. */
 
-import { atTarget, byId, find } from "./elements.js";
+import { atTarget, byId, find, findAll } from "./elements.js";
 
 const TOAST_MILLISECONDS = 10000; // A success message covers part of the page; an error message stays.
+const TOAST_GAP = 8; // pixels above a button
+const CONTROLS = "a, button, input, select, textarea, summary, audio";
 
 /** @typedef {"" | "error"} Tone */
 
@@ -31,7 +33,26 @@ export function announce(message, tone = "") {
   status.dataset.tone = tone;
   status.classList.remove("over");
   clearTimeout(toastTimer);
+  placeToast();
   if (!tone) toastTimer = setTimeout(() => status.classList.add("over"), TOAST_MILLISECONDS);
+}
+
+/** Lift a toast off the buttons and fields that it would cover. */
+function placeToast() {
+  /** @type {HTMLElement | null} */
+  const toast = document.querySelector(".toast:not(:empty, .over)");
+  if (!toast) return;
+  toast.style.setProperty("--lift", "0px");
+  const { left, right, top, bottom } = toast.getBoundingClientRect();
+  const below = findAll(document, CONTROLS)
+    .map((control) => control.getBoundingClientRect())
+    .filter((box) => box.width && box.left < right && box.right > left)
+    .sort((one, other) => other.bottom - one.bottom);
+  let lift = 0;
+  for (const box of below) {
+    if (box.bottom > top - lift && box.top < bottom - lift) lift = bottom - box.top + TOAST_GAP;
+  }
+  if (lift < top) toast.style.setProperty("--lift", `${lift}px`); // Otherwise there is room nowhere.
 }
 
 /**
@@ -85,6 +106,7 @@ document.addEventListener("toggle", selectField, true); // This event does not b
 document.addEventListener("click", closeMenus);
 document.addEventListener("click", hideToast);
 document.addEventListener("keydown", closeMenus);
+for (const change of ["scroll", "resize"]) window.addEventListener(change, () => requestAnimationFrame(placeToast));
 /** @type {HTMLElement | null} */
 const errorSummary = document.querySelector(".error-summary");
 errorSummary?.focus();

@@ -83,7 +83,7 @@ export async function recordQuestion() {
   capture.recorder = started;
   enter("listening");
   const take = await started.finished;
-  if (capture.recorder !== started) return; // It was discarded.
+  if (capture.recorder !== started) return; // It was thrown away.
   capture.recorder = null;
   if (take.heard && !take.interrupted) {
     await (started.send ?? askByUpload)(take);

@@ -37,22 +37,22 @@ export function announce(message, tone = "") {
   if (!tone) toastTimer = setTimeout(() => status.classList.add("over"), TOAST_MILLISECONDS);
 }
 
-/** Lift a toast off the buttons and fields that it would cover. */
+/** Lift a toast off the buttons and fields: to the lowest place where it covers none, or the fewest. */
 function placeToast() {
   /** @type {HTMLElement | null} */
   const toast = document.querySelector(".toast:not(:empty, .over)");
   if (!toast) return;
   toast.style.setProperty("--lift", "0px");
   const { left, right, top, bottom } = toast.getBoundingClientRect();
-  const below = findAll(document, CONTROLS)
+  const boxes = findAll(document, CONTROLS)
+    .filter((control) => control.checkVisibility()) // What is folded has a size, too.
     .map((control) => control.getBoundingClientRect())
-    .filter((box) => box.width && box.left < right && box.right > left)
-    .sort((one, other) => other.bottom - one.bottom);
-  let lift = 0;
-  for (const box of below) {
-    if (box.bottom > top - lift && box.top < bottom - lift) lift = bottom - box.top + TOAST_GAP;
-  }
-  if (lift < top) toast.style.setProperty("--lift", `${lift}px`); // Otherwise there is room nowhere.
+    .filter((box) => box.left < right && box.right > left && box.top < bottom && box.bottom > 0);
+  const places = [0, ...boxes.map((box) => bottom - box.top + TOAST_GAP)].filter((lift) => lift < top);
+  const covered = (/** @type {number} */ lift) =>
+    boxes.filter((box) => box.bottom > top - lift && box.top < bottom - lift).length;
+  places.sort((one, other) => covered(one) - covered(other) || one - other);
+  toast.style.setProperty("--lift", `${places[0]}px`);
 }
 
 /**

@@ -22,7 +22,7 @@ export const capture = {
   recorder: null,
   /** @type {Microphone | null} */
   microphone: null,
-  isAsking: false, // for permission
+  isAsking: false, // for permission, or releasing the microphone of a recording that was thrown away
 };
 
 /** @returns {State} */

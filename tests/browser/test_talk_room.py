@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from apps.conversations.models import Conversation
 from apps.conversations.personas import PRESETS
@@ -37,10 +37,10 @@ navigator.mediaDevices.getUserMedia = (wanted) => { window.asked = wanted.audio.
 """
 
 
-def box(locator: Locator) -> dict[str, float]:
+def box(locator: Locator) -> FloatRect:
     found = locator.bounding_box()
     assert found
-    return dict(found)
+    return found
 
 
 def in_size(page: Page, size: tuple[int, int]) -> None:

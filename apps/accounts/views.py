@@ -18,7 +18,7 @@ from apps.accounts import invitations, services
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.forms import ProfileForm, TokenForm
 from apps.accounts.models import ApiToken
-from apps.core.pages import report_refusals_to
+from apps.core.pages import add_refusals_to
 
 
 @require_http_methods(["GET", "POST"])
@@ -52,7 +52,7 @@ class TokenList(View):
 
     @staticmethod
     def _create(request: HttpRequest, form: TokenForm) -> str:
-        with report_refusals_to(lambda message: form.add_error(None, message)):
+        with add_refusals_to(form):
             return services.create_api_token(
                 owner=signed_in_user(request),
                 name=form.cleaned_data["name"],

@@ -26,6 +26,7 @@ from apps.conversations.history import by_day, history_page, rows_of
 from apps.conversations.languages import Language
 from apps.conversations.lookups import own_conversation, own_conversations
 from apps.conversations.models import Conversation, Turn
+from apps.conversations.personas import PRESETS
 from apps.core.pages import report_refusals_to
 from apps.speech.base import LOCAL, POCKET
 from apps.voices.models import VoiceProfile
@@ -38,6 +39,7 @@ LANGUAGE_NOTES = {
     ),
     POCKET: gettext_lazy("The voices of this site pronounce every text as English."),
 }
+RECENT_CONVERSATIONS = 15
 TURNS_PER_PAGE = 40
 # In the addresses of a conversation that is not stored yet; the page's scripts replace it.
 PLACEHOLDER_ID = UUID(int=0)
@@ -62,6 +64,9 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
     return {
         "voices": voices,
         "selected_voice": _selected_voice(request, conversation, voices),
+        "recent": _recent_conversations(request),
+        "personas": PRESETS,
+        "has_own_persona": bool(conversation and conversation.persona not in ["", *(text for _name, text in PRESETS)]),
         "conversation": conversation,
         "conversation_id": conversation.pk if conversation else PLACEHOLDER_ID,
         "languages": Language.choices,
@@ -73,6 +78,12 @@ def _talk_context(request: HttpRequest, conversation: Conversation | None) -> di
         "max_question_seconds": settings.MAX_QUESTION_SECONDS,
         **(_turns_context(request, conversation) if conversation else {}),
     }
+
+
+def _recent_conversations(request: HttpRequest) -> list[Conversation]:
+    """Return the latest conversations, newest first, with what a list of links needs."""
+    mine = Conversation.objects.for_user(request.user).order_by("-updated_at")
+    return list(mine.only("pk", "title")[:RECENT_CONVERSATIONS])
 
 
 def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from django.forms import BaseForm
 from django.http import HttpResponse
 
 from apps.core.api_errors import known_error
@@ -19,6 +20,16 @@ def report_refusals_to(report: Callable[[str], object]) -> Iterator[None]:
         yield
     except REFUSALS as error:
         report(error.message)
+
+
+@contextmanager
+def add_refusals_to(form: BaseForm) -> Iterator[None]:
+    """Show the message of an error that is raised in the block at the field that is wrong, or above the whole form."""
+    try:
+        yield
+    except REFUSALS as error:
+        field = getattr(error, "field", "")
+        form.add_error(field if field in form.fields else None, error.message)
 
 
 def with_error_status(page: HttpResponse, error: UserError | AudioError | ProviderError) -> HttpResponse:

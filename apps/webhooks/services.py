@@ -91,7 +91,7 @@ def check_url(url: str) -> None:
 
 def _bad_url() -> UserError:
     text = _("A webhook needs a public address that begins with https://, without a user name in it.")
-    return UserError("webhook_address_not_allowed", text)
+    return UserError("webhook_address_not_allowed", text, field="url")
 
 
 def notify(*, owner_id: int, event: WebhookEvent, data: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.authentication import signed_in_user
-from apps.core.pages import report_refusals_to
+from apps.core.pages import add_refusals_to, report_refusals_to
 from apps.core.paging import PagesByKey
 from apps.webhooks import services as webhooks
 from apps.webhooks.forms import WebhookForm
@@ -41,7 +41,7 @@ class WebhookList(View):
 
     @staticmethod
     def _create(request: HttpRequest, form: WebhookForm) -> Webhook | None:
-        with report_refusals_to(lambda message: form.add_error(None, message)):
+        with add_refusals_to(form):
             return webhooks.create_webhook(owner=signed_in_user(request), **form.cleaned_data)
         return None
 
@@ -68,7 +68,7 @@ class WebhookDetail(View):
 
     @staticmethod
     def _change(webhook: Webhook, form: WebhookForm) -> bool:
-        with report_refusals_to(lambda message: form.add_error(None, message)):
+        with add_refusals_to(form):
             webhooks.change_webhook(webhook=webhook, **form.cleaned_data)
             return True
         return False

@@ -1,7 +1,7 @@
 /** Answering: runs a turn, and shows and plays its events while they arrive. */
 
 import { ApiError } from "./api.js";
-import { byId, create } from "./elements.js";
+import { byId, create, findAll } from "./elements.js";
 import { announce, signInLink, text } from "./page.js";
 import { Player } from "./player.js";
 import { awaitQuestion, capture, enter, turnState } from "./turn-state.js";
@@ -118,7 +118,8 @@ function showTranscript(view, transcript) {
   if (!("untitled" in page.dataset)) return;
   delete page.dataset.untitled;
   const isLong = transcript.length > TITLE_LENGTH;
-  byId("title").textContent = isLong ? `${transcript.slice(0, TITLE_LENGTH - 1)}…` : transcript;
+  const title = isLong ? `${transcript.slice(0, TITLE_LENGTH - 1)}…` : transcript;
+  for (const element of findAll(document, "#title, #recent [aria-current]")) element.textContent = title;
 }
 
 /**
@@ -174,7 +175,7 @@ function fail(view, error) {
 
 /** Stop all sound, and end the running turn. */
 export function silence() {
-  byId("interrupted").hidden = true;
+  byId("kept").hidden = true;
   for (const audio of page.querySelectorAll("audio")) audio.pause();
   endTurn();
 }

@@ -1,7 +1,7 @@
 /** The settings of the Talk page: the voice, language, model and persona of the conversation, and hands-free mode. */
 
 import { request } from "./api.js";
-import { byId, findAll } from "./elements.js";
+import { byId, create, findAll } from "./elements.js";
 import { announce, announceError, text } from "./page.js";
 
 const PLACEHOLDER_ID = "00000000-0000-0000-0000-000000000000"; // in the links of a conversation before it has an id
@@ -12,6 +12,8 @@ const CHOICES = ["voice", "language", "model", "persona"];
 const page = byId("talk");
 const panel = byId("panel", "details");
 const voiceField = byId("voice", "select");
+const presetField = byId("preset", "select");
+const personaField = byId("persona", "textarea");
 const handsFreeField = byId("hands-free", "input");
 const pauseField = byId("pause", "input");
 
@@ -42,7 +44,17 @@ async function createConversation(signal) {
     }
   }
   byId("about").hidden = false;
+  addToRecent(id);
   return id;
+}
+
+/** @param {string} id of a new conversation: put it first in the list beside the talk */
+function addToRecent(id) {
+  const link = create("a", { href: `/talk/${id}/`, textContent: byId("title").textContent });
+  link.setAttribute("aria-current", "page");
+  const item = create("li", {});
+  item.append(link);
+  byId("recent").prepend(item);
 }
 
 /**
@@ -61,10 +73,26 @@ async function saveChoice(field, onSaved) {
   }
 }
 
+/** Show which of the personas is in use. */
+function showPreset() {
+  const isPreset = [...presetField.options].some((option) => option.value === personaField.value);
+  presetField.value = isPreset ? personaField.value : "own";
+}
+
+/** Use the persona that was chosen from the list, or let the person describe one. */
+function choosePreset() {
+  if (presetField.value === "own") {
+    setTimeout(() => (panel.open = true)); // After the click, which closes menus.
+    setTimeout(() => personaField.focus());
+  } else {
+    personaField.value = presetField.value;
+    personaField.dispatchEvent(new Event("change"));
+  }
+}
+
 /** Ask for another voice if the conversation's voice was deleted. @returns {boolean} whether it was */
 export function voiceMissing() {
   if (voiceField.value) return false;
-  panel.open = true;
   announce(text("need-voice"), "error");
   voiceField.focus();
   return true;
@@ -101,6 +129,8 @@ function storeHandsFree() {
  */
 export function watchSettings({ onModeChange, onSaved }) {
   for (const field of fields()) field.addEventListener("change", () => saveChoice(field, onSaved));
+  presetField.addEventListener("change", choosePreset);
+  personaField.addEventListener("change", showPreset);
   restoreHandsFree();
   for (const field of [handsFreeField, pauseField]) {
     field.addEventListener("input", () => {
@@ -108,5 +138,4 @@ export function watchSettings({ onModeChange, onSaved }) {
       onModeChange();
     });
   }
-  panel.open = window.matchMedia("(width >= 60rem)").matches;
 }

@@ -1,27 +1,32 @@
 /** The Talk page: connects its controls with listening, asking and answering. */
 
 import { areAnswersMuted, endTurn, interrupt, isTurnRunning, toggleMuted } from "./answering.js";
-import { ask, retry } from "./asking.js";
+import { retry } from "./asking.js";
 import { isHandsFree, voiceMissing, watchSettings } from "./conversation-settings.js";
 import { around, atTarget, byId, find } from "./elements.js";
+import { watchHolding } from "./hold-button.js";
+import { sendKept } from "./kept-take.js";
 import {
+  askTyped,
   closeMicrophone,
-  discardRecording,
   modeChanged,
+  prepare,
   recordQuestion,
-  sendInterrupted,
   settingsSaved,
   startHandsFree,
   stop,
+  throwAway,
 } from "./listening.js";
 import { announce, text } from "./page.js";
 import { watchPageState } from "./page-state.js";
 import { audioContext } from "./sound.js";
 import { watchSpaceBar } from "./space-bar.js";
+import { watchTextBox } from "./text-box.js";
 import { capture, enter, isAnswering, recordAction } from "./turn-state.js";
 
+const FIELDS = "input, textarea, select";
+
 const recordButton = byId("record", "button");
-const questionField = byId("text", "input");
 const typeForm = byId("type", "form");
 const turns = byId("turns");
 
@@ -29,6 +34,7 @@ function pressRecord() {
   if (capture.isAsking) return;
   if (capture.recorder) {
     performance.mark("question-ended");
+    audioContext(); // A finger that is lifted lets sound start.
     capture.recorder.stop();
   } else if (capture.microphone) {
     pressRecordHandsFree(capture.microphone);
@@ -56,21 +62,17 @@ function toggleMute() {
   announce(text(isMuted ? "muted" : "unmuted"));
 }
 
-/** @param {SubmitEvent} event */
-function sendTyped(event) {
-  event.preventDefault();
-  const question = questionField.value.trim();
-  if (!question || capture.isAsking || voiceMissing()) return;
-  questionField.value = "";
-  ask({ text: question });
+/** @param {string} question @returns {boolean} whether it is asked */
+function sendTyped(question) {
+  if (capture.isAsking || voiceMissing()) return false;
+  askTyped(question);
+  return true;
 }
 
 /** @param {MouseEvent} event */
 function sendSuggestion(event) {
   const suggestion = atTarget(event, ".suggestion");
-  if (!suggestion || capture.isAsking || voiceMissing()) return;
-  recordButton.focus(); // The suggestions disappear.
-  ask({ text: suggestion.textContent.trim() });
+  if (suggestion && sendTyped(suggestion.textContent.trim())) recordButton.focus(); // The suggestions disappear.
 }
 
 const loadActions = () => import("./asking-again.js");
@@ -92,38 +94,52 @@ async function pressAction(event) {
   }
 }
 
+function pressThrowAway() {
+  throwAway();
+  recordButton.focus(); // The pressed button disappears.
+}
+
 /** A replay starts: stop recording, so that the replay is not recorded, and stop the answer. */
 function replayStarted() {
   if (!capture.recorder && !capture.microphone && !isTurnRunning()) return;
   closeMicrophone();
-  discardRecording();
   endTurn();
-  enter("ready");
+  if (capture.recorder) throwAway();
+  else enter("ready");
 }
 
-/** @param {KeyboardEvent} event */
+/** @param {KeyboardEvent} event Escape closes menus first, and belongs to a field while there is something in it */
 function pressKey(event) {
-  if (event.key === "Escape" && !atTarget(event, ".menu")) stop();
+  if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+  const field = /** @type {HTMLInputElement | null} */ (atTarget(event, FIELDS));
+  const isEmptyTextBox = field?.id === "text" && !field.value;
+  if (!field || isEmptyTextBox) stop();
 }
 
 const clicks = {
-  record: pressRecord,
   stop,
   mute: toggleMute,
   "no-turns": sendSuggestion,
-  "record-again": pressRecord,
-  "send-interrupted": sendInterrupted,
+  "send-kept": sendKept,
+  "throw-away": pressThrowAway,
   turns: pressAction,
 };
 for (const [id, click] of Object.entries(clicks)) byId(id).addEventListener("click", click);
-typeForm.addEventListener("submit", sendTyped);
-turns.addEventListener("play", replayStarted, true); // This event does not bubble.
-document.addEventListener("keydown", pressKey);
-watchSpaceBar({
+const button = {
   press: pressRecord,
   startsRecording: () => recordAction() === "start",
   isRecording: () => capture.recorder !== null,
+};
+watchHolding(recordButton, {
+  ...button,
+  onHeld: () => announce(text("held")),
+  onCancelled: () => throwAway(text("interrupted")),
 });
+watchSpaceBar(button);
+watchTextBox(typeForm, byId("text", "textarea"), sendTyped);
+for (const sign of ["pointerover", "keydown", "focusin"]) document.addEventListener(sign, prepare, { once: true });
+turns.addEventListener("play", replayStarted, true); // This event does not bubble.
+document.addEventListener("keydown", pressKey);
 watchSettings({ onModeChange: modeChanged, onSaved: settingsSaved });
 document.documentElement.dataset.turnState = "ready";
 modeChanged();

@@ -7,6 +7,8 @@ import { isTurnRunning, silence } from "./answering.js";
 import { ask } from "./asking.js";
 import { isHandsFree, pauseMilliseconds } from "./conversation-settings.js";
 import { byId } from "./elements.js";
+import { forgetTake, keepTake } from "./kept-take.js";
+import { chosenMicrophone, showMicrophones, watchMicrophoneChoice } from "./microphone-choice.js";
 import { announce, text } from "./page.js";
 import { audioContext } from "./sound.js";
 import { awaitQuestion, capture, enter, showCapture, showLevel } from "./turn-state.js";
@@ -15,21 +17,33 @@ import { awaitQuestion, capture, enter, showCapture, showLevel } from "./turn-st
 
 const canBeLive = "WebSocket" in window && "AudioWorkletNode" in window;
 const maxSeconds = Number(byId("talk").dataset.maxSeconds);
-
-/** @type {Take | null} */
-let interruptedTake = null;
+const TAP_MILLISECONDS = 150; // The finger of a tap is lifted by then.
 
 /** @type {import("./live/session.js").LiveSession | null} */
 let live = null;
 
-// These are loaded only for those who use them, for hands-free mode before they press the button.
+// These are loaded only for those who use them.
 const loadLive = () => import("./live/live.js");
 const loadHandsFree = () => import("./hands-free.js");
 const loadRecorder = () => import("./recorder.js");
 
+/** Load what a press of the button needs, so that the recording begins with the press. */
+export const prepare = () => (canBeLive ? loadLive() : loadRecorder()).catch(() => {}); // The press reports a problem.
+
+/** Whether the browser lets sound start. A first touch allows it only when the finger is lifted: a hold is too long. */
+async function maySound() {
+  const { userActivation } = navigator;
+  if (!userActivation || userActivation.hasBeenActive) return true;
+  await new Promise((resolve) => {
+    document.addEventListener("pointerup", resolve, { once: true });
+    setTimeout(resolve, TAP_MILLISECONDS);
+  });
+  return userActivation.hasBeenActive;
+}
+
 /** Return the live session, or null where questions have to be uploaded. */
 async function liveSession() {
-  const module = canBeLive ? await loadLive().catch(() => null) : null;
+  const module = canBeLive && (await maySound()) ? await loadLive().catch(() => null) : null;
   const callbacks = { onLevel: showLevel, onMicrophoneLost: microphoneLost, onGivenUp: goOnByUpload };
   live = (await module?.liveSession({ maxSeconds, ...callbacks })) ?? null;
   return live;
@@ -43,11 +57,14 @@ async function liveSession() {
  */
 async function withPermission(start) {
   silence();
+  forgetTake();
   audioContext(); // After an await it might not start.
   capture.isAsking = true;
   announce(text("asking"));
   try {
-    return await start();
+    const started = await start();
+    showMicrophones(); // Browsers name them only now.
+    return started;
   } catch (error) {
     const { microphoneProblem } = await loadRecorder();
     enter("failed", text(microphoneProblem(error)), "error");
@@ -66,7 +83,7 @@ export async function recordQuestion() {
   capture.recorder = started;
   enter("listening");
   const take = await started.finished;
-  if (capture.recorder !== started) return; // It was discarded.
+  if (capture.recorder !== started) return; // It was thrown away.
   capture.recorder = null;
   if (take.heard && !take.interrupted) {
     await (started.send ?? askByUpload)(take);
@@ -80,32 +97,35 @@ export async function recordQuestion() {
 /** @returns {Promise<import("./turn-state.js").Recording>} */
 async function startRecorder() {
   const { Recorder } = await loadRecorder();
-  return Recorder.start({ processing: true, maxSeconds, onLevel: showLevel });
+  return Recorder.start({ processing: true, deviceId: chosenMicrophone(), maxSeconds, onLevel: showLevel });
 }
 
 /** @param {Take} take */
 const askByUpload = (take) => ask({ take });
 
-/** @param {Take} take */
+/** @param {Take} take the part of a question that was recorded before the system took the microphone away */
 function offerInterrupted(take) {
-  interruptedTake = take;
   enter("ready", text("interrupted"));
-  byId("interrupted").hidden = false;
-  byId("send-interrupted").focus();
+  keepTake(take, { forGood: true });
+  byId("send-kept").focus();
 }
 
-/** Send the part of a question that was recorded before the system took the microphone away. */
-export function sendInterrupted() {
-  byId("record").focus();
-  if (interruptedTake) ask({ take: interruptedTake });
-}
-
-/** Stop the recorder and forget its take. */
-export function discardRecording() {
-  const discarded = capture.recorder;
+/**
+ * Stop the recorder, and keep its take for a moment.
+ * @param {string} [message]
+ */
+export async function throwAway(message = text("discarded")) {
+  const thrown = capture.recorder;
+  if (!thrown) return;
   capture.recorder = null;
-  discarded?.stop();
-  discarded?.discard?.();
+  capture.isAsking = true; // Until the microphone is released, another recording would be mixed with this one.
+  thrown.stop();
+  enter("ready", message);
+  const take = await thrown.finished;
+  thrown.discard?.();
+  byId("no-turns").hidden = byId("turns").childElementCount > 0;
+  capture.isAsking = false;
+  if (take.heard) keepTake(take);
 }
 
 // Hands-free
@@ -144,23 +164,40 @@ export function closeMicrophone() {
 /** Follow a change of hands-free mode or of its pause. */
 export function modeChanged() {
   const load = canBeLive ? loadLive : loadHandsFree;
-  if (isHandsFree()) load().catch(() => {}); // Pressing the button reports the problem.
+  if (isHandsFree()) load().catch(() => {}); // The press reports a problem.
   if (capture.microphone) capture.microphone.pause = pauseMilliseconds();
   if (capture.microphone && !isHandsFree()) stop();
   showCapture();
 }
 
+/**
+ * Ask a typed question: over the socket if one is open, because its server knows its own answers from speech.
+ * @param {string} question
+ */
+export async function askTyped(question) {
+  if (live?.isInUse) await live.askTyped(question);
+  else await ask({ text: question });
+}
+
+/** Another microphone was chosen: listen with it. */
+function changeMicrophone() {
+  if (!capture.microphone) return;
+  closeMicrophone();
+  startHandsFree();
+}
+
 /** The next answer follows other settings. */
 export const settingsSaved = () => live?.renew();
 
-/** Discard the recording, or stop the answer and the open microphone. */
+/** Throw the recording away, or stop the answer and the open microphone. */
 export function stop() {
   if (capture.recorder) {
-    discardRecording();
-    enter("ready", text("discarded"));
+    throwAway();
   } else if (isTurnRunning() || capture.microphone) {
     closeMicrophone();
     silence();
     enter("ready", text("stopped"));
   }
 }
+
+watchMicrophoneChoice(changeMicrophone);

@@ -2,20 +2,7 @@
 
 import { byId } from "./elements.js";
 
-const deviceField = byId("device", "select");
-
-/** @returns {string | undefined} the id of the chosen microphone */
-export const chosenMicrophone = () => deviceField.value || undefined;
-
-/** Offer the microphones to choose from. There are none before permission, because browsers then hide their names. */
-export async function showMicrophones() {
-  const allDevices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
-  const devices = allDevices.filter((device) => device.kind === "audioinput" && device.label);
-  const chosen = deviceField.value;
-  deviceField.replaceChildren(...devices.map((device) => new Option(device.label, device.deviceId)));
-  if (devices.some((device) => device.deviceId === chosen)) deviceField.value = chosen;
-  byId("device-field").hidden = devices.length === 0;
-}
+export { chosenMicrophone, showMicrophones } from "./microphone-choice.js";
 
 /**
  * Show why the microphone does not work.
@@ -35,5 +22,3 @@ export function showLevelWord(word, verdict) {
   byId("gauge").dataset.verdict = verdict;
 }
 
-navigator.mediaDevices?.addEventListener("devicechange", showMicrophones);
-showMicrophones();

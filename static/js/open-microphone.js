@@ -1,5 +1,6 @@
 /** A microphone that stays open: it makes a take each time someone speaks and then pauses. */
 
+import { chosenMicrophone } from "./microphone-choice.js";
 import { microphoneStream, Recorder } from "./recorder.js";
 import { VoiceActivity } from "./voice-activity.js";
 
@@ -32,7 +33,7 @@ export class OpenMicrophone {
    * @returns {Promise<OpenMicrophone>}
    */
   static async open(options) {
-    const microphone = new OpenMicrophone(await microphoneStream(true), options);
+    const microphone = new OpenMicrophone(await microphoneStream(true, chosenMicrophone()), options);
     await microphone.#startRecorder();
     return microphone;
   }

@@ -22,7 +22,7 @@ export const capture = {
   recorder: null,
   /** @type {Microphone | null} */
   microphone: null,
-  isAsking: false, // for permission
+  isAsking: false, // for permission, or releasing the microphone of a recording that was thrown away
 };
 
 /** @returns {State} */
@@ -41,6 +41,7 @@ export function enter(state, message = text(capture.microphone ? `hands-free-${s
   const isStoppable = capture.recorder || capture.microphone || isAnswering();
   byId("dock-level").hidden = !capture.recorder;
   byId("type").hidden = Boolean(capture.recorder);
+  byId("dock").dataset.recording = String(capture.recorder !== null);
   byId("stop").setAttribute("aria-disabled", String(!isStoppable));
   showCapture();
   announce(message, tone);
@@ -73,5 +74,5 @@ export function recordAction() {
 export function showLevel({ rms, verdict, seconds }) {
   byId("level-word").textContent = text(`level-${verdict}`);
   byId("clock").textContent = clock(seconds);
-  byId("record").style.setProperty("--level", String(loudness(rms)));
+  byId("dock").style.setProperty("--level", String(loudness(rms)));
 }

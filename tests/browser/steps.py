@@ -96,6 +96,17 @@ def type_question(page: Page, text: str = "What is the capital of France?") -> N
     page.get_by_role("button", name="Send", exact=True).click()
 
 
+def open_settings(page: Page) -> None:
+    page.locator("summary", has_text="Settings").click()
+
+
+def describe_persona(page: Page, persona: str) -> None:
+    """Choose a persona of one's own on the Talk page, describe it, and close the settings."""
+    page.get_by_label("Persona", exact=True).select_option("Your own …")
+    page.get_by_label("Your own persona").fill(persona)
+    page.keyboard.press("Escape")
+
+
 def wait_for_answer(page: Page) -> None:
     wait_for_state(page, "speaking")
     wait_for_state(page, "ready")

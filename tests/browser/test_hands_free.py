@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from apps.conversations.models import Turn
 from tests.audio_samples import clip, silence
-from tests.browser.steps import LONG_ANSWER, WITHOUT_LIVE, be_signed_in, wait_for_state
+from tests.browser.steps import LONG_ANSWER, WITHOUT_LIVE, be_signed_in, open_settings, wait_for_state
 from tests.client import wait_until
 from tests.fakes.openai import TRANSCRIPTIONS
 from tests.fakes.provider import FakeProvider
@@ -90,6 +90,7 @@ class TestHandsFree:
 
     def test_the_mode_and_its_pause_are_remembered(self, talk: Page) -> None:
         talk.get_by_role("switch", name="Hands-free").check()
+        open_settings(talk)
         talk.get_by_label("Hands-free: send after a pause of").fill("2.5")
         expect(talk.locator("#pause-seconds")).to_have_text("2.5 s")
         talk.reload()

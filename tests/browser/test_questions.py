@@ -67,7 +67,7 @@ class TestKeyboard:
         be_signed_in(page, server.url, alice)
         wait_for_state(page, "ready")
         expect(page).to_have_url(f"{server.url}/talk/")
-        expect(question).to_have_value("A secret?")
+        expect(question).to_have_value("A secret?\n")  # As in every text box without a script.
         question.press("Enter")
         expect(page.locator(".turn")).to_contain_text("A secret?")
 
@@ -95,9 +95,9 @@ class TestKeyboard:
         expect(field).to_have_value("a b")
         expect(talk.locator("html")).to_have_attribute("data-turn-state", "ready")
 
-    def test_escape_discards_the_recording(self, talk: Page, provider: FakeProvider) -> None:
+    def test_escape_throws_the_recording_away(self, talk: Page, provider: FakeProvider) -> None:
         talk.get_by_role("button", name="Start recording").click()
         wait_for_state(talk, "listening")
         talk.keyboard.press("Escape")
-        expect(talk.get_by_role("status")).to_contain_text("discarded")
+        expect(talk.get_by_role("status")).to_contain_text("thrown away")
         assert not provider.requests

@@ -18,6 +18,7 @@ from tests.browser.steps import (
     ask_aloud,
     barriers_in,
     be_signed_in,
+    describe_persona,
     type_question,
     wait_for_answer,
     wait_for_state,
@@ -173,7 +174,7 @@ class TestFailure:
 class TestSettings:
     def test_they_apply_from_the_first_question(self, talk: Page, provider: FakeProvider) -> None:
         talk.get_by_label("Language", exact=True).select_option("French")
-        talk.get_by_label("Persona").fill("A pirate.")
+        describe_persona(talk, "A pirate.")
         ask_aloud(talk, seconds=1)
         assert provider.requests_to(LISTEN)[0].query["language_code"] == "fr"
         system = provider.requests_to(CHAT)[0].json["messages"][0]["content"]
@@ -187,9 +188,7 @@ class TestSettings:
         type_question(talk)
         wait_for_answer(talk)
         talk.locator("summary", has_text="Manage").click()
-        expect(
-            talk.get_by_role("link", name="Delete this conversation")
-        ).to_be_in_viewport()  # The settings are closed to make room.
+        expect(talk.get_by_role("link", name="Delete this conversation")).to_be_in_viewport()
         with talk.expect_download() as download:
             talk.get_by_role("link", name="Export as text").click()
         assert "You: What is the capital of France?" in Path(download.value.path()).read_text()

@@ -11,7 +11,8 @@ from django.utils.html import strip_tags
 from apps.conversations.history import CONVERSATIONS_PER_PAGE
 from apps.conversations.languages import Language
 from apps.conversations.models import Conversation, Turn
-from apps.conversations.views import TURNS_PER_PAGE
+from apps.conversations.personas import PRESETS
+from apps.conversations.views import RECENT_CONVERSATIONS, TURNS_PER_PAGE
 from apps.speech.configs import local_config
 from apps.speech.local.chat_choice import BETTER, SMALL, Choice, note_loaded, remember_speed
 from apps.speech.local.phonemes import ESPEAK_NAMES
@@ -50,6 +51,25 @@ class TestTalk:
         context = page.get(self.URL).context
         assert set(context["voices"]) == {voice, other}
         assert context["selected_voice"] == voice
+
+    def test_it_lists_the_latest_own_conversations(
+        self, page: Client, alice: User, bob: User, conversation: Conversation
+    ) -> None:
+        Conversation.objects.create(owner=bob, title="Bob's")
+        for number in range(RECENT_CONVERSATIONS):
+            Conversation.objects.create(owner=alice, title=f"Talk {number}")
+        titles = [each.title for each in page.get(self.URL).context["recent"]]
+        assert titles == [f"Talk {number}" for number in reversed(range(RECENT_CONVERSATIONS))]
+        shown = page.get(f"{self.URL}{Conversation.objects.get(title='Talk 3').pk}/")
+        assert 'aria-current="page">Talk 3<' in shown.content.decode()
+
+    def test_a_persona_that_is_none_of_the_presets_is_shown_as_an_own_one(
+        self, page: Client, conversation: Conversation, voice: VoiceProfile
+    ) -> None:
+        for persona, is_own in (("", False), (str(PRESETS[0][1]), False), ("A pirate.", True)):
+            conversation.persona = persona
+            conversation.save()
+            assert page.get(f"{self.URL}{conversation.pk}/").context["has_own_persona"] == is_own
 
     def test_a_link_can_name_the_voice(self, page: Client, alice: User, bob: User, voice: VoiceProfile) -> None:
         other, bobs = make_voice(alice, "other"), make_voice(bob, "bobs")

@@ -81,6 +81,7 @@ class TestAddresses:
         )
         assert refused.status_code == 400
         assert error_of(refused)["code"] == "webhook_address_not_allowed"
+        assert list(error_of(refused)["fields"]) == ["url"]
 
     @pytest.mark.parametrize(
         "address",

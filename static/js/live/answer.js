@@ -50,6 +50,8 @@ export class LiveAnswer {
   isTakenBack = false;
   /** The server's id of the response; "" until there is one. */
   responseId = "";
+  /** Resolves when the server is told that the answer was stopped. @type {Promise<void>} */
+  told = Promise.resolve();
   /** The text of the answer on the page. */
   text = "";
 

@@ -43,6 +43,11 @@ export class LiveAnswers {
     return Boolean(this.#latest?.isRunning);
   }
 
+  /** Whether an answer is awaited that the server has not begun. */
+  get isBeginning() {
+    return this.isRunning && !this.#latest?.responseId;
+  }
+
   /** Whether an answer is awaited or played that has not all come. */
   get isIncomplete() {
     return this.isRunning && !this.#latest?.isDone;
@@ -61,13 +66,14 @@ export class LiveAnswers {
   /**
    * Await the answer to a question.
    * @param {TurnView} view
-   * @param {Take} take
+   * @param {import("../turn-upload.js").Question} question
    */
-  async ask(view, take) {
-    const upload = (/** @type {AbortSignal} */ signal) => uploadQuestion({ take }, signal);
+  async ask(view, question) {
+    const upload = (/** @type {AbortSignal} */ signal) => uploadQuestion(question, signal);
     const answer = new LiveAnswer(view, { send: this.#session.send, upload });
     this.#latest = answer;
-    await ask({ take }, { ...this.#output(answer), view, send: (signal) => answer.events(signal) });
+    if (question.text) this.heard(question.text);
+    await ask(question, { ...this.#output(answer), view, send: (signal) => answer.events(signal) });
     this.#ended(answer);
   }
 
@@ -91,6 +97,13 @@ export class LiveAnswers {
     this.#latest.isTakenBack = true;
     if (this.#latest.isRunning) interrupt();
     this.#latest.view.reply = "";
+  }
+
+  /** Stop the answer that is awaited or played. Resolves when the server is told. */
+  async stop() {
+    if (!this.isRunning) return;
+    interrupt();
+    await this.#latest?.told;
   }
 
   /** The connection is lost. */
@@ -167,7 +180,7 @@ export class LiveAnswers {
   /** @param {LiveAnswer} answer */
   #output(answer) {
     const { player } = this.#session;
-    return { player, interrupted: (/** @type {Promise<number>} */ heard) => answer.interrupted(heard) };
+    return { player, interrupted: (/** @type {Promise<number>} */ heard) => (answer.told = answer.interrupted(heard)) };
   }
 
   /** @param {LiveAnswer} answer */

@@ -1,5 +1,6 @@
 /** The microphone as a stream of small pieces of sound, and its level. */
 
+import { chosenMicrophone } from "../microphone-choice.js";
 import { judge, LIMITS, measure, microphoneStream } from "../recorder.js";
 
 export const RATE = 24000; // hertz
@@ -36,7 +37,7 @@ export class Capture {
    * @param {Callbacks} callbacks
    */
   static async open(context, callbacks) {
-    return new Capture(context, await microphoneStream(true), callbacks);
+    return new Capture(context, await microphoneStream(true, chosenMicrophone()), callbacks);
   }
 
   /**

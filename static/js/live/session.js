@@ -27,6 +27,7 @@ export class LiveSession {
   #socket;
   /** @type {LiveTurns} */
   #turns;
+  #typed = ""; // a question that waits for its answer
   /** @type {Uplink} */
   #uplink;
 
@@ -92,6 +93,28 @@ export class LiveSession {
         this.#discard();
       },
     });
+  }
+
+  /** Whether the server listens, so that it can be asked in writing, too. */
+  get isInUse() {
+    return !this.isGivenUp && !this.#turns.isBeginning && (this.#capture !== null || this.#socket.isOpen);
+  }
+
+  /** Ask a typed question. @param {string} text */
+  async askTyped(text) {
+    await this.#turns.stopAnswer();
+    this.#typed = text;
+    const answered = this.#turns.askTyped(text);
+    if (this.#socket.isOpen) this.#sendTyped();
+    else this.#socket.open();
+    await answered;
+  }
+
+  #sendTyped() {
+    const content = [{ type: "input_text", text: this.#typed }];
+    const item = { type: "message", role: "user", content };
+    this.#socket.send("conversation.item.create", { event_id: ASKING, item });
+    this.#socket.send("response.create", { event_id: ASKING });
   }
 
   /** Use the settings that the conversation has now. */
@@ -170,6 +193,7 @@ export class LiveSession {
   #answered() {
     this.#uplink.forgetQuestion();
     this.#isAsked = false;
+    this.#typed = "";
   }
 
   /** @param {number} milliseconds */
@@ -183,6 +207,7 @@ export class LiveSession {
     this.#detect(this.#detection);
     if (this.#capture) this.#uplink.send();
     if (this.#isAsked) this.#commit();
+    if (this.#typed) this.#sendTyped();
   }
 
   #lost() {

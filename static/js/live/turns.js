@@ -1,6 +1,7 @@
 /** What the server tells of a live session, and what the page shows of it. */
 
 import { interrupt } from "../answering.js";
+import { questionView } from "../asking.js";
 import { showCapture, turnState } from "../turn-state.js";
 import { LiveAnswers } from "./answers.js";
 import { LiveQuestions } from "./questions.js";
@@ -47,6 +48,11 @@ export class LiveTurns {
     return this.#answers.isRunning;
   }
 
+  /** Whether an answer is awaited that the server has not begun. */
+  get isBeginning() {
+    return this.#answers.isBeginning;
+  }
+
   /** Whether an answer is awaited or played that has not all come. */
   get isIncomplete() {
     return this.#answers.isIncomplete;
@@ -65,7 +71,17 @@ export class LiveTurns {
 
   /** The question is asked: await its answer. @param {Take} take */
   ask(take) {
-    return this.#answers.ask(this.#questions.asked(), take);
+    return this.#answers.ask(this.#questions.asked(), { take });
+  }
+
+  /** A typed question is asked: await its answer. @param {string} text */
+  askTyped(text) {
+    return this.#answers.ask(questionView(text), { text });
+  }
+
+  /** Stop the answer. Resolves when the server is told. */
+  stopAnswer() {
+    return this.#answers.stop();
   }
 
   /** Forget the question that is spoken. */

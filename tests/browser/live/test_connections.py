@@ -24,7 +24,7 @@ from tests.browser.live.steps import (
     wait_for_answer,
     wait_for_state,
 )
-from tests.browser.steps import LONG_ANSWER, be_signed_in
+from tests.browser.steps import LONG_ANSWER, be_signed_in, open_settings
 from tests.client import wait_until
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.openai import CHAT
@@ -156,6 +156,7 @@ class TestWithoutASocket:
             be_signed_in(page, server.url, alice)
             uploaded = uploads(page)
             if hands_free:
+                open_settings(page)
                 page.get_by_label("Hands-free: send after a pause of").fill("0.5")  # The reader makes short ones.
                 listen(page)
             else:

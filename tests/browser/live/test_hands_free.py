@@ -21,9 +21,10 @@ from tests.browser.live.steps import (
     Frames,
     listen,
     say,
+    uploads,
     wait_for_state,
 )
-from tests.browser.steps import LONG_ANSWER
+from tests.browser.steps import LONG_ANSWER, type_question
 from tests.client import wait_until
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.provider import FakeProvider
@@ -164,3 +165,22 @@ class TestHandsFree:
         page.get_by_role("button", name="Send now").click(delay=500)
         wait_for_state(page, "thinking")
         wait_for_state(page, "speaking")
+
+    def test_a_typed_question_goes_over_the_open_session(
+        self, hearing: Callable[..., Page], provider: FakeProvider
+    ) -> None:
+        """Its server knows the sound of the answer, and does not take it for somebody who interrupts."""
+        provider.behaviour = LONG_ANSWER
+        page = hearing(silence(60))
+        frames, uploaded = Frames(page), uploads(page)
+        listen(page)
+        for question in ("What is the capital of France?", "And of Spain?"):
+            type_question(page, question)
+            wait_for_state(page, "speaking")
+        expect(page.locator(".turn").first).to_have_attribute("data-status", "interrupted")
+        expect(page.get_by_role("heading", level=1)).to_have_text("What is the capital of France?")
+        wait_for_state(page, "listening")
+        assert uploaded == []
+        assert len(frames.of("session.created")) == 1
+        assert [turn.status for turn in Turn.objects.all()] == [Turn.Status.INTERRUPTED, Turn.Status.SPOKEN]
+        assert [turn.transcript for turn in Turn.objects.all()] == ["What is the capital of France?", "And of Spain?"]

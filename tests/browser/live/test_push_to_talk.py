@@ -19,6 +19,7 @@ from tests.browser.live.steps import (
     wait_for_answer,
     wait_for_state,
 )
+from tests.browser.steps import describe_persona
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.openai import CHAT
 from tests.fakes.provider import FakeProvider
@@ -59,8 +60,7 @@ class TestPushToTalk:
     ) -> None:
         frames = Frames(talk)
         for persona in ("A pirate.", "A nurse."):
-            talk.get_by_label("Persona").fill(persona)
-            talk.get_by_label("Persona").blur()
+            describe_persona(talk, persona)
             start_recording(talk)
             talk.wait_for_timeout(1500)
             talk.locator("#record").click()
@@ -75,7 +75,7 @@ class TestPushToTalk:
         start_recording(talk)
         expect(talk.locator(".turn")).to_have_count(1)  # Its words.
         talk.keyboard.press("Escape")
-        expect(talk.get_by_role("status")).to_contain_text("discarded")
+        expect(talk.get_by_role("status")).to_contain_text("thrown away")
         expect(talk.locator(".turn")).to_have_count(0)
         start_recording(talk)
         talk.wait_for_timeout(1500)

@@ -21,4 +21,3 @@ export function showLevelWord(word, verdict) {
   byId("level-word").textContent = word;
   byId("gauge").dataset.verdict = verdict;
 }
-

@@ -40,7 +40,7 @@ def test_figures_are_charts_and_tables(
         page.goto(f"{server.url}/admin/")
         chart = page.locator(".chart").first
         expect(chart.get_by_role("img")).to_have_accessible_name("Turns a day. From 0 to 2 turns a day.")
-        bar = chart.locator("rect.answered")
+        bar = chart.locator(".plot rect.answered")
         assert bar.evaluate("bar => bar.getBoundingClientRect().height") > 50
         assert bar.evaluate("bar => getComputedStyle(bar).fill") != "rgb(0, 0, 0)"
         chart.get_by_text("As a table").click()

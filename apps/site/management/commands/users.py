@@ -13,7 +13,7 @@ from apps.privacy.staff_groups import make_groups
 from apps.usage.limits import LIMIT_NAMES, limits_of, set_limits, site_limits
 from apps.usage.models import PersonLimits
 
-# The settings that hold for people without limits of their own, and the names of the options here.
+# The option that sets each limit.
 OPTIONS = {
     "requests_per_day": "requests",
     "heard_seconds_per_day": "heard-seconds",

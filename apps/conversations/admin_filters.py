@@ -141,11 +141,11 @@ class ConversationStageFilter(_OfConversations, StageFilter):
 class ConversationStatusFilter(_OfConversations):
     """Conversations with a turn that has not simply been spoken."""
 
-    title = _("with turns that")
+    title = _("state of its turns")
     parameter_name = "turns"
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, Any]]:
-        return [("failed", _("failed")), ("interrupted", _("were interrupted")), ("running", _("run now"))]
+        return [("failed", _("failed")), ("interrupted", _("interrupted")), ("running", _("running"))]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         statuses = {

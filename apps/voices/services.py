@@ -362,10 +362,7 @@ def note_use(*, voice: VoiceProfile, characters: int) -> None:
 def speak_preview(
     *, voice: VoiceProfile, text: str, settings: SettingChanges | None = None, by: User | None = None
 ) -> bytes:
-    """Return `text` spoken by the voice, as MP3. `settings` apply to this call and are not stored.
-
-    An administrator who listens (`by`) pays from their own limits, and the voice does not count as used.
-    """
+    """Return `text` spoken by the voice, as MP3. `settings` apply to this call only; `by` pays instead of the owner."""
     voice = ready_voice(owner=voice.owner, pk=voice.pk)
     availability.require_working("speak", provider=voice.provider)
     changed = VoiceSettings(**changed_settings(voice=voice, settings=settings or {}))
@@ -376,8 +373,7 @@ def speak_preview(
         chunks = engine.speak(text, voice_id=voice.voice_id, settings=changed, previous_text="")
         return Recording(b"".join([chunk async for chunk in chunks]), engine.sample_rate)
 
-    payer = voice.owner_id if by is None else by.pk
-    with metering.metered(owner_id=payer, kind=UsageRecord.Kind.SPEECH, characters=len(text)) as used:
+    with metering.metered(owner_id=(by or voice.owner).pk, kind=UsageRecord.Kind.SPEECH, characters=len(text)) as used:
         used.reference = voice.pk
         used.speak(len(text), engine=voice.provider)
         recording = registry.call(speak)

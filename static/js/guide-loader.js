@@ -1,10 +1,9 @@
-/** Loads the guide when it is needed: at once for a first voice, otherwise when its fold is opened. */
+/** Loads the guide of a person who has a voice: when its fold is opened, or a recording waits. */
 
 import { byId, find } from "./elements.js";
 import { TakeStore } from "./takes.js";
 
-/** @type {HTMLDetailsElement | null} */
-const fold = document.querySelector("#another");
+const fold = byId("another", "details");
 const form = byId("clone-form", "form");
 
 /** @returns {Promise<boolean>} whether there are takes of an earlier visit */
@@ -19,8 +18,8 @@ async function areTakesStored() {
 
 const load = () => import("./voices.js");
 
-fold?.addEventListener("toggle", load);
+fold.addEventListener("toggle", load);
 find(form, "[name=audio]").addEventListener("change", load);
 const isAsked = ["#new-voice", "#check"].includes(window.location.hash);
 const isChosen = Boolean(find(form, "[name=audio]", "input").files?.length);
-if (!fold || fold.open || isAsked || isChosen || (await areTakesStored())) await load();
+if (fold.open || isAsked || isChosen || (await areTakesStored())) await load();

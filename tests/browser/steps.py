@@ -119,6 +119,10 @@ def open_voices(page: Page, server: Server, user: User) -> Page:
 
 
 def add_files(page: Page, paths: Sequence[Path] = SAMPLE_CLIPS) -> None:
+    folded = page.locator("#another:not([open]) > summary")
+    if folded.count():
+        folded.click()
+    expect(page.locator("#record")).to_be_enabled()  # The script is loaded.
     for path in paths:
         page.locator("#id_audio").set_input_files(path)
     expect(page.locator(".take:not([data-verdict=checking])")).to_have_count(len(paths))

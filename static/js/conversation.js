@@ -14,7 +14,8 @@ import {
   startHandsFree,
   stop,
 } from "./listening.js";
-import { announce, text } from "./page.js";
+import { announce, announceError, text } from "./page.js";
+import { audioContext } from "./sound.js";
 import { watchSpaceBar } from "./space-bar.js";
 import { capture, enter, isAnswering, recordAction } from "./turn-state.js";
 
@@ -52,6 +53,17 @@ function toggleMute() {
   const isMuted = toggleMuted();
   byId("mute").setAttribute("aria-pressed", String(isMuted));
   announce(text(isMuted ? "muted" : "unmuted"));
+}
+
+async function pressCall() {
+  if (capture.isAsking || voiceMissing()) return;
+  audioContext(); // After an await it might not start.
+  try {
+    const { openCall } = await import("./call/call.js");
+    await openCall();
+  } catch {
+    announceError(new Error(text("connection-lost")));
+  }
 }
 
 /** @param {SubmitEvent} event */
@@ -95,6 +107,7 @@ const clicks = {
   record: pressRecord,
   stop,
   mute: toggleMute,
+  call: pressCall,
   "no-turns": sendSuggestion,
   "record-again": pressRecord,
   "send-interrupted": sendInterrupted,
@@ -113,5 +126,6 @@ watchSettings({ onModeChange: modeChanged, onSaved: settingsSaved });
 document.documentElement.dataset.turnState = "ready";
 modeChanged();
 recordButton.disabled = false;
+byId("call", "button").disabled = false;
 find(typeForm, "[type=submit]", "button").disabled = false;
 turns.lastElementChild?.scrollIntoView({ block: "end" });

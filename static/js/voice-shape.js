@@ -170,7 +170,7 @@ new MutationObserver(() => {
   if (talk) setSpeaking(talk, document.documentElement.dataset.turnState === "speaking");
 }).observe(document.documentElement, { attributeFilter: ["data-turn-state"] });
 document.addEventListener("change", ({ target }) => {
-  const field = /** @type {HTMLSelectElement} */ (target);
-  if (field.id !== "voice") return;
-  for (const shape of findAll(document, "#talk voice-shape:not(#call-voices *)")) shape.setAttribute("voice", field.value);
+  const { id, value } = /** @type {HTMLSelectElement} */ (target);
+  if (id !== "voice") return;
+  for (const shape of findAll(document, "#talk voice-shape:not(#call-voices *)")) shape.setAttribute("voice", value);
 });

@@ -151,9 +151,10 @@ function pressOutsideOfVoices(event) {
   if (!atTarget(event, "#call-voices, #call-voice")) closeVoices();
 }
 
-/** @param {Event} event */
+/** @param {MouseEvent} event A key has no detail. */
 function ignoreSecondTap(event) {
-  if (performance.now() - openedAt < SECOND_TAP_MILLISECONDS) event.stopPropagation();
+  const isSecond = event.detail && performance.now() - openedAt < SECOND_TAP_MILLISECONDS;
+  if (isSecond && atTarget(event, ".call-buttons")) event.stopPropagation();
 }
 
 const clicks = {

@@ -15,6 +15,7 @@ export const latestTurn = () => document.querySelector("#turns > .turn:last-chil
 /** @param {{isLost: boolean, isMuted: boolean}} call whether the connection is lost, or the microphone is muted */
 export function faceOf({ isLost, isMuted }) {
   const state = turnState();
+  if (capture.isAsking) return "starting";
   if (state === "failed" && !capture.microphone?.hearing) return isLost ? "offline" : "failed";
   if (isLost && state !== "speaking") return "offline";
   if (state === "thinking" || state === "speaking") return state;
@@ -66,7 +67,7 @@ function showShapeButton(face) {
 
 /** @param {Face} face */
 async function showWaysOut(face) {
-  const retry = latestTurn()?.querySelector(".turn-failed:not([hidden]) .retry:not([hidden])");
+  const retry = latestTurn()?.querySelector(".retry:not([hidden])");
   const again = byId("call-again");
   const signIn = byId("call-sign-in", "a");
   again.hidden = face !== "failed" || (capture.microphone !== null && !retry);

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.voices.models import VoiceProfile
     from tests.fakes.provider import FakeProvider
 
-MAX_BYTES = 60_000  # Uncompressed.
+MAX_BYTES = 80_000  # Uncompressed.
 MANIFEST = {"staticfiles": {"BACKEND": "voiceclone.static.StaticFilesStorage"}}
 
 

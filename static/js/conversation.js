@@ -17,7 +17,7 @@ import {
   stop,
   throwAway,
 } from "./listening.js";
-import { announce, text } from "./page.js";
+import { announce, announceError, text } from "./page.js";
 import { watchPageState } from "./page-state.js";
 import { audioContext } from "./sound.js";
 import { watchSpaceBar } from "./space-bar.js";
@@ -60,6 +60,17 @@ function toggleMute() {
   const isMuted = toggleMuted();
   byId("mute").setAttribute("aria-pressed", String(isMuted));
   announce(text(isMuted ? "muted" : "unmuted"));
+}
+
+async function pressCall() {
+  if (capture.isAsking || voiceMissing()) return;
+  audioContext(); // After an await it might not start.
+  try {
+    const { openCall } = await import("./call/call.js");
+    await openCall();
+  } catch {
+    announceError(new Error(text("connection-lost")));
+  }
 }
 
 /** @param {string} question @returns {boolean} whether it is asked */
@@ -119,6 +130,7 @@ function pressKey(event) {
 const clicks = {
   stop,
   mute: toggleMute,
+  call: pressCall,
   "no-turns": sendSuggestion,
   "send-kept": sendKept,
   "throw-away": pressThrowAway,
@@ -148,5 +160,6 @@ watchPageState();
 for (const sign of ["pointerover", "focusin"]) turns.addEventListener(sign, loadActions, { once: true });
 import("./keeping-up.js").catch(() => {}); // The page is as it was loaded.
 recordButton.disabled = false;
+byId("call", "button").disabled = false;
 find(typeForm, "[type=submit]", "button").disabled = false;
 if (!location.hash.startsWith("#turn-")) turns.lastElementChild?.scrollIntoView({ block: "end" });

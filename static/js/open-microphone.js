@@ -20,6 +20,7 @@ const PRE_ROLL_SECONDS = 0.6; // that a take holds at least before the speech
 export class OpenMicrophone {
   #activity;
   #isClosed = false;
+  #isMuted = false;
   #isStarting = false;
   #options;
   /** @type {Recorder[]} oldest first; during speech only the one that holds it */
@@ -65,6 +66,12 @@ export class OpenMicrophone {
     this.#activity.strict = strict;
   }
 
+  /** @param {boolean} isMuted whether it hears only silence */
+  set muted(isMuted) {
+    this.#isMuted = isMuted;
+    for (const recorder of this.#recorders) recorder.muted = isMuted;
+  }
+
   /** End the take now, without waiting for a pause. */
   async send() {
     this.#activity.reset();
@@ -90,6 +97,7 @@ export class OpenMicrophone {
       onLevel: (level) => this.#levelMeasured(recorder, level),
     });
     this.#isStarting = false;
+    recorder.muted = this.#isMuted;
     this.#recorders.push(recorder);
     recorder.finished.then((take) => this.#recorderEnded(recorder, take));
     if (this.#isClosed) recorder.stop();

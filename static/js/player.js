@@ -1,6 +1,6 @@
 /** Playback of an answer while it arrives: each chunk of PCM becomes an AudioBuffer that starts where the last ends. */
 
-import { audioContext } from "./sound.js";
+import { answerOutput, audioContext } from "./sound.js";
 
 const LEAD_SECONDS = 0.08; // buffered before the first chunk plays, and again after an underrun
 
@@ -33,7 +33,7 @@ export class Player {
     this.#context = audioContext();
     this.#gain = this.#context.createGain();
     this.#gain.gain.value = this.#muted ? 0 : 1;
-    this.#gain.connect(this.#context.destination);
+    this.#gain.connect(answerOutput());
     this.#nextStart = 0;
     this.#seconds = 0;
     this.#isComplete = false;

@@ -148,6 +148,11 @@ export class Recorder {
     return (this.#recorded + running) / 1000;
   }
 
+  /** @param {boolean} isMuted whether it records only silence */
+  set muted(isMuted) {
+    for (const track of this.#stream.getTracks()) track.enabled = !isMuted;
+  }
+
   get paused() {
     return this.#media.state === "paused";
   }

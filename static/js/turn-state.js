@@ -10,8 +10,8 @@ import { announce, clock, loudness, text } from "./page.js";
  * @typedef {{finished: Promise<Take>, stop: () => void, send?: (take: Take) => Promise<void>,
  *   discard?: () => void}} Recording one question; `send` asks it and `discard` forgets it, if it is heard while it is
  *   made
- * @typedef {{readonly hearing: boolean, pause: number, strict: boolean, send: () => void,
- *   close: () => void}} Microphone one that stays open
+ * @typedef {{readonly hearing: boolean, pause: number, strict: boolean, muted: boolean, send: () => void,
+ *   close: () => void}} Microphone one that stays open; `muted` hears only silence
  */
 
 const { dataset: root } = document.documentElement; // The style sheet reads it.
@@ -23,6 +23,7 @@ export const capture = {
   /** @type {Microphone | null} */
   microphone: null,
   isAsking: false, // for permission, or releasing the microphone of a recording that was thrown away
+  level: 0, // the loudness that it hears, 0 to 1
 };
 
 /** @returns {State} */
@@ -42,6 +43,7 @@ export function enter(state, message = text(capture.microphone ? `hands-free-${s
   byId("dock-level").hidden = !capture.recorder;
   byId("type").hidden = Boolean(capture.recorder);
   byId("dock").dataset.recording = String(capture.recorder !== null);
+  byId("call", "button").disabled = Boolean(capture.recorder);
   byId("stop").setAttribute("aria-disabled", String(!isStoppable));
   showCapture();
   announce(message, tone);
@@ -74,5 +76,11 @@ export function recordAction() {
 export function showLevel({ rms, verdict, seconds }) {
   byId("level-word").textContent = text(`level-${verdict}`);
   byId("clock").textContent = clock(seconds);
-  byId("dock").style.setProperty("--level", String(loudness(rms)));
+  capture.level = loudness(rms);
+  byId("dock").style.setProperty("--level", String(capture.level));
+}
+
+/** @param {boolean} isThere whether the server can be reached, as far as it is needed */
+export function showConnection(isThere) {
+  root.connection = isThere ? "" : "lost";
 }

@@ -43,6 +43,7 @@ def walk(page: Page, url: str, *, provider: FakeProvider, newcomer: User, regula
     yield from _care_of_a_voice(page, url)
     yield from _talking(page, url, provider)
     yield from _hands_free(page, url, provider)
+    yield from _calling(page, url, provider)
     conversation = Conversation.objects.create(owner=regular, voice=voice, title="What is the capital of France?")
     make_turn(conversation, reply=LONG_REPLY, heard_ms=300, first_word_ms=650, first_audio_ms=900)
     yield from _looking_back(page, url, conversation)
@@ -208,6 +209,22 @@ def _hands_free(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     yield "talk-hands-free-hearing"
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("switch", name="Hands-free").uncheck()
+    provider.reset()
+
+
+def _calling(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
+    provider.behaviour = LONG_ANSWER
+    page.goto(f"{url}/talk/")
+    page.get_by_role("button", name="Call", exact=True).click()
+    wait_for_state(page, "listening")
+    yield "call-listening"
+    wait_for_state(page, "speaking")
+    yield "call-speaking"
+    page.get_by_role("button", name="Mute the microphone").click()
+    page.locator("#call-shape").click()
+    page.wait_for_selector("#call-dialog[data-face=muted]")
+    yield "call-muted"
+    page.get_by_role("button", name="End the call").click()
     provider.reset()
 
 

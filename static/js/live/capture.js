@@ -69,6 +69,11 @@ export class Capture {
     return this.#audibleCount >= AUDIBLE_PIECES;
   }
 
+  /** @param {boolean} isMuted whether it hears only silence */
+  set muted(isMuted) {
+    for (const track of this.#stream.getTracks()) track.enabled = !isMuted;
+  }
+
   /** Release the microphone. Resolves when all that was heard has come. */
   async stop() {
     const ended = new Promise((resolve) => {

@@ -17,6 +17,7 @@ export function turnDetection(pause = pauseMilliseconds()) {
 export class LiveMicrophone {
   #close;
   #detect;
+  #mute;
   #socket;
   #turns;
   #wakeLock = new WakeLock();
@@ -26,12 +27,13 @@ export class LiveMicrophone {
 
   /**
    * @param {{socket: import("./socket.js").LiveSocket, turns: import("./turns.js").LiveTurns,
-   *   detect: (detection: TurnDetection) => void, close: () => void}} session
+   *   detect: (detection: TurnDetection) => void, mute: (isMuted: boolean) => void, close: () => void}} session
    */
-  constructor({ socket, turns, detect, close }) {
+  constructor({ socket, turns, detect, mute, close }) {
     this.#socket = socket;
     this.#turns = turns;
     this.#detect = detect;
+    this.#mute = mute;
     this.#close = close;
   }
 
@@ -46,6 +48,10 @@ export class LiveMicrophone {
 
   set pause(milliseconds) {
     this.#detect(turnDetection(milliseconds));
+  }
+
+  set muted(/** @type {boolean} */ isMuted) {
+    this.#mute(isMuted);
   }
 
   /** End the question now. */

@@ -1,6 +1,7 @@
 /** Playback of an answer in the audio thread, where what was heard of it is known to the sample. */
 
 import { pcmOf } from "../player.js";
+import { answerOutput } from "../sound.js";
 
 /** Has the methods of `Player`. */
 export class LivePlayer {
@@ -22,7 +23,7 @@ export class LivePlayer {
     this.#context = context;
     this.#gain = context.createGain();
     this.#node = new AudioWorkletNode(context, "playback", { numberOfInputs: 0, outputChannelCount: [1] });
-    this.#node.connect(this.#gain).connect(context.destination);
+    this.#node.connect(this.#gain).connect(answerOutput());
     this.#node.port.onmessage = ({ data }) => this.#told(data);
   }
 

@@ -1,6 +1,7 @@
 /** A live session: the microphone is heard while someone speaks, and answers come over the same socket. */
 
 import { ask } from "../asking.js";
+import { showConnection } from "../turn-state.js";
 import { ASKING } from "./answers.js";
 import { Capture } from "./capture.js";
 import { LiveMicrophone, turnDetection } from "./microphone.js";
@@ -88,6 +89,9 @@ export class LiveSession {
       socket: this.#socket,
       turns: this.#turns,
       detect: (detection) => this.#detect(detection),
+      mute: (isMuted) => {
+        if (this.#capture) this.#capture.muted = isMuted;
+      },
       close: () => {
         this.#closeMicrophone();
         this.#discard();
@@ -203,6 +207,7 @@ export class LiveSession {
   }
 
   #opened() {
+    showConnection(true);
     this.#uplink.startOver();
     this.#detect(this.#detection);
     if (this.#capture) this.#uplink.send();
@@ -213,10 +218,13 @@ export class LiveSession {
   #lost() {
     if (this.#turns.recover()) this.#answered(); // The server goes on with it.
     this.#turns.connectionLost();
-    return this.#capture !== null || this.#isAsked || this.#turns.isIncomplete;
+    const isNeeded = this.#capture !== null || this.#isAsked || this.#turns.isIncomplete;
+    showConnection(!isNeeded);
+    return isNeeded;
   }
 
   #gaveUp() {
+    showConnection(true);
     const take = this.#uplink.hasQuestion && !this.#turns.isAnswering ? this.#uplink.take() : null;
     this.#turns.giveUp();
     if (this.#capture && this.#detection) this.#options.onGivenUp(take);

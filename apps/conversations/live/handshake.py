@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from django.utils.translation import gettext as _
+from rest_framework import status
 
 from apps.conversations.live.access import KEY_PROTOCOL, PROTOCOL
 from apps.conversations.live.protocol import error_event
@@ -15,7 +16,7 @@ from apps.core.errors import UserError
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
-POLICY_VIOLATION = 1008
+POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 
 HEADERS = [(b"x-ai-generated", b"true")]
 
@@ -32,7 +33,8 @@ async def refuse(scope: Message, send: Send, error: Exception) -> None:
     if is_browser:
         await send({"type": "websocket.accept", "subprotocol": subprotocol(scope)})
         await send({"type": "websocket.send", "text": json.dumps(error_event(known.code, known.message))})
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": known.code})
+        code = TRY_AGAIN_LATER if known.status == status.HTTP_429_TOO_MANY_REQUESTS else POLICY_VIOLATION
+        await send({"type": "websocket.close", "code": code, "reason": known.code})
         return
     body = json.dumps(openai_error_body({"code": known.code, "message": known.message}, known.status)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

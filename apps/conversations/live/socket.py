@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext as _
 
+from apps.accounts.models import User
 from apps.conversations import metrics, services
 from apps.conversations.live import ground
 from apps.conversations.live.access import Caller, identify, still_valid
@@ -40,6 +41,8 @@ NORMAL, GOING_AWAY, INTERNAL, RESTART = 1000, 1001, 1011, 1012
 # Events that wait for a client that reads slowly; sound is at most some seconds ahead, so these are many.
 MAX_WAITING = 2000
 ENDING_CHECK_SECONDS = 0.1
+# Of one person, in one process: pages, tabs and programs. Each session takes memory, also while nobody speaks.
+MAX_SOCKETS_OF_ONE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,14 @@ class LiveSockets:
         if scope["path"].rstrip("/") != PATH:
             await refuse(scope, send, UserError("not_found", _("There is no socket at this address."), status=404))
             return
-        socket = LiveSocket(scope, receive, send, abort=lambda: self.abort(send), deadlines=self.deadlines)
+        socket = LiveSocket(
+            scope,
+            receive,
+            send,
+            abort=lambda: self.abort(send),
+            has_too_many=lambda caller: self._count(caller.user) > MAX_SOCKETS_OF_ONE,
+            deadlines=self.deadlines,
+        )
         self._open.add(socket)
         if self._watching is None:
             # In a context of its own: the task outlives the socket that started it.
@@ -86,6 +96,9 @@ class LiveSockets:
             if not self._open and self._watching is not None:
                 self._watching.cancel()
                 self._watching = None
+
+    def _count(self, user: User) -> int:
+        return sum(socket.caller is not None and socket.caller.user == user for socket in self._open)
 
     async def _watch(self) -> None:
         """Close the sockets of callers who may no longer use them. The queries are for all sockets together."""
@@ -115,9 +128,17 @@ class LiveSocket:
     """One socket, from its handshake to its end."""
 
     def __init__(
-        self, scope: Message, receive: Receive, send: Send, *, abort: Callable[[], None], deadlines: Deadlines
+        self,
+        scope: Message,
+        receive: Receive,
+        send: Send,
+        *,
+        abort: Callable[[], None],
+        has_too_many: Callable[[Caller], bool],
+        deadlines: Deadlines,
     ) -> None:
         self._scope, self._receive, self._send, self._abort = scope, receive, send, abort
+        self._has_too_many = has_too_many
         self._deadlines = deadlines
         self._outgoing: deque[Event] = deque()
         self._news = asyncio.Event()
@@ -154,11 +175,13 @@ class LiveSocket:
         query = {name: values[-1] for name, values in parse_qs(self._scope["query_string"].decode("latin-1")).items()}
         try:
             readiness.require_ready()
-            caller = await _in_thread(identify, self._scope)
+            self.caller = caller = await _in_thread(identify, self._scope)
+            if self._has_too_many(caller):
+                text = _("You have too many live conversations open. Close one, then try again.")
+                raise UserError("too_many_sessions", text, status=429)
         except (UserError, DatabaseFailure) as error:
             await refuse(self._scope, self._send, error)
             return
-        self.caller = caller
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol(self._scope), "headers": HEADERS})
         writing = asyncio.create_task(self._write())
         try:

@@ -74,6 +74,39 @@ class TestByToken:
 
         hold(server, talk())
 
+    def test_a_person_can_open_only_so_many_sockets(
+        self,
+        server: Server,
+        alice_token: str,
+        bob_token: str,
+        monkeypatch: pytest.MonkeyPatch,
+        voice: VoiceProfile,
+        bob: User,
+    ) -> None:
+        make_voice(bob, "voice-of-bob")
+        monkeypatch.setattr("apps.conversations.live.socket.MAX_SOCKETS_OF_ONE", 2)
+        protocols = ["realtime", f"openai-insecure-api-key.{alice_token}"]
+
+        async def talk() -> None:
+            async with live(server.url, alice_token), live(server.url, bob_token):
+                async with live(server.url, alice_token):
+                    with pytest.raises(InvalidStatus) as refused:
+                        async with connect(
+                            socket_url(server), additional_headers={"Authorization": f"Bearer {alice_token}"}
+                        ):
+                            pass
+                    assert refused.value.response.status_code == 429
+                    async with connect(socket_url(server), subprotocols=protocols) as page:  # type: ignore[arg-type]
+                        assert json.loads(await page.recv())["error"]["code"] == "too_many_sessions"
+                        with pytest.raises(ConnectionClosed) as closed:
+                            await page.recv()
+                        assert closed.value.rcvd is not None
+                        assert closed.value.rcvd.code == 1013
+                async with live(server.url, alice_token):
+                    pass
+
+        hold(server, talk())
+
     @pytest.mark.parametrize("is_asking", [False, True], ids=["idle", "asking"])
     def test_a_revoked_token_ends_the_session(
         self, server: Server, alice: User, alice_token: str, *, is_asking: bool

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
 from apps.core.links import absolute_url
-from apps.site.privacy_page import recipient_name, recipients
+from apps.site.privacy_page import recipient_name, recipients, speaking
 from apps.speech import availability
 from apps.speech.base import Stage
 from apps.usage import limits
@@ -31,10 +31,11 @@ WORK: dict[Stage, Promise] = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a part of the work is done. `services` is empty if it is done on this machine."""
+    """Where a part of the work is done: by these services and, if `is_here`, on this machine."""
 
     work: str | Promise
     services: list[str]
+    is_here: bool
 
 
 @login_not_required
@@ -55,14 +56,15 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _places() -> list[Place]:
-    return [Place(work, _services_of(stage)) for stage, work in WORK.items()]
+    return [_place(stage, work) for stage, work in WORK.items()]
 
 
-def _services_of(stage: Stage) -> list[str]:
-    """Return the names of the services that do this work; none if engines of this machine do."""
-    engines = [*availability.engines_of(stage), *(availability.live_engines() if stage == "hear" else [])]
+def _place(stage: Stage, work: Promise) -> Place:
+    engines = speaking() if stage == "speak" else availability.engines_of(stage)
+    engines += availability.live_engines() if stage == "hear" else []
     addresses = {engine: availability.address_of(engine, stage) for engine in engines}
-    return list(dict.fromkeys(recipient_name(engine, address) for engine, address in addresses.items() if address))
+    services = [recipient_name(engine, address) for engine, address in addresses.items() if address]
+    return Place(work, list(dict.fromkeys(services)), is_here=not all(addresses.values()))
 
 
 def _allowances() -> list[str]:

@@ -79,14 +79,14 @@ def _uses() -> Iterator[tuple[str, Stage, Promise]]:
             yield engine, "clone", _("the recordings and the name of your voice, to clone it")
     for engine in _storing_consents():
         yield engine, "clone", _("the recording of your consent, if it asks for one")
-    for engine in _speaking():
+    for engine in speaking():
         # With other dialects, the server got the recordings of its older voices when they were made.
         if engine == SERVER and (settings.TEXT_TO_SPEECH == SERVER or settings.VOICE_DIALECT == "reference"):
             yield engine, "speak", _("a part of your recordings and the words in it, to speak in your voice")
         yield engine, "speak", _("every text that is spoken in your voice, such as the answers")
 
 
-def _speaking() -> list[str]:
+def speaking() -> list[str]:
     """Return the engines that speak. Voices speak where they were made, even if new voices are made elsewhere."""
     makers = VoiceProfile.objects.order_by().values_list("provider", flat=True).distinct()
     return list(dict.fromkeys([settings.TEXT_TO_SPEECH, *filter(_is_configured, makers)]))

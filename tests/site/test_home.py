@@ -72,6 +72,15 @@ class TestCosts:
         assert "<strong>ElevenLabs:</strong>" in text
         assert "the recordings and the name of your voice, to clone it" in text
 
+    def test_a_service_that_speaks_with_older_voices_is_named(
+        self, client: Client, alice: User, settings: Settings
+    ) -> None:
+        make_voice(alice, "older")
+        settings.TEXT_TO_SPEECH, settings.ELEVENLABS_API_KEY = "local", "key"
+        text = text_of(client)
+        assert "<dt>Clones and speaks</dt><dd>ElevenLabs, this site’s own machine</dd>" in text
+        assert "the prices of these services: ElevenLabs." in text
+
     def test_the_limits_are_those_of_the_site(self, client: Client, settings: Settings) -> None:
         assert "each day (UTC)" not in text_of(client)
         settings.LIMITS, settings.LIMIT_REQUESTS_PER_DAY = True, 1500

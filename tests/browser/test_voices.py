@@ -158,7 +158,7 @@ def test_without_javascript_people_can_listen_and_upload(
         page.get_by_role("button", name="Make my voice").click()
         expect(page.get_by_role("heading", name="Plain")).to_be_visible()
         page.locator("summary", has_text="Speech settings: Plain").click()
-        page.locator(".voice", has_text="Plain").get_by_label("Speed").fill("1.1")
+        page.locator(".voice", has=page.get_by_role("heading", name="Plain")).get_by_label("Speed").fill("1.1")
         page.get_by_role("button", name="Save Plain").click()
         expect(page.get_by_text("“Plain” now speaks with the new settings.")).to_be_visible()
     context.close()

@@ -3,7 +3,6 @@
 import { ApiError } from "./api.js";
 import { byId, create, findAll } from "./elements.js";
 import { announce, signInLink, text } from "./page.js";
-import { Player } from "./player.js";
 import { awaitQuestion, capture, enter, turnState } from "./turn-state.js";
 import { showStored, turnWhenOver } from "./live/stored-turns.js";
 import { tellOtherTabs } from "./other-tabs.js";
@@ -19,7 +18,7 @@ import { stopTurn } from "./turn-upload.js";
  *   | {event: "failed", data: Failure & {turn_id?: string}}
  *   | {event: "done", data: {turn_id: string, reply: string, answer_seconds?: number | null,
  *     timings: import("./turn-view.js").Timings}}} TurnEvent `audio` is mono s16le PCM in base64
- * @typedef {{player?: import("./live/playback.js").LivePlayer | Player,
+ * @typedef {{player?: import("./live/playback.js").LivePlayer | import("./player.js").Player,
  *   interrupted?: (seconds: Promise<number>) => void}} Output `player` plays an answer; `interrupted` is told how many
  *   seconds of it were heard if somebody stops it
  */
@@ -28,10 +27,11 @@ const TITLE_LENGTH = 60; // characters, as on the server
 
 const page = byId("talk");
 
-const uploadPlayer = new Player();
+/** @type {import("./player.js").Player | undefined} what plays answers that come by upload */
+let uploadPlayer;
 
 /** @type {NonNullable<Output["player"]>} */
-let player = uploadPlayer; // of the latest answer
+let player; // of the latest answer
 let isMuted = localStorage.getItem("muted") === "on";
 
 /** @type {{abort: AbortController, interrupted: (seconds: Promise<number>) => void, view: TurnView} | null} */
@@ -46,8 +46,15 @@ export const areAnswersMuted = () => isMuted;
 export function toggleMuted() {
   isMuted = !isMuted;
   localStorage.setItem("muted", isMuted ? "on" : "off");
-  player.muted = isMuted;
+  if (player) player.muted = isMuted;
   return isMuted;
+}
+
+/** Load what plays answers that come by upload. */
+export async function loadPlayer() {
+  const { Player } = await import("./player.js");
+  uploadPlayer ??= new Player();
+  return uploadPlayer;
 }
 
 /**
@@ -56,14 +63,15 @@ export function toggleMuted() {
  * @param {(signal: AbortSignal) => AsyncIterable<TurnEvent>} start
  * @param {Output} [output]
  */
-export async function runTurn(view, start, { player: output = uploadPlayer, interrupted } = {}) {
+export async function runTurn(view, start, { player: output, interrupted } = {}) {
+  const chosen = output ?? uploadPlayer ?? (await loadPlayer());
   silence();
   const report = (/** @type {Promise<number>} */ heard) => {
     if (view.id) stopTurn(view.id, heard);
   };
   const turn = { abort: new AbortController(), interrupted: interrupted ?? report, view };
   running = turn;
-  player = output;
+  player = chosen;
   player.muted = isMuted;
   player.begin();
   view.begin();

@@ -158,7 +158,6 @@ modeChanged();
 byId("mute").setAttribute("aria-pressed", String(areAnswersMuted()));
 watchPageState();
 for (const sign of ["pointerover", "focusin"]) turns.addEventListener(sign, loadActions, { once: true });
-import("./keeping-up.js").catch(() => {}); // The page is as it was loaded.
 recordButton.disabled = false;
 byId("call", "button").disabled = false;
 find(typeForm, "[type=submit]", "button").disabled = false;

@@ -1,6 +1,6 @@
 /**
  * Keeps the Talk page up to date: turns of other tabs and devices, and those that an earlier visit began. Loaded when
- * the page is ready.
+ * there is something to follow.
  */
 
 import { isTurnRunning } from "./answering.js";
@@ -8,7 +8,6 @@ import { fetchPage } from "./api.js";
 import { hasUnsent } from "./asking.js";
 import { byId, find, findAll } from "./elements.js";
 import { turnWhenOver } from "./live/stored-turns.js";
-import { watchOtherTabs } from "./other-tabs.js";
 import { capture } from "./turn-state.js";
 
 const RUNNING = "[data-status=received], [data-status=heard], [data-status=answered]";
@@ -33,7 +32,7 @@ const isInUse = (item) =>
  * Show the turns that the server has and this page has not. A question that was perhaps not sent could be one of them,
  * so it is sent again first.
  */
-async function refresh() {
+export async function refresh() {
   if (!talk.dataset.conversation || isBusy() || hasUnsent()) return;
   const page = await fetchPage(`/talk/${talk.dataset.conversation}/`).catch(() => null);
   const fresh = page?.querySelector("#turns");
@@ -78,11 +77,4 @@ function followRunning() {
   }
 }
 
-watchOtherTabs(refresh);
-window.addEventListener("focus", refresh);
-window.addEventListener("online", refresh);
-window.addEventListener("pageshow", (event) => event.persisted && refresh());
-document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") refresh();
-});
 followRunning();

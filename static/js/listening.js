@@ -3,7 +3,7 @@
  * go over a socket while they are spoken; where that is impossible, they are uploaded when they are over.
  */
 
-import { isTurnRunning, silence } from "./answering.js";
+import { isTurnRunning, loadPlayer, silence } from "./answering.js";
 import { ask } from "./asking.js";
 import { isHandsFree, pauseMilliseconds } from "./conversation-settings.js";
 import { byId } from "./elements.js";
@@ -27,8 +27,9 @@ const loadLive = () => import("./live/live.js");
 const loadHandsFree = () => import("./hands-free.js");
 const loadRecorder = () => import("./recorder.js");
 
-/** Load what a press of the button needs, so that the recording begins with the press. */
-export const prepare = () => (canBeLive ? loadLive() : loadRecorder()).catch(() => {}); // The press reports a problem.
+/** Load what a press of the button needs, so that the recording begins with the press, and what plays the answer. */
+export const prepare = () =>
+  Promise.all([canBeLive ? loadLive() : loadRecorder(), loadPlayer()]).catch(() => {}); // The press reports a problem.
 
 /** Whether the browser lets sound start. A first touch allows it only when the finger is lifted: a hold is too long. */
 async function maySound() {

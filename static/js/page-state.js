@@ -1,7 +1,8 @@
-/** What the browser shows of the Talk page around it: the title of its tab, and a question before it is left. */
+/** The Talk page in its browser: the title of its tab, a question before it is left, and what happened elsewhere. */
 
 import { hasUnsent } from "./asking.js";
 import { byId } from "./elements.js";
+import { watchOtherTabs } from "./other-tabs.js";
 import { text } from "./page.js";
 import { capture, turnState } from "./turn-state.js";
 
@@ -33,6 +34,22 @@ function keepDraft() {
   });
 }
 
+const RUNNING = "[data-status=received], [data-status=heard], [data-status=answered]";
+
+/** Show what has come from other tabs and devices. Without a network, the page is as it was loaded. */
+const refresh = () => import("./keeping-up.js").then((keepingUp) => keepingUp.refresh()).catch(() => {});
+
+function watchElsewhere() {
+  watchOtherTabs(refresh);
+  window.addEventListener("focus", refresh);
+  window.addEventListener("online", refresh);
+  window.addEventListener("pageshow", (event) => event.persisted && refresh());
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible") refresh();
+  });
+  if (byId("turns").querySelector(RUNNING)) import("./keeping-up.js").catch(() => {});
+}
+
 /** Follow the state of the page. */
 export function watchPageState() {
   const observer = new MutationObserver(showTitle);
@@ -40,4 +57,5 @@ export function watchPageState() {
   observer.observe(byId("title"), { childList: true, characterData: true, subtree: true });
   window.addEventListener("beforeunload", askBeforeLeaving);
   keepDraft();
+  watchElsewhere();
 }

@@ -219,7 +219,7 @@ class TestOnTheWay:
         add_files(page)
         page.get_by_role("button", name="Make my voice").click()
         expect(page.locator("#meet-note")).to_have_text("Your voice wants to say hello. Press play.")
-        expect(page.locator("#hello-clone")).to_be_visible()
+        expect(page.get_by_role("group", name="Your clone").get_by_role("button", name="Play")).to_be_visible()
 
 
 def test_leaving_with_an_unsent_statement_asks_first(page: Page, server: Server, alice: User) -> None:

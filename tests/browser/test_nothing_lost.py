@@ -106,7 +106,7 @@ class TestLeaving:
             talk.close(run_before_unload=True)
         assert asked.value.type == "beforeunload"
         expect(talk.locator("html")).to_have_attribute("data-turn-state", "listening")
-        talk.get_by_role("button", name="Stop", exact=True).click()
+        talk.get_by_role("button", name="Throw away").click()
 
     def test_typed_text_and_mute_are_kept(self, talk: Page) -> None:
         talk.get_by_label("Type instead of speaking").fill("Half a question")

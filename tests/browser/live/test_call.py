@@ -269,6 +269,6 @@ class TestTrouble:
             page.keyboard.press("m")
             wait_for_face(page, "failed")
             expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("You are signed out")
-            page.get_by_role("link", name="Sign in").click()
+            page.get_by_role("dialog").get_by_role("link", name="Sign in").click()
             page.wait_for_url("**/accounts/login/?next=%2Ftalk%2F*")
         wait_until(lambda: Turn.objects.filter(total_ms__isnull=False).exists())

@@ -4,7 +4,6 @@ import { ApiError } from "./api.js";
 import { byId, create, findAll } from "./elements.js";
 import { announce, signInLink, text } from "./page.js";
 import { awaitQuestion, capture, enter, turnState } from "./turn-state.js";
-import { showStored, turnWhenOver } from "./live/stored-turns.js";
 import { tellOtherTabs } from "./other-tabs.js";
 import { stopTurn } from "./turn-upload.js";
 
@@ -50,6 +49,8 @@ export function toggleMuted() {
   return isMuted;
 }
 
+const loadCatchingUp = () => import("./live/stored-turns.js");
+
 /** Load what plays answers that come by upload. */
 export async function loadPlayer() {
   const { Player } = await import("./player.js");
@@ -71,6 +72,7 @@ export async function runTurn(view, start, { player: output, interrupted } = {})
   };
   const turn = { abort: new AbortController(), interrupted: interrupted ?? report, view };
   running = turn;
+  loadCatchingUp().catch(() => {}); // Later, the connection may be lost.
   player = chosen;
   player.muted = isMuted;
   player.begin();
@@ -154,6 +156,7 @@ const isLost = (error) => !(error instanceof ApiError) || ["connection_lost", "s
 async function catchUp(view, signal) {
   player.finish();
   announce(text("catching-up"));
+  const { showStored, turnWhenOver } = await loadCatchingUp();
   const turn = await turnWhenOver(view.id, signal);
   if (!turn) return; // It was stopped.
   view.complete();

@@ -117,7 +117,7 @@ class TestVoices:
         assert "going to be deleted" not in client.get(reverse("voices:list")).content.decode()
         with day(336):
             apply()
-        assert "March 3, 2027" in client.get(reverse("voices:list")).content.decode()
+        assert "3 March 2027" in client.get(reverse("voices:list")).content.decode()
 
     def test_a_failed_mail_is_tried_again_the_next_day(self, idle: VoiceProfile, settings: Settings) -> None:
         delivered = settings.EMAIL_BACKEND

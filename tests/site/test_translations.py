@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NAMES = {"VoiceClone", r"\bms\b"}
 ATTRIBUTES = {"alt", "aria-description", "aria-label", "aria-roledescription", "content", "placeholder", "title"}
 CLASS_BLOCK = ["block", "main_class"]
-SILENT_META = {"viewport", "color-scheme", "theme-color", "csrf-token"}
+SILENT_META = {"viewport", "color-scheme", "theme-color", "csrf-token", "og:type", "twitter:card"}
 # Calls with a text for people, and the position of that argument.
 CALLS_WITH_TEXT = {"UserError": 1, "AudioError": 1, "ValidationError": 0, "error_body": 1}
 CALLS_WITH_TEXT |= dict.fromkeys(["messages.success", "messages.error", "messages.info", "messages.warning"], 1)
@@ -59,14 +59,22 @@ class Texts(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.found: list[str] = []
+        self._quoting = ""  # The element whose language is its own: the words of a recording.
         self.feed(page)
 
     def handle_data(self, data: str) -> None:
-        self.found.append(data)
+        if not self._quoting:
+            self.found.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._quoting:
+            self._quoting = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        if values.get("name") in SILENT_META:
+        if "lang" in values and tag != "html":
+            self._quoting = tag
+        if {values.get("name"), values.get("property")} & SILENT_META:
             return
         self.found += [value or "" for name, value in attrs if name in ATTRIBUTES]
         if tag == "input" and values.get("type") in {"submit", "button"}:

@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from apps.accounts.models import User
-from apps.conversations.models import Conversation, Turn
+from apps.conversations.models import LISTENER_LEFT, Conversation, Turn
 from apps.usage.models import UsageDay
 from apps.voices.consent import withdraw_consent
 from apps.voices.deletion import delete_voice
@@ -96,7 +96,8 @@ def test_a_question_that_nobody_waits_for_is_kept(
 
     hold(server, talk())
     turn = Turn.objects.get()
-    assert (turn.status, turn.transcript) == (Turn.Status.INTERRUPTED, provider.behaviour.transcript)
+    assert (turn.status, turn.error_code) == (Turn.Status.FAILED, LISTENER_LEFT)
+    assert turn.transcript == provider.behaviour.transcript
     assert turn.question
     assert not turn.reply
 

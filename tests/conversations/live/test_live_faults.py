@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from apps.conversations.models import Turn
+from apps.conversations.models import LISTENER_LEFT, Turn
 from apps.usage.models import UsageRecord
 from tests.client import LONG_REPLY, wait_until
 from tests.conftest import Server
@@ -53,11 +53,14 @@ class TestCut:
         hold(server, talk())
         wait_until(server.is_idle)
         assert len(provider.requests_to(CHAT)) <= 1
+        # A question that nobody waits for can be tried again.
+        unanswered = Turn.objects.filter(status=Turn.Status.FAILED)
+        assert not unanswered.exclude(error_code=LISTENER_LEFT).exists()
         ended = Turn.objects.values_list("status", flat=True)
         if kind in HEARD_BY_VAD[:1]:
             assert len(ended) <= 1
         else:
-            assert set(ended) <= {Turn.Status.INTERRUPTED, Turn.Status.SPOKEN}
+            assert set(ended) <= {Turn.Status.FAILED, Turn.Status.INTERRUPTED, Turn.Status.SPOKEN}
             assert len(ended) == 1 or kind == HEARD_BY_VAD[1]
         assert UsageRecord.objects.count() <= 1
         if kind == "response.done":

@@ -30,7 +30,7 @@ const page = byId("talk");
 let uploadPlayer;
 
 /** @type {NonNullable<Output["player"]>} */
-let player; // of the latest answer
+let player; // of the latest answer, once there is one
 let isMuted = localStorage.getItem("muted") === "on";
 
 /** @type {{abort: AbortController, interrupted: (seconds: Promise<number>) => void, view: TurnView} | null} */
@@ -199,6 +199,7 @@ export function interrupt() {
 
 /** Stop the answer, and end the running turn. */
 export function endTurn() {
+  if (!player) return; // Nothing has been asked.
   const heard = player.stop();
   if (!running) return;
   const { abort, interrupted, view } = running;

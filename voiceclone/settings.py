@@ -134,6 +134,8 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
+SHARED_LIMITS_URL = env.redis("SHARED_LIMITS_URL", CACHES["default"])
+PROCESSES = env.integer("PROCESSES", 1, minimum=1, maximum=1000)
 
 # Background tasks are queued in the database. `manage.py worker` runs them: docs/decisions/0025-queues.md
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["urgent", "erasures", "default"]}}

@@ -20,9 +20,9 @@ from apps.speech.base import ELEVENLABS, ELEVENLABS_LIVE, LOCAL, OPENAI, OPENAI_
 from apps.speech.local import voice_speed
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.pocket_bundle import PocketConfig
+from apps.speech.provenance.certificates import MarkerConfig
 
 if TYPE_CHECKING:
-    from apps.speech.provenance.signing import MarkerConfig
     from apps.speech.providers.elevenlabs import ElevenLabsConfig
     from apps.speech.providers.live_dialect import LiveConfig
     from apps.speech.providers.openai import OpenAIConfig
@@ -212,6 +212,4 @@ def decoder_limits() -> DecoderLimits:
 
 
 def marker_config() -> MarkerConfig:
-    from apps.speech.provenance.signing import MarkerConfig
-
     return MarkerConfig(settings.MARKS_DIR, settings.MARKS_CERTIFICATE, settings.MARKS_KEY)

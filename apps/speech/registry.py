@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from apps.speech.local.config import LocalConfig
     from apps.speech.local.identity import Voiceprint
     from apps.speech.local.llama import LocalLanguageModel
-    from apps.speech.provenance.signing import Marker, MarkerConfig
+    from apps.speech.provenance.certificates import MarkerConfig
+    from apps.speech.provenance.signing import Marker
     from apps.speech.providers.elevenlabs import ElevenLabsClient, ElevenLabsConfig
     from apps.speech.providers.openai import OpenAIConfig
     from apps.speech.providers.shared_limits import SharedLimits

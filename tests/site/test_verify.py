@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from apps.voices.models import VoiceProfile
     from tests.client import Api, Page
 
+pytestmark = pytest.mark.django_db
+
 SPEECH = resample(clip("austen-0930.wav"), sample_rate=24_000)
 ORIGIN = Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC))
 
@@ -177,7 +179,6 @@ class TestPage:
         client = Client(enforce_csrf_checks=True)
         assert client.post("/verify", {"file": SimpleUploadedFile("a", b"text")}).status_code == 403
 
-    @pytest.mark.django_db
     @pytest.mark.parametrize("path", ["/", "/accounts/login/", "/verify"])
     def test_every_page_links_to_it(self, client: Client, path: str) -> None:
         assert b'href="/verify"' in client.get(path).content

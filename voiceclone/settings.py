@@ -150,7 +150,7 @@ STORAGES = {
 }
 FILE_UPLOAD_PERMISSIONS = 0o600
 # The folder of the key and certificate that sign synthetic speech: made on the first start, unless the operator sets
-# others below. Never inside MEDIA_ROOT.
+# others below, as paths or PEM. Never inside MEDIA_ROOT.
 MARKS_DIR = env.path("MARKS_DIR", VAR_DIR / "marks")
 MARKS_CERTIFICATE = env.text("MARKS_CERTIFICATE")
 MARKS_KEY = env.text("MARKS_KEY")

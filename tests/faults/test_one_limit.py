@@ -1,4 +1,7 @@
-"""Three processes share a plan of ten requests at once, through Redis: never an eleventh, and no turn fails for it."""
+"""Three processes share a plan of ten requests at once, through Redis: never an eleventh, and no turn fails for it.
+
+One of them is killed, and then Redis.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -17,6 +21,7 @@ from tests.redis import RedisServer, running_redis
 
 SERVER = ["uvicorn", "voiceclone.asgi:application"]
 PLAN = 10
+SHARE = PLAN // 3
 PEOPLE = 18
 GIVEN_BACK_SECONDS = 8  # A lease of five, a report, and the clocks of a slow machine.
 
@@ -39,6 +44,10 @@ def ask_all(sites: list[Site], conversation: str, token: str) -> list[str]:
 def held(redis: RedisServer) -> set[str]:
     with redis.client() as client:
         return set(client.zrange("voiceclone:slots:elevenlabs:held", 0, -1))
+
+
+def is_back(site: Site) -> bool:
+    return "Redis is back" in site.log.read_text()
 
 
 def test_three_processes_never_exceed_the_plan(tmp_path: Path, provider: FakeProvider) -> None:
@@ -82,3 +91,14 @@ def test_three_processes_never_exceed_the_plan(tmp_path: Path, provider: FakePro
         provider.most_speaking = 0
         assert ask_all(sites[:2], conversation, token) == PEOPLE * ["spoken"]
         assert provider.most_speaking == PLAN
+
+        redis.kill()
+        provider.most_speaking = 0
+        assert ask_all(sites[:2], conversation, token) == PEOPLE * ["spoken"]
+        assert provider.most_speaking <= 2 * SHARE
+        redis.start()
+        for site in sites[:2]:
+            wait_until(partial(is_back, site))
+        assert ask_all(sites[:2], conversation, token) == PEOPLE * ["spoken"]
+        assert provider.most_speaking == PLAN
+        wait_until(lambda: not held(redis))

@@ -18,7 +18,7 @@ from enum import StrEnum
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from apps.core.models import SigningCertificate, SiteIdentity
@@ -67,8 +67,15 @@ class Part:
         return State.FORMER if any(_matches(row.fingerprint, each) for each in self.former()) else State.DIFFERS
 
     def record(self) -> None:
-        """Store the fingerprint of this process's value, unless another process was faster."""
-        SiteIdentity.objects.get_or_create(name=self.name, defaults={"fingerprint": _fingerprint(self._value())})
+        """Store the fingerprint of this process's value, unless another process was faster.
+
+        Others that start at the same time wait for the row until the value is made, and then find it.
+        """
+        with transaction.atomic():
+            row, is_new = SiteIdentity.objects.get_or_create(name=self.name, defaults={"fingerprint": ""})
+            if is_new:
+                row.fingerprint = _fingerprint(self._value())
+                row.save()
 
     def accept(self) -> None:
         """Make this process's value the one of the site. Raises OSError or CertificateError."""
@@ -159,10 +166,8 @@ def _storage() -> bytes | None:
 
 def _mark_storage() -> bytes:
     value = secrets.token_hex(16).encode()
-    name = default_storage.save(STORAGE_FILE, ContentFile(value))
-    if name != STORAGE_FILE:  # Another process was faster.
-        default_storage.delete(name)
-    return _storage() or value
+    default_storage.save(STORAGE_FILE, ContentFile(value))
+    return value
 
 
 PARTS = {

@@ -6,12 +6,14 @@ import io
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 from apps.core import identity
 from apps.core.identity import STORAGE_FILE
@@ -123,6 +125,22 @@ def test_a_storage_that_does_not_answer_keeps_nobody_from_starting(settings: Set
     (settings.MEDIA_ROOT / STORAGE_FILE).mkdir(parents=True)  # It cannot be read.
     assert identity.disagreement() == ""
     assert "storage  cannot be read" in shown()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_that_start_together_for_the_first_time_agree(settings: Settings, tmp_path: Path) -> None:
+    SiteIdentity.objects.all().delete()
+    settings.MARKS_DIR, settings.MEDIA_ROOT = tmp_path / "first", tmp_path / "first"
+
+    def start(_number: int) -> str:
+        try:
+            return identity.disagreement()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(6) as processes:
+        assert list(processes.map(start, range(6))) == 6 * [""]
+    assert shown().count("agrees, since ") == 3
 
 
 class TestProcesses:

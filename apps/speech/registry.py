@@ -1,4 +1,4 @@
-"""The engines of each event loop, and the decoder pool and the marker of the process.
+"""The engines of each event loop, and the decoder pool of the process.
 
 An HTTP client belongs to the event loop that created it, so each loop has its own set of engines. The web server keeps
 its set open as long as it runs. A command or a test opens one for a piece of work and closes it afterwards.
@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import async_to_sync
 
-from apps.speech import base, configs, sharing
+from apps.speech import base, configs, sharing, signer
 from apps.speech.audio import speech_presence
 from apps.speech.audio.decoder_pool import DecoderPool
 from apps.speech.availability import engines_of, require_configured, stages_with_weights
@@ -36,7 +36,6 @@ from apps.speech.base import (
 )
 from apps.speech.live import create_live_speech_to_text
 from apps.speech.normalization import text as normalization
-from apps.speech.provenance.marks import MarkError
 from apps.speech.providers.fallback import FallbackLanguageModel, FallbackSpeechToText
 
 if TYPE_CHECKING:
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
     from apps.speech.local.config import LocalConfig
     from apps.speech.local.identity import Voiceprint
     from apps.speech.local.llama import LocalLanguageModel
-    from apps.speech.provenance.certificates import MarkerConfig
-    from apps.speech.provenance.signing import Marker
     from apps.speech.providers.elevenlabs import ElevenLabsClient, ElevenLabsConfig
     from apps.speech.providers.openai import OpenAIConfig
     from apps.speech.providers.shared_limits import SharedLimits
@@ -310,26 +307,6 @@ async def _preload(preload: Callable[[], Awaitable[None]]) -> None:
         logger.warning(error.message)
 
 
-def marker() -> Marker:
-    """Return the marker of the process, which signs synthetic speech. Raises CertificateError."""
-    return _marker(configs.marker_config())
-
-
-@cache
-def _marker(config: MarkerConfig) -> Marker:
-    from apps.speech.provenance.signing import create_marker
-
-    return create_marker(config)
-
-
-def _prepare_marker() -> None:
-    """Create the marker before the first request needs it. Without one the site still serves everything else."""
-    try:
-        marker()
-    except MarkError as error:
-        logger.error("Synthetic speech cannot be signed: %s", error)
-
-
 def decode(data: bytes, *, sample_rate: int, max_seconds: float, user_id: int) -> Recording:
     """Decode an upload of the user with the primary key `user_id` in a process of the pool, as `decoding.decode` does.
 
@@ -360,7 +337,7 @@ async def open_engines(opening: Sequence[Message] = ()) -> None:
     await engines.warm_up(opening)
     sharing.tell_shares()
     _late_loading[loop] = loop.create_task(_load_when_fetched(engines, loaded, opening))
-    await asyncio.to_thread(_prepare_marker)
+    await asyncio.to_thread(signer.prepare)
 
 
 async def _load_when_fetched(engines: Engines, loaded: frozenset[Stage], opening: Sequence[Message]) -> None:

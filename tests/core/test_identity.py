@@ -18,7 +18,7 @@ from django.db import connections
 from apps.core import identity
 from apps.core.identity import STORAGE_FILE
 from apps.core.models import SigningCertificate, SiteIdentity
-from apps.speech import configs, registry
+from apps.speech import configs, signer
 from apps.speech.audio.resampling import resample
 from apps.speech.provenance.certificates import OWN_FILE, make_identity
 from apps.speech.provenance.marks import Origin
@@ -94,9 +94,9 @@ def test_the_signing_key_can_be_in_the_settings(settings: Settings, tmp_path: Pa
 
 def test_verify_knows_what_other_machines_sign_and_what_a_former_key_signed(settings: Settings, tmp_path: Path) -> None:
     origin = Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC))
-    before = registry.marker().to_mp3(SPEECH, origin)
+    before = signer.marker().to_mp3(SPEECH, origin)
     settings.MARKS_DIR = tmp_path / "new"
-    foreign = registry.marker().to_mp3(SPEECH, origin)
+    foreign = signer.marker().to_mp3(SPEECH, origin)
     settings.MARKS_DIR = tmp_path / "marks"
     assert verdict_on(foreign)["verdict"] == "elsewhere"
     settings.MARKS_DIR = tmp_path / "new"

@@ -165,7 +165,7 @@ def serve(application: Application | None = None, *, ws_max_size: int = 16 * 2**
     from voiceclone import asgi
 
     config = uvicorn.Config(
-        application or asgi.application,
+        application or asgi.site,
         host="127.0.0.1",
         port=0,
         log_config=None,

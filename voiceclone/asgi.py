@@ -19,6 +19,7 @@ from voiceclone.callers import is_known  # noqa: E402
 from voiceclone.server import (  # noqa: E402
     GracefulShutdown,
     KeyedRequests,
+    OneSite,
     OneThreadHandler,
     RequestIds,
     WarmEngines,
@@ -38,4 +39,5 @@ handler = BodyLimit(
 )
 sockets = LiveSockets(handler, abort=abort_connection)
 served = GracefulShutdown(WarmEngines(sockets), grace_seconds=settings.SHUTDOWN_GRACE_SECONDS, sockets=sockets)
-application = WriteDeadline(RequestIds(served))
+site = WriteDeadline(RequestIds(served))
+application = OneSite(site)

@@ -16,6 +16,7 @@ from django.core.validators import validate_email
 
 TRUE_WORDS = frozenset({"on", "true", "yes", "1"})
 FALSE_WORDS = frozenset({"off", "false", "no", "0"})
+REDIS_CACHE = "apps.core.redis_cache.RedisCache"
 DOTENV_LINE = re.compile(r"\s*|#.*|(export )?\w+=.*", re.ASCII)
 
 
@@ -174,11 +175,19 @@ class Environment:
         wanted = "locmemcache://, dbcache://table or redis://host:6379/0"
         config = self._parsed(name, wanted, lambda: self._env.cache_url_config(self.text(name, default)))
         if config["BACKEND"] == "django.core.cache.backends.redis.RedisCache":
-            config["BACKEND"] = "apps.core.redis_cache.RedisCache"
+            config["BACKEND"] = REDIS_CACHE
         elif config["BACKEND"] == "django.core.cache.backends.locmem.LocMemCache":
             # With Django's 300 entries, three hundred visitors would drop the counts of all others.
             config["OPTIONS"] = {"MAX_ENTRIES": 20_000}
         return config
+
+    def redis(self, name: str, cache: Mapping[str, Any]) -> str:
+        """Return the address of a Redis. The default is that of `cache`, or "" if it is none."""
+        default = cache["LOCATION"] if cache["BACKEND"] == REDIS_CACHE else ""
+        address = self.text(name, default if isinstance(default, str) else default[0])
+        if address and not address.startswith(("redis://", "rediss://", "unix://")):
+            raise _refusal(name, "an address such as redis://host:6379/0")
+        return address
 
     def email(self, name: str, default: str) -> dict[str, Any]:
         wanted = "consolemail://, smtp+tls://user:password@host:587 or filemail:///absolute/folder"

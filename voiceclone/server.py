@@ -25,7 +25,7 @@ from apps.accounts.idempotency import HEADER as IDEMPOTENCY_KEY
 from apps.conversations import stopping
 from apps.conversations.live.socket import LiveSockets
 from apps.conversations.pipeline.prompts import new_conversation
-from apps.core import readiness
+from apps.core import identity, readiness
 from apps.core.database import shared_thread
 from apps.core.logs import request_id
 from apps.speech import registry
@@ -47,6 +47,27 @@ INTERRUPTION_SECONDS = 5
 WRITE_SECONDS = 60
 # From the stop signal on, no connection is accepted. Requests on connections from before it may begin within this time.
 LAST_REQUESTS_SECONDS = 0.3
+
+
+class OneSite:
+    """Does not start in a process that has another secret, signing key or storage than the site: see `identity`."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" and (refusal := await asyncio.to_thread(_disagreement)):
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": refusal})
+            return
+        await self.application(scope, receive, send)
+
+
+def _disagreement() -> str:
+    try:
+        return identity.disagreement()
+    finally:
+        connections.close_all()
 
 
 class RequestIds:

@@ -134,6 +134,8 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
+SHARED_LIMITS_URL = env.redis("SHARED_LIMITS_URL", CACHES["default"])
+PROCESSES = env.integer("PROCESSES", 1, minimum=1, maximum=1000)
 
 # Background tasks are queued in the database. `manage.py worker` runs them: docs/decisions/0025-queues.md
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["urgent", "erasures", "default"]}}
@@ -148,7 +150,7 @@ STORAGES = {
 }
 FILE_UPLOAD_PERMISSIONS = 0o600
 # The folder of the key and certificate that sign synthetic speech: made on the first start, unless the operator sets
-# others below. Never inside MEDIA_ROOT.
+# others below, as paths or PEM. Never inside MEDIA_ROOT.
 MARKS_DIR = env.path("MARKS_DIR", VAR_DIR / "marks")
 MARKS_CERTIFICATE = env.text("MARKS_CERTIFICATE")
 MARKS_KEY = env.text("MARKS_KEY")

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.conversations.models import Turn, answer_mp3_path
 from apps.core import recordings
 from apps.core.errors import RecordingMissingError
-from apps.speech import registry
+from apps.speech import signer
 from apps.speech.audio.flac import to_flac
 from apps.speech.base import Recording
 from apps.speech.provenance.marks import MarkError, Origin, origin_in_flac, tags
@@ -35,7 +35,7 @@ def answer_as_flac(*, turn: Turn, recording: Recording) -> bytes:
     """
     origin = origin_of(turn)
     try:
-        return registry.marker().to_flac(recording, origin)
+        return signer.marker().to_flac(recording, origin)
     except MarkError:
         logger.exception("An answer was stored without a signature", extra={"turn": str(turn.pk)})
         return to_flac(recording, tags=tags(origin))
@@ -51,7 +51,7 @@ def answer_as_mp3(*, turn: Turn) -> bytes:
             return recordings.read(turn.answer_mp3)
     recording = recordings.decode_stored(turn.answer, sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)
     origin = origin_in_flac(recordings.read(turn.answer)) or origin_of(turn)
-    mp3 = registry.marker().to_mp3(recording, origin)
+    mp3 = signer.marker().to_mp3(recording, origin)
     return mp3 if _store_mp3(turn, mp3) else answer_as_mp3(turn=turn)
 
 

@@ -13,10 +13,11 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from apps.core import identity
 from apps.core.errors import UserError
 from apps.core.rate_limits import Limit, network_of
 from apps.core.times import time_element
-from apps.speech import registry
+from apps.speech import signer
 from apps.speech.provenance.inspection import Finding, UnreadableError, Verdict, inspect_in_subprocess
 from apps.voices.models import VoiceProfile
 
@@ -47,7 +48,7 @@ class Answer:
 def verify(*, upload: UploadedFile[Any], address: str) -> Answer:
     """Inspect a file that was sent from the network address `address`; it is not stored. Raises UserError."""
     _check_rate_limit(address)
-    marker = registry.marker()
+    marker = signer.marker().recognising(identity.known_chains())
     if not _slots.acquire(timeout=SLOT_WAIT_SECONDS):
         text = _("Many files are being checked right now. Try again in a moment.")
         raise UserError("busy", text, status=503, headers={"Retry-After": str(SLOT_WAIT_SECONDS)})

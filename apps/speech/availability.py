@@ -101,6 +101,12 @@ def breakers_in_use() -> Iterable[Breakers]:
     return _breakers.values()
 
 
+def all_breakers() -> dict[str, Breaker]:
+    """Return every breaker of the process by a name that is the same in all processes."""
+    stages: tuple[Stage, ...] = get_args(Stage)
+    return {f"{engine}:{stage}": each[stage] for engine, each in list(_breakers.items()) for stage in stages}
+
+
 def breakers() -> dict[tuple[str, Stage], Breaker]:
     """Return the breakers of the remote services that the settings name, by service and stage."""
     stages: tuple[Stage, ...] = get_args(Stage)

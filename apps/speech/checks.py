@@ -73,7 +73,7 @@ def check_marks(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list
     folder: Path = settings.MARKS_DIR
     try:
         if settings.MARKS_CERTIFICATE:
-            certificates.identity_in_files(Path(settings.MARKS_CERTIFICATE), Path(settings.MARKS_KEY))
+            certificates.operators_identity(settings.MARKS_CERTIFICATE, settings.MARKS_KEY)
         elif (folder / certificates.OWN_FILE).exists():
             certificates.own_identity(folder)
         else:

@@ -16,16 +16,17 @@ from django.conf import settings
 from apps.speech.addresses import ELEVENLABS_URL
 from apps.speech.audio.decoder_pool import DecoderLimits
 from apps.speech.availability import breakers_of, local_chat_choice
-from apps.speech.base import ELEVENLABS_LIVE, LOCAL, OPENAI, OPENAI_LIVE
+from apps.speech.base import ELEVENLABS, ELEVENLABS_LIVE, LOCAL, OPENAI, OPENAI_LIVE, SERVER
 from apps.speech.local import voice_speed
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.pocket_bundle import PocketConfig
+from apps.speech.provenance.certificates import MarkerConfig
 
 if TYPE_CHECKING:
-    from apps.speech.provenance.signing import MarkerConfig
     from apps.speech.providers.elevenlabs import ElevenLabsConfig
     from apps.speech.providers.live_dialect import LiveConfig
     from apps.speech.providers.openai import OpenAIConfig
+    from apps.speech.providers.shared_limits import SharedLimitsConfig
     from apps.speech.providers.voice_server.client import VoiceServerConfig
 
 
@@ -138,6 +139,32 @@ def voice_server_config() -> VoiceServerConfig:
     )
 
 
+def shared_limits_config() -> SharedLimitsConfig | None:
+    """Return where the processes of the site share their limits, or None if they do not."""
+    if not settings.SHARED_LIMITS_URL:
+        return None
+    from apps.speech.providers.shared_limits import SharedLimitsConfig
+
+    return SharedLimitsConfig(settings.SHARED_LIMITS_URL, settings.PROCESSES)
+
+
+def share_of(size: int) -> int:
+    """Return how many of `size` slots each of the site's processes may take if they share nothing."""
+    return max(1, size // processes())
+
+
+def processes() -> int:
+    return int(settings.PROCESSES)
+
+
+def divided_limits() -> dict[str, int]:
+    """Return the limits that are divided among the processes, by setting: none with Redis or in a single process."""
+    if settings.SHARED_LIMITS_URL or processes() == 1:
+        return {}
+    names = {ELEVENLABS: "ELEVENLABS_MAX_CONCURRENT", SERVER: "VOICE_MAX_CONCURRENT"}
+    return {name: getattr(settings, name) for engine, name in names.items() if engine == settings.TEXT_TO_SPEECH}
+
+
 def local_config() -> LocalConfig:
     return LocalConfig(
         models_dir=settings.MODELS_DIR,
@@ -185,6 +212,4 @@ def decoder_limits() -> DecoderLimits:
 
 
 def marker_config() -> MarkerConfig:
-    from apps.speech.provenance.signing import MarkerConfig
-
     return MarkerConfig(settings.MARKS_DIR, settings.MARKS_CERTIFICATE, settings.MARKS_KEY)

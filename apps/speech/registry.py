@@ -1,4 +1,4 @@
-"""The engines of each event loop, and the decoder pool and the marker of the process.
+"""The engines of each event loop, and the decoder pool of the process.
 
 An HTTP client belongs to the event loop that created it, so each loop has its own set of engines. The web server keeps
 its set open as long as it runs. A command or a test opens one for a piece of work and closes it afterwards.
@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import async_to_sync
 
-from apps.speech import base, configs
+from apps.speech import base, configs, sharing, signer
 from apps.speech.audio import speech_presence
 from apps.speech.audio.decoder_pool import DecoderPool
 from apps.speech.availability import engines_of, require_configured, stages_with_weights
@@ -36,7 +36,6 @@ from apps.speech.base import (
 )
 from apps.speech.live import create_live_speech_to_text
 from apps.speech.normalization import text as normalization
-from apps.speech.provenance.marks import MarkError
 from apps.speech.providers.fallback import FallbackLanguageModel, FallbackSpeechToText
 
 if TYPE_CHECKING:
@@ -45,9 +44,9 @@ if TYPE_CHECKING:
     from apps.speech.local.config import LocalConfig
     from apps.speech.local.identity import Voiceprint
     from apps.speech.local.llama import LocalLanguageModel
-    from apps.speech.provenance.signing import Marker, MarkerConfig
     from apps.speech.providers.elevenlabs import ElevenLabsClient, ElevenLabsConfig
     from apps.speech.providers.openai import OpenAIConfig
+    from apps.speech.providers.shared_limits import SharedLimits
     from apps.speech.providers.voice_server.client import VoiceServerClient, VoiceServerConfig
     from apps.speech.providers.voice_server.engine import Dialect
 
@@ -141,6 +140,8 @@ class Engines:
 
         `opening` are messages with which conversations begin. An embedded language model reads them ahead.
         """
+        if self._shared_limits is not None:
+            self._shared_limits.start()
         with_weights = stages_with_weights()
         speaking = [self.text_to_speech(provider) for provider in engines_of("speak")]
         hearing, thinking = self.speech_to_text_engines(), self.language_models()
@@ -180,6 +181,8 @@ class Engines:
         for name in ("_elevenlabs_client", "_server_client"):
             if name in self.__dict__:
                 await getattr(self, name).close()
+        if limits := self.__dict__.get("_shared_limits"):
+            await limits.close()
 
     def speech_to_text_engines(self) -> list[SpeechToText]:
         """Return the engines of the stage "hear": the first choice, then its fallback if one is set."""
@@ -232,13 +235,23 @@ class Engines:
     def _elevenlabs_text_to_speech(self) -> TextToSpeech:
         from apps.speech.providers.elevenlabs import ElevenLabsTextToSpeech
 
-        return ElevenLabsTextToSpeech(self._elevenlabs_client, self._elevenlabs_config)
+        config = self._elevenlabs_config
+        return ElevenLabsTextToSpeech(
+            self._elevenlabs_client, config, sharing.slots(self._shared_limits, base.ELEVENLABS, config.max_concurrent)
+        )
 
     @cached_property
     def _server_text_to_speech(self) -> TextToSpeech:
         from apps.speech.providers.voice_server.engine import VoiceServerTextToSpeech
 
-        return VoiceServerTextToSpeech(self._server_dialect, self._server_config)
+        config = self._server_config
+        return VoiceServerTextToSpeech(
+            self._server_dialect, config, sharing.slots(self._shared_limits, base.SERVER, config.max_concurrent)
+        )
+
+    @cached_property
+    def _shared_limits(self) -> SharedLimits | None:
+        return sharing.shared_limits()
 
     @cached_property
     def _server_dialect(self) -> Dialect:
@@ -294,26 +307,6 @@ async def _preload(preload: Callable[[], Awaitable[None]]) -> None:
         logger.warning(error.message)
 
 
-def marker() -> Marker:
-    """Return the marker of the process, which signs synthetic speech. Raises CertificateError."""
-    return _marker(configs.marker_config())
-
-
-@cache
-def _marker(config: MarkerConfig) -> Marker:
-    from apps.speech.provenance.signing import create_marker
-
-    return create_marker(config)
-
-
-def _prepare_marker() -> None:
-    """Create the marker before the first request needs it. Without one the site still serves everything else."""
-    try:
-        marker()
-    except MarkError as error:
-        logger.error("Synthetic speech cannot be signed: %s", error)
-
-
 def decode(data: bytes, *, sample_rate: int, max_seconds: float, user_id: int) -> Recording:
     """Decode an upload of the user with the primary key `user_id` in a process of the pool, as `decoding.decode` does.
 
@@ -342,8 +335,9 @@ async def open_engines(opening: Sequence[Message] = ()) -> None:
     engines = _kept_open[loop] = Engines()
     loaded = stages_with_weights()
     await engines.warm_up(opening)
+    sharing.tell_shares()
     _late_loading[loop] = loop.create_task(_load_when_fetched(engines, loaded, opening))
-    await asyncio.to_thread(_prepare_marker)
+    await asyncio.to_thread(signer.prepare)
 
 
 async def _load_when_fetched(engines: Engines, loaded: frozenset[Stage], opening: Sequence[Message]) -> None:

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import User
 from apps.core import leases
 from apps.core.errors import UserError
-from apps.speech import availability, registry
+from apps.speech import availability, registry, signer
 from apps.speech.audio.flac import to_flac
 from apps.speech.base import SERVER, ProviderError, Recording, SpokenConsent, VoiceCloner, VoiceSettings
 from apps.speech.normalization.spoken_form import spoken_form
@@ -379,7 +379,7 @@ def speak_preview(
         recording = registry.call(speak)
     if by is None:
         note_use(voice=voice, characters=len(text))
-    return registry.marker().to_mp3(recording, Origin(voice.provider, timezone.now()))
+    return signer.marker().to_mp3(recording, Origin(voice.provider, timezone.now()))
 
 
 def suspend_voice(*, voice: VoiceProfile, note: str = "", by: User | None = None) -> None:

@@ -280,7 +280,8 @@ def test_the_marks_are_a_file_of_their_own(site: None, settings: Settings, tmp_p
 
 
 def test_a_busy_site_is_restored_into_an_empty_folder_and_talks(tmp_path: Path, provider: FakeProvider) -> None:
-    busy, empty, backup = tmp_path / "busy", tmp_path / "empty", tmp_path / "backup.zip"
+    busy, empty = tmp_path / "busy", tmp_path / "empty"
+    backup, marks = str(tmp_path / "backup.zip"), str(tmp_path / "marks.zip")
     busy.mkdir()
     empty.mkdir()
     server = ["uvicorn", "voiceclone.asgi:application"]
@@ -292,12 +293,12 @@ def test_a_busy_site_is_restored_into_an_empty_folder_and_talks(tmp_path: Path, 
             person.start()
         wait_until(lambda: len(site.rows(TURNS)) > 5)
         before = site.rows(TURNS)
-        site.manage("backup", str(backup))
+        site.manage("backup", backup, "--marks", marks)
         done.set()
         for person in people:
             person.join()
         assert len(site.rows(TURNS)) > len(before)
-    manage(site_environment(empty), "restore", str(backup))
+    manage(site_environment(empty), "restore", backup, "--marks", marks)
     with running_site(server, empty, **remote(provider)) as site, Api(site.url, token) as api:
         assert set(before) <= set(site.rows(TURNS))
         for turn, *_fields in site.rows(TURNS):

@@ -12,7 +12,7 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
-from apps.speech import registry
+from apps.speech import signer
 from apps.speech.audio.resampling import resample
 from apps.speech.provenance.marks import Origin
 from tests.audio_samples import SPEECH_DIR, clip
@@ -69,7 +69,7 @@ def be_asked_for_code(page: Page, url: str, username: str) -> None:
 def marked_answer() -> bytes:
     """Return a downloaded answer: an MP3 that is marked as made by AI."""
     speech = resample(clip("austen-0930.wav"), sample_rate=24_000)
-    return registry.marker().to_mp3(speech, Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC)))
+    return signer.marker().to_mp3(speech, Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC)))
 
 
 def give_session(page: Page, url: str, user: User) -> None:

@@ -27,6 +27,7 @@ class Behaviour:
     reasoning: str = ""  # Streamed before the reply, in this field of the deltas; in `content`, between <think> marks.
     reasoning_field: str = "reasoning_content"
     voice_limit: int | None = None
+    speech_limit: int = 0  # Requests for speech at once; 0 is no limit.
     requires_verification: bool = False
     hear_seconds: float = 0
     first_token_seconds: float = 0

@@ -58,6 +58,7 @@ class FakeProvider:
         self.faults: list[Fault] = []
         self._random = random.Random(1)  # noqa: S311 - the same failures in every run
         self._ambushes: list[Ambush] = []
+        self.speaking = self.most_speaking = 0  # Requests for speech at once.
 
     # The server
 
@@ -244,8 +245,25 @@ class FakeProvider:
             await exchange.send(401, refusal)
         elif request.path.startswith(openai.PATHS):
             await openai.answer(exchange, self.behaviour)
+        elif request.path.startswith(elevenlabs.SPEECH):
+            await self._speak(exchange)
         else:
             await elevenlabs.answer(exchange, self.behaviour, self.voices)
+
+    async def _speak(self, exchange: Exchange) -> None:
+        """Speak, unless the plan allows no more requests at once."""
+        self.speaking += 1
+        self.most_speaking = max(self.most_speaking, self.speaking)
+        try:
+            if 0 < self.behaviour.speech_limit < self.speaking:
+                code = "too_many_concurrent_requests"
+                await exchange.send(
+                    429, elevenlabs.elevenlabs_error(code, "Too many requests.", kind="rate_limit_error")
+                )
+            else:
+                await elevenlabs.answer(exchange, self.behaviour, self.voices)
+        finally:
+            self.speaking -= 1
 
 
 async def refuse_socket(

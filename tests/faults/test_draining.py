@@ -123,6 +123,7 @@ def test_no_request_fails_while_processes_are_restarted(tmp_path: Path, provider
     shared = {
         "DATABASE_URL": f"sqlite:///{tmp_path}/shared.sqlite3",
         "MEDIA_ROOT": str(tmp_path / "media"),
+        "MARKS_DIR": str(tmp_path / "marks"),
         "SHUTDOWN_GRACE_SECONDS": "60",
         **remote(provider),
     }

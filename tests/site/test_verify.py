@@ -13,7 +13,7 @@ from django.test import Client
 
 from apps.conversations.models import Turn
 from apps.site.verification import FILES_PER_NETWORK
-from apps.speech import registry
+from apps.speech import signer
 from apps.speech.audio.mp3 import to_mp3
 from apps.speech.audio.resampling import resample
 from apps.speech.audio.wav import to_wav
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from apps.conversations.models import Conversation
     from apps.voices.models import VoiceProfile
     from tests.client import Api, Page
+
+pytestmark = pytest.mark.django_db
 
 SPEECH = resample(clip("austen-0930.wav"), sample_rate=24_000)
 ORIGIN = Origin("elevenlabs", datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC))
@@ -98,7 +100,7 @@ class TestOwnFiles:
 class TestApi:
     @pytest.mark.parametrize("name", ["voice.wav", "holiday.jpg", "../../etc/passwd", "a" * 300])
     def test_the_file_name_does_not_matter(self, name: str) -> None:
-        mp3 = registry.marker().to_mp3(SPEECH, ORIGIN)
+        mp3 = signer.marker().to_mp3(SPEECH, ORIGIN)
         assert verdict_on(mp3, name)["verdict"] == "made_here"
 
     def test_a_file_from_another_installation_is_signed_elsewhere(self) -> None:
@@ -140,7 +142,7 @@ class TestApi:
 
 class TestPage:
     def test_it_shows_the_verdict_and_the_facts(self) -> None:
-        page = send("/verify", registry.marker().to_mp3(SPEECH, ORIGIN), "<b>answer.mp3").content.decode()
+        page = send("/verify", signer.marker().to_mp3(SPEECH, ORIGIN), "<b>answer.mp3").content.decode()
         assert "Made here, by AI" in page
         assert "2 March 2026, 08:15 UTC" in page
         assert "ElevenLabs" in page
@@ -151,7 +153,7 @@ class TestPage:
         encoder = create_encoder(AudioFormat.OPUS, 24_000, ORIGIN)
         streamed = encoder.encode(SPEECH.pcm) + encoder.finish()
         foreign = Marker(make_identity(), b"", frozenset()).to_mp3(SPEECH, ORIGIN)
-        own = registry.marker().to_mp3(SPEECH, ORIGIN)
+        own = signer.marker().to_mp3(SPEECH, ORIGIN)
         files = {
             "Changed since it was signed": altered(own),
             "Signed by somebody else": foreign,
@@ -168,7 +170,7 @@ class TestPage:
         assert b"There is a problem" in response.content
 
     def test_nothing_is_stored(self, alice_api: Api, settings: Settings) -> None:
-        marked = registry.marker().to_flac(SPEECH, ORIGIN)
+        marked = signer.marker().to_flac(SPEECH, ORIGIN)
         send("/verify", marked)
         assert not list(settings.MEDIA_ROOT.glob("**/*.*"))
         assert not Turn.objects.exists()
@@ -177,7 +179,6 @@ class TestPage:
         client = Client(enforce_csrf_checks=True)
         assert client.post("/verify", {"file": SimpleUploadedFile("a", b"text")}).status_code == 403
 
-    @pytest.mark.django_db
     @pytest.mark.parametrize("path", ["/", "/accounts/login/", "/verify"])
     def test_every_page_links_to_it(self, client: Client, path: str) -> None:
         assert b'href="/verify"' in client.get(path).content

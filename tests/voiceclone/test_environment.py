@@ -94,6 +94,8 @@ class TestSettings:
             ("DATABASE_URL", f"postgres://user:{SECRET}@host"),
             ("DATABASE_URL", SECRET),
             ("CACHE_URL", f"other://{SECRET}"),
+            ("SHARED_LIMITS_URL", f"http://{SECRET}@host"),
+            ("PROCESSES", "0"),
             ("EMAIL_URL", f"post://user:{SECRET}@host"),
             ("EMAIL_URL", f"smtp+tls://user:{SECRET}@host:port"),
             ("EMAIL_URL", "filemail://"),
@@ -115,6 +117,19 @@ class TestSettings:
             load_settings(monkeypatch, **{name: value})
         assert SECRET not in str(caught.value)
         assert caught.value.__suppress_context__ or not caught.value.__context__
+
+    @pytest.mark.parametrize(
+        ("variables", "address"),
+        [
+            ({}, ""),
+            ({"CACHE_URL": "redis://host:6379/0"}, "redis://host:6379/0"),
+            ({"CACHE_URL": "redis://host:6379/0", "SHARED_LIMITS_URL": "rediss://other/1"}, "rediss://other/1"),
+        ],
+    )
+    def test_processes_share_limits_in_the_redis_of_the_cache(
+        self, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], address: str
+    ) -> None:
+        assert load_settings(monkeypatch, **variables)["SHARED_LIMITS_URL"] == address
 
     @pytest.mark.parametrize(
         ("name", "engine", "key"),

@@ -76,9 +76,10 @@ def _row_counts(cursor: Any) -> dict[str, int]:
 
 
 def is_empty() -> bool:
-    """Whether the database has no row of this application: at most, its tables were made."""
+    """Whether the database has no row of this application but the identity that the first start leaves there."""
     tables = set(connection.introspection.table_names())
-    own = [model for model in apps.get_models() if model.__module__.startswith("apps.")]
+    models = (model for model in apps.get_models() if model._meta.app_label != "core")
+    own = [model for model in models if model.__module__.startswith("apps.")]
     return not any(model._base_manager.exists() for model in own if model._meta.db_table in tables)
 
 

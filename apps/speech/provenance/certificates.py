@@ -12,7 +12,7 @@ import re
 import secrets
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -68,9 +68,27 @@ class Identity:
         return cls(pem_key, b"".join(certificate.public_bytes(PEM) for certificate in certificates))
 
 
+@dataclass(frozen=True, slots=True)
+class MarkerConfig:
+    """`certificate` and `key` are the operator's own, both as PEM or the paths of PEM files, or both empty.
+
+    `folder` contains the certificate that the installation makes if it got none, and certificates used before.
+    """
+
+    folder: Path
+    certificate: str
+    key: str = field(repr=False)
+
+
 def root_of(chain: bytes) -> bytes:
     """Return the last certificate of `chain` as PEM. Raises CertificateError."""
     return _certificates(chain)[-1].public_bytes(PEM)
+
+
+def public_key_of(chain: bytes) -> bytes:
+    """Return the public key of the first certificate, in DER. Raises CertificateError."""
+    key = _certificates(chain)[0].public_key()
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def serial_number_of(chain: bytes) -> str:
@@ -140,12 +158,24 @@ def _create_file(path: Path, data: bytes) -> None:
         Path(name).unlink()
 
 
-def identity_in_files(certificate: Path, key: Path) -> Identity:
-    """Return the identity in the operator's files. Raises CertificateError."""
+def operators_identity(certificate: str, key: str) -> Identity:
+    """Return the identity that the operator gave, as PEM or the paths of PEM files. Raises CertificateError."""
     try:
-        return Identity.from_pem(key.read_bytes(), certificate.read_bytes())
+        return Identity.from_pem(_pem(key), _pem(certificate))
     except OSError as error:
         raise CertificateError(f"{error.filename} cannot be read: {error.strerror}.") from error
+
+
+def _pem(text: str) -> bytes:
+    # In a line of `.env`, and in some secret stores, the lines of a PEM are separated by a backslash and an n.
+    return text.replace("\\n", "\n").encode() if text.startswith("-----BEGIN") else Path(text).read_bytes()
+
+
+def existing_identity(config: MarkerConfig) -> Identity | None:
+    """Return the identity that signs, or None if the installation has not made it yet. Raises CertificateError."""
+    if config.certificate:
+        return operators_identity(config.certificate, config.key)
+    return own_identity(config.folder) if (config.folder / OWN_FILE).exists() else None
 
 
 def chains_in(folder: Path) -> list[bytes]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Self
 
 import c2pa
 
@@ -13,7 +14,7 @@ from apps.speech.audio.flac import to_flac
 from apps.speech.audio.mp3 import to_mp3
 from apps.speech.base import Recording
 from apps.speech.provenance import certificates
-from apps.speech.provenance.certificates import Identity
+from apps.speech.provenance.certificates import Identity, MarkerConfig
 from apps.speech.provenance.marks import NOTE, SOFTWARE, SYNTHETIC, MarkError, Origin, id3_tag, tags
 
 SETTINGS = {
@@ -24,24 +25,18 @@ SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class MarkerConfig:
-    """`certificate` and `key` are the paths of the operator's files, or both empty.
-
-    `folder` contains the certificate that the installation makes if it got none, and certificates used before.
-    """
-
-    folder: Path
-    certificate: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
 class Marker:
     """Signs for one installation. `roots` (PEM) and `serial_numbers` are of its current and earlier certificates."""
 
     identity: Identity
     roots: bytes
     serial_numbers: frozenset[str]
+
+    def recognising(self, chains: Iterable[bytes]) -> Self:
+        """Return this marker, but with the certificates of `chains` among its own. Raises CertificateError."""
+        new = {certificates.serial_number_of(chain): chain for chain in chains}
+        roots = [certificates.root_of(chain) for number, chain in new.items() if number not in self.serial_numbers]
+        return replace(self, roots=self.roots + b"".join(roots), serial_numbers=self.serial_numbers | new.keys())
 
     def sign(self, data: bytes, media_type: str, origin: Origin) -> bytes:
         """Return the whole file `data` (FLAC, MP3, WAV or M4A) with a manifest. The audio does not change.
@@ -77,10 +72,7 @@ def create_marker(config: MarkerConfig) -> Marker:
 
     Raises CertificateError.
     """
-    if config.certificate:
-        identity = certificates.identity_in_files(Path(config.certificate), Path(config.key))
-    else:
-        identity = certificates.own_identity(config.folder)
+    identity = certificates.existing_identity(config) or certificates.own_identity(config.folder)
     chains = {identity.chain, *certificates.chains_in(config.folder)}
     return Marker(
         identity,

@@ -48,6 +48,7 @@ class Breaker:
         self._max_failures = failures
         self._seconds = seconds
         self._now = now
+        self.changes = 0  # How often it opened or closed by itself, for those who tell other processes.
         self.close()
 
     def close(self) -> None:
@@ -65,6 +66,18 @@ class Breaker:
     def retry_after(self) -> float:
         """Seconds until a call may go through; 1 during a trial call."""
         return max(1.0, (self._open_until or 0) - self._now())
+
+    @property
+    def open_seconds(self) -> float:
+        """Seconds for which no call goes through; 0 if it is closed or half open."""
+        return 0.0 if self._open_until is None else max(0.0, self._open_until - self._now())
+
+    def follow(self, *, open_seconds: float | None) -> None:
+        """Take over the state that another process found: open for so long, half open if negative, closed if None."""
+        if open_seconds is None:
+            self.close()
+        else:
+            self._open_until = self._now() + open_seconds
 
     def check(self) -> None:
         """Raise ProviderError provider_unavailable if no call would go through now."""
@@ -97,10 +110,12 @@ class Breaker:
         self._failures += 1
         if self._failures >= self._max_failures or self._open_until is not None:
             self._open_until = self._now() + self._seconds
+            self.changes += 1
             logger.warning("%s: the provider is down; no calls for %.0f s", self.stage, self._seconds)
 
     def _note_answer(self) -> None:
         if self._open_until is not None:
+            self.changes += 1
             logger.warning("%s: the provider is back", self.stage)
         self.close()
 

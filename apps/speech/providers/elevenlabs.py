@@ -23,7 +23,7 @@ from apps.speech.providers.connections import connection_error, http_client
 from apps.speech.providers.faults import error_for_status, provider_error
 from apps.speech.providers.pcm import coalesced
 from apps.speech.providers.retries import NOT_SENT_CODES, stream_with_retries, with_retries
-from apps.speech.providers.slots import Slots
+from apps.speech.providers.slots import Slots, SpeechSlots
 
 if TYPE_CHECKING:
     import builtins
@@ -89,8 +89,9 @@ KNOWN_CODES = {
 class ElevenLabsConfig:
     """`base_url` is without `/v1`; None means ElevenLabs' own.
 
-    `max_concurrent` is the number of concurrent speech requests that this process may make. `first_audio_seconds` and
-    `clone_seconds` (for creating, deleting and listing voices) are deadlines that include all retries.
+    `max_concurrent` is the number of concurrent speech requests, of this process if its engine gets no shared slots.
+    `first_audio_seconds` and `clone_seconds` (for creating, deleting and listing voices) are deadlines that include all
+    retries.
     """
 
     api_key: str = field(repr=False)
@@ -137,10 +138,10 @@ class ElevenLabsTextToSpeech:
 
     sample_rate = _SPEECH_SAMPLE_RATE
 
-    def __init__(self, client: AsyncElevenLabs, config: ElevenLabsConfig) -> None:
+    def __init__(self, client: AsyncElevenLabs, config: ElevenLabsConfig, slots: SpeechSlots | None = None) -> None:
         self._text_to_speech: AsyncTextToSpeechClient = client.text_to_speech  # The SDK does not type it.
         self._config = config
-        self._slots = Slots(config.max_concurrent)
+        self._slots: SpeechSlots = slots or Slots(config.max_concurrent)
 
     def speak(
         self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str

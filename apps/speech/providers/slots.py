@@ -6,10 +6,23 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 from apps.speech import metrics
 from apps.speech.providers.retries import deadline_paused
+
+
+class SpeechSlots(Protocol):
+    """A limit on concurrent calls: Slots, or SharedSlots for all processes of a site."""
+
+    def slot(self, *, urgent: bool) -> AbstractAsyncContextManager[None]:
+        """Wait for a slot, and hold it inside the block."""
+        ...
+
+    def shrink(self, *, seconds: float) -> None:
+        """For `seconds`, lower the size to one less than the number of slots taken now, but at least to 1."""
+        ...
 
 
 class Slots:

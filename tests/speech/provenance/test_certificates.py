@@ -19,8 +19,8 @@ from apps.speech.provenance.certificates import (
     CertificateError,
     Identity,
     chains_in,
-    identity_in_files,
     make_identity,
+    operators_identity,
     own_identity,
     root_of,
 )
@@ -63,7 +63,7 @@ def test_the_operators_files_are_used(tmp_path: Path) -> None:
     certificate, key = tmp_path / "chain.pem", tmp_path / "key.pem"
     certificate.write_bytes(identity.chain)
     key.write_bytes(identity.key)
-    assert identity_in_files(certificate, key) == identity
+    assert operators_identity(str(certificate), str(key)) == identity
     assert chains_in(tmp_path) == [identity.chain]
 
 
@@ -103,4 +103,4 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CertificateError, match="cannot be written"):
         own_identity(tmp_path / "file")
     with pytest.raises(CertificateError, match="cannot be read"):
-        identity_in_files(tmp_path / "nothing", tmp_path / "file")
+        operators_identity(str(tmp_path / "nothing"), str(tmp_path / "file"))

@@ -22,6 +22,7 @@ from django_tasks_db.models import DBTaskResult
 from apps.background import housekeeping
 from apps.background.reconciling import reconcile
 from apps.background.workers import THREADS, Workers
+from apps.core import identity
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class Command(BaseCommand):
     ) -> None:
         os.environ.setdefault("RES_OPTIONS", RESOLVER_LIMITS)  # Before the first name is resolved.
         DBTaskResult.objects.exists()  # Without the tables, end here with an error.
+        if refusal := identity.disagreement():
+            raise CommandError(refusal)
         workers = Workers(_queues(queue_name), interval=interval, batch=batch, startup_delay=startup_delay)
         if reload and not batch:
             run_with_reloader(_work, workers, with_parent=with_parent)

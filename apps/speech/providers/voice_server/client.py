@@ -47,8 +47,9 @@ class VoiceServerConfig:
 
     An empty `api_key` or `model` is not sent.
 
-    References that no server stores are in `voices_dir`. `max_concurrent` is the number of concurrent speech requests
-    of this process. `first_audio_seconds` and `clone_seconds` are deadlines that include all retries.
+    References that no server stores are in `voices_dir`. `max_concurrent` is the number of concurrent speech requests,
+    of this process if its engine gets no shared slots. `first_audio_seconds` and `clone_seconds` are deadlines that
+    include all retries.
     """
 
     base_url: str

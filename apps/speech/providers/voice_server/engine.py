@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from apps.speech.base import ProviderError
 from apps.speech.providers.pcm import coalesced
 from apps.speech.providers.retries import stream_with_retries
-from apps.speech.providers.slots import Slots
+from apps.speech.providers.slots import Slots, SpeechSlots
 from apps.speech.providers.voice_server import reference
 from apps.speech.providers.voice_server.chatterbox import ChatterboxVoices
 from apps.speech.providers.voice_server.client import server_errors
@@ -67,10 +67,10 @@ class VoiceServerTextToSpeech:
 
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, dialect: Dialect, config: VoiceServerConfig) -> None:
+    def __init__(self, dialect: Dialect, config: VoiceServerConfig, slots: SpeechSlots | None = None) -> None:
         self._dialect = dialect
         self._config = config
-        self._slots = Slots(config.max_concurrent)
+        self._slots: SpeechSlots = slots or Slots(config.max_concurrent)
 
     async def speak(
         self, text: str, *, voice_id: str, settings: VoiceSettings, previous_text: str

@@ -9,6 +9,7 @@ from typing import Any
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.core.object_address import signed_origin
 from apps.speech.addresses import ELEVENLABS_URL, LIVE_MODELS, OPENAI_URL, is_openai
 from apps.speech.local import pocket_bundle
 from apps.usage.prices import listed_prices
@@ -138,12 +139,16 @@ CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
 # Background tasks are queued in the database. `manage.py worker` runs them: docs/decisions/0025-queues.md
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["urgent", "erasures", "default"]}}
 
-MEDIA_ROOT = env.path("MEDIA_ROOT", VAR_DIR / "media")
+# A folder, which MEDIA_ROOT names as well, or an object store. With that, MEDIA_ROOT is the cache of embedded voices.
+MEDIA_STORAGE, MEDIA_ROOT, _media = env.media_storage(VAR_DIR / "media")
+MEDIA_SIGNED_URLS = env.flag("MEDIA_SIGNED_URLS", default=False)
+if MEDIA_SIGNED_URLS:
+    CONTENT_SECURITY_POLICY["DIRECTIVES"]["media-src"].append(signed_origin(MEDIA_STORAGE))
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
-    "default": {"BACKEND": "apps.core.storage.WholeFileStorage"},
+    "default": _media,
     "staticfiles": {"BACKEND": "voiceclone.static.StaticFilesStorage"},
 }
 FILE_UPLOAD_PERMISSIONS = 0o600

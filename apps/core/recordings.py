@@ -16,18 +16,23 @@ from apps.speech.base import AudioError, Recording
 logger = logging.getLogger(__name__)
 
 
-@contextmanager
-def opened(stored: FieldFile) -> Iterator[File[bytes]]:
-    """Open a stored file. Raises RecordingMissingError."""
+def open_stored(stored: FieldFile) -> File[bytes]:
+    """Open a stored file, to be closed. Raises RecordingMissingError, and StorageDownError: nobody knows then."""
     if not stored:
         raise RecordingMissingError
     try:
         # Through the storage: a FieldFile that was read before does not notice that its file is gone.
-        with stored.storage.open(str(stored.name), "rb") as file:
-            yield file
+        return stored.storage.open(str(stored.name), "rb")
     except FileNotFoundError:
         logger.error("A stored file is missing", extra={"file": stored.name})
         raise RecordingMissingError from None
+
+
+@contextmanager
+def opened(stored: FieldFile) -> Iterator[File[bytes]]:
+    """Open a stored file. Raises what `open_stored` raises."""
+    with open_stored(stored) as file:
+        yield file
 
 
 def read(stored: FieldFile) -> bytes:

@@ -11,9 +11,10 @@ from asgiref.sync import sync_to_async
 from django.core.files.base import ContentFile
 from django.db import Error as DatabaseFailure
 from django.db import InterfaceError, OperationalError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from apps.core.commits import without_waiting_for_the_disk
+from apps.core.errors import StorageDownError
 from apps.speech.audio.flac import to_flac
 
 if TYPE_CHECKING:
@@ -25,8 +26,14 @@ logger = logging.getLogger(__name__)
 
 STORAGE_ERRORS = (DatabaseFailure, OSError)
 
+
+def _may_be_brief(error: BaseException) -> bool:
+    """Whether another attempt is worth its time. A storage that is down was asked twice already."""
+    return isinstance(error, OperationalError | InterfaceError | OSError) and not isinstance(error, StorageDownError)
+
+
 _retrying = AsyncRetrying(
-    retry=retry_if_exception_type((OperationalError, InterfaceError, OSError)),
+    retry=retry_if_exception(_may_be_brief),
     stop=stop_after_attempt(3),
     wait=wait_random_exponential(multiplier=0.5, max=2),
     sleep=asyncio.sleep,

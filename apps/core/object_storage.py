@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import threading
 import time
 from collections.abc import Iterator
@@ -184,8 +183,7 @@ class ObjectStorage(S3Storage, MediaStorage):
 
     def _start(self, path: str = "") -> str:
         """Return how the keys in a folder begin."""
-        folder = posixpath.join(self.location, path)
-        return f"{folder}/" if folder else ""
+        return "".join(f"{folder}/" for folder in (self.location, path) if folder)
 
     def is_available(self) -> bool:
         try:

@@ -21,12 +21,13 @@ from apps.core.object_streams import PART_BYTES, ObjectReader, ObjectWriter
 from apps.core.storage import MediaStorage, StoredFile, Unfinished
 
 CONNECT_SECONDS = 2
-READ_SECONDS = 5
+READ_SECONDS = 4
 ATTEMPTS = 2
 # A turn and its neighbours use a few at once; the rest waits.
 CONNECTIONS = 32
-# For so long after the store did not answer, no work begins that needs it.
-DOWN_SECONDS = 5.0
+# For so long after the store did not answer, it is not asked again, and no work begins that needs it: otherwise, all
+# threads of the process would wait for it.
+DOWN_SECONDS = 3.0
 SIGNED_SECONDS = 300
 
 
@@ -97,7 +98,14 @@ class ObjectStorage(S3Storage, MediaStorage):
 
     @contextmanager
     def _asked(self, name: str = "") -> Iterator[None]:
-        """Ask the store in this block, and note whether it answers."""
+        """Ask the store in this block, and note whether it answers. Not asked while it is known to be down."""
+        if self.is_known_to_be_down():
+            raise StorageDownError("It did not answer a moment ago")
+        with self._noted(name):
+            yield
+
+    @contextmanager
+    def _noted(self, name: str = "") -> Iterator[None]:
         try:
             with as_disk_errors(name):
                 yield
@@ -187,7 +195,7 @@ class ObjectStorage(S3Storage, MediaStorage):
 
     def is_available(self) -> bool:
         try:
-            with self._asked():
+            with self._noted():
                 self._client.list_objects_v2(Bucket=self.bucket_name, Prefix=self.location, MaxKeys=1)
         except OSError:
             return False

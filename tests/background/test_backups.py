@@ -142,9 +142,8 @@ def test_what_is_restored_is_what_was_stored(site: None, settings: Settings, tmp
 
 @needs_dump
 def test_a_backup_of_an_object_store_is_restored_into_one(
-    bucket: ObjectStore, alice: User, request: pytest.FixtureRequest, tmp_path: Path
+    bucket: ObjectStore, transactional_db: None, alice: User, tmp_path: Path
 ) -> None:
-    request.getfixturevalue("transactional_db")
     make_turn(Conversation.objects.create(owner=alice, voice=make_voice(alice, "some-voice")))
     before, recordings = rows(), [file.name for file in media().files()]
     path = tmp_path / "backup.zip"

@@ -108,9 +108,9 @@ def test_in_an_object_store(bucket: ObjectStore, conversation: Conversation) -> 
     names = {str(turn.question.name), str(turn.answer.name)}
     stray = f"questions/1/{uuid4().hex}.flac"
     media().save(stray, ContentFile(b"sound"))
+    assert not list(planned())
     begun = {"Bucket": bucket.bucket, "Key": "media/exports/1/begun.zip"}
     client_of(media()).create_multipart_upload(**begun)  # type: ignore[arg-type]
-    assert not list(planned())
     with time_machine.travel(timezone.now() + OLD, tick=False):
         found = {str(repair) for repair in planned()}
         outcomes = [outcome for _repair, outcome in reconcile()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from django.core.files.base import ContentFile
@@ -17,7 +17,7 @@ from tests.fakes.object_store import ObjectStore, client_of
 from tests.storage import stored_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from apps.core.storage import MediaStorage
 
@@ -72,7 +72,7 @@ def test_an_interrupted_run_goes_on(folder: Path, target: MediaStorage) -> None:
     run = moving.move(source, target, first, check=False)
     next(run)
     next(run)
-    run.close()
+    cast("Generator[str]", run).close()
     list(moving.move(source, target, second, check=False))
     assert (second.copied, second.there) == (4, 2)
     assert len(contents(target)) == 6

@@ -16,7 +16,7 @@ from apps.usage.prices import listed_prices
 from voiceclone import sentry
 from voiceclone.api_settings import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - settings
 from voiceclone.environment import Environment
-from voiceclone.headers import CONTENT_SECURITY_POLICY, CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS  # noqa: F401 - settings
+from voiceclone.headers import CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS, content_security_policy  # noqa: F401 - settings
 from voiceclone.logging_config import logging_config
 
 django_stubs_ext.monkeypatch()  # Allows generic types such as ModelAdmin[Turn] at runtime.
@@ -142,8 +142,7 @@ TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["u
 # A folder, which MEDIA_ROOT names as well, or an object store. With that, MEDIA_ROOT is the cache of embedded voices.
 MEDIA_STORAGE, MEDIA_ROOT, _media = env.media_storage(VAR_DIR / "media")
 MEDIA_SIGNED_URLS = env.flag("MEDIA_SIGNED_URLS", default=False)
-if MEDIA_SIGNED_URLS:
-    CONTENT_SECURITY_POLICY["DIRECTIVES"]["media-src"].append(signed_origin(MEDIA_STORAGE))
+CONTENT_SECURITY_POLICY = content_security_policy(media=[signed_origin(MEDIA_STORAGE)] if MEDIA_SIGNED_URLS else [])
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -52,6 +52,9 @@ def move(source: MediaStorage, target: MediaStorage, moved: Moved, *, check: boo
 
     With `check`, the content of those that it has is compared as well.
     """
+    if source.folder is not None and not source.folder.is_dir():
+        message = f"{source.folder} is not a folder."
+        raise MoveError(message)
     try:
         sizes = {file.name: file.size for file in target.files()}
         for file in source.files():

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.core.files.base import File
+from django.core.files.base import ContentFile, File
 from django.db.models.fields.files import FieldFile
 
 from apps.core.errors import RecordingMissingError
+from apps.core.storage import media
 from apps.speech.audio.decoding import decode
 from apps.speech.base import AudioError, Recording
 
@@ -33,6 +34,17 @@ def opened(stored: FieldFile) -> Iterator[File[bytes]]:
     """Open a stored file. Raises what `open_stored` raises."""
     with open_stored(stored) as file:
         yield file
+
+
+def kept(stored: FieldFile, data: bytes) -> ContentFile[bytes] | str:
+    """Return what the field of a row is given for `data`.
+
+    For a disk, this is a file that is stored with the row. In an object store it is stored here and now, and this is
+    its name: the threads of the database, which all streams share, must not wait for the network. Raises OSError.
+    """
+    if media().folder is not None:
+        return ContentFile(data, name="recording")
+    return stored.storage.save(stored.field.generate_filename(stored.instance, "recording"), ContentFile(data))
 
 
 def read(stored: FieldFile) -> bytes:

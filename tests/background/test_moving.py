@@ -100,5 +100,7 @@ def test_a_recording_that_is_deleted_meanwhile(folder: Path, target: MediaStorag
 def test_refusals(folder: Path) -> None:
     with pytest.raises(CommandError, match=r"does not answer.*0 files were copied. Run the command again"):
         move(folder, f"s3://recordings?endpoint={NOWHERE}")
+    with pytest.raises(CommandError, match="is not a folder"):
+        move(folder / "elsewhere", folder)
     with pytest.raises(CommandError, match="s3://bucket"):
         move(folder, "s3://recordings")

@@ -13,6 +13,7 @@ from django.db import Error as DatabaseFailure
 from django.db import InterfaceError, OperationalError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from apps.core import recordings
 from apps.core.commits import without_waiting_for_the_disk
 from apps.core.errors import StorageDownError
 from apps.core.storage import media
@@ -116,14 +117,10 @@ class TurnWriter:
         Until then, the row is without it.
         """
         try:
-            self.store_soon(question=await asyncio.to_thread(self._send_now, recording))
+            flac = await asyncio.to_thread(to_flac, recording)
+            self.store_soon(question=await asyncio.to_thread(recordings.kept, self._turn.question, flac))
         except OSError:  # As above.
             logger.exception("The recording of a question could not be stored")
-
-    def _send_now(self, recording: Recording) -> str:
-        question = self._turn.question
-        name = question.field.generate_filename(self._turn, "question.flac")
-        return question.storage.save(name, ContentFile(to_flac(recording)))
 
     async def _save(self, *, after: asyncio.Task[None] | None, waits: bool) -> None:
         if after is not None:

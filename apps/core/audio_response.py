@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -93,11 +92,11 @@ def _part_response(file: IO[bytes], size: int, content_type: str) -> HttpRespons
 async def chunks_of(file: IO[bytes], size: int) -> AsyncIterator[bytes]:
     """Yield the next `size` bytes of a file in chunks, and close it: it may be larger than the memory."""
     try:
-        while size > 0 and (chunk := await asyncio.to_thread(file.read, min(CHUNK_BYTES, size))):
+        while size > 0 and (chunk := await recordings.in_thread(file.read, min(CHUNK_BYTES, size))):
             size -= len(chunk)
             yield chunk
     finally:
-        await asyncio.to_thread(file.close)
+        await recordings.in_thread(file.close)
 
 
 def _requested_span(header: str, size: int) -> tuple[int, int] | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from django.core.files.base import ContentFile, File
 from django.db.models.fields.files import FieldFile
@@ -15,6 +20,11 @@ from apps.speech.audio.decoding import decode
 from apps.speech.base import AudioError, Recording
 
 logger = logging.getLogger(__name__)
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+STORAGE_THREADS = 16
+_threads = ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="recordings")
 
 
 def open_stored(stored: FieldFile) -> File[bytes]:
@@ -36,7 +46,7 @@ def opened(stored: FieldFile) -> Iterator[File[bytes]]:
         yield file
 
 
-def kept(stored: FieldFile, data: bytes) -> ContentFile[bytes] | str:
+async def kept(stored: FieldFile, data: bytes) -> ContentFile[bytes] | str:
     """Return what the field of a row is given for `data`.
 
     For a disk, this is a file that is stored with the row. In an object store it is stored here and now, and this is
@@ -44,7 +54,14 @@ def kept(stored: FieldFile, data: bytes) -> ContentFile[bytes] | str:
     """
     if media().folder is not None:
         return ContentFile(data, name="recording")
-    return stored.storage.save(stored.field.generate_filename(stored.instance, "recording"), ContentFile(data))
+    name = stored.field.generate_filename(stored.instance, "recording")
+    return await in_thread(stored.storage.save, name, ContentFile(data))
+
+
+async def in_thread(work: Callable[Params, Result], *args: Params.args, **kwargs: Params.kwargs) -> Result:
+    """Run `work`, which waits for the storage, in a thread of its own kind: if that is silent, nothing else waits."""
+    call = partial(copy_context().run, work, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_threads, call)
 
 
 def read(stored: FieldFile) -> bytes:

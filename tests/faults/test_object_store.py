@@ -25,6 +25,7 @@ from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
 from tests.client import NOWHERE, Api, error_of
 from tests.factories import make_turn
+from tests.fakes.elevenlabs import VOICES_ADD
 from tests.fakes.fixtures import use_storage
 from tests.fakes.object_store import ObjectStore, client_of, keys_in
 from tests.worker import work
@@ -170,7 +171,13 @@ class TestDown:
     ) -> None:
         assert_unavailable(alice_api.get(reverse("api:turn-audio", args=[turn.pk])))
         assert_unavailable(alice_api.ask(turn.conversation_id))
+        assert_unavailable(alice_api.clone_voice())
         assert not provider.requests
+
+    @pytest.mark.usefixtures("down", "consent")
+    def test_a_voice_whose_samples_cannot_be_stored_is_not_cloned(self, alice_api: Api, provider: FakeProvider) -> None:
+        assert_unavailable(alice_api.clone_voice())
+        assert not provider.requests_to(VOICES_ADD)
 
     @pytest.mark.usefixtures("down")
     def test_an_export_fails_and_lacks_nothing(self, real_transactions: None, alice: User) -> None:

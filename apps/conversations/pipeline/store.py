@@ -111,12 +111,14 @@ def _reported_seconds(turn: Turn) -> float | None:
 
 async def _encoded(turn: Turn, answer: SpokenAnswer, *, seconds: float | None = None) -> dict[str, Any]:
     """Encode the answer, or its first `seconds`, in a thread; return the values for the row. Raises OSError."""
-    return await asyncio.to_thread(_encode, turn, answer, seconds) if answer.chunks and seconds != 0 else {}
-
-
-def _encode(turn: Turn, answer: SpokenAnswer, seconds: float | None) -> dict[str, Any]:
-    recording = answer.recording(seconds=seconds)
-    if recording is None:
+    encoded = await asyncio.to_thread(_encode, turn, answer, seconds) if answer.chunks and seconds != 0 else None
+    if encoded is None:
         return {}
-    flac = answer_as_flac(turn=turn, recording=recording)
-    return {"answer": recordings.kept(turn.answer, flac), "answer_seconds": recording.seconds}
+    flac, length = encoded
+    return {"answer": await recordings.kept(turn.answer, flac), "answer_seconds": length}
+
+
+def _encode(turn: Turn, answer: SpokenAnswer, seconds: float | None) -> tuple[bytes, float] | None:
+    """Return the sound and its length in seconds, if there is any."""
+    recording = answer.recording(seconds=seconds)
+    return None if recording is None else (answer_as_flac(turn=turn, recording=recording), recording.seconds)

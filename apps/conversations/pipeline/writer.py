@@ -118,7 +118,7 @@ class TurnWriter:
         """
         try:
             flac = await asyncio.to_thread(to_flac, recording)
-            self.store_soon(question=await asyncio.to_thread(recordings.kept, self._turn.question, flac))
+            self.store_soon(question=await recordings.kept(self._turn.question, flac))
         except OSError:  # As above.
             logger.exception("The recording of a question could not be stored")
 

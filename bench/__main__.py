@@ -34,6 +34,7 @@ def main() -> int:
     _say(report.heading())
     with TemporaryDirectory(prefix="voiceclone-bench-") as folder, processes.fake_providers() as providers:
         processes.set_environment(Path(folder), providers)
+        os.environ["MEDIA_STORAGE"] = options.media_storage
         people = sign_up(max([*options.conversations, MEMORY_CONVERSATIONS if options.memory_turns else 0]), providers)
         log = Path(folder, "application.log")
         with processes.application(log) as application:
@@ -69,6 +70,7 @@ def _options() -> argparse.Namespace:
         default=0,
         help="turns of the memory test, such as 1000 (0: no test)",
     )
+    parser.add_argument("--media-storage", default="", help="an object store, as in MEDIA_STORAGE (a folder)")
     parser.add_argument("--json", type=Path, help="file for all individual figures, in seconds and megabytes")
     parser.add_argument("--no-live", dest="live", action="store_false", help="leave out live conversations")
     options = parser.parse_args()

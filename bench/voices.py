@@ -29,6 +29,7 @@ from apps.speech.local import kokoro, samples, speaker, voice_fit, whisper
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.voice_files import LocalVoice
 from apps.speech.onnx import open_session
+from apps.speech.voice_folder import VoiceFolder
 from bench.second_encoder import SecondEncoder
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Result:
 
 class Laboratory:
     def __init__(self, models_dir: Path, second_encoder: Path | None) -> None:
-        config = LocalConfig(models_dir, voices_dir=models_dir)
+        config = LocalConfig(models_dir, voices_dir=VoiceFolder(models_dir))
         self._stock_styles = config.stock_voices_path
         self._kokoro = kokoro.load_kokoro(config.kokoro_path, config.stock_voices_path, THREADS)
         self._encoder: InferenceSession = open_session(config.speaker_encoder_path, THREADS)

@@ -14,6 +14,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
+from apps.core.object_address import storage_setting
+
 TRUE_WORDS = frozenset({"on", "true", "yes", "1"})
 FALSE_WORDS = frozenset({"off", "false", "no", "0"})
 REDIS_CACHE = "apps.core.redis_cache.RedisCache"
@@ -160,6 +162,17 @@ class Environment:
             return Path(self.text(name, str(default))).expanduser().absolute()
         except RuntimeError:
             raise _refusal(name, "a path; a name after ~ must be a user of this machine") from None
+
+    def media_storage(self, default: Path) -> tuple[str, Path, dict[str, Any]]:
+        """Return the storage of recordings as it is named, the folder of recordings, and the entry of STORAGES."""
+        address, folder = self.text("MEDIA_STORAGE"), self.path("MEDIA_ROOT", default)
+        try:
+            entry = storage_setting(address)
+        except ValueError as error:
+            raise _refusal("MEDIA_STORAGE", str(error)) from None
+        if address and "OPTIONS" not in entry:
+            folder = self.path("MEDIA_STORAGE", folder)
+        return address or str(folder), folder, entry
 
     def database(self, name: str, default: str) -> dict[str, Any]:
         wanted = "sqlite:////absolute/path/db.sqlite3 or postgres://user:password@host:5432/name"

@@ -3,20 +3,18 @@
 from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF
 
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF],
-        "style-src": [SELF],
-        "connect-src": [SELF],
-        "font-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "media-src": [SELF, "blob:"],
-        "manifest-src": [SELF],
-        "base-uri": [NONE],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-    },
+DIRECTIVES: dict[str, list[str]] = {
+    "default-src": [NONE],
+    "script-src": [SELF],
+    "style-src": [SELF],
+    "connect-src": [SELF],
+    "font-src": [SELF],
+    "img-src": [SELF, "data:"],
+    "media-src": [SELF, "blob:"],
+    "manifest-src": [SELF],
+    "base-uri": [NONE],
+    "form-action": [SELF],
+    "frame-ancestors": [NONE],
 }
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "x-request-id"]
 CORS_EXPOSE_HEADERS = [
@@ -32,3 +30,8 @@ CORS_EXPOSE_HEADERS = [
     "Retry-After",
     "X-Request-ID",
 ]
+
+
+def content_security_policy(*, media: list[str]) -> dict[str, dict[str, list[str]]]:
+    """Return the policy. `media` are the origins of sound beside the site itself."""
+    return {"DIRECTIVES": {**DIRECTIVES, "media-src": [*DIRECTIVES["media-src"], *media]}}

@@ -28,6 +28,7 @@ from apps.conversations.pipeline.prompts import new_conversation
 from apps.core import identity, readiness
 from apps.core.database import shared_thread
 from apps.core.logs import request_id
+from apps.core.storage import media
 from apps.speech import registry
 from voiceclone.memory import keep_heap_small
 
@@ -226,6 +227,8 @@ class WarmEngines:
         await receive()
         keep_heap_small()  # Must run before the first thread gets its own heap.
         await registry.open_engines(opening=new_conversation())
+        if media().folder is None:  # Its client takes a while to make, and the first turn should not wait.
+            await asyncio.to_thread(media().is_available)
         # These objects live as long as the process. A garbage collection of them would pause every stream for 0.2 s.
         gc.collect()
         gc.freeze()

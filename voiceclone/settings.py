@@ -9,13 +9,14 @@ from typing import Any
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.core.object_address import signed_origin
 from apps.speech.addresses import ELEVENLABS_URL, LIVE_MODELS, OPENAI_URL, is_openai
 from apps.speech.local import pocket_bundle
 from apps.usage.prices import listed_prices
 from voiceclone import sentry
 from voiceclone.api_settings import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - settings
 from voiceclone.environment import Environment
-from voiceclone.headers import CONTENT_SECURITY_POLICY, CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS  # noqa: F401 - settings
+from voiceclone.headers import CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS, content_security_policy  # noqa: F401 - settings
 from voiceclone.logging_config import logging_config
 
 django_stubs_ext.monkeypatch()  # Allows generic types such as ModelAdmin[Turn] at runtime.
@@ -140,12 +141,15 @@ PROCESSES = env.integer("PROCESSES", 1, minimum=1, maximum=1000)
 # Background tasks are queued in the database. `manage.py worker` runs them: docs/decisions/0025-queues.md
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["urgent", "erasures", "default"]}}
 
-MEDIA_ROOT = env.path("MEDIA_ROOT", VAR_DIR / "media")
+# A folder, which MEDIA_ROOT names as well, or an object store. With that, MEDIA_ROOT is the cache of embedded voices.
+MEDIA_STORAGE, MEDIA_ROOT, _media = env.media_storage(VAR_DIR / "media")
+MEDIA_SIGNED_URLS = env.flag("MEDIA_SIGNED_URLS", default=False)
+CONTENT_SECURITY_POLICY = content_security_policy(media=[signed_origin(MEDIA_STORAGE)] if MEDIA_SIGNED_URLS else [])
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
-    "default": {"BACKEND": "apps.core.storage.WholeFileStorage"},
+    "default": _media,
     "staticfiles": {"BACKEND": "voiceclone.static.StaticFilesStorage"},
 }
 FILE_UPLOAD_PERMISSIONS = 0o600

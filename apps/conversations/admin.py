@@ -220,11 +220,11 @@ class TurnAdmin(ExportingAdmin):
             *super().get_urls(),
         ]
 
-    def question(self, request: HttpRequest, turn_pk: UUID) -> HttpResponse:
+    def question(self, request: HttpRequest, turn_pk: UUID) -> HttpResponseBase:
         turn = self._turn(request, turn_pk)
         return sound(request, turn.question, owner_id=turn.owner_id, kind=Kind.QUESTION, object_id=turn.pk)
 
-    def answer(self, request: HttpRequest, turn_pk: UUID) -> HttpResponse:
+    def answer(self, request: HttpRequest, turn_pk: UUID) -> HttpResponseBase:
         turn = self._turn(request, turn_pk)
         return sound(request, turn.answer, owner_id=turn.owner_id, kind=Kind.ANSWER, object_id=turn.pk)
 

@@ -12,10 +12,15 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.conversations.languages import Language
-from apps.core.errors import RECORDING_MISSING, RECORDING_MISSING_MESSAGE, STORAGE_MESSAGE, STORAGE_UNAVAILABLE
+from apps.core.errors import (
+    RECORDING_MISSING,
+    RECORDING_MISSING_MESSAGE,
+    STORAGE_MESSAGE,
+    STORAGE_UNAVAILABLE,
+)
 from apps.core.leases import SERVER_STOPPED, SERVER_STOPPED_MESSAGE, Leased
 from apps.core.owned import OwnedQuerySet
-from apps.speech.base import PROVIDER_MESSAGES
+from apps.speech.base import PROVIDER_MESSAGES, RECORDINGS_UNAVAILABLE
 from apps.speech.providers.faults import RETRYABLE_CODES
 from apps.voices.models import VoiceProfile
 
@@ -28,10 +33,12 @@ TURN_MESSAGES = {
     TURN_STOPPED: _("This turn was stopped before anything was spoken."),
     LISTENER_LEFT: _("The connection ended before this question was answered. Try again to get the answer."),
     STORAGE_UNAVAILABLE: STORAGE_MESSAGE,
+    RECORDINGS_UNAVAILABLE: PROVIDER_MESSAGES[RECORDINGS_UNAVAILABLE],
     RECORDING_MISSING: RECORDING_MISSING_MESSAGE,
     SERVER_STOPPED: SERVER_STOPPED_MESSAGE,
     INTERNAL_ERROR: _("Something went wrong on this site. The conversation so far is kept. Try again."),
 }
+OWN_RETRYABLE_CODES = {INTERNAL_ERROR, STORAGE_UNAVAILABLE, RECORDINGS_UNAVAILABLE, SERVER_STOPPED, LISTENER_LEFT}
 
 
 def question_path(turn: Turn, _filename: str) -> str:
@@ -43,8 +50,8 @@ def answer_path(turn: Turn, _filename: str) -> str:
 
 
 def answer_mp3_path(turn: Turn, _filename: str) -> str:
-    """Return a path next to the answer's: a turn that is spoken again gets another answer."""
-    return f"{str(turn.answer.name).removesuffix('.flac')}.mp3"
+    """Return a path next to the answer's, another each time: of two requests that make it, one deletes its own."""
+    return f"{str(turn.answer.name).removesuffix('.flac')}-{uuid.uuid4().hex[:8]}.mp3"
 
 
 class ConversationQuerySet(OwnedQuerySet["Conversation"]):
@@ -204,7 +211,7 @@ class Turn(Leased):
     @property
     def retryable(self) -> bool:
         """Whether another attempt may succeed."""
-        return self.error_code in RETRYABLE_CODES | {INTERNAL_ERROR, STORAGE_UNAVAILABLE, SERVER_STOPPED, LISTENER_LEFT}
+        return self.error_code in RETRYABLE_CODES | OWN_RETRYABLE_CODES
 
     @property
     def error(self) -> dict[str, Any] | None:

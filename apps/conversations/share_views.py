@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -94,7 +95,7 @@ def revoke(request: HttpRequest, share_pk: UUID) -> HttpResponse:
 
 @login_not_required
 @require_safe
-def shared(request: HttpRequest, secret: str) -> HttpResponse:
+def shared(request: HttpRequest, secret: str) -> HttpResponseBase:
     """The page of a shared answer, for anybody who has the link."""
     try:
         share = open_share(secret=secret, address=get_adapter().get_client_ip(request))
@@ -109,7 +110,7 @@ def shared(request: HttpRequest, secret: str) -> HttpResponse:
 
 @login_not_required
 @require_safe
-def shared_sound(request: HttpRequest, secret: str) -> HttpResponse:
+def shared_sound(request: HttpRequest, secret: str) -> HttpResponseBase:
     """The shared answer as MP3, marked as made by AI, also as a download with `?download`."""
     try:
         share = open_share(secret=secret, address=get_adapter().get_client_ip(request))
@@ -127,7 +128,7 @@ def shared_sound(request: HttpRequest, secret: str) -> HttpResponse:
     return _unlisted(response)
 
 
-def _unlisted(response: HttpResponse) -> HttpResponse:
+def _unlisted(response: HttpResponseBase) -> HttpResponseBase:
     """Keep the link out of search engines and caches, and out of what other sites learn about their visitors."""
     response["Cache-Control"] = "private, no-store"
     response["Referrer-Policy"] = "no-referrer"

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile
-from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -28,11 +27,9 @@ from apps.conversations.lookups import own_conversation, own_turn, turn_of_key
 from apps.conversations.marking import answer_as_mp3
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.pipeline.state import PreparedTurn
-from apps.core import recordings
 from apps.core.api import AudioRenderer, EventStreamRenderer, NewestFirstPagination, StrictSerializer
-from apps.core.audio_response import audio_response, stored_audio_response
+from apps.core.audio_response import audio_response, stored_audio_response, stored_sound_response
 from apps.core.errors import UserError
-from apps.speech.audio.formats import without_tags
 from apps.speech.audio.mp3 import to_mp3
 from apps.usage.api import LimitedView
 
@@ -209,7 +206,7 @@ class TurnAnswerAudio(APIView):
 
     renderer_classes = [JSONRenderer, AudioRenderer]
 
-    def get(self, request: Request, turn_pk: UUID) -> HttpResponse:
+    def get(self, request: Request, turn_pk: UUID) -> HttpResponseBase:
         turn = own_turn(request, turn_pk)
         response = _stored_sound(
             request, turn.answer, to_mp3=lambda: answer_as_mp3(turn=turn), mp3_name=f"answer-{turn.pk}.mp3"
@@ -223,7 +220,7 @@ class TurnQuestionAudio(APIView):
 
     renderer_classes = [JSONRenderer, AudioRenderer]
 
-    def get(self, request: Request, turn_pk: UUID) -> HttpResponse:
+    def get(self, request: Request, turn_pk: UUID) -> HttpResponseBase:
         question = own_turn(request, turn_pk).question
         return _stored_sound(
             request,
@@ -233,7 +230,7 @@ class TurnQuestionAudio(APIView):
         )
 
 
-def _stored_sound(request: Request, file: FieldFile, *, to_mp3: Callable[[], bytes], mp3_name: str) -> HttpResponse:
+def _stored_sound(request: Request, file: FieldFile, *, to_mp3: Callable[[], bytes], mp3_name: str) -> HttpResponseBase:
     """Answer with a recording of a turn in the requested format.
 
     Raises UserError: 404 if the turn has none, 410 if it is missing on the server.
@@ -247,7 +244,7 @@ def _stored_sound(request: Request, file: FieldFile, *, to_mp3: Callable[[], byt
         return audio_response(request, to_mp3(), "audio/mpeg", mp3_name if as_download else "")
     if request.headers.get("Sec-Fetch-Dest") == "audio":
         # For a page's player, without the tag that holds the signature: some players do not skip it.
-        return audio_response(request, without_tags(recordings.read(file)), "audio/flac")
+        return stored_sound_response(request, file, "audio/flac")
     return stored_audio_response(request, file, "audio/flac")
 
 

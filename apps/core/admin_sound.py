@@ -5,15 +5,14 @@ from __future__ import annotations
 from django.core.exceptions import PermissionDenied
 from django.db.models.fields.files import FieldFile
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from apps.core import recordings
-from apps.core.audio_response import audio_response
+from apps.core.audio_response import stored_sound_response
 from apps.core.content_access import PLACEHOLDER, may_read_content, record_access
 from apps.core.errors import RecordingMissingError
-from apps.speech.audio.formats import without_tags
 
 
 def require_content(request: HttpRequest) -> None:
@@ -22,7 +21,9 @@ def require_content(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-def sound(request: HttpRequest, file: FieldFile, *, owner_id: int | None, kind: str, object_id: object) -> HttpResponse:
+def sound(
+    request: HttpRequest, file: FieldFile, *, owner_id: int | None, kind: str, object_id: object
+) -> HttpResponseBase:
     """Answer with a recording, or the part that the player asks for, and record who listens.
 
     Without its tags, as some players do not skip the one that holds the signature.
@@ -32,7 +33,7 @@ def sound(request: HttpRequest, file: FieldFile, *, owner_id: int | None, kind: 
         raise Http404
     record_access(reader=request.user, owner=owner_id, kind=kind, object_id=object_id)
     try:
-        return audio_response(request, without_tags(recordings.read(file)), "audio/flac")
+        return stored_sound_response(request, file, "audio/flac")
     except RecordingMissingError as error:
         return HttpResponse(error.message, "text/plain; charset=utf-8", status=error.status)
 

@@ -24,10 +24,9 @@ from apps.core.errors import (
     RECORDING_MISSING_STATUS,
     STORAGE_UNAVAILABLE,
     UserError,
-    is_storage_failure,
-    storage_unavailable,
+    storage_failure,
 )
-from apps.speech.base import AudioBusyError, AudioError, ProviderError
+from apps.speech.base import RECORDINGS_UNAVAILABLE, AudioBusyError, AudioError, ProviderError
 from apps.speech.provenance.marks import MarkError
 
 logger = logging.getLogger(__name__)
@@ -47,6 +46,7 @@ STAGE_STATUS = {
     "nothing_heard": 422,
     "turn_stopped": 409,
     STORAGE_UNAVAILABLE: 503,
+    RECORDINGS_UNAVAILABLE: 503,
     RECORDING_MISSING: RECORDING_MISSING_STATUS,
     "internal_error": 500,
 }
@@ -105,10 +105,10 @@ def known_error(error: Exception) -> UserError | None:
     if isinstance(error, ProviderError):
         headers = {} if error.retry_after is None else {"Retry-After": str(math.ceil(error.retry_after))}
         return UserError(error.code, error.message, status=error_status(error.code), headers=headers)
-    if is_storage_failure(error):
-        logger.error("Nothing can be stored", exc_info=error)
-        return storage_unavailable()
-    return None
+    failure = storage_failure(error)
+    if failure is not None:
+        logger.error("The storage fails", exc_info=error)
+    return failure
 
 
 def error_status(code: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext_lazy as _
 
-from apps.speech.base import AudioError, ProviderError
+from apps.speech.base import PROVIDER_MESSAGES, RECORDINGS_UNAVAILABLE, AudioError, ProviderError
 
 STORAGE_UNAVAILABLE = "storage_unavailable"
 STORAGE_MESSAGE = _(
@@ -17,6 +17,7 @@ STORAGE_MESSAGE = _(
     "Keep what you have and try again in a few minutes."
 )
 STORAGE_RETRY_SECONDS = 60
+RECORDINGS_RETRY_SECONDS = 30
 RECORDING_MISSING = "recording_missing"
 RECORDING_MISSING_MESSAGE = _(
     "This recording is missing on the server. Ask the operator of this site whether a backup contains it."
@@ -57,6 +58,10 @@ class UserError(Exception):
         self.details = dict(details or {})
 
 
+class StorageDownError(OSError):
+    """The storage of recordings does not answer, or refuses this site. It never means that a file is missing."""
+
+
 class RecordingMissingError(UserError):
     """The file of a stored recording does not exist, or cannot be decoded any more (410)."""
 
@@ -70,13 +75,27 @@ def storage_unavailable() -> UserError:
     return UserError(STORAGE_UNAVAILABLE, str(STORAGE_MESSAGE), status=503, headers=headers)
 
 
+def recordings_unavailable() -> UserError:
+    """Return the error for a storage of recordings that does not answer (503)."""
+    headers = {"Retry-After": str(RECORDINGS_RETRY_SECONDS)}
+    message = str(PROVIDER_MESSAGES[RECORDINGS_UNAVAILABLE])
+    return UserError(RECORDINGS_UNAVAILABLE, message, status=503, headers=headers)
+
+
+def storage_failure(error: BaseException | None) -> UserError | None:
+    """Return the answer (503) to a storage, a disk or a database that fails, or None for any other error."""
+    if isinstance(error, StorageDownError):
+        return recordings_unavailable()
+    return storage_unavailable() if _is_storage_failure(error) else None
+
+
 def cache_unavailable() -> UserError:
     """Return the error for a cache that does not answer, so that the limits of a request are not known (503)."""
     headers = {"Retry-After": str(CACHE_RETRY_SECONDS)}
     return UserError(CACHE_UNAVAILABLE, str(CACHE_MESSAGE), status=503, headers=headers)
 
 
-def is_storage_failure(error: BaseException | None) -> bool:
+def _is_storage_failure(error: BaseException | None) -> bool:
     """Whether `error` comes from a locked or missing database, or from a full or read-only disk."""
     if isinstance(error, OSError):
         return error.errno in _FULL_DISK

@@ -14,10 +14,11 @@ from typing import Any
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import AbstractUser
 from django.contrib.contenttypes.models import ContentType
-from django.core.files.storage import default_storage
 from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 from django_tasks_db.models import DBTaskResult
+
+from apps.core.storage import media
 
 ROWS_PER_QUERY = 500
 # The code of a NotYetError that is resolved in a moment.
@@ -157,12 +158,7 @@ def _forget_in_admin_log(rows: QuerySet[Any]) -> None:
 
 def delete_folder(path: str) -> None:
     """Delete a folder of the storage, including files that no row points to."""
-    if not default_storage.exists(path):
-        return
-    _folders, files = default_storage.listdir(path)
-    for name in files:
-        default_storage.delete(f"{path}/{name}")
-    default_storage.delete(path)
+    media().delete_folder(path)
 
 
 def erase_tasks(what: str, pks: Iterable[object]) -> Iterator[Erased]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from contextvars import ContextVar
@@ -14,7 +13,8 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from apps.core.errors import UserError, storage_unavailable
+from apps.core.errors import UserError, recordings_unavailable, storage_unavailable
+from apps.core.storage import media, nearest_existing
 
 SHUTTING_DOWN = "shutting_down"
 SHUTDOWN_RETRY_SECONDS = 10
@@ -45,26 +45,32 @@ def require_ready() -> None:
         message = _("This site is being restarted. Try again in a moment.")
         headers = {"Retry-After": str(SHUTDOWN_RETRY_SECONDS)}
         raise UserError(SHUTTING_DOWN, message, status=503, headers=headers)
+    if media().is_known_to_be_down():
+        raise recordings_unavailable()
     if not has_room():
         raise storage_unavailable()
 
 
 def has_room() -> bool:
     """Whether the disks of the recordings, of uploads and of SQLite's database have MIN_FREE_BYTES free."""
-    folders = [_media_folder(), *_upload_folders(), *_database_folders()]
+    folders = [*_media_folders(), *_upload_folders(), *_database_folders()]
     least = max(settings.MIN_FREE_BYTES, 1)
     return all(folder is not None and shutil.disk_usage(folder).free >= least for folder in folders)
 
 
 def can_keep_recordings() -> bool:
-    folder = _media_folder()
-    return folder is not None and folder.is_dir() and os.access(folder, os.W_OK)
+    return media().is_available()
 
 
-def _media_folder() -> Path | None:
-    """Return MEDIA_ROOT or, before the first recording creates it, its nearest parent that exists."""
-    folder = Path(settings.MEDIA_ROOT)
-    return next((each for each in (folder, *folder.parents) if each.exists()), None)
+def keeps_recordings_here() -> bool:
+    """Whether recordings are on this machine's own disk, and not in a store that all machines of the site share."""
+    return media().folder is not None
+
+
+def _media_folders() -> list[Path | None]:
+    """Return the folder of recordings, if it is here. An object store has to report that it is full itself."""
+    folder = media().folder
+    return [] if folder is None else [nearest_existing(folder)]
 
 
 def _upload_folders() -> set[Path]:

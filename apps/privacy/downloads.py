@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import IO
-
 from django.http import Http404, StreamingHttpResponse
 
+from apps.core.audio_response import chunks_of
 from apps.privacy.models import Export
 
 ZIP = "application/zip"
-CHUNK_BYTES = 256 * 1024
 
 
 def file_response(export: Export) -> StreamingHttpResponse:
@@ -19,21 +15,12 @@ def file_response(export: Export) -> StreamingHttpResponse:
     if export.state != Export.State.READY:
         raise Http404
     try:
-        file = export.file.open("rb")
+        file = export.file.storage.open(str(export.file.name), "rb")
     except FileNotFoundError:
         raise Http404 from None
-    response = StreamingHttpResponse(_chunks(file), content_type=ZIP)
+    response = StreamingHttpResponse(chunks_of(file, export.size), content_type=ZIP)
     response["Content-Length"] = str(export.size)
     response["Content-Disposition"] = f'attachment; filename="voiceclone-{export.created_at:%Y-%m-%d}.zip"'
     response["Cache-Control"] = "private, no-store"
     response["X-AI-Generated"] = "true"  # The spoken answers in it are.
     return response
-
-
-async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    """Yield the file in chunks: it may be larger than the memory."""
-    try:
-        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-            yield chunk
-    finally:
-        await asyncio.to_thread(file.close)

@@ -15,10 +15,11 @@ from django_tasks import task
 
 from apps.accounts.models import User
 from apps.accounts.services import lock_user
-from apps.core.errors import UserError
+from apps.core.errors import StorageDownError, UserError
 from apps.core.mail import mail
 from apps.core.personal_data import IN_USE, Erased, NotYetError, PersonalData, Retained, all_personal_data
 from apps.privacy.models import Erasure
+from apps.speech.base import RECORDINGS_UNAVAILABLE
 
 logger = logging.getLogger(__name__)
 
@@ -146,6 +147,9 @@ def _erase_app_data(data: PersonalData, erasure: Erasure, user: User) -> str:
             _add_to_receipt(erasure, erased)
     except NotYetError as error:
         return error.code
+    except StorageDownError:
+        logger.exception("The storage of recordings does not answer an erasure")
+        return RECORDINGS_UNAVAILABLE
     return ""
 
 

@@ -1,16 +1,15 @@
-"""Exports all data of a person as one ZIP file. It is built in the background and written straight to the disk."""
+"""Exports all data of a person as one ZIP file. It is built in the background and stored as a stream."""
 
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
@@ -28,8 +27,8 @@ from apps.core.errors import RecordingMissingError, UserError
 from apps.core.mail import mail
 from apps.core.personal_data import Table, all_personal_data
 from apps.core.recordings import opened
+from apps.core.storage import media
 from apps.privacy.models import Export, export_path
-from apps.speech import durable_files
 
 logger = logging.getLogger(__name__)
 
@@ -164,15 +163,8 @@ def _file_of(export: Export) -> Iterator[IO[bytes]]:
     if not Export.objects.filter(pk=export.pk).update(file=name):
         raise _ExportGoneError
     export.file.name = name
-    path = Path(default_storage.path(name))
-    durable_files.make_folder(path.parent)
-    try:
-        with open(path, "wb", opener=lambda place, flags: os.open(place, flags, 0o600)) as stream:
-            yield stream
-        durable_files.flush(path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    with media().writing(name) as stream:
+        yield stream
 
 
 @dataclass(slots=True)

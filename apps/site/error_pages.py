@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views import defaults
 
 from apps.core.api_errors import OPENAI_PATHS, error_body, openai_error_body
-from apps.core.errors import UserError, is_storage_failure, storage_unavailable
+from apps.core.errors import UserError, storage_failure, storage_unavailable
 from apps.core.pages import with_error_status
 
 UPLOADS_RETRY_SECONDS = 30
@@ -34,8 +34,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
-    if is_storage_failure(error):
-        return storage_failed(request)
+    if failure := storage_failure(error):
+        return _unavailable(request, failure)
     if isinstance(error, UserError):  # From a view of a library, which does not know these errors.
         return _unavailable(request, error)
     if is_for_programs(request):

@@ -23,16 +23,14 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 def readyz(_request: HttpRequest) -> HttpResponse:
     """Return 200 if this process can work: it is not shutting down, the database responds and recordings can be stored.
 
-    An engine or a cache that is down or a worker that is behind makes the status "degraded", but not the code 503:
-    other processes of the site have the same problem. `fetching` is how far the weights of embedded engines are, in
-    percent.
+    An engine, a cache or a shared store of recordings that is down or a worker that is behind makes the status
+    "degraded", but not the code 503: other processes of the site have the same problem. `fetching` is how far the
+    weights of embedded engines are, in percent.
     """
-    needed = {
-        "database": readiness.database_answers(),
-        "recordings": readiness.can_keep_recordings(),
-        "disk": readiness.has_room(),
-    }
+    recordings = {"recordings": readiness.can_keep_recordings()}
+    needed = {"database": readiness.database_answers(), "disk": readiness.has_room()}
     helpers = {"cache": readiness.cache_answers(), "worker": needed["database"] and not is_behind()}
+    (needed if readiness.keeps_recordings_here() else helpers).update(recordings)
     engines = {stage: availability.is_working(stage) for stage in get_args(Stage)}
     if readiness.is_ending():
         status = "ending"

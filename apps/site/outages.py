@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from apps.core import readiness
+from apps.core.storage import media
 from apps.speech import availability
 from apps.speech.base import ProviderError
 from apps.speech.local.progress import Progress
@@ -23,6 +24,10 @@ class Outages:
     @property
     def cannot_store(self) -> bool:
         return not readiness.has_room()
+
+    @property
+    def cannot_reach_recordings(self) -> bool:
+        return media().is_known_to_be_down()
 
     @property
     def missing_engines(self) -> ProviderError | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePath
 
-from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+
+from apps.core.errors import StorageDownError
+from apps.core.storage import media
 
 # A million recordings take longer to look at than a page may take.
 LOOK_SECONDS = 0.3
@@ -24,7 +24,7 @@ CACHE_KEY = "storage-use:1"
 class StorageUse:
     """Bytes: of the recordings by folder, of the database, and of the recordings' disk.
 
-    If `is_complete` is false, there are more recordings than were looked at.
+    If `is_complete` is false, there are more recordings than were looked at. An object store has no `disk_total`.
     """
 
     folders: dict[str, int] = field(default_factory=dict)
@@ -49,35 +49,27 @@ def storage_use() -> StorageUse:
 
 def measure(*, seconds: float | None = None) -> StorageUse:
     """Look at all files, or as many as there is time for in `seconds`."""
-    media = Path(settings.MEDIA_ROOT)
-    if not media.is_dir():
-        return StorageUse(database=_database_bytes())
     end = time.monotonic() + seconds if seconds is not None else None
     folders: Counter[str] = Counter()
     is_complete = True
-    for path, size in _files(media):
-        folders[Path(path).relative_to(media).parts[0]] += size
-        if end is not None and time.monotonic() > end:
-            is_complete = False
-            break
-    disk = shutil.disk_usage(media)
-    return StorageUse(dict(folders.most_common()), is_complete, _database_bytes(), disk.free, disk.total)
-
-
-def _files(folder: str | Path) -> Iterator[tuple[str, int]]:
-    """Yield each file with its size. Files that are deleted meanwhile are left out."""
     try:
-        entries = list(os.scandir(folder))
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(entry.path)
-        else:
-            try:
-                yield entry.path, entry.stat(follow_symlinks=False).st_size
-            except FileNotFoundError:
-                continue
+        for file in media().files():
+            folders[PurePath(file.name).parts[0]] += file.size
+            if end is not None and time.monotonic() > end:
+                is_complete = False
+                break
+    except StorageDownError:
+        is_complete = False
+    free, total = _disk()
+    return StorageUse(dict(folders.most_common()), is_complete, _database_bytes(), free, total)
+
+
+def _disk() -> tuple[int, int]:
+    folder = media().folder
+    if folder is None or not folder.is_dir():
+        return 0, 0
+    disk = shutil.disk_usage(folder)
+    return disk.free, disk.total
 
 
 def _database_bytes() -> int:

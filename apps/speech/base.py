@@ -249,7 +249,11 @@ class VoiceCloner(Protocol):
         ...
 
 
+RECORDINGS_UNAVAILABLE = "recordings_unavailable"
 PROVIDER_MESSAGES: dict[str, Promise] = {
+    RECORDINGS_UNAVAILABLE: _(
+        "The storage of recordings does not answer at the moment. Nothing in it is lost. Try again in a minute."
+    ),
     "provider_key_invalid": _("The speech service rejected its key. The operator of this site has to correct it."),
     "provider_quota_exhausted": _("The speech service has no credit left. The operator of this site has to add some."),
     "provider_permission_missing": _(

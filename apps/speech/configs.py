@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 
 from apps.speech.addresses import ELEVENLABS_URL
 from apps.speech.audio.decoder_pool import DecoderLimits
@@ -21,6 +22,7 @@ from apps.speech.local import voice_speed
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.pocket_bundle import PocketConfig
 from apps.speech.provenance.certificates import MarkerConfig
+from apps.speech.voice_folder import VoiceFolder
 
 if TYPE_CHECKING:
     from apps.speech.providers.elevenlabs import ElevenLabsConfig
@@ -126,7 +128,7 @@ def voice_server_config() -> VoiceServerConfig:
     return VoiceServerConfig(
         base_url=settings.VOICE_BASE_URL or "",
         dialect=settings.VOICE_DIALECT,
-        voices_dir=Path(settings.MEDIA_ROOT) / "server-voices",
+        voices_dir=_voice_folder("server-voices"),
         api_key=settings.VOICE_API_KEY,
         model=settings.VOICE_MODEL,
         max_concurrent=settings.VOICE_MAX_CONCURRENT,
@@ -168,7 +170,7 @@ def divided_limits() -> dict[str, int]:
 def local_config() -> LocalConfig:
     return LocalConfig(
         models_dir=settings.MODELS_DIR,
-        voices_dir=_local_voices_dir(),
+        voices_dir=_voice_folder("local-voices"),
         stt_model=settings.LOCAL_STT_MODEL,
         chat_model=settings.LOCAL_CHAT_MODEL,
         threads=_threads(),
@@ -178,14 +180,16 @@ def local_config() -> LocalConfig:
 def pocket_config() -> PocketConfig:
     return PocketConfig(
         model_dir=settings.POCKET_MODEL_DIR,
-        voices_dir=_local_voices_dir(),
+        voices_dir=_voice_folder("local-voices"),
         bundle=settings.POCKET_BUNDLE,
         threads=_threads(),
     )
 
 
-def _local_voices_dir() -> Path:
-    return Path(settings.MEDIA_ROOT) / "local-voices"
+def _voice_folder(name: str) -> VoiceFolder:
+    """Return the folder, which caches what is in the storage unless the storage is this machine's disk."""
+    is_here = getattr(default_storage, "folder", None) is not None
+    return VoiceFolder(Path(settings.MEDIA_ROOT) / name, None if is_here else default_storage)
 
 
 def _threads() -> int:

@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -294,16 +295,16 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
-    def sample(self, request: HttpRequest, voice_pk: UUID, sample_pk: int) -> HttpResponse:
+    def sample(self, request: HttpRequest, voice_pk: UUID, sample_pk: int) -> HttpResponseBase:
         voice = self._voice(request, voice_pk)
         sample = get_object_or_404(voice.samples, pk=sample_pk)
         return sound(request, sample.file, owner_id=sample.owner_id, kind=Kind.SAMPLE, object_id=sample.pk)
 
-    def consent_clip(self, request: HttpRequest, voice_pk: UUID) -> HttpResponse:
+    def consent_clip(self, request: HttpRequest, voice_pk: UUID) -> HttpResponseBase:
         consent = self._voice(request, voice_pk).consent
         return sound(request, consent.clip, owner_id=consent.owner_id, kind=Kind.CONSENT_CLIP, object_id=consent.pk)
 
-    def preview(self, request: HttpRequest, voice_pk: UUID) -> HttpResponse:
+    def preview(self, request: HttpRequest, voice_pk: UUID) -> HttpResponseBase:
         """Answer with a sentence that the voice speaks now, as MP3. The administrator's own limits count it."""
         voice = self._voice(request, voice_pk)
         require_content(request)

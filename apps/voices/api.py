@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
-from django.http import Http404, HttpResponse
+from django.http import Http404
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -170,7 +171,7 @@ class VoicePreview(LimitedView):
         settings = SettingsSerializer(required=False)
 
     @idempotent
-    def post(self, request: Request, voice_pk: UUID) -> HttpResponse:
+    def post(self, request: Request, voice_pk: UUID) -> HttpResponseBase:
         values = self.Input(data=request.data)
         values.is_valid(raise_exception=True)
         mp3 = services.speak_preview(voice=_own_voice(request, voice_pk), **values.validated_data)
@@ -184,7 +185,7 @@ class VoiceSampleAudio(APIView):
 
     renderer_classes = [JSONRenderer, AudioRenderer]
 
-    def get(self, request: Request, voice_pk: UUID, sample_pk: int) -> HttpResponse:
+    def get(self, request: Request, voice_pk: UUID, sample_pk: int) -> HttpResponseBase:
         samples = VoiceSample.objects.for_user(request.user)
         sample = get_object_or_404(samples, pk=sample_pk, voice=voice_pk)
         return stored_audio_response(request, sample.file, "audio/flac")

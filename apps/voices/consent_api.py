@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from rest_framework import serializers, status
@@ -145,7 +145,7 @@ class ConsentAudio(APIView):
 
     renderer_classes = [JSONRenderer, AudioRenderer]
 
-    def get(self, request: Request, consent_pk: UUID) -> HttpResponse:
+    def get(self, request: Request, consent_pk: UUID) -> HttpResponseBase:
         consent = _own_consent(request, consent_pk)
         if not consent.clip:
             raise UserError("audio_not_found", _("This consent has no recording."), status=404)

@@ -21,10 +21,12 @@ from django.db import connection
 
 from apps.accounts.models import User
 from apps.conversations.models import Conversation, Turn
+from apps.core.storage import media
 from apps.speech.provenance.certificates import OWN_FILE, own_identity
 from apps.voices.models import Consent, VoiceProfile, VoiceSample
 from tests.client import Api, wait_until
 from tests.factories import make_turn, make_voice
+from tests.fakes.object_store import ObjectStore
 from tests.fakes.provider import FakeProvider
 from tests.processes import manage, remote, running_site, site_environment
 from tests.storage import stored_files
@@ -136,6 +138,33 @@ def test_what_is_restored_is_what_was_stored(site: None, settings: Settings, tmp
     del recordings[Path(settings.MEDIA_ROOT, "local-voices", "local-1.part")]
     assert files() == recordings
     assert {path.stat().st_mode & 0o777 for path in recordings} == {0o600}
+
+
+@needs_dump
+def test_a_backup_of_an_object_store_is_restored_into_one(
+    bucket: ObjectStore, transactional_db: None, alice: User, tmp_path: Path
+) -> None:
+    make_turn(Conversation.objects.create(owner=alice, voice=make_voice(alice, "some-voice")))
+    before, recordings = rows(), [file.name for file in media().files()]
+    path = tmp_path / "backup.zip"
+    assert f"{len(recordings)} files" in run("backup", path)
+    assert "--force" in refusal_of("restore", path)
+    call_command("flush", interactive=False, verbosity=0)
+    assert "--force" in refusal_of("restore", path)
+    for name in recordings:
+        media().delete(name)
+    with ZipFile(path) as archive:
+        damaged = {name: archive.read(name) for name in archive.namelist()}
+    damaged[f"media/{recordings[-1]}"] = b"damaged"
+    with ZipFile(tmp_path / "damaged.zip", "w") as archive:
+        for name, data in damaged.items():
+            archive.writestr(name, data)
+    assert "damaged" in refusal_of("restore", tmp_path / "damaged.zip")
+    assert not list(media().files())
+    assert "not in the backup" not in run("restore", path)
+    assert rows() == before
+    assert [file.name for file in media().files()] == recordings
+    assert not stored_files()
 
 
 @needs_dump

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+import time_machine
 from django.core.files.base import ContentFile
+from django.utils import timezone
 
 from apps.background.reconciling import planned, reconcile
 from apps.background.stray_files import SAFE_AGE
 from apps.conversations.marking import answer_as_mp3
 from apps.conversations.reports import report_abuse
+from apps.core.storage import media
 from apps.privacy.exports import build_export, start_export
 from apps.privacy.models import Export
 from tests.factories import make_consent, make_turn
+from tests.fakes.object_store import ObjectStore, client_of
 from tests.storage import stored_files
 
 if TYPE_CHECKING:
@@ -97,3 +101,24 @@ def test_the_files_are_searched_only_on_request(settings: Settings, kept: set[Pa
     stray_file(settings, f"questions/1/{uuid4().hex}.flac")
     assert not list(reconcile(with_files=False))
     assert list(planned())
+
+
+def test_in_an_object_store(bucket: ObjectStore, conversation: Conversation) -> None:
+    turn = make_turn(conversation)
+    names = {str(turn.question.name), str(turn.answer.name)}
+    stray = f"questions/1/{uuid4().hex}.flac"
+    media().save(stray, ContentFile(b"sound"))
+    assert not list(planned())
+    begun = {"Bucket": bucket.bucket, "Key": "media/exports/1/begun.zip"}
+    client_of(media()).create_multipart_upload(**begun)  # type: ignore[arg-type]
+    with time_machine.travel(timezone.now() + OLD, tick=False):
+        found = {str(repair) for repair in planned()}
+        outcomes = [outcome for _repair, outcome in reconcile()]
+    assert found == {
+        f"File {stray}: delete it, since no row points to it",
+        "File exports/1/begun.zip: delete its parts, since it was never finished",
+    }
+    assert outcomes == ["done", "done"]
+    assert names <= {file.name for file in media().files()}
+    assert stray not in {file.name for file in media().files()}
+    assert not list(media().unfinished())

@@ -20,8 +20,9 @@ from apps.conversations.reports import report_abuse
 from apps.core.commits import FULL, without_waiting_for_the_disk
 from apps.privacy.exports import build_export, start_export
 from apps.privacy.models import Export
-from apps.speech.local.voice_files import voice_path, write_fields
+from apps.speech.local.voice_files import file_name, write_fields
 from apps.speech.provenance.certificates import OWN_FILE, own_identity
+from apps.speech.voice_folder import VoiceFolder
 from tests.factories import make_turn
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def test_an_export_is_on_the_disk_before_it_is_ready(journal: Journal, alice: Us
 
 
 def test_a_voice_cloned_here_is_on_the_disk(journal: Journal, tmp_path: Path) -> None:
-    write_fields(tmp_path / "voices", "local-1", "Jane", {"voice": np.zeros(3)})
-    path = voice_path(tmp_path / "voices", "local-1")
+    write_fields(VoiceFolder(tmp_path / "voices"), "local-1", "Jane", {"voice": np.zeros(3)})
+    path = tmp_path / "voices" / file_name("local-1")
     assert path.with_suffix(".part") in journal.events
     assert journal.events[-1] == path.parent
     assert tmp_path in journal.events

@@ -3,12 +3,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from django.core.files.storage import default_storage
 
+from apps.core.object_address import storage_setting
+from tests.fakes.object_store import KEYS, ObjectStore, client_of, running_object_store
 from tests.fakes.provider import FakeProvider
 from tests.fakes.voice_servers import FakeVoiceServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pytest_django import Settings
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +41,28 @@ def voice_server(running_voice_server: FakeVoiceServer) -> FakeVoiceServer:
     """The stand-in for a voice server of the operator's own, with nothing remembered from other tests."""
     running_voice_server.reset()
     return running_voice_server
+
+
+@pytest.fixture(scope="session")
+def running_store() -> Iterator[ObjectStore]:
+    with running_object_store() as store:
+        yield store
+
+
+@pytest.fixture
+def bucket(running_store: ObjectStore, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """An object store with an empty bucket, where the site keeps its recordings."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    store = ObjectStore(running_store.url, running_store.process)
+    use_storage(settings, store.address)
+    client = client_of(default_storage)  # type: ignore[arg-type] # an ObjectStorage
+    client.create_bucket(Bucket=store.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    yield store
+    client.close()
+
+
+def use_storage(settings: Settings, address: str) -> None:
+    """Let the site keep its recordings at another address."""
+    settings.MEDIA_STORAGE = address
+    settings.STORAGES = settings.STORAGES | {"default": storage_setting(address)}

@@ -15,6 +15,7 @@ from apps.speech.providers.voice_server.engine import (
     VoiceServerVoiceCloner,
     dialect_of,
 )
+from apps.speech.voice_folder import VoiceFolder
 from tests.audio_samples import clip
 from tests.fakes.voice_servers import FakeVoiceServer, Kind
 
@@ -38,7 +39,7 @@ def config_for(server: FakeVoiceServer, folder: Path, **changes: Any) -> VoiceSe
     values: dict[str, Any] = {
         "base_url": server.base_url,
         "dialect": DIALECTS[server.kind],
-        "voices_dir": folder,
+        "voices_dir": VoiceFolder(folder),
         "model": "clone-1",
     }
     return VoiceServerConfig(**values | changes)

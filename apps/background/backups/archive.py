@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from apps.core.errors import StorageDownError
 from apps.speech import durable_files
 
 MANIFEST = "manifest.json"
@@ -146,6 +147,9 @@ def _no_backup(path: Path) -> BackupError:
 def _disk_errors() -> Iterator[None]:
     try:
         yield
+    except StorageDownError as error:
+        message = f"The storage of recordings does not answer ({error}). Nothing was stored."
+        raise BackupError(message) from error
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise BackupError("The disk is full. Nothing was stored.") from error

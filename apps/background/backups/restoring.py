@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.core.management import call_command
 
 from apps.background.backups import databases
 from apps.background.backups.archive import ArchiveReader, BackupError, Progress, open_archive
 from apps.background.backups.saving import MARKS, MEDIA
 from apps.background.stray_files import named_files
+from apps.core.storage import media, nearest_existing
 from apps.speech import durable_files
 
 
@@ -46,38 +47,46 @@ def restore(path: Path, marks: Path | None, progress: Progress, *, replace: bool
         files = _restore_site(archive)
     call_command("migrate", verbosity=0, interactive=False)
     rows = sum(archive.manifest["database"]["rows"].values())
-    missing = sum(not default_storage.exists(name) for name in named_files())
+    missing = sum(not media().exists(name) for name in named_files())
     return Restored(archive.manifest["made_at"], rows, files, missing)
 
 
 def _restore_site(archive: ArchiveReader) -> int:
-    media = Path(settings.MEDIA_ROOT)
     databases.check_fits(archive)
-    _require_room(archive, media)
-    with _folder_restored(archive, media, MEDIA) as files:
-        databases.load(archive, media)
+    folder = media().folder
+    # A store has no room for the copy of the database.
+    copies = Path(tempfile.gettempdir()) if folder is None else folder
+    _require_room(archive, copies, with_recordings=folder is not None)
+    recordings = _objects_restored(archive) if folder is None else _folder_restored(archive, folder, MEDIA)
+    with recordings as files:
+        databases.load(archive, copies)
     return files
 
 
 def _require_empty(*, with_marks: bool) -> None:
     if not databases.is_empty():
         raise BackupError("The database is not empty. With --force, all that it contains is replaced.")
-    for folder in [settings.MEDIA_ROOT, *([settings.MARKS_DIR] if with_marks else [])]:
-        if _has_files(Path(folder)):
-            message = f"{folder} is not empty. With --force, the files of the backup are added, and replace others."
-            raise BackupError(message)
+    own = media().folder
+    full = [] if own is None or not _has_files(own) else [str(own)]
+    if own is None and any(media().files()):
+        full.append(settings.MEDIA_STORAGE)
+    if with_marks and _has_files(Path(settings.MARKS_DIR)):
+        full.append(str(settings.MARKS_DIR))
+    if full:
+        message = f"{full[0]} is not empty. With --force, the files of the backup are added, and replace others."
+        raise BackupError(message)
 
 
 def _has_files(folder: Path) -> bool:
     return any(path.is_file() for path in folder.rglob("*"))
 
 
-def _require_room(archive: ArchiveReader, media: Path) -> None:
+def _require_room(archive: ArchiveReader, folder: Path, *, with_recordings: bool) -> None:
     """Raise BackupError unless there is room for all files, and for the database twice: it is checked in a copy."""
-    existing = next(each for each in (media, *media.parents) if each.exists())
+    existing = nearest_existing(folder) or folder
     free = shutil.disk_usage(existing).free
-    copies = sum(member.size for name, member in archive.members.items() if not name.startswith(MEDIA))
-    needed = archive.size + copies
+    database = sum(member.size for name, member in archive.members.items() if not name.startswith(MEDIA))
+    needed = 2 * database + (archive.size - database if with_recordings else 0)
     if free < needed:
         message = f"{needed // 1_000_000 + 1} MB are needed, and {free // 1_000_000} MB are free in {existing}."
         raise BackupError(message)
@@ -99,6 +108,31 @@ def _folder_restored(archive: ArchiveReader, folder: Path, prefix: str) -> Itera
         for place in created:
             place.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _objects_restored(archive: ArchiveReader) -> Iterator[int]:
+    """Restore the recordings into a store, as `_folder_restored` does."""
+    names = [name.removeprefix(MEDIA) for name in archive.members if name.startswith(MEDIA)]
+    created = []
+    try:
+        for name in names:
+            is_new = not media().exists(_safe(name))
+            with media().writing(name) as target:
+                archive.copy(MEDIA + name, target)
+            if is_new:
+                created.append(name)
+        yield len(names)
+    except BaseException:
+        for name in created:
+            media().delete(name)
+        raise
+
+
+def _safe(name: str) -> str:
+    """Return the name of a member. Raises BackupError if it leads out of the storage."""
+    _place_of(name, Path("/media"))
+    return name
 
 
 def _place_of(name: str, folder: Path) -> Path:

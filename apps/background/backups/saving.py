@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from apps.background.backups import databases
 from apps.background.backups.archive import ArchiveWriter, BackupError, Progress, new_archive
+from apps.core.storage import media
 
 MEDIA = "media/"
 MARKS = "marks/"
@@ -25,12 +26,13 @@ MARKS = "marks/"
 
 def back_up(path: Path, progress: Progress) -> dict[str, int]:
     """Store the database and all recordings in `path`; return the numbers of rows and files. Raises BackupError."""
-    media = Path(settings.MEDIA_ROOT)
-    _require_outside(path, media)
+    folder = media().folder
+    if folder is not None:
+        _require_outside(path, folder)
     with new_archive(path, progress) as archive:
         archive.details = _about()
         databases.save(archive, path.parent)
-        _add_folder(archive, media, MEDIA)
+        _add_recordings(archive)
     return {"rows": sum(archive.details["database"]["rows"].values()), "files": len(archive.members) - 1}
 
 
@@ -53,6 +55,12 @@ def _require_outside(path: Path, folder: Path) -> None:
 def _about() -> dict[str, Any]:
     project = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]
     return {"version": project["version"], "made_at": timezone.now().isoformat(timespec="seconds")}
+
+
+def _add_recordings(archive: ArchiveWriter) -> None:
+    for file in media().files():
+        with suppress(FileNotFoundError), media().open(file.name) as source:  # It may be deleted at this moment.
+            archive.add(MEDIA + file.name, source)
 
 
 def _add_folder(archive: ArchiveWriter, folder: Path, prefix: str) -> None:

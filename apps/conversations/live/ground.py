@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from apps.voices.models import VoiceProfile
 from apps.voices.services import default_voice, named_voice
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import WebhookEvent
+
+logger = logging.getLogger(__name__)
 
 
 class CallerLeftError(UserError):
@@ -110,7 +113,12 @@ def keep_question(turn: Turn, recording: Recording | None, reservation: Reservat
     if recording is not None:
         turn.question = ContentFile(to_flac(recording), name="question.flac")
         turn.question_seconds = recording.seconds
-    turn.save(force_insert=True)
+    try:
+        turn.save(force_insert=True)
+    except OSError:  # The words matter more than the recording.
+        logger.exception("The recording of a question could not be stored")
+        turn.question = ""
+        turn.save(force_insert=True)
     used.reference = turn.pk
     metering.settle(reservation, kind=UsageRecord.Kind.TURN, used=used)
     data = {"turn_id": turn.pk, "conversation_id": turn.conversation_id, "status": turn.status}

@@ -13,8 +13,8 @@ from apps.conversations.pipeline.hearing import NothingHeardError
 from apps.conversations.pipeline.state import TurnProgress
 from apps.conversations.pipeline.writer import STORAGE_ERRORS
 from apps.conversations.turn_events import Failed
-from apps.core.errors import STORAGE_UNAVAILABLE, RecordingMissingError
-from apps.speech.base import PROVIDER_MESSAGES, ProviderError
+from apps.core.errors import STORAGE_UNAVAILABLE, RecordingMissingError, StorageDownError
+from apps.speech.base import PROVIDER_MESSAGES, RECORDINGS_UNAVAILABLE, ProviderError
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ async def failure_of(stages: Awaitable[None], progress: TurnProgress) -> Failed 
         logger.warning("A turn took longer than TURN_SECONDS")
         message = str(PROVIDER_MESSAGES["provider_timeout"])
         return Failed(progress.stage, "provider_timeout", message, retryable=True)
+    except StorageDownError:
+        logger.exception("The storage of recordings does not answer a turn")
+        return _retryable(progress.stage, RECORDINGS_UNAVAILABLE)
     except STORAGE_ERRORS:
         logger.exception("A turn could not be stored")
         return _retryable(progress.stage, STORAGE_UNAVAILABLE)

@@ -7,7 +7,6 @@ import logging
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.core.files.base import ContentFile
 
 from apps.conversations.marking import answer_as_flac
 from apps.conversations.models import RUNNING, Turn
@@ -15,6 +14,7 @@ from apps.conversations.pipeline.spoken_answer import SpokenAnswer, text_within
 from apps.conversations.pipeline.state import TurnProgress
 from apps.conversations.pipeline.writer import STORAGE_ERRORS
 from apps.conversations.turn_events import Failed
+from apps.core import recordings
 from apps.speech.base import Transcript
 
 logger = logging.getLogger(__name__)
@@ -110,13 +110,15 @@ def _reported_seconds(turn: Turn) -> float | None:
 
 
 async def _encoded(turn: Turn, answer: SpokenAnswer, *, seconds: float | None = None) -> dict[str, Any]:
-    """Encode the answer, or its first `seconds`, in a thread; return the values for the row."""
-    return await asyncio.to_thread(_encode, turn, answer, seconds) if answer.chunks and seconds != 0 else {}
-
-
-def _encode(turn: Turn, answer: SpokenAnswer, seconds: float | None) -> dict[str, Any]:
-    recording = answer.recording(seconds=seconds)
-    if recording is None:
+    """Encode the answer, or its first `seconds`, in a thread; return the values for the row. Raises OSError."""
+    encoded = await asyncio.to_thread(_encode, turn, answer, seconds) if answer.chunks and seconds != 0 else None
+    if encoded is None:
         return {}
-    flac = answer_as_flac(turn=turn, recording=recording)
-    return {"answer": ContentFile(flac, name="answer.flac"), "answer_seconds": recording.seconds}
+    flac, length = encoded
+    return {"answer": await recordings.kept(turn.answer, flac), "answer_seconds": length}
+
+
+def _encode(turn: Turn, answer: SpokenAnswer, seconds: float | None) -> tuple[bytes, float] | None:
+    """Return the sound and its length in seconds, if there is any."""
+    recording = answer.recording(seconds=seconds)
+    return None if recording is None else (answer_as_flac(turn=turn, recording=recording), recording.seconds)

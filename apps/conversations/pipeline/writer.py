@@ -11,9 +11,12 @@ from asgiref.sync import sync_to_async
 from django.core.files.base import ContentFile
 from django.db import Error as DatabaseFailure
 from django.db import InterfaceError, OperationalError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from apps.core import recordings
 from apps.core.commits import without_waiting_for_the_disk
+from apps.core.errors import StorageDownError
+from apps.core.storage import media
 from apps.speech.audio.flac import to_flac
 
 if TYPE_CHECKING:
@@ -25,8 +28,14 @@ logger = logging.getLogger(__name__)
 
 STORAGE_ERRORS = (DatabaseFailure, OSError)
 
+
+def _may_be_brief(error: BaseException) -> bool:
+    """Whether another attempt is worth its time. A storage that is down was asked twice already."""
+    return isinstance(error, OperationalError | InterfaceError | OSError) and not isinstance(error, StorageDownError)
+
+
 _retrying = AsyncRetrying(
-    retry=retry_if_exception_type((OperationalError, InterfaceError, OSError)),
+    retry=retry_if_exception(_may_be_brief),
     stop=stop_after_attempt(3),
     wait=wait_random_exponential(multiplier=0.5, max=2),
     sleep=asyncio.sleep,
@@ -45,13 +54,16 @@ class TurnWriter:
         self._trust = trust
         self._unsaved: set[str] = set()
         self._saving: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
 
     def create_soon(self, recording: Recording | None, *, pause: float) -> None:
         """Store the new turn with its question after `pause` seconds. Runs concurrently with transcription."""
         self._saving = asyncio.create_task(self._create(recording, pause))
 
     async def store(self, **values: Any) -> None:
-        """Set these fields of the turn and store them. Raises STORAGE_ERRORS."""
+        """Set these fields of the turn and store them, after its question. Raises STORAGE_ERRORS."""
+        if self._sending is not None:
+            await asyncio.wait({self._sending})
         await self.store_soon(**values)
 
     def store_soon(self, *, is_awaited_by_listener: bool = False, **values: Any) -> asyncio.Task[None]:
@@ -85,9 +97,12 @@ class TurnWriter:
             transcript, recording = await self._trust.question()
             self._turn.transcript, self._turn.language = transcript.text, transcript.language
         if recording is not None:
-            flac = await asyncio.to_thread(to_flac, recording)
-            self._turn.question = ContentFile(flac, name="question.flac")
             self._turn.question_seconds = recording.seconds
+            if media().folder is None:
+                self._sending = asyncio.create_task(self._send(recording))
+            else:
+                flac = await asyncio.to_thread(to_flac, recording)
+                self._turn.question = ContentFile(flac, name="question.flac")
         waits = recording is not None  # A typed question is answered at once, without transcription.
         try:
             await self._write(waits=waits)
@@ -95,6 +110,17 @@ class TurnWriter:
             logger.exception("The recording of a question could not be stored")
             self._turn.question = ""
             await self._write(waits=waits)
+
+    async def _send(self, recording: Recording) -> None:
+        """Store the recording of a question in an object store, and then its name: nothing else waits for the network.
+
+        Until then, the row is without it.
+        """
+        try:
+            flac = await asyncio.to_thread(to_flac, recording)
+            self.store_soon(question=await recordings.kept(self._turn.question, flac))
+        except OSError:  # As above.
+            logger.exception("The recording of a question could not be stored")
 
     async def _save(self, *, after: asyncio.Task[None] | None, waits: bool) -> None:
         if after is not None:

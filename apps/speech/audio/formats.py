@@ -80,10 +80,10 @@ def locate(data: bytes) -> Located | None:
     return found or _frame_at(data, start)
 
 
-def without_tags(data: bytes) -> bytes:
-    """Return a sound file without what precedes its sound."""
-    found = locate(data)
-    return data[found.start :] if found else data
+def start_of_sound(head: bytes) -> int:
+    """Return the number of bytes that precede the sound of a file that begins with `head`."""
+    found = locate(head)
+    return found.start if found else 0
 
 
 def _skip_tags(data: bytes) -> tuple[int, int]:

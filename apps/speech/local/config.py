@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.speech.local.catalogue import KOKORO_NETWORK, KOKORO_VOICES, SMOLLM2, SPEAKER_ENCODER, TURN_ENDS
+from apps.speech.voice_folder import VoiceFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class LocalConfig:
     """
 
     models_dir: Path
-    voices_dir: Path
+    voices_dir: VoiceFolder
     stt_model: str = "whisper-base"
     chat_model: str = SMOLLM2.name
     threads: int = 1

@@ -18,6 +18,7 @@ from apps.speech.local import kokoro, prosody, samples, speaker, spectrum, voice
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.voice_files import LocalVoice
 from apps.speech.onnx import open_session
+from apps.speech.voice_folder import VoiceFolder
 
 SENTENCES = (
     "The early train was late again, so we walked home along the river and talked about the weather.",
@@ -26,7 +27,7 @@ SENTENCES = (
 
 
 def main(models_dir: Path) -> None:
-    config = LocalConfig(models_dir, voices_dir=models_dir)
+    config = LocalConfig(models_dir, voices_dir=VoiceFolder(models_dir))
     encoder = open_session(config.speaker_encoder_path, threads=2)
     model = kokoro.load_kokoro(config.kokoro_path, config.stock_voices_path, threads=2)
     names = model.get_voices()

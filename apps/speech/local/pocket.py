@@ -23,6 +23,7 @@ from apps.speech.local.pocket_text import speakable_segments
 from apps.speech.local.processor import PROCESSOR
 from apps.speech.local.samples import Samples
 from apps.speech.local.worker import Listener, ModelWorker, shared_worker
+from apps.speech.voice_folder import VoiceFolder
 
 if TYPE_CHECKING:
     from sherpa_onnx import GenerationConfig, OfflineTts
@@ -170,11 +171,11 @@ def is_plausible(sound: Samples, text: str) -> bool:
     return 0 < sound.size < limit and bool(np.isfinite(sound).all())
 
 
-def save_voice(voices_dir: Path, voice_id: str, name: str, reference: Recording) -> None:
+def save_voice(voices_dir: VoiceFolder, voice_id: str, name: str, reference: Recording) -> None:
     voice_files.write_fields(voices_dir, voice_id, name, {"reference": np.frombuffer(reference.pcm, "<i2")})
 
 
-def load_reference(voices_dir: Path, voice_id: str) -> Samples:
+def load_reference(voices_dir: VoiceFolder, voice_id: str) -> Samples:
     """Return the reference of a saved voice, at 24 kHz. Raises ProviderError provider_voice_missing."""
     pcm = voice_files.read_fields(voices_dir, voice_id, engine=POCKET)["reference"].astype("<i2").tobytes()
     return samples.from_recording(Recording(pcm, SAMPLE_RATE), sample_rate=SAMPLE_RATE)

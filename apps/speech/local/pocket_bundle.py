@@ -14,6 +14,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from apps.speech.voice_folder import VoiceFolder
+
 
 @dataclass(frozen=True, slots=True)
 class BundleFile:
@@ -49,7 +51,7 @@ class PocketConfig:
     """
 
     model_dir: Path
-    voices_dir: Path
+    voices_dir: VoiceFolder
     bundle: Bundle
     threads: int = 1
 

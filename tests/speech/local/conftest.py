@@ -12,6 +12,7 @@ from apps.speech.local import weights
 from apps.speech.local.catalogue import DEFAULT_MODELS, SMOLLM2
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.kokoro import LocalVoiceCloner
+from apps.speech.voice_folder import VoiceFolder
 from tests.audio_samples import TRANSCRIPTS, clip
 
 
@@ -27,12 +28,12 @@ def models_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def config(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalConfig:
-    return LocalConfig(models_dir, voices_dir=tmp_path_factory.mktemp("voices"), threads=2)
+    return LocalConfig(models_dir, voices_dir=VoiceFolder(tmp_path_factory.mktemp("voices")), threads=2)
 
 
 @pytest.fixture
 def config_without_models(tmp_path: Path) -> LocalConfig:
-    return LocalConfig(tmp_path / "models", voices_dir=tmp_path / "voices")
+    return LocalConfig(tmp_path / "models", voices_dir=VoiceFolder(tmp_path / "voices"))
 
 
 @pytest.fixture(scope="session")

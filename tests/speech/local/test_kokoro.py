@@ -15,6 +15,7 @@ from apps.speech.local import pitch_control, prosody, samples, speaker, spectrum
 from apps.speech.local.config import LocalConfig
 from apps.speech.local.kokoro import LocalTextToSpeech, LocalVoiceCloner, split_into_segments
 from apps.speech.local.whisper import LocalSpeechToText
+from apps.speech.voice_folder import VoiceFolder
 from tests.audio_samples import silence
 from tests.speech.local.wording import plain_words
 
@@ -88,7 +89,7 @@ def test_a_voice_is_a_table_of_styles_with_a_filter_and_a_pitch(config: LocalCon
 def test_a_voice_of_an_earlier_version_speaks(config: LocalConfig, voice_id: str) -> None:
     earlier = "local-" + "1" * 32
     styles = voice_files.load_voice(config.voices_dir, voice_id).styles
-    np.savez(voice_files.voice_path(config.voices_dir, earlier), name=np.array("Jane"), voice=styles)
+    np.savez(config.voices_dir.path / voice_files.file_name(earlier), name=np.array("Jane"), voice=styles)
     voice = voice_files.load_voice(config.voices_dir, earlier)
     assert (voice.response, voice.pitch_scale) == (None, 1.0)
     assert sum(chunk.seconds for chunk in speak(config, "Thank you for asking.", earlier)) > 0.8
@@ -180,7 +181,7 @@ def test_it_refuses_a_missing_voice(config: LocalConfig, voice_id: str) -> None:
 
 
 def test_voices_are_listed_until_they_are_deleted(config: LocalConfig, clips: list[Recording], tmp_path: Path) -> None:
-    cloner = LocalVoiceCloner(LocalConfig(config.models_dir, voices_dir=tmp_path / "voices", threads=2))
+    cloner = LocalVoiceCloner(LocalConfig(config.models_dir, voices_dir=VoiceFolder(tmp_path / "voices"), threads=2))
 
     async def run() -> None:
         assert await cloner.list() == []
@@ -201,7 +202,7 @@ def test_voices_are_listed_until_they_are_deleted(config: LocalConfig, clips: li
 def test_deleting_cannot_delete_other_files(config: LocalConfig, tmp_path: Path) -> None:
     precious = tmp_path / "precious.npz"
     precious.touch()
-    cloner = LocalVoiceCloner(LocalConfig(config.models_dir, voices_dir=tmp_path / "voices"))
+    cloner = LocalVoiceCloner(LocalConfig(config.models_dir, voices_dir=VoiceFolder(tmp_path / "voices")))
     asyncio.run(cloner.delete("../precious"))
     assert precious.exists()
 

@@ -17,6 +17,7 @@ from apps.speech.local.pocket_bundle import OFFICIAL, PocketConfig
 from apps.speech.local.pocket_report import report
 from apps.speech.local.pocket_text import MAX_SEGMENT_BYTES, speakable_segments
 from apps.speech.local.processor import PROCESSOR
+from apps.speech.voice_folder import VoiceFolder
 from tests.audio_samples import clip, silence
 from tests.pocket import ENDLESS, NOT_A_NUMBER, STAND_IN_DIR, bundle_of, pitch_of, tone
 
@@ -26,7 +27,7 @@ ENDLESS_SENTENCES = 10_000  # They would take minutes.
 
 @pytest.fixture
 def config(tmp_path: Path) -> PocketConfig:
-    return PocketConfig(STAND_IN_DIR, tmp_path / "voices", bundle_of(STAND_IN_DIR))
+    return PocketConfig(STAND_IN_DIR, VoiceFolder(tmp_path / "voices"), bundle_of(STAND_IN_DIR))
 
 
 def create(config: PocketConfig, *recordings: Recording, name: str = "Jane") -> str:
@@ -188,7 +189,7 @@ class TestVoices:
             assert await cloner.list() == [ProviderVoice(other, "Zoë 🎙 7f3a")]
 
         asyncio.run(run())
-        assert len(list(config.voices_dir.iterdir())) == 1
+        assert len(list(config.voices_dir.path.iterdir())) == 1
 
     def test_a_deleted_voice_cannot_speak(self, config: PocketConfig) -> None:
         voice_id = create(config, tone(220))
@@ -214,7 +215,7 @@ class TestVoices:
         with pytest.raises(ProviderError) as raised:
             create(config, silence(12))
         assert error_of(raised) == ("provider_audio_refused", "clone")
-        assert not config.voices_dir.exists()
+        assert not config.voices_dir.path.exists()
 
 
 class TestFiles:

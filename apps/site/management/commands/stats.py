@@ -87,7 +87,7 @@ def _tables(period: figures.Period, use: storage_use.StorageUse) -> list[tuple[s
                 ("folder", "bytes"),
                 *use.folders.items(),
                 ("database", use.database),
-                ("free of the disk", use.disk_free),
+                *([("free of the disk", use.disk_free)] if use.disk_total else []),
             ],
         ),
         (

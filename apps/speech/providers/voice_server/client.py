@@ -16,10 +16,10 @@ from apps.speech.providers.breakers import Breakers
 from apps.speech.providers.connections import connection_error, http_client
 from apps.speech.providers.faults import error_for_status, provider_error
 from apps.speech.providers.retries import TRANSIENT_CODES, with_retries
+from apps.speech.voice_folder import VoiceFolder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator
-    from pathlib import Path
 
     from apps.speech.base import ProviderError, Stage
 
@@ -54,7 +54,7 @@ class VoiceServerConfig:
 
     base_url: str
     dialect: str
-    voices_dir: Path
+    voices_dir: VoiceFolder
     api_key: str = field(default="", repr=False)
     model: str = ""
     max_concurrent: int = 4

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from apps.speech import durable_files
 from apps.speech.audio.wav import to_wav
 from apps.speech.base import ProviderError, ProviderVoice
 from apps.speech.providers.faults import provider_error
@@ -22,12 +21,12 @@ from apps.speech.providers.voice_server.client import MODEL_MISSING, VOICE_MISSI
 if TYPE_CHECKING:
     import builtins
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
     import httpx
 
     from apps.speech.base import Recording, SpokenConsent
     from apps.speech.providers.voice_server.client import VoiceServerClient, VoiceServerConfig
+    from apps.speech.voice_folder import VoiceFolder
 
 _PREFIX = "server-"
 _FORMS = ("data:audio/wav;base64,", "")
@@ -63,8 +62,8 @@ class ReferenceVoices:
         await asyncio.to_thread(forget, self._folder, voice_id)
 
     async def list(self) -> builtins.list[ProviderVoice]:
-        paths = await asyncio.to_thread(lambda: sorted(self._folder.glob(f"{_PREFIX}*.json")))
-        ids = [path.stem for path in paths if VOICE_ID.fullmatch(path.stem)]
+        names = await asyncio.to_thread(self._folder.names)
+        ids = [name.removesuffix(".json") for name in names if VOICE_ID.fullmatch(name.removesuffix(".json"))]
         return [ProviderVoice(voice_id, f"[{UUID(voice_id.removeprefix(_PREFIX))}]") for voice_id in ids]
 
     @asynccontextmanager
@@ -91,20 +90,20 @@ class ReferenceVoices:
 
     def _save(self, voice_id: str, reference: Recording, transcript: str) -> None:
         stored = {"audio": base64.b64encode(to_wav(reference)).decode(), "text": transcript}
-        durable_files.write_whole(_path(self._folder, voice_id), json.dumps(stored).encode())
+        self._folder.write(_file_name(voice_id), json.dumps(stored).encode())
 
     def _load(self, voice_id: str) -> dict[str, str]:
         try:
-            stored: dict[str, str] = json.loads(_path(self._folder, voice_id).read_text())
+            stored: dict[str, str] = json.loads(self._folder.fetched(_file_name(voice_id)).read_text())
         except FileNotFoundError:
             raise provider_error(VOICE_MISSING, stage="speak") from None
         return stored
 
 
-def forget(folder: Path, voice_id: str) -> None:
+def forget(folder: VoiceFolder, voice_id: str) -> None:
     """Delete the reference of a voice."""
-    _path(folder, voice_id).unlink(missing_ok=True)
+    folder.delete(_file_name(voice_id))
 
 
-def _path(folder: Path, voice_id: str) -> Path:
-    return folder / f"{voice_id}.json"
+def _file_name(voice_id: str) -> str:
+    return f"{voice_id}.json"

@@ -25,7 +25,7 @@ from apps.accounts.idempotency import HEADER as IDEMPOTENCY_KEY
 from apps.conversations import stopping
 from apps.conversations.live.socket import LiveSockets
 from apps.conversations.pipeline.prompts import new_conversation
-from apps.core import readiness
+from apps.core import readiness, tracing
 from apps.core.database import shared_thread
 from apps.core.logs import request_id
 from apps.speech import registry
@@ -204,6 +204,7 @@ class WarmEngines:
             return
         await receive()
         keep_heap_small()  # Must run before the first thread gets its own heap.
+        tracing.start()
         await registry.open_engines(opening=new_conversation())
         # These objects live as long as the process. A garbage collection of them would pause every stream for 0.2 s.
         gc.collect()

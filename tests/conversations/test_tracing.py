@@ -141,7 +141,7 @@ def test_a_turn_and_its_stages_are_spans_without_words(tmp_path: Path, provider:
     assert attributes(collector.stages_of(broken)["speak"])["error.type"] == "provider_key_invalid"
     for word in (b"treasure", b"crooked", b"Jane", b"alice", token.encode()):
         assert not any(word in body for body in collector.bodies)
-    line = json.loads(site.log.read_text().splitlines()[0])
+    line = json.loads(site.log.read_text().splitlines()[-1])
     assert line["release"] == resource["service.version"]
     assert line["host"] == resource["host.name"]
 

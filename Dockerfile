@@ -16,9 +16,11 @@ COPY constraints.txt requirements*.txt ./
 RUN /venv/bin/pip install --only-binary :all: -r ${REQUIREMENTS} -r requirements-tracing.txt \
     && /venv/bin/pip uninstall --yes pip
 COPY . .
-# The key signs nothing here; without one, no command runs.
+# The key signs nothing here; without one, no command runs. The files that it writes are its user's only, as recordings
+# are.
 RUN SECRET_KEY=only-to-collect-files DATABASE_URL=postgres://none/none /venv/bin/python manage.py collectstatic --no-input \
-    && /venv/bin/python -m compileall -q apps voiceclone
+    && /venv/bin/python -m compileall -q apps voiceclone \
+    && chmod -R a+rX .
 
 FROM python:${PYTHON}-slim-trixie
 # pg_dump and pg_restore, for `manage.py backup` and `restore`.

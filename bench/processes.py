@@ -91,8 +91,10 @@ def set_environment(folder: Path, providers: Server | None) -> None:
 
 
 @contextmanager
-def application(log: Path, *, workers: int = 1, port: int = 0) -> Iterator[Server]:
+def application(log: Path, *, workers: int = 1, port: int = 0, code: Path = PROJECT_DIR) -> Iterator[Server]:
     """Run the application as `make run` does, with its output in `log`. Yields when it accepts connections.
+
+    `code` is the folder of its code.
 
     A new log is begun, or, for a process that takes the `port` of an earlier one, continued.
     """
@@ -100,7 +102,7 @@ def application(log: Path, *, workers: int = 1, port: int = 0) -> Iterator[Serve
     port = port or _free_port()
     words = ["voiceclone.asgi:application", f"--host={HOST}", f"--port={port}", "--log-level=warning"]
     words += [f"--workers={workers}"] * (workers > 1)
-    with log.open(mode) as file, _running("uvicorn", *words, stderr=file) as process:
+    with log.open(mode) as file, _running("uvicorn", *words, cwd=code, stderr=file) as process:
         while not _listens(port):
             if process.poll() is not None:
                 raise SystemExit(f"The application did not start:\n{log.read_text()}")
@@ -109,10 +111,10 @@ def application(log: Path, *, workers: int = 1, port: int = 0) -> Iterator[Serve
 
 
 @contextmanager
-def worker(log: Path) -> Iterator[Server]:
+def worker(log: Path, *, code: Path = PROJECT_DIR) -> Iterator[Server]:
     """Run the application's worker beside it."""
     words = ["worker", "--no-startup-delay", "--no-reload", "--with-parent"]
-    with log.open("a") as file, _running("manage", *words, stderr=file) as process:
+    with log.open("a") as file, _running("manage", *words, cwd=code, stderr=file) as process:
         yield Server("", process.pid)
 
 
@@ -128,9 +130,9 @@ def _listens(port: int) -> bool:
 
 
 @contextmanager
-def _running(module: str, *words: str, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+def _running(module: str, *words: str, cwd: Path = PROJECT_DIR, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", module, *words]
-    with subprocess.Popen(command, cwd=PROJECT_DIR, **streams) as process:  # noqa: S603 - all arguments are our own
+    with subprocess.Popen(command, cwd=cwd, **streams) as process:  # noqa: S603 - all arguments are our own
         try:
             yield process
         finally:

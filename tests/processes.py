@@ -106,8 +106,10 @@ def site_environment(folder: Path, **variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_site(module: list[str], folder: Path, port: int = 0, /, **variables: str) -> Iterator[Site]:
-    """Run `python -m MODULE…` until the block ends, on any free port if `port` is 0.
+def running_site(
+    module: list[str], folder: Path, port: int = 0, code: Path = settings.BASE_DIR, /, **variables: str
+) -> Iterator[Site]:
+    """Run `python -m MODULE…` until the block ends, on any free port if `port` is 0, with the code in this folder.
 
     Its database is the one in `folder`, an empty one if there is none, or another that is migrated.
     """
@@ -120,7 +122,7 @@ def running_site(module: list[str], folder: Path, port: int = 0, /, **variables:
     with (
         log.open("w") as output,
         subprocess.Popen(  # noqa: S603
-            command, cwd=settings.BASE_DIR, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True
+            command, cwd=code, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True
         ) as process,
     ):
         site = Site(process, environment, f"http://127.0.0.1:{port}", log)

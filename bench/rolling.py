@@ -1,8 +1,8 @@
 """Bring a site up to date while people talk: its processes are replaced one after the other, behind nginx.
 
 Two web servers and a worker of REVISION (a tag or a commit) run on PostgreSQL, with the tables of the code here. One
-after the other is told to stop, and the code here takes its place. Fails if a request fails, a live connection cannot be
-made again at once, or a promise of docs/reliability.md is broken. Needs nginx and PostgreSQL's server.
+after the other is told to stop, and the code here takes its place. Fails if a request fails, a live connection cannot
+be made again at once, or a promise of docs/reliability.md is broken. Needs nginx and PostgreSQL's server.
 """
 
 from __future__ import annotations

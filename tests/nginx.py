@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from django.conf import settings
 
+from tests.client import wait_until
 from tests.processes import free_port
 
 if TYPE_CHECKING:
@@ -67,7 +70,13 @@ def running_nginx(folder: Path, ports: tuple[int, int]) -> Iterator[str]:
     }
     with subprocess.Popen(write_configuration(folder, changes)) as process:  # noqa: S603
         try:
+            wait_until(partial(_listens, port))
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
             process.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0

@@ -13,7 +13,7 @@ import requests
 from tests.client import LONG_REPLY, Api, read_events, turns_path, wait_until
 from tests.fakes.provider import FakeProvider
 from tests.nginx import running_nginx
-from tests.processes import answers, free_port, migrated_database, remote, running_site
+from tests.processes import free_port, migrated_database, remote, running_site
 
 SERVER = ["uvicorn", "voiceclone.asgi:application"]
 
@@ -86,7 +86,6 @@ def test_no_request_fails_while_processes_are_restarted(tmp_path: Path, provider
         ]
         conversation, token = first.add_conversation(provider.add_voice("Jane"))
         url = stack.enter_context(running_nginx(tmp_path, ports))
-        wait_until(lambda: answers(url))
         people = People(url, conversation, token)
         stack.callback(people.leave)
         wait_until(partial(people.have_answers, 10))

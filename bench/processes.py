@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import load
+from tests.ports import free_port, listens
 
 HOST = "127.0.0.1"
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -99,11 +99,11 @@ def application(log: Path, *, workers: int = 1, port: int = 0, code: Path = PROJ
     A new log is begun, or, for a process that takes the `port` of an earlier one, continued.
     """
     mode = "a" if port else "w"
-    port = port or _free_port()
+    port = port or free_port()
     words = ["voiceclone.asgi:application", f"--host={HOST}", f"--port={port}", "--log-level=warning"]
     words += [f"--workers={workers}"] * (workers > 1)
     with log.open(mode) as file, _running("uvicorn", *words, cwd=code, stderr=file) as process:
-        while not _listens(port):
+        while not listens(port):
             if process.poll() is not None:
                 raise SystemExit(f"The application did not start:\n{log.read_text()}")
             time.sleep(0.1)
@@ -116,17 +116,6 @@ def worker(log: Path, *, code: Path = PROJECT_DIR) -> Iterator[Server]:
     words = ["worker", "--no-startup-delay", "--no-reload", "--with-parent"]
     with log.open("a") as file, _running("manage", *words, cwd=code, stderr=file) as process:
         yield Server("", process.pid)
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as connection:
-        return connection.connect_ex((HOST, port)) == 0
 
 
 @contextmanager

@@ -22,10 +22,15 @@ from urllib.parse import urlsplit
 
 import uvloop
 from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.frames import CloseCode
 
 from bench import endurance, processes
 from bench.people import Person, sign_up
+from tests.nginx import running_nginx
+from tests.ports import free_port
+from tests.postgresql import running_postgresql
+from tests.rolling.revisions import checked_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,16 +69,11 @@ def main() -> int:
     with TemporaryDirectory(prefix="voiceclone-rolling-") as name, processes.fake_providers() as providers:
         folder = Path(name)
         processes.set_environment(folder, providers)
-        # They read the settings, which are there only now.
-        from tests.nginx import running_nginx
-        from tests.postgresql import running_postgresql
-        from tests.rolling.revisions import checked_out
-
         with running_postgresql() as database, ExitStack() as stack:
             os.environ |= {"DATABASE_URL": database, "LIMITS": "on", "SHUTDOWN_GRACE_SECONDS": "60"}
             people = sign_up(options.people, providers)
             old = checked_out(options.revision, folder / "old")
-            web = [Replaceable(partial(_web, folder / f"web-{number}.log", _port()), old) for number in range(2)]
+            web = [Replaceable(partial(_web, folder / f"web-{number}.log", free_port()), old) for number in range(2)]
             site = [*web, Replaceable(partial(_worker, folder / "worker.log"), old)]
             for each in site:
                 stack.callback(each.stop)
@@ -99,12 +99,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--people", type=int, default=20, help="number of people that talk at once (20)")
     parser.add_argument("--minutes", type=float, default=1, help="duration of the run (1)")
     return parser.parse_args()
-
-
-def _port() -> int:
-    from tests.processes import free_port
-
-    return free_port()
 
 
 def _web(log: Path, port: int, code: Path) -> AbstractContextManager[processes.Server]:
@@ -147,6 +141,8 @@ async def _hold(url: str, person: Person, sockets: Sockets) -> None:
                 async for _message in socket:
                     pass
         except (OSError, WebSocketException) as error:
+            if isinstance(error, ConnectionClosed) and error.rcvd and error.rcvd.code == CloseCode.SERVICE_RESTART:
+                continue
             sockets.failures.append(f"live connection: {type(error).__name__}: {error}")
 
 

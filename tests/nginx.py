@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
+import time
 from contextlib import contextmanager
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from django.conf import settings
 
-from tests.client import wait_until
-from tests.processes import free_port
+from tests.ports import free_port, listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-DEPLOY = settings.BASE_DIR / "deploy"
+DEPLOY = Path(__file__).parent.parent / "deploy"
 AROUND = """
 {user}
 daemon off;
@@ -70,13 +67,10 @@ def running_nginx(folder: Path, ports: tuple[int, int]) -> Iterator[str]:
     }
     with subprocess.Popen(write_configuration(folder, changes)) as process:  # noqa: S603
         try:
-            wait_until(partial(_listens, port))
+            while not listens(port):
+                assert process.poll() is None, (folder / "error.log").read_text()
+                time.sleep(0.02)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
             process.wait(30)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from django.conf import settings
 
 from tests.client import PATIENCE_SECONDS, wait_until
 from tests.fakes.provider import FakeProvider
+from tests.ports import free_port
 from tests.settings import SCRATCH_DIR
 
 OPERATED = {"DJANGO_SETTINGS_MODULE": "voiceclone.settings", "SECRET_KEY": "made-up" * 8}
@@ -69,12 +69,6 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def remote(provider: FakeProvider) -> dict[str, str]:

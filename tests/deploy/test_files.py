@@ -14,7 +14,7 @@ from django.conf import settings
 
 from apps.speech.provenance.certificates import make_identity
 from tests.nginx import write_configuration
-from tests.processes import free_port
+from tests.ports import free_port
 from voiceclone.server import INTERRUPTION_SECONDS
 
 ROOT = settings.BASE_DIR

@@ -13,7 +13,8 @@ import requests
 from tests.client import LONG_REPLY, Api, read_events, turns_path, wait_until
 from tests.fakes.provider import FakeProvider
 from tests.nginx import running_nginx
-from tests.processes import free_port, migrated_database, remote, running_site
+from tests.ports import free_port
+from tests.processes import migrated_database, remote, running_site
 
 SERVER = ["uvicorn", "voiceclone.asgi:application"]
 

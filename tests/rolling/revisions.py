@@ -5,12 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
-from typing import TYPE_CHECKING
-
-from django.conf import settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 def newest_tag() -> str:
@@ -28,7 +23,7 @@ def checked_out(revision: str, folder: Path) -> Path:
 def _git(*arguments: str, check: bool = True) -> bytes:
     done = subprocess.run(  # noqa: S603
         ["git", *arguments],  # noqa: S607
-        cwd=settings.BASE_DIR,
+        cwd=Path(__file__).parent.parent.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=check,

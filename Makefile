@@ -79,7 +79,7 @@ models: .venv/installed
 lock:
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
 	sed '/^-c/d' requirements.txt > .venv/lock/requirements.txt
-	cp requirements-local.txt requirements-pocket.txt requirements-dev.txt .venv/lock/
+	cp requirements-local.txt requirements-pocket.txt requirements-tracing.txt requirements-dev.txt .venv/lock/
 	.venv/lock/bin/pip install --quiet -r .venv/lock/requirements-dev.txt
 	(head -1 constraints.txt; .venv/lock/bin/pip freeze) > .venv/lock/constraints.txt
 	mv .venv/lock/constraints.txt constraints.txt && rm -rf .venv/lock
@@ -93,7 +93,7 @@ lock:
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-local.txt
 	@touch $@
 
-.venv/installed-dev: .venv/installed requirements-pocket.txt requirements-dev.txt
+.venv/installed-dev: .venv/installed requirements-pocket.txt requirements-tracing.txt requirements-dev.txt
 	@echo "› Installing the dependencies of tests and checks"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

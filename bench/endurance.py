@@ -89,12 +89,12 @@ def main() -> int:
         workers = [_kept(stack, _worker, Path(folder, f"worker-{n}.log")) for n in range(options.processes)]
         session = uvloop.run(_run(people, web, workers, options))
         problems = [
-            *_answer_problems(session),
-            *_row_problems(session),
+            *answer_problems(session),
+            *row_problems(session),
             *_memory_problems(session),
-            *_log_problems(list(Path(folder).glob("*.log"))),
+            *log_problems(list(Path(folder).glob("*.log"))),
         ]
-    _print_report(session, problems)
+    print_report(session, problems)
     return 1 if problems else 0
 
 
@@ -124,7 +124,8 @@ async def _run(people: list[Person], web: list[Kept], workers: list[Kept], optio
     kills = asyncio.create_task(_kill(session, web, workers, options))
     talks = []
     for number, person in enumerate(people):
-        talks.append(asyncio.create_task(_talk(session, web[number % len(web)], person, number, end)))
+        url = web[number % len(web)].server.url
+        talks.append(asyncio.create_task(talk(session, url, person, number, end)))
         await asyncio.sleep(LISTENING_SECONDS / len(people))  # Staggered starts.
     await asyncio.gather(*talks)
     await kills
@@ -151,9 +152,8 @@ async def _record_memory(session: Session, web: list[Kept]) -> None:
         session.memory_megabytes.append(_memory(web))
 
 
-async def _talk(session: Session, web: Kept, person: Person, number: int, end: float) -> None:
+async def talk(session: Session, url: str, person: Person, number: int, end: float) -> None:
     """Ask and listen until `end`. Retries a turn that failed."""
-    url = web.server.url
     turns = await asyncio.to_thread(client.start_conversation, url, person.token, person.voice)
     asked = number
     while time.monotonic() < end:
@@ -184,14 +184,14 @@ async def _turn(session: Session, url: str, person: Person, **question: Any) -> 
     return ending
 
 
-def _answer_problems(session: Session) -> Iterator[str]:
+def answer_problems(session: Session) -> Iterator[str]:
     yield from session.unexpected
     documented = set(re.findall(r"`(\w+)`", (processes.PROJECT_DIR / "docs/api.md").read_text()))
     for code in session.endings.keys() - documented - {"spoken", "left", "cut"}:
         yield f"{code} is not documented"
 
 
-def _row_problems(session: Session) -> Iterator[str]:
+def row_problems(session: Session) -> Iterator[str]:
     """Wait for the last turn, then compare the events that people received with the stored rows."""
     from apps.conversations.models import RUNNING, Turn
     from apps.usage.models import UsageDay
@@ -227,7 +227,7 @@ def _memory_problems(session: Session) -> Iterator[str]:
         yield f"memory has grown from {half:.0f} to {last:.0f} MB in the second half"
 
 
-def _log_problems(logs: list[Path]) -> Iterator[str]:
+def log_problems(logs: list[Path]) -> Iterator[str]:
     for line in "".join(log.read_text() for log in logs).splitlines():
         if "database is locked" in line or "Traceback" in line or _level(line) in {"ERROR", "CRITICAL"}:
             yield f"log: {line[:500]}"
@@ -240,7 +240,7 @@ def _level(line: str) -> str:
         return ""
 
 
-def _print_report(session: Session, problems: list[str]) -> None:
+def print_report(session: Session, problems: list[str]) -> None:
     memory = " ".join(f"{megabytes:.0f}" for megabytes in session.memory_megabytes)
     lines = [
         f"{session.asked} questions, {session.retried} retries, {len(session.turns)} turns",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import load
+from tests.ports import free_port, listens
 
 HOST = "127.0.0.1"
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -91,17 +91,19 @@ def set_environment(folder: Path, providers: Server | None) -> None:
 
 
 @contextmanager
-def application(log: Path, *, workers: int = 1, port: int = 0) -> Iterator[Server]:
+def application(log: Path, *, workers: int = 1, port: int = 0, code: Path = PROJECT_DIR) -> Iterator[Server]:
     """Run the application as `make run` does, with its output in `log`. Yields when it accepts connections.
+
+    `code` is the folder of its code.
 
     A new log is begun, or, for a process that takes the `port` of an earlier one, continued.
     """
     mode = "a" if port else "w"
-    port = port or _free_port()
+    port = port or free_port()
     words = ["voiceclone.asgi:application", f"--host={HOST}", f"--port={port}", "--log-level=warning"]
     words += [f"--workers={workers}"] * (workers > 1)
-    with log.open(mode) as file, _running("uvicorn", *words, stderr=file) as process:
-        while not _listens(port):
+    with log.open(mode) as file, _running("uvicorn", *words, cwd=code, stderr=file) as process:
+        while not listens(port):
             if process.poll() is not None:
                 raise SystemExit(f"The application did not start:\n{log.read_text()}")
             time.sleep(0.1)
@@ -109,28 +111,17 @@ def application(log: Path, *, workers: int = 1, port: int = 0) -> Iterator[Serve
 
 
 @contextmanager
-def worker(log: Path) -> Iterator[Server]:
+def worker(log: Path, *, code: Path = PROJECT_DIR) -> Iterator[Server]:
     """Run the application's worker beside it."""
     words = ["worker", "--no-startup-delay", "--no-reload", "--with-parent"]
-    with log.open("a") as file, _running("manage", *words, stderr=file) as process:
+    with log.open("a") as file, _running("manage", *words, cwd=code, stderr=file) as process:
         yield Server("", process.pid)
 
 
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as connection:
-        return connection.connect_ex((HOST, port)) == 0
-
-
 @contextmanager
-def _running(module: str, *words: str, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+def _running(module: str, *words: str, cwd: Path = PROJECT_DIR, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", module, *words]
-    with subprocess.Popen(command, cwd=PROJECT_DIR, **streams) as process:  # noqa: S603 - all arguments are our own
+    with subprocess.Popen(command, cwd=cwd, **streams) as process:  # noqa: S603 - all arguments are our own
         try:
             yield process
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from django.conf import settings
 
 from tests.client import PATIENCE_SECONDS, wait_until
 from tests.fakes.provider import FakeProvider
+from tests.ports import free_port
 from tests.settings import SCRATCH_DIR
 
 OPERATED = {"DJANGO_SETTINGS_MODULE": "voiceclone.settings", "SECRET_KEY": "made-up" * 8}
@@ -71,12 +71,6 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
 def remote(provider: FakeProvider) -> dict[str, str]:
     return {
         "OPENAI_API_KEY": "test-key",
@@ -106,8 +100,10 @@ def site_environment(folder: Path, **variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_site(module: list[str], folder: Path, port: int = 0, /, **variables: str) -> Iterator[Site]:
-    """Run `python -m MODULE…` until the block ends, on any free port if `port` is 0.
+def running_site(
+    module: list[str], folder: Path, port: int = 0, code: Path = settings.BASE_DIR, /, **variables: str
+) -> Iterator[Site]:
+    """Run `python -m MODULE…` until the block ends, on any free port if `port` is 0, with the code in this folder.
 
     Its database is the one in `folder`, an empty one if there is none, or another that is migrated.
     """
@@ -120,7 +116,7 @@ def running_site(module: list[str], folder: Path, port: int = 0, /, **variables:
     with (
         log.open("w") as output,
         subprocess.Popen(  # noqa: S603
-            command, cwd=settings.BASE_DIR, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True
+            command, cwd=code, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True
         ) as process,
     ):
         site = Site(process, environment, f"http://127.0.0.1:{port}", log)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -136,6 +137,17 @@ class Environment:
         if parts is None or parts.username is not None:
             raise _refusal(name, "an address that begins with http:// or https://, without a user name")
         return address.rstrip("/")
+
+    def trace_collector(self, name: str) -> str:
+        """Return the address of a collector of traces, or "". With one, the packages that send to it are needed."""
+        address = self.web_address(name) or ""
+        try:
+            if address:
+                metadata.version("opentelemetry-exporter-otlp-proto-http")
+        except metadata.PackageNotFoundError:
+            message = f"{name} needs more packages: pip install -r requirements-tracing.txt, or leave it empty."
+            raise ImproperlyConfigured(message) from None
+        return address
 
     def mail_address(self, name: str) -> str:
         address = self.text(name)

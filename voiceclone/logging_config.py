@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 
-def logging_config(*, audit_log: str) -> dict[str, Any]:
-    """Return the LOGGING setting. `audit_log` is the path of a file that also gets the audit log; may be empty."""
+def logging_config(*, audit_log: str, release: str) -> dict[str, Any]:
+    """Return the LOGGING setting. `audit_log` is the path of a file that also gets the audit log; may be empty.
+
+    Each JSON object tells which host and which `release` wrote it: the lines of several meet in one place.
+    """
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
@@ -19,6 +23,7 @@ def logging_config(*, audit_log: str) -> dict[str, Any]:
                 "()": "pythonjsonlogger.json.JsonFormatter",
                 "format": "{asctime}{levelname}{name}{message}",
                 "style": "{",
+                "static_fields": {"host": socket.gethostname(), "release": release},
                 "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
                 # Django adds the request with its query, and uvicorn adds a coloured copy of the message.
                 "reserved_attrs": [*RESERVED_ATTRS, "request", "color_message", "ids"],

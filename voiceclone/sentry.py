@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 
-def start(dsn: str) -> None:
+def start(dsn: str, *, release: str) -> None:
     """Report errors to Sentry from now on. Raises ImproperlyConfigured without its package or with a bad `dsn`."""
     try:
         import sentry_sdk
@@ -18,6 +18,7 @@ def start(dsn: str) -> None:
     try:
         sentry_sdk.init(
             dsn=dsn,
+            release=release,
             send_default_pii=False,
             include_local_variables=False,
             include_source_context=False,

@@ -25,7 +25,7 @@ from apps.accounts.idempotency import HEADER as IDEMPOTENCY_KEY
 from apps.conversations import stopping
 from apps.conversations.live.socket import LiveSockets
 from apps.conversations.pipeline.prompts import new_conversation
-from apps.core import identity, readiness
+from apps.core import identity, readiness, tracing
 from apps.core.database import shared_thread
 from apps.core.logs import request_id
 from apps.core.storage import media
@@ -226,6 +226,7 @@ class WarmEngines:
             return
         await receive()
         keep_heap_small()  # Must run before the first thread gets its own heap.
+        tracing.start()
         await registry.open_engines(opening=new_conversation())
         if media().folder is None:  # Its client takes a while to make, and the first turn should not wait.
             await asyncio.to_thread(media().is_available)

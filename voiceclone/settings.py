@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ django_stubs_ext.monkeypatch()  # Allows generic types such as ModelAdmin[Turn] 
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
+VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 env = Environment(BASE_DIR / ".env")
 
 # The site
@@ -386,11 +388,13 @@ if METRICS_TOKEN and len(METRICS_TOKEN) < 20:
     raise ImproperlyConfigured(
         "The environment variable METRICS_TOKEN must be a random text of at least 20 characters."
     )
+RELEASE = env.text("RELEASE", VERSION)
+OTEL_EXPORTER_OTLP_ENDPOINT = env.trace_collector("OTEL_EXPORTER_OTLP_ENDPOINT")
 SENTRY_DSN = env.text("SENTRY_DSN")
 if SENTRY_DSN:
-    sentry.start(SENTRY_DSN)
+    sentry.start(SENTRY_DSN, release=RELEASE)
 
 # Logs
 
 AUDIT_LOG = env.text("AUDIT_LOG")
-LOGGING = logging_config(audit_log=AUDIT_LOG)
+LOGGING = logging_config(audit_log=AUDIT_LOG, release=RELEASE)

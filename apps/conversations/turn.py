@@ -18,6 +18,7 @@ from apps.conversations.pipeline.state import PreparedTurn, TurnProgress
 from apps.conversations.pipeline.store import store_answer, store_failure
 from apps.conversations.pipeline.thinking import earlier_turns
 from apps.conversations.stopping import stoppable
+from apps.conversations.tracing import stage_span, turn_span
 from apps.conversations.turn_events import Done, Failed, Heard, TurnEvent, Waiting
 from apps.core.logs import turn_id
 from apps.speech import request_ids
@@ -74,10 +75,12 @@ async def _work(
     request_ids.collect(progress.turn.request_ids)
     emit = events.put_nowait
     try:
-        failure = await failure_of(_run_stages(progress, engines, prepared, emit), progress)
-        if failure is not None:
-            await store_failure(progress, failure)
-            emit(failure)
+        with turn_span(progress.turn) as note:
+            failure = await failure_of(_run_stages(progress, engines, prepared, emit), progress)
+            if failure is not None:
+                note(error_code=failure.code)
+                await store_failure(progress, failure)
+                emit(failure)
     finally:
         emit(None)
 
@@ -91,7 +94,8 @@ async def _run_stages(progress: TurnProgress, engines: Engines, prepared: Prepar
     earlier = asyncio.create_task(_earlier(prepared, pause=pause))
     try:
         if not turn.transcript:
-            await hear_question(progress, engines, prepared.recording)
+            with stage_span(turn, Turn.Stage.HEAR):
+                await hear_question(progress, engines, prepared.recording)
         emit(Heard(turn.transcript, turn.language))
         await _think_and_speak(progress, engines, prepared, earlier, emit)
         await store_answer(progress)
@@ -114,17 +118,23 @@ async def _think_and_speak(
 ) -> None:
     segments: Segments = asyncio.Queue()
     speaking = asyncio.create_task(
-        speak_reply(progress, engines, segments, emit) if prepared.is_spoken else asyncio.sleep(0)
+        _speak(progress, engines, segments, emit) if prepared.is_spoken else asyncio.sleep(0)
     )
     try:
         progress.stage = Turn.Stage.THINK
         if progress.turn.status == Turn.Status.ANSWERED:
             repeat_reply(progress.turn, segments, emit)
         else:
-            await think_of_reply(progress, engines, prepared, await earlier, segments, emit)
+            with stage_span(progress.turn, Turn.Stage.THINK):
+                await think_of_reply(progress, engines, prepared, await earlier, segments, emit)
         # Raise an error in speaking only now: the rest of the reply is paid for and must not be lost.
         progress.stage = Turn.Stage.SPEAK
         await speaking
     finally:
         speaking.cancel()
         await asyncio.gather(speaking, return_exceptions=True)
+
+
+async def _speak(progress: TurnProgress, engines: Engines, segments: Segments, emit: Emit) -> None:
+    with stage_span(progress.turn, Turn.Stage.SPEAK):
+        await speak_reply(progress, engines, segments, emit)

@@ -1,70 +1,22 @@
-"""Processes behind nginx, set up as docs/deployment.md says, are restarted while people talk: nobody notices."""
+"""Processes behind nginx, set up as deploy/nginx.conf says, are restarted while people talk: nobody notices."""
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import pytest
 import requests
-from django.conf import settings
 
 from tests.client import LONG_REPLY, Api, read_events, turns_path, wait_until
 from tests.fakes.provider import FakeProvider
-from tests.processes import answers, free_port, migrated_database, remote, running_site
+from tests.nginx import running_nginx
+from tests.ports import free_port
+from tests.processes import migrated_database, remote, running_site
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-AROUND = """
-{user}
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-{documented}
-}}
-"""
 SERVER = ["uvicorn", "voiceclone.asgi:application"]
-
-
-@contextmanager
-def running_nginx(folder: Path, ports: tuple[int, int]) -> Iterator[str]:
-    """Run nginx as the documents say, but without TLS, in front of these two ports; yield its address."""
-    if NGINX is None:
-        (pytest.fail if os.environ.get("REQUIRE_NGINX") else pytest.skip)("nginx is not installed")
-    port = free_port()
-    text = (settings.BASE_DIR / "docs" / "deployment.md").read_text()
-    documented = re.search(r"```nginx\n(.*?)```", text, re.DOTALL)
-    assert documented
-    lines = [line for line in documented[1].splitlines() if not line.strip().startswith("ssl_")]
-    changes = {"443 ssl": f"127.0.0.1:{port}", ":8000": f":{ports[0]}", ":8001": f":{ports[1]}"}
-    block = "\n".join(lines)
-    for old, new in changes.items():
-        assert old in block
-        block = block.replace(old, new)
-    configuration = folder / "nginx.conf"
-    user = "user root;" if os.geteuid() == 0 else ""
-    configuration.write_text(AROUND.format(folder=folder, documented=block, user=user))
-    command = [NGINX, "-p", str(folder), "-e", f"{folder}/error.log", "-c", str(configuration)]
-    with subprocess.Popen(command) as process:  # noqa: S603
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(30)
 
 
 class People:
@@ -136,7 +88,6 @@ def test_no_request_fails_while_processes_are_restarted(tmp_path: Path, provider
         ]
         conversation, token = first.add_conversation(provider.add_voice("Jane"))
         url = stack.enter_context(running_nginx(tmp_path, ports))
-        wait_until(lambda: answers(url))
         people = People(url, conversation, token)
         stack.callback(people.leave)
         wait_until(partial(people.have_answers, 10))

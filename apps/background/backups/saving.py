@@ -7,7 +7,6 @@ backup runs are missing in it, and recordings that are stored meanwhile are in i
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -53,8 +52,7 @@ def _require_outside(path: Path, folder: Path) -> None:
 
 
 def _about() -> dict[str, Any]:
-    project = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]
-    return {"version": project["version"], "made_at": timezone.now().isoformat(timespec="seconds")}
+    return {"version": settings.VERSION, "made_at": timezone.now().isoformat(timespec="seconds")}
 
 
 def _add_recordings(archive: ArchiveWriter) -> None:

@@ -15,7 +15,7 @@ import redis
 from redis.exceptions import RedisError
 
 from tests.client import wait_until
-from tests.processes import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

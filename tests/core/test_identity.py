@@ -23,7 +23,8 @@ from apps.speech.audio.resampling import resample
 from apps.speech.provenance.certificates import OWN_FILE, make_identity
 from apps.speech.provenance.marks import Origin
 from tests.audio_samples import clip
-from tests.processes import free_port, migrated_database, site_environment
+from tests.ports import free_port
+from tests.processes import migrated_database, site_environment
 from tests.site.test_verify import verdict_on
 
 if TYPE_CHECKING:

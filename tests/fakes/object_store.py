@@ -15,7 +15,7 @@ from uuid import uuid4
 import requests
 
 from tests.client import wait_until
-from tests.processes import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from apps.core.object_storage import ObjectStorage

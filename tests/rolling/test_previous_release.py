@@ -39,6 +39,7 @@ def test_old_and_new_processes_share_the_new_tables(tmp_path: Path, provider: Fa
     shared = {
         "DATABASE_URL": f"sqlite:///{tmp_path}/shared.sqlite3",
         "MEDIA_ROOT": str(tmp_path / "media"),
+        "MARKS_DIR": str(tmp_path / "marks"),
         **remote(provider),
     }
     for name in ("old", "new"):

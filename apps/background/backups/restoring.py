@@ -17,6 +17,7 @@ from apps.background.backups import databases
 from apps.background.backups.archive import ArchiveReader, BackupError, Progress, open_archive
 from apps.background.backups.saving import MARKS, MEDIA
 from apps.background.stray_files import named_files
+from apps.core.identity import STORAGE_FILE
 from apps.core.storage import media, nearest_existing
 from apps.speech import durable_files
 
@@ -67,9 +68,9 @@ def _require_empty(*, with_marks: bool) -> None:
     if not databases.is_empty():
         raise BackupError("The database is not empty. With --force, all that it contains is replaced.")
     own = media().folder
-    full = [] if own is None or not _has_files(own) else [str(own)]
-    if own is None and any(media().files()):
-        full.append(settings.MEDIA_STORAGE)
+    # The first start has written it.
+    names = (file.name for file in media().files() if file.name != STORAGE_FILE)
+    full = [str(own or settings.MEDIA_STORAGE)] if any(names) else []
     if with_marks and _has_files(Path(settings.MARKS_DIR)):
         full.append(str(settings.MARKS_DIR))
     if full:

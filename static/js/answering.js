@@ -1,6 +1,6 @@
 /** Answering: runs a turn, and shows and plays its events while they arrive. */
 
-import { ApiError } from "./api.js";
+import { ApiError, connectionLost } from "./api.js";
 import { byId, create, findAll } from "./elements.js";
 import { announce, signInLink, text } from "./page.js";
 import { awaitQuestion, capture, enter, turnState } from "./turn-state.js";
@@ -65,8 +65,13 @@ export async function loadPlayer() {
  * @param {Output} [output]
  */
 export async function runTurn(view, start, { player: output, interrupted } = {}) {
-  const chosen = output ?? uploadPlayer ?? (await loadPlayer());
+  const chosen = output ?? uploadPlayer ?? (await loadPlayer().catch(() => null));
   silence();
+  if (!chosen) {
+    view.begin();
+    fail(view, connectionLost());
+    return;
+  }
   const report = (/** @type {Promise<number>} */ heard) => {
     if (view.id) stopTurn(view.id, heard);
   };
@@ -170,7 +175,7 @@ async function catchUp(view, signal) {
  * @param {unknown} error
  */
 function fail(view, error) {
-  player.finish();
+  player?.finish();
   const failure = error instanceof ApiError ? error : streamBroken();
   const { code, message, retryable } = failure;
   if (code === "nothing_heard" && !view.id) {

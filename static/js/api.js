@@ -26,7 +26,7 @@ export class ApiError extends Error {
   }
 }
 
-function connectionLost() {
+export function connectionLost() {
   return new ApiError({ code: "connection_lost", message: text("connection-lost"), retryable: true });
 }
 

@@ -1,6 +1,6 @@
 /** Cloning a voice: checks the form, uploads the takes, shows the stages, reports the result. */
 
-import { ApiError, upload } from "./api.js";
+import { ApiError, connectionLost, upload } from "./api.js";
 import { around, byId, create, find } from "./elements.js";
 import { report, showStep } from "./guide.js";
 import { announce, text } from "./page.js";
@@ -24,7 +24,7 @@ export async function loadHello() {
   try {
     return await import("./hello.js");
   } catch {
-    throw new ApiError({ code: "connection_lost", message: text("connection-lost"), retryable: true });
+    throw connectionLost();
   }
 }
 

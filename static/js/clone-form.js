@@ -1,6 +1,6 @@
 /** Cloning a voice: checks the form, uploads the takes, shows the stages, reports the result. */
 
-import { ApiError, connectionLost, upload } from "./api.js";
+import { connectionLost, upload } from "./api.js";
 import { around, byId, create, find } from "./elements.js";
 import { report, showStep } from "./guide.js";
 import { announce, text } from "./page.js";

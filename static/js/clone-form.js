@@ -7,7 +7,10 @@ import { announce, text } from "./page.js";
 import { lengthVerdict } from "./sample-length.js";
 import { focusVoice, refreshVoices, voiceIds } from "./voice-cards.js";
 
-/** @typedef {import("./take-list.js").TakeList} TakeList */
+/**
+ * @typedef {import("./api.js").ApiError} ApiError
+ * @typedef {import("./take-list.js").TakeList} TakeList
+ */
 
 const POLL_MILLISECONDS = 1000;
 

@@ -209,7 +209,6 @@ def _hands_free(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:
     yield "talk-hands-free-hearing"
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("switch", name="Hands-free").uncheck()
-    provider.reset()
 
 
 def _calling(page: Page, url: str, provider: FakeProvider) -> Iterator[str]:

@@ -99,6 +99,7 @@ NOT_PAGES = {
     "favicon.ico",
     "robots.txt",
     "manifest.webmanifest",
+    "history/delete",  # Without ids; with some, it is visited.
     "engines",  # JSON for the notice about engines that are being fetched.
     "clone-voice",
     "full-interaction",

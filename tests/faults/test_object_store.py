@@ -174,7 +174,7 @@ class TestDown:
         assert_unavailable(alice_api.clone_voice())
         assert not provider.requests
 
-    @pytest.mark.usefixtures("down", "consent")
+    @pytest.mark.usefixtures("consent", "down")
     def test_a_voice_whose_samples_cannot_be_stored_is_not_cloned(self, alice_api: Api, provider: FakeProvider) -> None:
         assert_unavailable(alice_api.clone_voice())
         assert not provider.requests_to(VOICES_ADD)

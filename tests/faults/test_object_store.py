@@ -23,11 +23,11 @@ from apps.speech.audio.flac import to_flac
 from apps.speech.audio.formats import start_of_sound
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
-from tests.client import NOWHERE, Api, error_of
+from tests.client import NOWHERE, Api, error_of, read_events
 from tests.factories import make_turn
 from tests.fakes.elevenlabs import VOICES_ADD
 from tests.fakes.fixtures import use_storage
-from tests.fakes.object_store import ObjectStore, client_of, keys_in
+from tests.fakes.object_store import PREFIX, ObjectStore, client_of, keys_in
 from tests.worker import work
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class TestDown:
         assert_unavailable(alice_api.clone_voice())
         assert not provider.requests
 
-    @pytest.mark.usefixtures("down", "consent")
+    @pytest.mark.usefixtures("consent", "down")
     def test_a_voice_whose_samples_cannot_be_stored_is_not_cloned(self, alice_api: Api, provider: FakeProvider) -> None:
         assert_unavailable(alice_api.clone_voice())
         assert not provider.requests_to(VOICES_ADD)
@@ -218,6 +218,18 @@ def test_a_silent_store_takes_no_answer_and_loses_none(
     events = alice_api.events_of(f"/api/v1/turns/{turn.pk}/retry")
     assert events[-1].name == "done"
     assert Turn.objects.get().answer
+
+
+def test_no_answer_waits_for_the_store(alice_api: Api, conversation: Conversation, store: ObjectStore) -> None:
+    """It is silent until the answer is heard: less long than it takes until the site gives it up."""
+    with store.silent():
+        headers = {"Accept": "text/event-stream"}
+        response = alice_api.ask(conversation, headers=headers, stream=True)
+        events = read_events(response)
+        assert any(event.name == "spoken" for event in events)
+    assert list(events)[-1].name == "done"
+    turn = Turn.objects.get()
+    assert {f"{PREFIX}/{file.name}" for file in (turn.question, turn.answer)} <= set(stored())
 
 
 def test_an_export_larger_than_a_part(alice: User, conversation: Conversation, real_transactions: None) -> None:

@@ -42,7 +42,7 @@ pytestmark = [
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
     """The log as a server writes it."""
-    options = logging_config(audit_log="")["formatters"]["json"]
+    options = logging_config(audit_log="", release="")["formatters"]["json"]
     handler = logging.FileHandler(tmp_path / "site.log")
     handler.setFormatter(JsonFormatter(options["format"], style="{", rename_fields=options["rename_fields"]))
     logging.getLogger().addHandler(handler)

@@ -80,7 +80,7 @@ def check_matchers(matchers: str, labels: set[str]) -> None:
 
 def test_panels_do_not_overlap_and_say_what_they_show() -> None:
     panels = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in panels:
         place = panel["gridPos"]
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}

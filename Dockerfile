@@ -23,9 +23,9 @@ RUN SECRET_KEY=only-to-collect-files DATABASE_URL=postgres://none/none /venv/bin
     && chmod -R a+rX .
 
 FROM python:${PYTHON}-slim-trixie
-# pg_dump and pg_restore, for `manage.py backup` and `restore`.
+# pg_dump and pg_restore, for `manage.py backup` and `restore`; libgomp for the embedded language model.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends postgresql-client \
+    && apt-get install -y --no-install-recommends postgresql-client libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin voiceclone \
     && install -d -o voiceclone -g voiceclone -m 700 /data /models

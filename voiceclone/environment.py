@@ -45,6 +45,13 @@ class Environment:
             raise _refusal(name, hint)
         return value
 
+    def random_text(self, name: str, *, at_least: int) -> str:
+        """Return a text of `at_least` so many characters, or ""."""
+        value = self.text(name)
+        if 0 < len(value) < at_least:
+            raise _refusal(name, f"a random text of at least {at_least} characters")
+        return value
+
     def flag(self, name: str, *, default: bool) -> bool:
         word = self.text(name, "on" if default else "off").lower()
         if word not in TRUE_WORDS | FALSE_WORDS:

@@ -383,11 +383,7 @@ WEBHOOK_SECONDS = 20
 # Monitoring
 
 # The bearer token for /metrics. Without it, only administrators can read them.
-METRICS_TOKEN = env.text("METRICS_TOKEN")
-if METRICS_TOKEN and len(METRICS_TOKEN) < 20:
-    raise ImproperlyConfigured(
-        "The environment variable METRICS_TOKEN must be a random text of at least 20 characters."
-    )
+METRICS_TOKEN = env.random_text("METRICS_TOKEN", at_least=20)
 RELEASE = env.text("RELEASE", VERSION)
 OTEL_EXPORTER_OTLP_ENDPOINT = env.trace_collector("OTEL_EXPORTER_OTLP_ENDPOINT")
 SENTRY_DSN = env.text("SENTRY_DSN")

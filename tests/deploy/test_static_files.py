@@ -43,8 +43,8 @@ def test_a_file_that_only_one_process_has_is_always_found(tmp_path: Path) -> Non
     with ExitStack() as stack:
         ports = [stack.enter_context(serving(tmp_path / release)) for release in ("old", "new")]
         url = stack.enter_context(running_nginx(tmp_path, (ports[0], ports[1])))
-        for _ in range(4):
-            for release in ("old", "new"):
+        for release in ("old", "new"):
+            for _ in range(4):  # nginx asks them in turn.
                 assert requests.get(f"{url}/static/app.{release}.css", timeout=5).text == release
         assert requests.get(f"{url}/static/app.none.css", timeout=5).status_code == 404
         # Elsewhere, "not found" is the answer.

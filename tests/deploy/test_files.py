@@ -25,7 +25,6 @@ UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 # Variables that other programs read: uvicorn, Python and the shell.
 OF_OTHERS = {"FORWARDED_ALLOW_IPS", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
-OF_OTHERS |= {"MEDIA_STORAGE", "PROCESSES"}
 OF_BUILD = {"PIP_DISABLE_PIP_VERSION_CHECK", "PIP_NO_CACHE_DIR"}
 START_OPTIONS = {"--timeout-graceful-shutdown": "30", "--ws-max-size": "5000000", "--ws-per-message-deflate": "false"}
 

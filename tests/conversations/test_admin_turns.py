@@ -253,7 +253,8 @@ class TestRequestIds:
         )
         alice_api.ask(conversation, text="Hello?")
         turn = Turn.objects.get()
-        assert (turn.status, turn.request_ids) == ("failed", {"speak": ["reqscript-7"]})
+        assert turn.status == Turn.Status.FAILED
+        assert "reqscript-7" in turn.request_ids["speak"]  # Another segment may have been asked for as well.
 
     def test_a_voice_counts_what_it_has_spoken(
         self, alice_api: Api, provider: FakeProvider, conversation: Conversation, voice: VoiceProfile

@@ -109,7 +109,7 @@ def test_it_is_thrown_away_when_the_person_goes_on(
             await client.ask("And then?")
 
     hold(server, talk())
-    first, second, third = provider.requests_to(CHAT)
+    first, *_others, second, third = provider.requests_to(CHAT)  # A slow machine finds more pauses.
     assert first.json["messages"][-1]["content"] != WORDS
     assert second.json["messages"][1:] == [{"role": "user", "content": WORDS}]
     reply = provider.behaviour.reply

@@ -251,7 +251,7 @@ OPERATIONS: Operations = {
         "POST": Operation(
             TALK,
             "Share an answer by a link",
-            **answers_json(NewShare, {**SHARE, "url": "https://voice.example.org/s/Zk3v…"}),
+            **answers_json(NewShare, {**SHARE, "url": "https://voice.example.org/s/Zk3vQ8bT1mXn0aRd"}),
             **sends_json({"days": 7, "with_text": False}),
             status=201,
             description="Anybody who has `url` can hear the answer, marked as made by AI, until the link expires or is "

@@ -54,6 +54,8 @@ class Answer:
                 async for event in events:
                     if not isinstance(event, Waiting):
                         self._keep(self._at_live_rate(event) if isinstance(event, Spoken) else event)
+        except asyncio.CancelledError:
+            pass  # A task keeps the error that ends it, whose frames would keep the sound.
         except Exception:
             logger.exception("The answer of a live session broke off")
         finally:

@@ -193,6 +193,11 @@ class Answering:
             if response.answer is not None:
                 await response.answer.until_over()
 
+    def forget(self) -> None:
+        """Free all answers."""
+        self.latest = self._held = None
+        self._responses.clear()
+
     async def _stop(self, answer: Answer, seconds: float) -> None:
         async with self._storing:
             await answer.stop()

@@ -114,7 +114,8 @@ class Asking:
         response = self._answering.announce(is_spoken=config.is_spoken, metadata=metadata)
         task = self._run(self._replying.answer(questions, config, response, pay=self.listening.pay))
         for question in questions:
-            question.answering, question.response, question.together = task, response, questions
+            question.answering, question.response = task, response
+            question.others = [each for each in questions if each is not question]
 
     def on_partial(self, text: str) -> None:
         """Take the words since the last commit, which speech to text may still change."""
@@ -140,6 +141,12 @@ class Asking:
         for question in self.pending:
             if question.answering is None:
                 self._replying.drop(question)
+
+    def forget(self) -> None:
+        """Free all sound. Nothing can be asked after that."""
+        self._ended = None
+        self.pending.clear()
+        del self.listening
 
     def _on_turn(self, turn: TurnEvent) -> None:
         match turn:
@@ -220,10 +227,10 @@ class Asking:
             question.answering.cancel()
         if question.response is not None:
             self._answering.take_back(question.response)
-        questions = question.together
-        for each in questions:
+        others = question.others
+        for each in (question, *others):
             self._replying.reopen(each)
-        return [each for each in questions if each is not question]
+        return others
 
     def _consider(self, question: Question) -> None:
         """Begin a reply on trust: the question may have ended."""

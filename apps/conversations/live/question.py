@@ -55,10 +55,10 @@ class Question:
         self.on_trust: Answer | None = None
         self.replies = 0
         # The work that leads to its answer, and the response that announced it. Several questions may be answered
-        # together; the first of them has the answer.
+        # together; the first of them has the answer. `others` are those beside this one.
         self.answering: asyncio.Task[None] | None = None
         self.response: Response | None = None
-        self.together: list[Question] = [self]
+        self.others: list[Question] = []
         self.answer: Answer | None = None
         # What the client was shown of the words.
         self.shown = ""

@@ -121,7 +121,7 @@ class Replying:
         if question.answer is not None or question.is_settled:
             question.used, question.opened, question.is_settled = Used(), self.open_question(), False
         question.answer = question.response = question.answering = None
-        question.together = [question]
+        question.others = []
 
     def _settle_soon(self, question: Question) -> None:
         if not question.is_settled:

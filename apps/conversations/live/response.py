@@ -109,6 +109,7 @@ class Response:
         self.over.set()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
+        self._task = None  # It keeps the error that ends it, whose frames would keep this response.
         self._item_status = "completed" if status == "completed" else "incomplete"
         if self._is_open:
             self._close_item()

@@ -105,6 +105,9 @@ class LiveSession:
         if self._is_new:
             async with shared_thread():
                 await sync_to_async(ground.forget_empty)(self._conversation)
+        # Its parts refer to each other. Their sound, megabytes, does not wait for the garbage collector.
+        self._asking.forget()
+        self._answering.forget()
 
     async def _until_done(self) -> None:
         """Wait for all work, and for what it has begun in its turn."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from apps.conversations.live.config import TurnDetection
 from apps.speech.audio.turn_ends import TurnEnd
@@ -13,6 +14,9 @@ from apps.usage.metering import Used
 
 # Push-to-talk: after so much silence, what was said is known. It never ends a question.
 PUSH_TO_TALK = TurnSettings(mode="server_vad", ask_after_ms=96, silence_duration_ms=10**9)
+
+# Each question to the model of turn ends that runs at the same time takes 16 MB, which are never given back.
+_judges = ThreadPoolExecutor(max_workers=2, thread_name_prefix="turn-ends")
 
 
 class Listening:
@@ -108,7 +112,8 @@ class Listening:
         task.add_done_callback(self._judging.discard)
 
     async def _judge(self, turn_end: TurnEnd, question: MaybeEnded) -> None:
-        probability = await asyncio.to_thread(turn_end.probability, self.turns.recent_samples())
+        loop = asyncio.get_running_loop()
+        probability = await loop.run_in_executor(_judges, turn_end.probability, self.turns.recent_samples())
         for event in self.turns.judge(probability, question):
             self._on_turn(event)
 

@@ -18,6 +18,7 @@ from tests.client import LONG_REPLY, Api, bearer
 from tests.fakes.elevenlabs import SPEECH
 from tests.fakes.openai import TRANSCRIPTIONS
 from tests.fakes.provider import FakeProvider
+from tests.voiceclone.test_settings import load_settings
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -204,8 +205,6 @@ def test_speech_is_counted_even_if_its_transcription_fails(
 
 
 def test_prices_of_the_environment_are_checked(monkeypatch: Any) -> None:
-    from tests.voiceclone.test_environment import load_settings
-
     assert load_settings(monkeypatch, PRICES='{"heard_minute": 1}')["PRICES"]["heard_minute"] == 1
     for wrong in ("1", "{", '{"minute": 1}', '{"heard_minute": -1}', '{"heard_minute": "x"}', '{"heard_minute": NaN}'):
         with pytest.raises(Exception, match="PRICES must be"):
@@ -216,8 +215,6 @@ class TestPrices:
     """A model without a known price has none."""
 
     def test_list_prices_apply_only_to_listed_models(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from tests.voiceclone.test_environment import load_settings
-
         assert load_settings(monkeypatch)["PRICES"] == {
             "heard_minute": 0.0045,
             "heard_live_minute": None,
@@ -234,14 +231,10 @@ class TestPrices:
         assert set(load_settings(monkeypatch, **others)["PRICES"].values()) == {None}
 
     def test_list_prices_do_not_apply_to_other_servers(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from tests.voiceclone.test_environment import load_settings
-
         prices = load_settings(monkeypatch, OPENAI_BASE_URL="http://gateway.example.org/v1")["PRICES"]
         assert [name for name, price in prices.items() if price is not None] == ["thousand_characters_spoken"]
 
     def test_a_stage_at_another_server_has_no_list_price(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from tests.voiceclone.test_environment import load_settings
-
         prices = load_settings(monkeypatch, CHAT_BASE_URL="http://127.0.0.1:11434/v1")["PRICES"]
         known = [name for name, price in prices.items() if price is not None]
         assert known == ["heard_minute", "thousand_characters_spoken"]
@@ -249,8 +242,6 @@ class TestPrices:
     def test_hearing_while_it_is_spoken_has_its_own_price(
         self, monkeypatch: pytest.MonkeyPatch, settings: Settings
     ) -> None:
-        from tests.voiceclone.test_environment import load_settings
-
         prices = load_settings(monkeypatch, ELEVENLABS_API_KEY="key")["PRICES"]
         assert prices["heard_live_minute"] == pytest.approx(0.39 / 60)
         prices = load_settings(monkeypatch, ELEVENLABS_API_KEY="", OPENAI_API_KEY="key")["PRICES"]

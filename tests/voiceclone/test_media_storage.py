@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from tests.voiceclone.test_environment import load_settings
+from tests.voiceclone.test_settings import load_settings
 
 STORE = "s3://recordings/voices?region=eu-west-1"
 

@@ -139,9 +139,13 @@ class LiveClient:
 
     async def ask(self, text: str = "What is the capital of France?", **response: Any) -> dict[str, Any]:
         """Ask a typed question and return the response when it is done."""
+        await self.begin(text, **response)
+        return await self.until_done()
+
+    async def begin(self, text: str, **response: Any) -> None:
+        """Ask a typed question without waiting for anything."""
         await self.write(text)
         await self.send("response.create", **({"response": response} if response else {}))
-        return await self.until_done()
 
     async def commit(self) -> None:
         """End a question of push-to-talk, and ask for the answer."""

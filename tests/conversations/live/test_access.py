@@ -116,8 +116,7 @@ class TestByToken:
                 await client.ask()
                 await in_database(lambda: revoke_api_token(token=ApiToken.objects.get()))
                 if is_asking:
-                    await client.write("More?")
-                    await client.send("response.create")
+                    await client.begin("More?")
                 with pytest.raises(ConnectionClosed) as closed:
                     await client.until("nothing", seconds=5)
                 assert closed.value.rcvd is not None

@@ -34,8 +34,7 @@ def long_reply(provider: FakeProvider) -> None:
 
 async def listen(client: LiveClient) -> str:
     """Ask, and return the item of the answer when its first sound is there."""
-    await client.write("First?")
-    await client.send("response.create")
+    await client.begin("First?")
     item_id: str = (await client.until("response.output_audio.delta"))["item_id"]
     return item_id
 

@@ -59,8 +59,7 @@ def test_what_was_heard_of_numbers_is_told_by_what_the_voice_says(
 
     async def talk() -> None:
         async with live(server.url, alice_token) as client:
-            await client.write("When?")
-            await client.send("response.create")
+            await client.begin("When?")
             await client.until("response.output_audio.done")
             item_id = client.events[-1]["item_id"]
             share = len("It costs twenty-nine dollars and fifty cents, and Doctor L") / len(SPOKEN)

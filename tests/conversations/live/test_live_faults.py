@@ -73,8 +73,7 @@ class TestCut:
 
         async def talk() -> None:
             async with live(server.url, alice_token) as client:
-                await client.write("First?")
-                await client.send("response.create")
+                await client.begin("First?")
                 await client.until("response.output_audio.delta")
                 await client.say(silence(0.3) + QUESTION)
                 await client.until("response.done")
@@ -257,8 +256,7 @@ class TestShutdown:
 
         async def talk(url: str, watched: Watched) -> None:
             async with live(url, alice_token, TEXT_ONLY) as idle, live(url, alice_token) as busy:
-                await busy.write("First?")
-                await busy.send("response.create")
+                await busy.begin("First?")
                 await busy.until("response.created")
                 self.end(watched)
                 with pytest.raises(ConnectionClosed) as closed:
@@ -282,8 +280,7 @@ class TestShutdown:
 
         async def talk(url: str, watched: Watched) -> None:
             async with live(url, alice_token) as client:
-                await client.write("First?")
-                await client.send("response.create")
+                await client.begin("First?")
                 await client.until("response.output_audio.delta")
                 self.end(watched)
                 assert (await client.until_done())["status"] == "cancelled"

@@ -159,8 +159,7 @@ class TestSpoken:
             async with live(server.url, alice_token, PUSH_TO_TALK) as client:
                 await client.say(QUESTION)
                 await client.send("input_audio_buffer.commit")
-                await client.write("And of Italy?")
-                await client.send("response.create")
+                await client.begin("And of Italy?")
                 assert (await client.until_done())["status"] == "completed"
 
         hold(server, talk())
@@ -257,8 +256,7 @@ class TestCancelled:
 
         async def talk() -> None:
             async with live(server.url, alice_token) as client:
-                await client.write("First?")
-                await client.send("response.create")
+                await client.begin("First?")
                 await client.until("response.output_audio.delta")
                 await client.write("Second?")
                 await client.send("response.cancel")
@@ -303,8 +301,7 @@ class TestCancelled:
 
         async def talk() -> None:
             async with live(server.url, alice_token) as client:
-                await client.write("First?")
-                await client.send("response.create")
+                await client.begin("First?")
                 item_id = (await client.until("response.output_audio.delta"))["item_id"]
                 while seconds_of(client.sound()) < 1.2:
                     await client.next_event()
@@ -333,8 +330,7 @@ class TestCancelled:
 
         async def talk() -> None:
             async with live(server.url, alice_token) as client:
-                await client.write("First?")
-                await client.send("response.create")
+                await client.begin("First?")
                 await client.until("response.output_audio.delta")
                 await client.none_of("response.done", seconds=0.5)
                 assert 1.8 <= seconds_of(client.sound()) <= 2.9

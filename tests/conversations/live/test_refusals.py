@@ -114,8 +114,7 @@ def test_events_at_the_wrong_time_are_refused(server: Server, alice_token: str, 
             error = await client.refused("conversation.item.truncate", **truncation, audio_end_ms="5")
             assert error["param"] == "audio_end_ms"
             provider.delay("/v1/chat", 0.5)
-            await client.write("First?")
-            await client.send("response.create")
+            await client.begin("First?")
             error = await client.refused("response.create")
             assert error["code"] == "conversation_already_has_active_response"
             assert (await client.until_done())["status"] == "completed"

@@ -120,13 +120,19 @@ def test_it_is_thrown_away_when_the_person_goes_on(
     assert both.tokens_read > 1.5 * one.tokens_read - 20  # That of the reply that was thrown away is counted.
 
 
+def let_it_hear(monkeypatch: pytest.MonkeyPatch, final: str) -> None:
+    """Let the service end every question with these words, whatever it told before."""
+
+    async def say_final(self: ElevenLabsSocket, _text: str) -> None:
+        await self.say({"message_type": "committed_transcript", "text": final})
+
+    monkeypatch.setattr(ElevenLabsSocket, "_say_final", say_final)
+
+
 def test_it_begins_anew_if_the_final_words_differ(
     server: Server, provider: FakeProvider, alice_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def say_other(self: ElevenLabsSocket, _text: str) -> None:
-        await self.say({"message_type": "committed_transcript", "text": "Something else entirely?"})
-
-    monkeypatch.setattr(ElevenLabsSocket, "_say_final", say_other)
+    let_it_hear(monkeypatch, "Something else entirely?")
 
     async def talk() -> None:
         async with live(server.url, alice_token) as client:
@@ -147,10 +153,7 @@ def test_it_begins_anew_if_the_final_words_differ(
 def test_case_and_punctuation_make_no_difference(
     server: Server, provider: FakeProvider, alice_token: str, monkeypatch: pytest.MonkeyPatch, final: str
 ) -> None:
-    async def say_final(self: ElevenLabsSocket, _text: str) -> None:
-        await self.say({"message_type": "committed_transcript", "text": final})
-
-    monkeypatch.setattr(ElevenLabsSocket, "_say_final", say_final)
+    let_it_hear(monkeypatch, final)
 
     async def talk() -> None:
         async with live(server.url, alice_token) as client:

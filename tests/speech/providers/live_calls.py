@@ -93,3 +93,12 @@ def listen(
             return await work(Listener(live, provider, partials))
 
     return asyncio.run(main())
+
+
+def ask(engine: str, provider: FakeProvider, **changes: Any) -> str:
+    """Return what one question of a second is heard as."""
+
+    async def work(listener: Listener) -> str:
+        return (await listener.ask()).text
+
+    return listen(engine, provider, work, **changes)

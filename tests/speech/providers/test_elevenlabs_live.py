@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.fakes.elevenlabs_live import PATH
 from tests.fakes.live import voiced_seconds
 from tests.fakes.provider import FakeProvider
 from tests.speech.providers.failures import AT_ONCE, error_of
-from tests.speech.providers.live_calls import SECOND, SILENCE, WORDS, Listener, listen
+from tests.speech.providers.live_calls import SECOND, SILENCE, WORDS, Listener, ask, listen
 
 ENGINE = "elevenlabs"
 
@@ -21,13 +20,6 @@ ENGINE = "elevenlabs"
 @pytest.fixture(autouse=True)
 def _said(provider: FakeProvider) -> None:
     provider.behaviour.transcript = WORDS
-
-
-def ask(provider: FakeProvider, **changes: Any) -> str:
-    async def work(listener: Listener) -> str:
-        return (await listener.ask()).text
-
-    return listen(ENGINE, provider, work, **changes)
 
 
 async def speak(listener: Listener, pcm: bytes) -> None:
@@ -174,7 +166,7 @@ class TestErrors:
     def test_refusals_are_not_repeated(self, provider: FakeProvider, kind: str, code: str) -> None:
         provider.break_socket(PATH, error=kind)
 
-        error = error_of(ask, provider)
+        error = error_of(ask, ENGINE, provider)
 
         assert (error.code, error.stage, error.retryable, error.is_outage) == (code, "hear", False, False)
         assert len(provider.requests) == 1
@@ -195,10 +187,10 @@ class TestErrors:
     )
     def test_temporary_ones_are(self, provider: FakeProvider, kind: str, code: str) -> None:
         provider.break_socket(PATH, error=kind, times=1)
-        assert ask(provider) == WORDS
+        assert ask(ENGINE, provider) == WORDS
 
         provider.break_socket(PATH, error=kind, times=1)
-        assert error_of(ask, provider, max_retries=0).code == code
+        assert error_of(ask, ENGINE, provider, max_retries=0).code == code
 
     @pytest.mark.parametrize(
         ("status", "code"),
@@ -212,7 +204,7 @@ class TestErrors:
     def test_refused_connections(self, provider: FakeProvider, status: int, code: str) -> None:
         provider.fail_next(PATH, status=status, times=9, headers={"location": f"{provider.url}{PATH}"})
 
-        error = error_of(ask, provider)
+        error = error_of(ask, ENGINE, provider)
 
         assert (error.code, error.stage) == (code, "hear")
         # In advance, and for the commit.
@@ -221,23 +213,23 @@ class TestErrors:
     def test_the_code_in_a_refusal_comes_first(self, provider: FakeProvider) -> None:
         provider.fail_next(PATH, status=401, body=elevenlabs_error("quota_exceeded"), times=9)
 
-        assert error_of(ask, provider).code == "provider_quota_exhausted"
+        assert error_of(ask, ENGINE, provider).code == "provider_quota_exhausted"
 
     def test_busy_connections_are_tried_again(self, provider: FakeProvider) -> None:
         provider.fail_next(PATH, status=429, headers=AT_ONCE, times=2)
 
-        assert ask(provider) == WORDS
+        assert ask(ENGINE, provider) == WORDS
         assert len(provider.requests) == 3
 
     def test_a_text_that_nobody_can_have_said_is_refused(self, provider: FakeProvider) -> None:
         provider.behaviour.transcript = "word " * 100
 
-        assert error_of(ask, provider, max_retries=0).code == "provider_answer_invalid"
+        assert error_of(ask, ENGINE, provider, max_retries=0).code == "provider_answer_invalid"
 
     def test_characters_that_cannot_be_stored_are_left_out(self, provider: FakeProvider) -> None:
         provider.behaviour.transcript = "Good\x00 morning"
 
-        assert ask(provider) == "Good morning"
+        assert ask(ENGINE, provider) == "Good morning"
 
 
 def test_the_sound_that_is_kept_is_limited(provider: FakeProvider) -> None:

@@ -16,7 +16,7 @@ from tests.fakes.openai import openai_error
 from tests.fakes.openai_live import PATH
 from tests.fakes.provider import FakeProvider
 from tests.speech.providers.failures import error_of
-from tests.speech.providers.live_calls import SECOND, WORDS, Listener, listen
+from tests.speech.providers.live_calls import SECOND, WORDS, Listener, ask, listen
 
 ENGINE = "openai"
 
@@ -26,16 +26,9 @@ def _said(provider: FakeProvider) -> None:
     provider.behaviour.transcript = WORDS
 
 
-def ask(provider: FakeProvider, **changes: Any) -> str:
-    async def work(listener: Listener) -> str:
-        return (await listener.ask()).text
-
-    return listen(ENGINE, provider, work, **changes)
-
-
 class TestSession:
     def test_it_is_a_transcription_with_commits_of_our_own(self, provider: FakeProvider) -> None:
-        ask(provider)
+        ask(ENGINE, provider)
 
         (socket,) = provider.requests
         assert socket.query == {"intent": "transcription"}
@@ -67,14 +60,14 @@ class TestSession:
         listen(ENGINE, provider, check, model=model, language="de")
 
     def test_the_account_is_named(self, provider: FakeProvider) -> None:
-        ask(provider, headers={"OpenAI-Project": "ours"})
+        ask(ENGINE, provider, headers={"OpenAI-Project": "ours"})
 
         assert provider.last_request.headers["openai-project"] == "ours"
 
     def test_without_a_key_none_is_sent(self, provider: FakeProvider) -> None:
         provider.behaviour.key = ""
 
-        assert ask(provider, api_key="") == WORDS
+        assert ask(ENGINE, provider, api_key="") == WORDS
         assert "authorization" not in provider.last_request.headers
 
     def test_it_is_replaced_before_it_is_too_old(self, provider: FakeProvider) -> None:
@@ -122,11 +115,11 @@ class TestItems:
     def test_a_failed_item_is_heard_again(self, provider: FakeProvider) -> None:
         provider.break_socket(PATH, failed_code="transcription_failed")
 
-        assert ask(provider) == WORDS
+        assert ask(ENGINE, provider) == WORDS
         assert len(provider.requests) == 2
 
         provider.break_socket(PATH, failed_code="insufficient_quota")
-        assert error_of(ask, provider).code == "provider_quota_exhausted"
+        assert error_of(ask, ENGINE, provider).code == "provider_quota_exhausted"
 
 
 class TestErrors:
@@ -145,13 +138,13 @@ class TestErrors:
     def test_those_of_a_session(self, provider: FakeProvider, kind: str, code: str, *, is_repeated: bool) -> None:
         provider.break_socket(PATH, error=kind)
 
-        assert error_of(ask, provider, max_retries=0).code == code
+        assert error_of(ask, ENGINE, provider, max_retries=0).code == code
 
         provider.break_socket(PATH, error=kind)
         if is_repeated:
-            assert ask(provider) == WORDS
+            assert ask(ENGINE, provider) == WORDS
         else:
-            assert error_of(ask, provider).code == code
+            assert error_of(ask, ENGINE, provider).code == code
 
     def test_a_refused_session_ends_it(self, provider: FakeProvider) -> None:
         class Wrong(OpenAIDialect):
@@ -186,7 +179,7 @@ class TestErrors:
     ) -> None:
         provider.fail_next(PATH, status=status, body=body, times=9)
 
-        assert error_of(ask, provider).code == code
+        assert error_of(ask, ENGINE, provider).code == code
 
     def test_odd_messages_are_an_invalid_answer(self, provider: FakeProvider) -> None:
         class Deaf(OpenAIDialect):

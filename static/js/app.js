@@ -5,6 +5,8 @@ import { atTarget, byId, find, findAll } from "./elements.js";
 const YEAR_SECONDS = 365 * 24 * 3600;
 const TEXT_FIELDS = "textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=range])";
 
+const singleKeys = byId("single-keys", "input");
+
 /** @typedef {Event & {prompt: () => Promise<unknown>}} InstallEvent */
 
 /** @returns {string} light, dark, or "" for the system's */
@@ -60,12 +62,36 @@ function showShortcuts() {
   if (!document.querySelector("dialog[open]")) dialog.showModal();
 }
 
+/** @param {KeyboardEvent} event @returns {boolean} whether it is a character alone, and not typed into a field */
+const isSingleKey = (event) =>
+  event.key.length === 1 && !(event.ctrlKey || event.altKey || event.metaKey || atTarget(event, TEXT_FIELDS));
+
 /** @param {KeyboardEvent} event */
 function heedKey(event) {
-  const isPlain = !(event.ctrlKey || event.altKey || event.metaKey);
-  if (event.key !== "?" || !isPlain || atTarget(event, TEXT_FIELDS)) return;
+  if (event.key !== "?" || !isSingleKey(event)) return;
   event.preventDefault();
   showShortcuts();
+}
+
+/**
+ * Keep a key from all scripts of the page if its visitor wants no single-key shortcuts: whoever speaks to the computer
+ * presses keys unintentionally. The browser still scrolls with it or presses the button that has the focus.
+ * @param {KeyboardEvent} event
+ */
+function withholdKey(event) {
+  if (!usesSingleKeys() && isSingleKey(event)) event.stopImmediatePropagation();
+}
+
+const usesSingleKeys = () => localStorage.getItem("single-keys") !== "off";
+
+function showSingleKeys() {
+  singleKeys.checked = usesSingleKeys();
+  document.documentElement.dataset.singleKeys = singleKeys.checked ? "" : "off"; // The style sheet reads it.
+}
+
+function chooseSingleKeys() {
+  localStorage.setItem("single-keys", singleKeys.checked ? "on" : "off");
+  showSingleKeys();
 }
 
 function playRecordings() {
@@ -86,6 +112,10 @@ addEventListener("beforeinstallprompt", offerInstalling);
 addEventListener("appinstalled", () => {
   byId("install").hidden = true;
 });
+window.addEventListener("keydown", withholdKey, true); // Before any other script.
+window.addEventListener("storage", showSingleKeys); // Another tab may have changed it.
+singleKeys.addEventListener("change", chooseSingleKeys);
+showSingleKeys();
 document.addEventListener("keydown", heedKey);
 byId("shortcuts").addEventListener("keydown", (event) => event.stopPropagation()); // Not for the page behind it.
 document.getElementById("show-shortcuts")?.addEventListener("click", showShortcuts);

@@ -1,10 +1,8 @@
 /** For every page: texts for people, the status line, the menus, focus on errors. */
 
-import { atTarget, byId, create, find, findAll } from "./elements.js";
+import { atTarget, byId, create, find } from "./elements.js";
 
 const TOAST_MILLISECONDS = 10000; // A success message covers part of the page; an error message stays.
-const TOAST_GAP = 8; // pixels above a button
-const CONTROLS = "a, button, input, select, textarea, summary, audio";
 
 /** @typedef {"" | "error"} Tone */
 
@@ -33,30 +31,11 @@ export function text(key, values = {}) {
  */
 export function announce(message, tone = "") {
   const status = byId("status");
-  status.textContent = message;
-  status.dataset.tone = tone;
   status.classList.remove("over");
+  status.textContent = message; // toast.js finds the place of a toast.
+  status.dataset.tone = tone;
   clearTimeout(toastTimer);
-  placeToast();
   if (!tone) toastTimer = setTimeout(() => status.classList.add("over"), TOAST_MILLISECONDS);
-}
-
-/** Lift a toast off the buttons and fields: to the lowest place where it covers none, or the fewest. */
-function placeToast() {
-  /** @type {HTMLElement | null} */
-  const toast = document.querySelector(".toast:not(:empty, .over)");
-  if (!toast) return;
-  toast.style.setProperty("--lift", "0px");
-  const { left, right, top, bottom } = toast.getBoundingClientRect();
-  const boxes = findAll(document, CONTROLS)
-    .filter((control) => control.checkVisibility()) // What is folded has a size, too.
-    .map((control) => control.getBoundingClientRect())
-    .filter((box) => box.left < right && box.right > left && box.top < bottom && box.bottom > 0);
-  const places = [0, ...boxes.map((box) => bottom - box.top + TOAST_GAP)].filter((lift) => lift < top);
-  const covered = (/** @type {number} */ lift) =>
-    boxes.filter((box) => box.bottom > top - lift && box.top < bottom - lift).length;
-  places.sort((one, other) => covered(one) - covered(other) || one - other);
-  toast.style.setProperty("--lift", `${places[0]}px`);
 }
 
 /**
@@ -120,7 +99,6 @@ document.addEventListener("toggle", selectField, true); // This event does not b
 document.addEventListener("click", closeMenus);
 document.addEventListener("click", hideToast);
 document.addEventListener("keydown", closeMenus);
-for (const change of ["scroll", "resize"]) window.addEventListener(change, () => requestAnimationFrame(placeToast));
 /** @type {HTMLElement | null} */
 const errorSummary = document.querySelector(".error-summary");
 errorSummary?.focus();

@@ -143,6 +143,39 @@ def test_a_question_mark_lists_the_keys_but_not_in_a_field(page: Page, server: S
     expect(dialog.get_by_text("Speak, and send when you let go")).to_be_hidden()
 
 
+def test_single_keys_can_be_switched_off_for_all_pages(page: Page, server: Server, turn: Turn) -> None:
+    be_signed_in(page, server.url, turn.owner)
+    dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
+    page.keyboard.press("?")
+    dialog.get_by_label("Use single-key shortcuts").focus()
+    page.keyboard.press("Space")
+    expect(dialog.get_by_label("Use single-key shortcuts")).not_to_be_checked()
+    expect(dialog.locator(".single-key").first).to_have_css("text-decoration-line", "line-through")
+    expect_no_barriers(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Call").click()
+    mute = page.locator("#call-mute")
+    expect(mute).to_be_visible()
+    mute.press("m")
+    expect(mute).to_have_attribute("aria-pressed", "false")
+    mute.press("Space")  # The key of a button that has the focus is no shortcut.
+    expect(mute).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="End the call").click()
+    page.goto(f"{server.url}/history/")
+    page.keyboard.press("?")
+    expect(dialog).to_be_hidden()
+    page.context.clear_cookies()
+    page.goto(f"{server.url}/accounts/login/")
+    page.keyboard.press("?")
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    dialog.get_by_label("Use single-key shortcuts").check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+    expect_no_barriers(page)
+
+
 def test_recordings_are_played_by_keyboard(page: Page, server: Server, turn: Turn) -> None:
     be_signed_in(page, server.url, turn.owner)
     page.goto(f"{server.url}/talk/{turn.conversation_id}/")

@@ -35,7 +35,6 @@ COVERED = """() => {
 def test_a_toast_covers_no_button_and_a_long_name_wraps(
     page: Page, server: Server, provider: FakeProvider, alice: User, voice: VoiceProfile, width: int
 ) -> None:
-    """On a telephone, three lines of one name find no room between the controls of a voice: these are fewest."""
     make_voice(alice, provider.add_voice(NAME), name=NAME)
     page.set_viewport_size({"width": width, "height": 844})
     open_voices(page, server, alice)
@@ -44,9 +43,36 @@ def test_a_toast_covers_no_button_and_a_long_name_wraps(
     expect(status).to_contain_text(NAME)
     for scrolled in range(0, 1200, 150):
         page.evaluate(SCROLL, scrolled)
-        assert len(page.evaluate(COVERED)) <= (1 if width == 390 else 0)
+        assert page.evaluate(COVERED) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     expect(status).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("text", ["W" * 60, "The words were others. " * 12, "W" * 800], ids=["word", "text", "endless"])
+@pytest.mark.parametrize("size", [(390, 844), (320, 400)], ids=["telephone", "low"])
+def test_a_toast_covers_nothing_whatever_it_says(
+    page: Page,
+    server: Server,
+    provider: FakeProvider,
+    alice: User,
+    voice: VoiceProfile,
+    text: str,
+    size: tuple[int, int],
+) -> None:
+    make_voice(alice, provider.add_voice(NAME), name=NAME)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    open_voices(page, server, alice)
+    page.evaluate("async text => (await import('/static/js/page.js')).announce(text, 'error')", text)
+    status = page.get_by_role("status")
+    for scrolled in range(0, 1200, 100):
+        page.evaluate(SCROLL, scrolled)
+        assert page.evaluate(COVERED) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        assert status.bounding_box()["height"] > 28  # type: ignore[index] # A line of it can be read.
+    page.evaluate(f"({SCROLL})(600)")
+    assert barriers_in(page) == ""
+    status.click()
+    expect(status).to_be_hidden()
 
 
 def test_a_refusal_of_consent_covers_no_button(page: Page, server: Server, bob: User) -> None:

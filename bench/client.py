@@ -24,6 +24,7 @@ EVENT_NAME_WITHIN_BYTES = 40  # An event begins with the size of its HTTP chunk,
 TIMEOUT_SECONDS = 60
 ADD_VOICE_ATTEMPTS = 20
 TURN_TIMEOUT_SECONDS = 150  # More than TURN_SECONDS.
+NO_CODE = "no_code"
 PROVIDER_KEYS = {"Authorization": "Bearer any", "xi-api-key": "any"}
 
 
@@ -32,23 +33,29 @@ class AnswerError(Exception):
 
 
 class RefusedError(AnswerError):
-    """The status of a response was not 2xx. `body` contains the reason."""
+    """The status of a response was not 2xx. `code` is the reason, or NO_CODE if the application did not give it."""
 
-    def __init__(self, path: str, status: str, body: str) -> None:
+    def __init__(self, path: str, status: int, body: str) -> None:
         super().__init__(f"{path} answered {status}: {body}")
-        self.body = body
+        self.status = status
+        try:
+            self.code = str(json.loads(body)["error"]["code"])
+        except (ValueError, KeyError, TypeError):
+            self.code = NO_CODE
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a turn ended: `code` is an error code, "left" if the client disconnected, or "" if the answer was spoken.
 
-    `turn` is its id, or "" if the request was refused.
+    `turn` is its id, or "" if the request was refused, with this `status`. `reply` is what was spoken.
     """
 
     turn: str
     code: str
     retryable: bool = False
+    status: int = 200
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +114,21 @@ async def ask(url: str, token: str, recording: bytes) -> TurnTimes:
 
 
 async def hold_turn(
-    url: str, token: str, *, leave: bool = False, told: Callable[[str], None] = lambda _turn: None, **question: Any
+    url: str,
+    token: str,
+    *,
+    leave: bool = False,
+    told: Callable[[str], None] = lambda _turn: None,
+    key: str = "",
+    **question: Any,
 ) -> Ending:
     """Send a question or a retry, and read to the end or, with `leave`, to the first sound.
 
-    `told` gets the id of the turn as soon as the answer names it. Raises an error if the response is neither an answer
-    nor a refusal.
+    `told` gets the id of the turn as soon as the answer names it, and `key` is an Idempotency-Key. Raises an error if
+    the response is neither an answer nor a refusal.
     """
     headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
+    headers |= {"Idempotency-Key": key} if key else {}
     request = requests.Request("POST", url, headers, **question).prepare()
     turn = ""
     try:
@@ -128,12 +142,23 @@ async def hold_turn(
                     case b"spoken" if leave:
                         return Ending(turn, "left")
                     case b"done":
-                        return Ending(json.loads(data)["turn_id"], "")
+                        done = json.loads(data)
+                        return Ending(done["turn_id"], "", reply=done["reply"])
                     case b"failed":
                         failure = json.loads(data)
                         return Ending(failure["turn_id"], failure["code"], failure["retryable"])
     except RefusedError as refusal:
-        return Ending("", json.loads(refusal.body)["error"]["code"])
+        return Ending("", refusal.code, status=refusal.status)
+
+
+def play(url: str, token: str) -> tuple[int, str]:
+    """Ask for the beginning of a recording; return the status, and the code of the error or ""."""
+    headers = {"Authorization": f"Bearer {token}", "Range": "bytes=0-999"}
+    try:
+        answer = requests.get(url, headers=headers, timeout=TIMEOUT_SECONDS)
+    except requests.RequestException:
+        return 0, NO_CODE
+    return answer.status_code, "" if answer.ok else RefusedError(url, answer.status_code, answer.text).code
 
 
 async def listen(url: str, token: str, **question: Any) -> list[Chunk]:
@@ -222,8 +247,8 @@ async def _answer_to(request: requests.PreparedRequest) -> AsyncIterator[asyncio
         assert isinstance(body, bytes)  # noqa: S101 - forms and JSON are bytes
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"POST {request.path_url} HTTP/1.1\r\n{head}\r\n".encode() + body)
-        status = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
-        if not status.startswith("2"):
+        status = int((await reader.readuntil(b"\r\n\r\n")).split()[1])
+        if not 200 <= status < 300:
             raise RefusedError(request.path_url, status, (await reader.read()).decode())
         yield reader
     finally:

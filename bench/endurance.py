@@ -208,7 +208,7 @@ def row_problems(session: Session) -> Iterator[str]:
     for pk, turn in rows.items():
         if turn.status in RUNNING:
             yield f"turn {pk} does not end"
-        if turn.status == Turn.Status.SPOKEN and not (turn.answer and Path(turn.answer.path).stat().st_size):
+        if turn.status == Turn.Status.SPOKEN and not (turn.answer and turn.answer.size):
             yield f"turn {pk} has lost its sound"
     for day in UsageDay.objects.exclude(running=0, reserved_heard_ms=0, reserved_characters=0):
         yield (

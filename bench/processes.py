@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +91,17 @@ def set_environment(folder: Path, providers: Server | None) -> None:
 
 
 @contextmanager
-def application(log: Path, *, workers: int = 1, port: int = 0, code: Path = PROJECT_DIR) -> Iterator[Server]:
+def application(
+    log: Path,
+    *,
+    workers: int = 1,
+    port: int = 0,
+    code: Path = PROJECT_DIR,
+    own: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """Run the application as `make run` does, with its output in `log`. Yields when it accepts connections.
 
-    `code` is the folder of its code.
+    `code` is the folder of its code; `own` are variables that other processes have not.
 
     A new log is begun, or, for a process that takes the `port` of an earlier one, continued.
     """
@@ -102,7 +109,8 @@ def application(log: Path, *, workers: int = 1, port: int = 0, code: Path = PROJ
     port = port or free_port()
     words = ["voiceclone.asgi:application", f"--host={HOST}", f"--port={port}", "--log-level=warning"]
     words += [f"--workers={workers}"] * (workers > 1)
-    with log.open(mode) as file, _running("uvicorn", *words, cwd=code, stderr=file) as process:
+    environment = os.environ | (own or {})
+    with log.open(mode) as file, _running("uvicorn", *words, cwd=code, stderr=file, env=environment) as process:
         while not listens(port):
             if process.poll() is not None:
                 raise SystemExit(f"The application did not start:\n{log.read_text()}")
@@ -111,10 +119,11 @@ def application(log: Path, *, workers: int = 1, port: int = 0, code: Path = PROJ
 
 
 @contextmanager
-def worker(log: Path, *, code: Path = PROJECT_DIR) -> Iterator[Server]:
-    """Run the application's worker beside it."""
+def worker(log: Path, *, code: Path = PROJECT_DIR, own: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run the application's worker beside it; `own` are variables that other processes have not."""
     words = ["worker", "--no-startup-delay", "--no-reload", "--with-parent"]
-    with log.open("a") as file, _running("manage", *words, cwd=code, stderr=file) as process:
+    environment = os.environ | (own or {})
+    with log.open("a") as file, _running("manage", *words, cwd=code, stderr=file, env=environment) as process:
         yield Server("", process.pid)
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.ports import free_port, listens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -55,15 +55,17 @@ def write_configuration(folder: Path, changes: dict[str, str]) -> list[str]:
 
 
 @contextmanager
-def running_nginx(folder: Path, ports: tuple[int, int]) -> Iterator[str]:
-    """Run nginx, but without TLS, in front of these two ports; yield its address."""
+def running_nginx(folder: Path, ports: Sequence[int]) -> Iterator[str]:
+    """Run nginx, but without TLS, in front of these ports; yield its address."""
     port = free_port()
     changes = {
         "listen 80;": f"listen 127.0.0.1:{free_port()};",
         "listen 443 ssl http2;": f"listen 127.0.0.1:{port};",
         "    ssl_": "    # ssl_",
-        ":8000": f":{ports[0]}",
-        ":8001": f":{ports[1]}",
+        "    server 127.0.0.1:8001 max_fails=0;\n": "",
+        "    server 127.0.0.1:8000 max_fails=0;\n": "".join(
+            f"    server 127.0.0.1:{each} max_fails=0;\n" for each in ports
+        ),
     }
     with subprocess.Popen(write_configuration(folder, changes)) as process:  # noqa: S603
         try:

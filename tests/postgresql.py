@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,19 +37,42 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL)  # noqa: S603
 
 
+@dataclass(frozen=True)
+class PostgreSQLServer:
+    """A running server. `url` is the DATABASE_URL of an empty database."""
+
+    url: str
+    data: str
+    options: str
+
+    def start(self) -> None:
+        _run(_tool("pg_ctl"), "-D", self.data, "-w", "-l", f"{self.data}.log", "-o", self.options, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it; `fast` ends all connections, and keeps what is committed."""
+        _run(_tool("pg_ctl"), "-D", self.data, "-w", "-m", mode, "stop")
+
+
 @contextmanager
-def running_postgresql() -> Iterator[str]:
-    """Run a server, and yield the DATABASE_URL of an empty database. Skips the test where there is no PostgreSQL."""
-    initdb, control = _tool("initdb"), _tool("pg_ctl")
-    port = free_port()
+def running_postgresql_server() -> Iterator[PostgreSQLServer]:
+    """Run a server, which can be stopped and started again. Skips the test where there is no PostgreSQL."""
+    initdb, port = _tool("initdb"), free_port()
     with tempfile.TemporaryDirectory(prefix="voiceclone-pg-") as folder:
         if os.geteuid() == 0:
             shutil.chown(folder, pwd.getpwnam(OTHER_USER).pw_uid)
         data = f"{folder}/data"
         _run(initdb, "-D", data, "-U", "tests", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale")
         options = f"{OPTIONS} -p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-        _run(control, "-D", data, "-w", "-l", f"{folder}/log", "-o", options, "start")
+        server = PostgreSQLServer(f"postgres://tests@127.0.0.1:{port}/postgres", data, options)
+        server.start()
         try:
-            yield f"postgres://tests@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            _run(control, "-D", data, "-m", "immediate", "stop")
+            server.stop("immediate")
+
+
+@contextmanager
+def running_postgresql() -> Iterator[str]:
+    """Run a server, and yield its DATABASE_URL. Skips the test where there is no PostgreSQL."""
+    with running_postgresql_server() as server:
+        yield server.url

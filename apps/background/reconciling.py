@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from apps.core.repairs import Repair, Source, sources, sources_on_request
+from apps.core.repairs import Repair, Source, quick_sources, sources, sources_on_request
 from apps.speech.base import ProviderError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,11 @@ def reconcile(*, with_files: bool = True) -> Iterator[tuple[Repair, str]]:
     Without `with_files` the folder of recordings, which may be large, is not searched.
     """
     yield from _carry_out(sources(with_slow=with_files))
+
+
+def reconcile_quickly() -> Iterator[tuple[Repair, str]]:
+    """Carry out the repairs that people wait for and that are found at once; yield the same as `reconcile`."""
+    yield from _carry_out(quick_sources())
 
 
 def delete_unknown() -> Iterator[tuple[Repair, str]]:

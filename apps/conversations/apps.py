@@ -12,4 +12,4 @@ class ConversationsConfig(AppConfig):
 
         api_schema.register(OPERATIONS)
         personal_data.register(ConversationsData())
-        repairs.register("turns", reconciling.repairs)
+        repairs.register("turns", reconciling.repairs, is_quick=True)

@@ -18,8 +18,9 @@ from django.utils.translation import gettext_lazy as _
 
 logger = logging.getLogger(__name__)
 
-ROW_LEASE = timedelta(seconds=90)
-RENEW_SECONDS = 20
+# A lease ends when its last three extensions are missing: one may wait 20 s for a locked database, and fail.
+ROW_LEASE = timedelta(seconds=60)
+RENEW_SECONDS = 15
 
 SERVER_STOPPED = "server_stopped"
 """The error code of work that a killed process did not finish. It can be tried again."""

@@ -25,12 +25,13 @@ class Repair:
 class Source:
     """Finds the repairs of one kind.
 
-    A slow source looks through a whole folder and runs once a day. What a source on request finds may still be needed:
-    only the operator can know.
+    A quick source asks the database once, and runs every few seconds; a slow one looks through a whole folder, and runs
+    once a day. What a source on request finds may still be needed: only the operator can know.
     """
 
     name: str
     find: Callable[[], Iterator[Repair]]
+    is_quick: bool
     is_slow: bool
     is_on_request: bool
 
@@ -39,15 +40,24 @@ _sources: list[Source] = []
 
 
 def register(
-    name: str, find: Callable[[], Iterator[Repair]], *, is_slow: bool = False, is_on_request: bool = False
+    name: str,
+    find: Callable[[], Iterator[Repair]],
+    *,
+    is_quick: bool = False,
+    is_slow: bool = False,
+    is_on_request: bool = False,
 ) -> None:
     """Include the repairs that `find` yields; an app calls this in `AppConfig.ready()`."""
-    _sources.append(Source(name, find, is_slow, is_on_request))
+    _sources.append(Source(name, find, is_quick, is_slow, is_on_request))
 
 
 def sources(*, with_slow: bool = True) -> list[Source]:
     """Return the registered sources that need no request, in the order of INSTALLED_APPS."""
     return [source for source in _sources if not source.is_on_request and (with_slow or not source.is_slow)]
+
+
+def quick_sources() -> list[Source]:
+    return [source for source in _sources if source.is_quick]
 
 
 def sources_on_request() -> list[Source]:

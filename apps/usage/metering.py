@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -185,11 +185,18 @@ def _is_reserved(values: dict[str, Any]) -> bool:
 
 
 def _release_lost(owner_id: int, day: date, now: datetime) -> bool:
-    """Release the reservations of killed processes, which never settle; return whether there were any."""
-    lost = UsageDay.objects.filter(
-        owner_id=owner_id, day=day, running__gt=0, last_request_at__lt=now - RESERVATION_LIFETIME
-    )
-    return bool(lost.update(running=0, reserved_heard_ms=0, reserved_characters=0))
+    """Release the reservations of a person's killed processes; return whether there were any."""
+    return bool(release_all(lost_reservations(now).filter(owner_id=owner_id, day=day)))
+
+
+def lost_reservations(now: datetime) -> QuerySet[UsageDay]:
+    """Return the days with reservations that no request holds any more: their processes were killed."""
+    return UsageDay.objects.filter(running__gt=0, last_request_at__lt=now - RESERVATION_LIFETIME)
+
+
+def release_all(days: QuerySet[UsageDay]) -> int:
+    """Release all reservations of `days`; return how many days there were."""
+    return days.update(running=0, reserved_heard_ms=0, reserved_characters=0)
 
 
 def settle(reservation: Reservation, *, kind: UsageRecord.Kind, used: Used) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.utils import timezone
 
-from apps.background.reconciling import planned, reconcile
+from apps.background.management.commands import worker
+from apps.background.reconciling import planned, reconcile, reconcile_quickly
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.services import new_turn
 from apps.core import leases
@@ -73,6 +74,30 @@ def test_a_retry_needs_no_worker_and_repeats_no_paid_call(
     assert names_in_order(events) == ["heard", "said", "spoken", "done"]
     assert not provider.requests_to(TRANSCRIPTIONS)
     assert not provider.requests_to(CHAT)
+
+
+def test_the_worker_ends_it_soon_without_asking_a_provider(
+    remote_engines: FakeProvider, provider: FakeProvider, conversation: Conversation
+) -> None:
+    """Lists of voices are asked for less often."""
+    abandoned_turn(conversation, status="heard")
+    assert leases.ROW_LEASE.total_seconds() + worker.QUICK_RECONCILE_SECONDS <= 70  # docs/reliability.md
+    assert leases.ROW_LEASE.total_seconds() > 3 * leases.RENEW_SECONDS
+    assert [outcome for _repair, outcome in reconcile_quickly()] == ["done"]
+    assert Turn.objects.get().error_code == "server_stopped"
+    assert not provider.requests
+
+
+def test_what_was_reserved_without_a_turn_is_given_back(
+    remote_engines: FakeProvider, conversation: Conversation, settings: Settings
+) -> None:
+    settings.LIMITS = True
+    metering.reserve(owner_id=conversation.owner_id, heard_seconds=3, characters=100)
+    assert outcomes_of_reconciling() == []
+    UsageDay.objects.update(last_request_at=timezone.now() - metering.RESERVATION_LIFETIME - timedelta(seconds=1))
+    assert outcomes_of_reconciling() == ["done"]
+    today = UsageDay.objects.get()
+    assert (today.running, today.reserved_heard_ms, today.reserved_characters, today.requests) == (0, 0, 0, 1)
 
 
 def test_its_reservation_is_settled_with_its_usage(

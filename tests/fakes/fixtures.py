@@ -6,7 +6,7 @@ import pytest
 from django.core.files.storage import default_storage
 
 from apps.core.object_address import storage_setting
-from tests.fakes.object_store import KEYS, ObjectStore, client_of, running_object_store
+from tests.fakes.object_store import KEYS, ObjectStore, client_of, create_bucket, running_object_store
 from tests.fakes.provider import FakeProvider
 from tests.fakes.voice_servers import FakeVoiceServer
 
@@ -56,10 +56,9 @@ def bucket(running_store: ObjectStore, settings: Settings, monkeypatch: pytest.M
         monkeypatch.setenv(name, value)
     store = ObjectStore(running_store.url, running_store.process)
     use_storage(settings, store.address)
-    client = client_of(default_storage)  # type: ignore[arg-type] # an ObjectStorage
-    client.create_bucket(Bucket=store.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    create_bucket(default_storage)  # type: ignore[arg-type] # an ObjectStorage
     yield store
-    client.close()
+    client_of(default_storage).close()  # type: ignore[arg-type]
 
 
 def use_storage(settings: Settings, address: str) -> None:

@@ -73,7 +73,12 @@ def client_of(storage: ObjectStorage) -> Any:
     return storage.connection.meta.client
 
 
+def create_bucket(storage: ObjectStorage) -> None:
+    place = {"LocationConstraint": "eu-central-1"}
+    client_of(storage).create_bucket(Bucket=storage.bucket_name, CreateBucketConfiguration=place)
+
+
 def keys_in(storage: ObjectStorage) -> list[str]:
     """Return the keys of everything in the bucket, whatever its prefix."""
-    found = client_of(storage).list_objects_v2(Bucket=storage.bucket_name)
-    return [each["Key"] for each in found.get("Contents", ())]
+    pages = client_of(storage).get_paginator("list_objects_v2").paginate(Bucket=storage.bucket_name)
+    return [each["Key"] for page in pages for each in page.get("Contents", ())]

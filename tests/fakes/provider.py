@@ -59,6 +59,7 @@ class FakeProvider:
         self._random = random.Random(1)  # noqa: S311 - the same failures in every run
         self._ambushes: list[Ambush] = []
         self.speaking = self.most_speaking = 0  # Requests for speech at once.
+        self.over_limit: list[float] = []  # When there were more than the plan allows.
 
     # The server
 
@@ -256,6 +257,7 @@ class FakeProvider:
         self.most_speaking = max(self.most_speaking, self.speaking)
         try:
             if 0 < self.behaviour.speech_limit < self.speaking:
+                self.over_limit.append(time.time())
                 code = "too_many_concurrent_requests"
                 await exchange.send(
                     429, elevenlabs.elevenlabs_error(code, "Too many requests.", kind="rate_limit_error")

@@ -7,6 +7,7 @@ import os
 import signal
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections import deque
+from collections.abc import Callable, Iterator
 from itertools import count
 from threading import Event, Thread
 from types import FrameType
@@ -20,7 +21,7 @@ from django_tasks_db.management.commands.db_worker import valid_interval
 from django_tasks_db.models import DBTaskResult
 
 from apps.background import housekeeping
-from apps.background.reconciling import reconcile
+from apps.background.reconciling import reconcile, reconcile_quickly
 from apps.background.workers import THREADS, Workers
 from apps.core import identity
 
@@ -28,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 PARENT_CHECK_SECONDS = 2
 HOUSEKEEPING_SECONDS = 60
-RECONCILE_SECONDS = 180
+RECONCILE_SECONDS = 180  # Asks providers for lists of voices.
+QUICK_RECONCILE_SECONDS = 10  # Asks the database only.
 RUNS_PER_FILE_SEARCH = 480  # Once a day: searching a large folder takes a while, and stray files are not urgent.
 # The limits of glibc's resolver. With its own, a name server that never answers could hold a sender for 30 seconds.
 RESOLVER_LIMITS = "timeout:2 attempts:2"
@@ -112,7 +114,9 @@ def _work(workers: Workers, *, with_parent: bool) -> None:
     housekeeping_thread = Thread(target=_do_housekeeping, args=[stopped, parent], daemon=True)
     housekeeping_thread.start()
     # Not joined at the end: a provider can take long to answer, and the next run repairs what this one did not.
-    Thread(target=_reconcile_regularly, args=[stopped], daemon=True).start()
+    Thread(target=_reconcile_regularly, args=[stopped, RECONCILE_SECONDS, _reconcile], daemon=True).start()
+    quick = [stopped, QUICK_RECONCILE_SECONDS, lambda _run: reconcile_quickly()]
+    Thread(target=_reconcile_regularly, args=quick, daemon=True).start()
     try:
         workers.run()
     finally:
@@ -139,9 +143,13 @@ def _do_housekeeping(stopped: Event, parent: int) -> None:
         connection.close()
 
 
-def _reconcile_regularly(stopped: Event) -> None:
+def _reconcile(run: int) -> Iterator[object]:
+    return reconcile(with_files=run % RUNS_PER_FILE_SEARCH == 0)
+
+
+def _reconcile_regularly(stopped: Event, seconds: float, repairs: Callable[[int], Iterator[object]]) -> None:
     for run in count():
-        deque(reconcile(with_files=run % RUNS_PER_FILE_SEARCH == 0), maxlen=0)
+        deque(repairs(run), maxlen=0)
         connection.close()
-        if stopped.wait(RECONCILE_SECONDS):
+        if stopped.wait(seconds):
             return

@@ -94,6 +94,10 @@ class Answer:
             segment.complete = True
         return text_within(segments, seconds)
 
+    def forget_sound(self) -> None:
+        """Keep only which words were said when: nobody follows this any more."""
+        self._events.clear()
+
     async def until_over(self) -> None:
         """Wait until the turn has ended and is stored."""
         await asyncio.wait({self._task})

@@ -20,7 +20,7 @@ from apps.core.database import shared_thread
 
 logger = logging.getLogger(__name__)
 
-# A client truncates what it has just heard. The sound of older answers is not kept.
+# A client truncates what it has just heard. Older answers are not kept.
 KEPT_RESPONSES = 3
 KEPT_ITEMS = 50
 # A client counts what was heard in its own way. Less than this is missing from an answer that was heard to its end.
@@ -71,7 +71,13 @@ class Answering:
         return is_over and self._held is None and not self._tasks
 
     def announce(self, *, is_spoken: bool, metadata: Any = None) -> Response:
-        """Announce a response, whose answer is still to come."""
+        """Announce a response, whose answer is still to come. Those before it are not resumed any more."""
+        for response in self._responses.values():
+            if response.answer is not None:
+                response.answer.forget_sound()
+        return self._announce(is_spoken=is_spoken, metadata=metadata)
+
+    def _announce(self, *, is_spoken: bool, metadata: Any = None) -> Response:
         response = Response(
             send=self._send,
             conversation_id=self._conversation_id,
@@ -104,7 +110,9 @@ class Answering:
 
     def hold(self, response: Response | None) -> bool:
         """Stop sending an answer, but let it go on: it may be a noise. Return whether one was being heard."""
-        if response is None or self._held is not None or response.answer is None or not response.is_being_heard:
+        if response is None or response is not self.latest or self._held is not None:
+            return False
+        if response.answer is None or not response.is_being_heard:
             return False
         self._held = HeldAnswer(response.answer, response.heard_seconds())
         response.end("cancelled", reason="turn_detected")
@@ -115,7 +123,7 @@ class Answering:
         """Go on with the held answer where it was left, as a response of its own."""
         held, self._held = self._held, None
         if held is not None:
-            response = self.announce(is_spoken=held.answer.prepared.is_spoken)
+            response = self._announce(is_spoken=held.answer.prepared.is_spoken)
             response.begin(held.answer, start_seconds=held.seconds)
 
     def let_go(self) -> None:

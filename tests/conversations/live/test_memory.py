@@ -11,6 +11,7 @@ import pytest
 from apps.conversations.live.answer import Answer
 from apps.conversations.live.answering import KEPT_RESPONSES
 from apps.conversations.live.question import Question
+from apps.conversations.turn_events import Spoken
 from apps.speech.audio.turn_taking import TurnTaking
 from tests.client import wait_until
 from tests.conftest import Server
@@ -73,3 +74,15 @@ def test_a_session_keeps_its_last_answers_until_it_ends(
     hold(server, talk())
     wait_until(lambda: count(TurnTaking) == 0)
     assert (count(Answer), count(Question)) == (0, 0)
+
+
+def test_only_the_last_answer_keeps_its_sound(server: Server, provider: FakeProvider, alice_token: str) -> None:
+    async def talk() -> None:
+        async with live(server.url, alice_token, PUSH_TO_TALK) as client:
+            await ask_aloud(client)
+            of_one_answer = count(Spoken)
+            for _ in range(KEPT_RESPONSES):
+                await ask_aloud(client)
+            assert 0 < count(Spoken) < 2 * of_one_answer
+
+    hold(server, talk())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from urllib.parse import quote
 
+from django.core.files.base import File
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import serializers
@@ -23,6 +24,7 @@ from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.started_stream import StartedStream, start_stream
 from apps.core.api import AudioRenderer, StrictSerializer
 from apps.core.api_errors import error_body, error_status
+from apps.core.audio_response import part_response
 from apps.usage.api import LimitedView
 from apps.voices.services import ready_voice
 
@@ -71,7 +73,7 @@ class FullInteraction(LimitedView):
         return services.new_turn(conversation=conversation, voice=voice, recording=recording)
 
 
-def _answer(turn: Turn, mp3: StartedStream | bytes) -> HttpResponseBase:
+def _answer(turn: Turn, mp3: StartedStream | bytes | File[bytes] | None) -> HttpResponseBase:
     if not mp3 and turn.status == Turn.Status.SPOKEN:  # The reply has no words, such as a mere emoji.
         mp3 = silent_mp3(turn)
     response = _mp3_with_texts(turn, mp3) if mp3 else _failure(turn)
@@ -81,9 +83,12 @@ def _answer(turn: Turn, mp3: StartedStream | bytes) -> HttpResponseBase:
     return response
 
 
-def _mp3_with_texts(turn: Turn, mp3: StartedStream | bytes) -> HttpResponseBase:
+def _mp3_with_texts(turn: Turn, mp3: StartedStream | bytes | File[bytes]) -> HttpResponseBase:
+    response: HttpResponseBase
     if isinstance(mp3, bytes):
-        response: HttpResponseBase = HttpResponse(mp3, content_type="audio/mpeg")
+        response = HttpResponse(mp3, content_type="audio/mpeg")
+    elif isinstance(mp3, File):
+        response = part_response(mp3, mp3.size, "audio/mpeg")
     else:
         response = StreamingHttpResponse(mp3, content_type="audio/mpeg")
     texts = [turn.transcript, turn.reply]

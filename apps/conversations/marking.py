@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 from pathlib import PurePosixPath
 
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.utils import timezone
 
 from apps.conversations.models import Turn, answer_mp3_path
@@ -41,18 +41,19 @@ def answer_as_flac(*, turn: Turn, recording: Recording) -> bytes:
         return to_flac(recording, tags=tags(origin))
 
 
-def answer_as_mp3(*, turn: Turn) -> bytes:
-    """Return the stored answer of `turn` as MP3: the same bytes each time, so that ranges of it fit together.
+def open_answer_mp3(*, turn: Turn) -> File[bytes]:
+    """Open the stored answer of `turn` as MP3, to be closed: the same bytes each time, so that ranges fit together.
 
-    Raises RecordingMissingError and MarkError.
+    The first time it is made, in memory: the signature covers all of it. At 128 kbit/s, a reply of MAX_REPLY_TOKENS
+    (400) that is spoken for two minutes is 2 MB. Raises RecordingMissingError and MarkError.
     """
     if _has_current_mp3(turn):
         with suppress(RecordingMissingError):  # It is a copy, and can be made again.
-            return recordings.read(turn.answer_mp3)
+            return recordings.open_stored(turn.answer_mp3)
     recording = recordings.decode_stored(turn.answer, sample_rate=STORED_SAMPLE_RATE, max_seconds=STORED_MAX_SECONDS)
     origin = origin_in_flac(recordings.read(turn.answer)) or origin_of(turn)
     mp3 = signer.marker().to_mp3(recording, origin)
-    return mp3 if _store_mp3(turn, mp3) else answer_as_mp3(turn=turn)
+    return ContentFile(mp3) if _store_mp3(turn, mp3) else open_answer_mp3(turn=turn)
 
 
 def _has_current_mp3(turn: Turn) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import QuerySet
@@ -20,7 +20,7 @@ from django_tasks import task
 
 from apps.accounts.models import User
 from apps.conversations import stopping
-from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, answer_as_mp3
+from apps.conversations.marking import STORED_MAX_SECONDS, STORED_SAMPLE_RATE, open_answer_mp3
 from apps.conversations.models import (
     NOTHING_HEARD,
     RUNNING,
@@ -357,11 +357,11 @@ def answer(prepared: PreparedTurn) -> Turn:
     return prepared.turn
 
 
-def answer_mp3(*, turn: Turn) -> bytes:
-    """Return the stored answer of a turn as MP3, or b"" if the turn failed or nothing was spoken."""
+def answer_mp3(*, turn: Turn) -> File[bytes] | None:
+    """Open the stored answer of a turn as MP3, to be closed; None if the turn failed or nothing was spoken."""
     if turn.status == Turn.Status.FAILED or not turn.answer:
-        return b""
-    return answer_as_mp3(turn=turn)
+        return None
+    return open_answer_mp3(turn=turn)
 
 
 def decode_turn_audio(file: FieldFile) -> Recording:

@@ -22,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.conversations.lookups import own_turn
-from apps.conversations.marking import answer_as_mp3
+from apps.conversations.marking import open_answer_mp3
 from apps.conversations.models import Share, Turn
 from apps.conversations.shares import DEFAULT_DAYS, LIFETIMES, create_share, open_share, revoke_share
 from apps.core.audio_response import audio_response
@@ -114,12 +114,12 @@ def shared_sound(request: HttpRequest, secret: str) -> HttpResponseBase:
     """The shared answer as MP3, marked as made by AI, also as a download with `?download`."""
     try:
         share = open_share(secret=secret, address=get_adapter().get_client_ip(request))
-        mp3 = answer_as_mp3(turn=share.turn) if share else b""
+        mp3 = open_answer_mp3(turn=share.turn) if share else None
     except RecordingMissingError:
-        mp3 = b""
+        mp3 = None
     except UserError as error:
         return _unlisted(with_error_status(HttpResponse(error.message, content_type="text/plain"), error))
-    if not mp3:
+    if mp3 is None:
         text = _("This link does not work any more.")
         return _unlisted(HttpResponse(text, content_type="text/plain; charset=utf-8", status=404))
     name = "answer-made-by-ai.mp3" if "download" in request.GET else ""

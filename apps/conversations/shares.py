@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.accounts.services import lock_user
-from apps.conversations.marking import answer_as_mp3
+from apps.conversations.marking import open_answer_mp3
 from apps.conversations.models import Share, Turn
 from apps.core.digests import digest_of
 from apps.core.errors import UserError
@@ -44,7 +44,7 @@ def create_share(*, turn: Turn, days: int = DEFAULT_DAYS, with_text: bool = Fals
         raise UserError("voice_not_found", text, status=409)
     require_ready(voice=turn.voice)
     _require_within_limit(turn.owner)
-    answer_as_mp3(turn=turn)
+    open_answer_mp3(turn=turn).close()
     secret = secrets.token_urlsafe(SECRET_BYTES)
     with transaction.atomic():
         lock_user(pk=turn.owner_id)

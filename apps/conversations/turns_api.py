@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.core.files.base import File
 from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile
 from django.http.response import HttpResponseBase
@@ -24,7 +25,7 @@ from apps.accounts.models import IdempotencyKey
 from apps.conversations import services
 from apps.conversations.events import stored_response, stream_response
 from apps.conversations.lookups import own_conversation, own_turn, turn_of_key
-from apps.conversations.marking import answer_as_mp3
+from apps.conversations.marking import open_answer_mp3
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.core.api import AudioRenderer, EventStreamRenderer, NewestFirstPagination, StrictSerializer
@@ -209,7 +210,7 @@ class TurnAnswerAudio(APIView):
     def get(self, request: Request, turn_pk: UUID) -> HttpResponseBase:
         turn = own_turn(request, turn_pk)
         response = _stored_sound(
-            request, turn.answer, to_mp3=lambda: answer_as_mp3(turn=turn), mp3_name=f"answer-{turn.pk}.mp3"
+            request, turn.answer, to_mp3=lambda: open_answer_mp3(turn=turn), mp3_name=f"answer-{turn.pk}.mp3"
         )
         response["X-AI-Generated"] = "true"
         return response
@@ -230,7 +231,9 @@ class TurnQuestionAudio(APIView):
         )
 
 
-def _stored_sound(request: Request, file: FieldFile, *, to_mp3: Callable[[], bytes], mp3_name: str) -> HttpResponseBase:
+def _stored_sound(
+    request: Request, file: FieldFile, *, to_mp3: Callable[[], bytes | File[bytes]], mp3_name: str
+) -> HttpResponseBase:
     """Answer with a recording of a turn in the requested format.
 
     Raises UserError: 404 if the turn has none, 410 if it is missing on the server.

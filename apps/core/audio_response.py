@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from io import BytesIO
 from typing import IO
 
 from django.conf import settings
+from django.core.files.base import ContentFile, File
 from django.db.models.fields.files import FieldFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -25,16 +25,22 @@ HEAD_BYTES = 256 * 1024
 FOLLOWS_REDIRECTS = {"", "audio", "document", "video"}
 
 
-def audio_response(request: HttpRequest, data: bytes, content_type: str, filename: str = "") -> HttpResponseBase:
-    """Answer with `data`, or with the part that a single `Range` header asks for. A file name makes it a download."""
-    response = _ranged_response(request, BytesIO(data), len(data), content_type)
+def audio_response(
+    request: HttpRequest, sound: bytes | File[bytes], content_type: str, filename: str = ""
+) -> HttpResponseBase:
+    """Answer with `sound`, or with the part that a single `Range` header asks for. A file name makes it a download.
+
+    Of a file, only that is read, in chunks if it is long, and the file is closed.
+    """
+    file = sound if isinstance(sound, File) else ContentFile(sound)
+    response = _ranged_response(request, file, file.size, content_type)
     if filename:
         response["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
 
 
 def stored_audio_response(request: HttpRequest, stored: FieldFile, content_type: str) -> HttpResponseBase:
-    """Answer with a stored file, like `audio_response`. Only the requested part is read, in chunks if it is long.
+    """Answer with a stored file, like `audio_response`.
 
     With MEDIA_SIGNED_URLS, redirect to the storage instead. Raises RecordingMissingError and StorageDownError.
     """
@@ -43,8 +49,7 @@ def stored_audio_response(request: HttpRequest, stored: FieldFile, content_type:
         parameters = {"ResponseContentType": content_type, "ResponseCacheControl": "private, no-store"}
         address = stored.storage.url(str(stored.name), parameters=parameters)  # type: ignore[call-arg] # an object store
         return HttpResponseRedirect(address, headers={"Cache-Control": "private, no-store"})
-    file = recordings.open_stored(stored)
-    return _ranged_response(request, file, file.size, content_type)
+    return audio_response(request, recordings.open_stored(stored), content_type)
 
 
 def stored_sound_response(request: HttpRequest, stored: FieldFile, content_type: str) -> HttpResponseBase:
@@ -69,7 +74,7 @@ def _ranged_response(
     else:
         start, end = span or (0, size)
         file.seek(offset + start)
-        response = _part_response(file, end - start, content_type)
+        response = part_response(file, end - start, content_type)
         if span:
             response.status_code = 206
             response["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
@@ -79,7 +84,7 @@ def _ranged_response(
     return response
 
 
-def _part_response(file: IO[bytes], size: int, content_type: str) -> HttpResponseBase:
+def part_response(file: IO[bytes], size: int, content_type: str) -> HttpResponseBase:
     """Answer with the next `size` bytes of `file`."""
     if size > STREAMED_BYTES:
         response = StreamingHttpResponse(chunks_of(file, size), content_type=content_type)

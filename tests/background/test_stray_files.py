@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from apps.background.reconciling import planned, reconcile
 from apps.background.stray_files import SAFE_AGE
-from apps.conversations.marking import answer_as_mp3
+from apps.conversations.marking import open_answer_mp3
 from apps.conversations.reports import report_abuse
 from apps.core.storage import media
 from apps.privacy.exports import build_export, start_export
@@ -51,7 +51,7 @@ def stray_file(settings: Settings, name: str) -> Path:
 def kept(settings: Settings, alice: User, conversation: Conversation) -> set[Path]:
     """Old files of every kind, each with its row: sample, consent, question, answers, report, export."""
     make_consent(alice)
-    answer_as_mp3(turn=make_turn(conversation))
+    open_answer_mp3(turn=make_turn(conversation)).close()
     report_abuse(address="192.0.2.1", text="It is my voice.", file=ContentFile(b"sound", name="sound.mp3"))
     start_export(owner=alice)
     build_export.func(str(Export.objects.get().pk))

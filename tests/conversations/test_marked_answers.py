@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +56,22 @@ def test_ranges_of_an_mp3_fit_together(alice_api: Api, conversation: Conversatio
     assert (head.status_code, rest.status_code) == (206, 206)
     assert head.content + rest.content == alice_api.get(path).content
     assert head.headers["X-AI-Generated"] == "true"
+
+
+def test_only_the_requested_part_of_an_mp3_is_read(alice_api: Api, conversation: Conversation) -> None:
+    turn = make_turn(conversation)
+    path = f"/api/v1/turns/{turn.pk}/audio?as=mp3"
+    assert alice_api.get(path).ok
+    turn.refresh_from_db()
+    os.truncate(turn.answer_mp3.path, 64 << 20)
+    tracemalloc.start()
+    try:
+        part = alice_api.get(path, headers={"Range": "bytes=-10"})
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (part.status_code, part.content) == (206, bytes(10))
+    assert peak < 16 << 20
 
 
 def test_concurrent_first_requests_get_the_same_mp3(alice_api: Api, conversation: Conversation) -> None:

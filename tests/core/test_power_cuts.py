@@ -15,7 +15,7 @@ from django.core.files.base import ContentFile
 from django.db import connection
 
 from apps.background.stray_files import named_files
-from apps.conversations.marking import answer_as_mp3
+from apps.conversations.marking import open_answer_mp3
 from apps.conversations.reports import report_abuse
 from apps.core.commits import FULL, without_waiting_for_the_disk
 from apps.privacy.exports import build_export, start_export
@@ -69,7 +69,7 @@ def is_on_disk(path: Path, events: list[Path | str], *, up_to: Path) -> bool:
 @pytest.mark.django_db
 def test_a_file_is_on_the_disk_before_its_row(journal: Journal, request: pytest.FixtureRequest) -> None:
     with connection.execute_wrapper(journal.note_statement):
-        answer_as_mp3(turn=make_turn(request.getfixturevalue("conversation")))
+        open_answer_mp3(turn=make_turn(request.getfixturevalue("conversation"))).close()
         report_abuse(address="192.0.2.1", text="It is my voice.", file=ContentFile(b"sound", name="sound.mp3"))
     names = set(named_files())
     assert {name.split("/")[0] for name in names} == {"answers", "consents", "questions", "reports", "samples"}

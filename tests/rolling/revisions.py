@@ -7,10 +7,21 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+MIGRATIONS = "apps/*/migrations/*"
+
 
 def newest_tag() -> str:
     """Return the newest tag before the current commit, or "" if there is none, or no history."""
     return _git("describe", "--tags", "--abbrev=0", check=False).decode().strip()
+
+
+def first_commit_with_these_migrations() -> str:
+    """Return the commit that changed the migrations last, or "" without a history, or if they have changed since.
+
+    Before the first release that is allowed: a migration is edited, and older code need not work on its tables.
+    """
+    commit = _git("log", "-1", "--format=%H", "--", MIGRATIONS, check=False).decode().strip()
+    return commit if commit and not _git("diff", "--name-only", commit, "--", MIGRATIONS) else ""
 
 
 def checked_out(revision: str, folder: Path) -> Path:

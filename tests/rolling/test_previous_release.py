@@ -1,6 +1,7 @@
 """While a site is brought up to date, processes of the previous release go on beside new ones, on the new tables.
 
-The previous release is the newest tag, or PREVIOUS_RELEASE. docs/development.md has the rule for migrations.
+The previous release is the newest tag, or PREVIOUS_RELEASE. Before the first tag, it is the oldest commit with the
+migrations of now. docs/development.md has the rule for migrations.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pytest
 
 from tests.client import Api, turns_path
 from tests.processes import Site, migrated_database, remote, running_site
-from tests.rolling.revisions import checked_out, newest_tag
+from tests.rolling.revisions import checked_out, first_commit_with_these_migrations, newest_tag
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +29,9 @@ SERVER = ["uvicorn", "voiceclone.asgi:application"]
 @pytest.fixture
 def previous(tmp_path: Path) -> Path:
     """The folder of the previous release."""
-    revision = os.environ.get("PREVIOUS_RELEASE") or newest_tag()
+    revision = os.environ.get("PREVIOUS_RELEASE") or newest_tag() or first_commit_with_these_migrations()
     if not revision:
-        pytest.skip("nothing is released yet: there is no tag")
+        pytest.skip("nothing is released yet, and no commit has these migrations")
     return checked_out(revision, tmp_path / "previous")
 
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.accounts.models import User
 from apps.conversations import services
-from apps.conversations.marking import answer_as_mp3
+from apps.conversations.marking import open_answer_mp3
 from apps.conversations.models import Turn
 from apps.core.errors import UserError
 from apps.speech.base import AudioError, ProviderError
@@ -83,5 +83,6 @@ class Command(BaseCommand):
 
     def _write_answer(self, turn: Turn, output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(answer_as_mp3(turn=turn))
+        with open_answer_mp3(turn=turn) as mp3:
+            output.write_bytes(mp3.read())
         self.stdout.write(f"› The answer, {turn.answer_seconds:.1f} seconds, is in {output}")

@@ -4,13 +4,14 @@
  */
 
 import { isTurnRunning, loadPlayer, silence } from "./answering.js";
-import { ask } from "./asking.js";
+import { ask, retry } from "./asking.js";
 import { isHandsFree, pauseMilliseconds } from "./conversation-settings.js";
 import { byId } from "./elements.js";
 import { forgetTake, keepTake } from "./kept-take.js";
 import { chosenMicrophone, showMicrophones, watchMicrophoneChoice } from "./microphone-choice.js";
 import { announce, text } from "./page.js";
 import { audioContext } from "./sound.js";
+import { TurnView } from "./turn-view.js";
 import { awaitQuestion, capture, enter, showCapture, showLevel, turnState } from "./turn-state.js";
 
 /** @typedef {import("./recorder.js").Take} Take */
@@ -185,6 +186,17 @@ export function modeChanged() {
 export async function askTyped(question) {
   if (live?.isInUse) await live.askTyped(question);
   else await ask({ text: question });
+}
+
+/** Ask a failed question again, in the same way. @param {HTMLElement} item its turn */
+export async function tryAgain(item) {
+  const view = new TurnView(item);
+  if (!live?.isInUse || !view.id) {
+    await retry(item);
+    return;
+  }
+  item.focus(); // The pressed button disappears.
+  await live.retry(view);
 }
 
 /** Another microphone was chosen: listen with it. */

@@ -4,7 +4,7 @@ import { interrupt, runTurn, streamBroken } from "../answering.js";
 import { ask } from "../asking.js";
 import { conversationId } from "../conversation-settings.js";
 import { byId, findAll } from "../elements.js";
-import { uploadQuestion } from "../turn-upload.js";
+import { retryTurn, uploadQuestion } from "../turn-upload.js";
 import { LiveAnswer } from "./answer.js";
 import { newestTurn, showStored, storedTurn, turnWhenOver } from "./stored-turns.js";
 
@@ -77,6 +77,12 @@ export class LiveAnswers {
     this.#ended(answer);
   }
 
+  /** Await another answer to the question of a turn that failed. @param {TurnView} view */
+  async retry(view) {
+    const upload = (/** @type {AbortSignal} */ signal) => retryTurn(view.id, signal);
+    await this.#run(new LiveAnswer(view, { ...this.#session, upload }));
+  }
+
   /** @param {import("./socket.js").ServerEvent} event */
   take(event) {
     const answer = this.#responses.get(event.response_id);
@@ -128,6 +134,10 @@ export class LiveAnswers {
 
   /** @param {LiveAnswer} answer */
   async #recovered(answer) {
+    if (answer.view.id) {
+      answer.push(broken()); // Its end is awaited as that of any turn.
+      return;
+    }
     const known = findAll(byId("turns"), ".turn").map((item) => item.dataset.turn);
     const isKnown = (/** @type {string} */ id) => known.includes(id);
     const newest = await newestTurn(await conversationId(), { isKnown, isAwaited: () => answer.isRunning });

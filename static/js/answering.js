@@ -84,10 +84,12 @@ export async function runTurn(view, start, { player: output, interrupted } = {})
   view.begin();
   enter("thinking");
   try {
-    await follow(view, start(turn.abort.signal));
+    const reply = await follow(view, start(turn.abort.signal));
     player.finish();
     await player.ended;
-    if (running === turn) awaitQuestion();
+    if (running !== turn) return; // It was stopped.
+    view.reply = reply;
+    awaitQuestion();
   } catch (error) {
     if (running === turn && view.id && isLost(error)) await catchUp(view, turn.abort.signal);
     else if (running === turn) fail(view, error);
@@ -100,6 +102,7 @@ export async function runTurn(view, start, { player: output, interrupted } = {})
 /**
  * @param {TurnView} view
  * @param {AsyncIterable<TurnEvent>} events
+ * @returns {Promise<string>} the whole reply
  */
 async function follow(view, events) {
   for await (const { event, data } of events) {
@@ -110,11 +113,10 @@ async function follow(view, events) {
     if (event === "failed") throw new ApiError(data);
     if (event === "done") {
       view.complete();
-      view.reply = data.reply;
       view.timings = data.timings;
       const seconds = data.answer_seconds ?? player.seconds;
       if (seconds) view.offerAnswer(seconds); // A reply without words has no sound.
-      return;
+      return data.reply;
     }
   }
   throw streamBroken();
@@ -166,6 +168,7 @@ async function catchUp(view, signal) {
   if (!turn) return; // It was stopped.
   view.complete();
   showStored(view, turn);
+  if (turn.reply) view.reply = turn.reply;
   if (turn.error) fail(view, new ApiError(turn.error));
   else awaitQuestion();
 }

@@ -1,7 +1,6 @@
 /** The Talk page: connects its controls with listening, asking and answering. */
 
 import { areAnswersMuted, endTurn, interrupt, isTurnRunning, toggleMuted } from "./answering.js";
-import { retry } from "./asking.js";
 import { isHandsFree, voiceMissing, watchSettings } from "./conversation-settings.js";
 import { around, atTarget, byId, find } from "./elements.js";
 import { watchHolding } from "./hold-button.js";
@@ -16,6 +15,7 @@ import {
   startHandsFree,
   stop,
   throwAway,
+  tryAgain,
 } from "./listening.js";
 import { announce, announceError, text } from "./page.js";
 import { watchPageState } from "./page-state.js";
@@ -94,7 +94,7 @@ async function pressAction(event) {
   if (!button) return;
   const item = around(button, ".turn");
   if (button.classList.contains("retry") && item.dataset.status === "failed") {
-    retry(item);
+    tryAgain(item);
     return;
   }
   audioContext(); // After an await it might not start.

@@ -4,14 +4,15 @@
  */
 
 import { isTurnRunning, loadPlayer, silence } from "./answering.js";
-import { ask } from "./asking.js";
+import { ask, retry } from "./asking.js";
 import { isHandsFree, pauseMilliseconds } from "./conversation-settings.js";
 import { byId } from "./elements.js";
 import { forgetTake, keepTake } from "./kept-take.js";
 import { chosenMicrophone, showMicrophones, watchMicrophoneChoice } from "./microphone-choice.js";
 import { announce, text } from "./page.js";
 import { audioContext } from "./sound.js";
-import { awaitQuestion, capture, enter, showCapture, showLevel } from "./turn-state.js";
+import { TurnView } from "./turn-view.js";
+import { awaitQuestion, capture, enter, showCapture, showLevel, turnState } from "./turn-state.js";
 
 /** @typedef {import("./recorder.js").Take} Take */
 
@@ -57,8 +58,6 @@ async function liveSession() {
  * @returns {Promise<T | null>}
  */
 async function withPermission(start) {
-  silence();
-  forgetTake();
   audioContext(); // After an await it might not start.
   capture.isAsking = true;
   announce(text("asking"));
@@ -75,10 +74,17 @@ async function withPermission(start) {
   }
 }
 
+/** Somebody wants to speak: nothing of before is heard or kept. */
+function beginAnew() {
+  silence();
+  forgetTake();
+}
+
 // One question
 
 /** Record a question and send it. */
 export async function recordQuestion() {
+  beginAnew();
   const started = await withPermission(async () => (await liveSession())?.record() ?? startRecorder());
   if (!started) return;
   capture.recorder = started;
@@ -133,6 +139,7 @@ export async function throwAway(message = text("discarded")) {
 
 /** Listen for one question after the other. */
 export async function startHandsFree() {
+  beginAnew();
   capture.microphone = await withPermission(async () => (await liveSession())?.listen() ?? listenForUploads());
   if (capture.microphone) awaitQuestion();
 }
@@ -148,6 +155,7 @@ async function goOnByUpload(take) {
   closeMicrophone();
   capture.microphone = await withPermission(listenForUploads);
   if (take) ask({ take });
+  else if (capture.microphone && isTurnRunning()) enter(turnState()); // The answer that was awaited comes, too.
   else if (capture.microphone) awaitQuestion();
 }
 
@@ -178,6 +186,17 @@ export function modeChanged() {
 export async function askTyped(question) {
   if (live?.isInUse) await live.askTyped(question);
   else await ask({ text: question });
+}
+
+/** Ask a failed question again, in the same way. @param {HTMLElement} item its turn */
+export async function tryAgain(item) {
+  const view = new TurnView(item);
+  if (!live?.isInUse || !view.id) {
+    await retry(item);
+    return;
+  }
+  item.focus(); // The pressed button disappears.
+  await live.retry(view);
 }
 
 /** Another microphone was chosen: listen with it. */

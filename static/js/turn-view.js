@@ -71,15 +71,14 @@ export class TurnView {
   set reply(reply) {
     this.#isReplyStale = false;
     find(this.#item, ".reply").textContent = reply;
+    find(this.#item, ".answer .copy").hidden = !reply;
     this.#scrollAlong();
   }
 
   /** @param {string} delta the next part of the reply */
   addReply(delta) {
     if (this.#isReplyStale) this.reply = "";
-    find(this.#item, ".reply").append(delta);
-    find(this.#item, ".answer .copy").hidden = false;
-    this.#scrollAlong();
+    this.reply = find(this.#item, ".reply").textContent + delta;
   }
 
   /** Offer the stored question for replay, if it was spoken. */

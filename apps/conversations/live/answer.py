@@ -22,6 +22,8 @@ from apps.speech.registry import Engines
 
 logger = logging.getLogger(__name__)
 
+ROUNDING_SECONDS = 0.001  # By so much, the end of a segment can be missed, and with it its last word.
+
 
 class Answer:
     """Runs a turn in a task of its own and keeps its events, with sound at LIVE_SAMPLE_RATE."""
@@ -97,6 +99,10 @@ class Answer:
     def forget_sound(self) -> None:
         """Keep only which words were said when: nobody follows this any more."""
         self._events.clear()
+
+    def characters_heard(self, seconds: float) -> int:
+        """Return how many characters those words have; spaces, which are not those of the reply, do not count."""
+        return len("".join(self.text_heard(seconds + ROUNDING_SECONDS).split()))
 
     async def until_over(self) -> None:
         """Wait until the turn has ended and is stored."""

@@ -94,6 +94,12 @@ class Answering:
             self._older_items.popitem(last=False)
         return response
 
+    async def give(self, answer: Answer) -> None:
+        """Give an answer whose question was asked before, after the one that is being given."""
+        await self.until_free()
+        self.let_go()
+        self.announce(is_spoken=answer.prepared.is_spoken).begin(answer)
+
     def item(self, item_id: str) -> Event | None:
         response = self._responses.get(item_id)
         return self._older_items.get(item_id) if response is None else response.item

@@ -126,6 +126,9 @@ def _input_changes(config: SessionConfig, fields: Mapping[str, Any]) -> dict[str
     if "turn_detection" in fields:
         changes["turn_detection"] = _turn_detection(config.turn_detection, fields["turn_detection"])
     transcription = _object(fields.get("transcription"), "session.audio.input.transcription")
+    if transcription.get("prompt"):
+        text = "Not all engines here take a prompt for what they hear, so none is taken."
+        raise unsupported("session.audio.input.transcription.prompt", text)
     if {"language", "languages"} & transcription.keys():
         changes["language"] = _language(transcription)
     return changes
@@ -206,8 +209,9 @@ def _turn_detection(current: TurnDetection | None, value: Any) -> TurnDetection 
 def _language(transcription: Mapping[str, Any]) -> str:
     at = "session.audio.input.transcription"
     languages = transcription.get("languages") or []
-    first = languages[0] if isinstance(languages, list) and len(languages) == 1 else ""
-    language = transcription.get("language") or first
+    if not isinstance(languages, list) or len(languages) > 1:
+        raise unsupported(f"{at}.languages", "Name one language, or none: then it is detected.")
+    language = transcription.get("language") or (languages[0] if languages else "")
     if not isinstance(language, str) or len(language) > 10:
         raise invalid(f"{at}.language", "Send an ISO 639-1 code, such as en.")
     return language.partition("-")[0].lower()

@@ -16,6 +16,7 @@ from apps.conversations import services
 from apps.conversations.live.access import Caller, is_still_valid
 from apps.conversations.models import LISTENER_LEFT, Conversation, Turn
 from apps.conversations.openai_base import STOCK_VOICES
+from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.pipeline.thinking import remembered_turns
 from apps.core.errors import UserError
 from apps.speech.audio.flac import to_flac
@@ -91,6 +92,16 @@ def open_question(caller: Caller, conversation: Conversation, *, is_spoken: bool
     if conversation._state.adding:
         conversation.save(force_insert=True)
     return OpenedQuestion(reservation, voice, remembered_turns(conversation.pk, before=timezone.now()))
+
+
+def prepare_retry(caller: Caller, conversation: Conversation, turn_id: str) -> PreparedTurn:
+    """Prepare another attempt at a turn of this conversation. Raises UserError and ProviderError."""
+    turns = Turn.objects.for_user(caller.user).filter(conversation=conversation.pk)
+    try:
+        turn = turns.select_related("voice__consent", "conversation__voice__consent").get(pk=UUID(turn_id))
+    except (ValueError, Turn.DoesNotExist):
+        raise UserError("turn_not_found", _("This conversation has no such turn."), status=404) from None
+    return services.prepare_retry(turn=turn)
 
 
 def voice_named(caller: Caller, name: str, *, current: VoiceProfile | None) -> VoiceProfile:

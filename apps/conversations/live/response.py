@@ -126,7 +126,7 @@ class Response:
                     self._is_cut |= isinstance(delta, Cut)
                     self._say(delta)
                 case Spoken(pcm=pcm):
-                    await self._speak(pcm)
+                    await self._speak(answer, pcm)
                 case Done() | Failed():
                     last = each
         if isinstance(last, Failed):
@@ -150,7 +150,7 @@ class Response:
             kind = "response.output_audio_transcript.delta" if self._is_spoken else "response.output_text.delta"
             self._send(kind, **self._place, delta=delta)
 
-    async def _speak(self, pcm: bytes) -> None:
+    async def _speak(self, answer: Answer, pcm: bytes) -> None:
         skipped = min(self._skip_bytes, len(pcm))
         self._skip_bytes -= skipped
         self._open_item()
@@ -163,7 +163,10 @@ class Response:
                 self._began_at -= lead
             piece = pcm[start : start + PIECE_BYTES]
             self._sent_bytes += len(piece)
-            self._send("response.output_audio.delta", **self._place, delta=base64.b64encode(piece).decode())
+            sound = base64.b64encode(piece).decode()
+            # A field of our own, for captions: the text itself goes out as soon as it is written.
+            characters = answer.characters_heard(self.start_seconds + self.sent_seconds)
+            self._send("response.output_audio.delta", **self._place, delta=sound, characters=characters)
             self._on_sound(piece)
 
     def _open_item(self) -> None:

@@ -18,6 +18,7 @@ from apps.conversations import services
 from apps.conversations.live import config as configuration
 from apps.conversations.live import ground
 from apps.conversations.live.access import Caller
+from apps.conversations.live.answer import Answer
 from apps.conversations.live.answering import Answering
 from apps.conversations.live.asking import Asking
 from apps.conversations.live.config import SessionConfig
@@ -39,7 +40,7 @@ from apps.core.api_errors import known_error
 from apps.core.database import shared_thread
 from apps.core.errors import UserError
 from apps.speech.audio.turn_ends import TurnEnd
-from apps.speech.base import LIVE_SAMPLE_RATE, LiveTranscription
+from apps.speech.base import LIVE_SAMPLE_RATE, LiveTranscription, ProviderError
 from apps.speech.registry import Engines
 from apps.speech.reply_text import storable
 
@@ -214,10 +215,22 @@ class LiveSession:
         if self._answering.is_busy:
             text = "A response is being given. Cancel it, or wait until it is done."
             raise ProtocolError("conversation_already_has_active_response", text)
+        if "turn_id" in wanted:
+            await self._retry(str(wanted["turn_id"]))
+            return
         if not self._asking.pending:
             text = "Ask something first: send sound and commit it, or create an item."
             raise ProtocolError("nothing_to_answer", text)
         self._asking.respond(replace(self._asking.config, **changes), metadata=metadata)
+
+    async def _retry(self, turn_id: str) -> None:
+        """Give a turn that failed or was interrupted another attempt."""
+        async with shared_thread():
+            try:
+                prepared = await sync_to_async(ground.prepare_retry)(self._caller, self._conversation, turn_id)
+            except (UserError, ProviderError) as error:
+                raise ProtocolError(error.code, error.message, param="response.turn_id") from None
+        self._run(self._answering.give(Answer(prepared, self._asking.config, self._engines)))
 
     async def _cancel_response(self, received: Event) -> None:
         wanted, latest = received.get("response_id"), self._answering.latest

@@ -73,9 +73,11 @@ def text_within(segments: Sequence[SpokenSegment], seconds: float) -> str:
     """Return the text that is heard in the first `seconds` of its sound, cut at a word."""
     texts = []
     for segment in segments:
+        if seconds <= 0:
+            break
         estimated = len(segment.spoken) / CHARACTERS_PER_SECOND
         whole = segment.seconds if segment.complete else max(segment.seconds, estimated)
-        share = min(max(seconds, 0) / whole, 1) if whole else 0
+        share = min(seconds / whole, 1) if whole else 0
         texts.append(heard_text(segment.text, segment.spoken, share))
         seconds -= whole
     return " ".join(text for text in texts if text)

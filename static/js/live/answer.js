@@ -2,6 +2,7 @@
 
 import { stopTurn } from "../turn-upload.js";
 import { RATE } from "./capture.js";
+import { HeardWords } from "./heard-words.js";
 
 /** @typedef {import("../answering.js").TurnEvent} TurnEvent */
 
@@ -35,6 +36,7 @@ export class LiveAnswer {
   #send;
   #upload;
   #wake = () => {};
+  #words;
 
   /** Whether any of its sound has come. */
   hasSound = false;
@@ -52,20 +54,21 @@ export class LiveAnswer {
   responseId = "";
   /** Resolves when the server is told that the answer was stopped. @type {Promise<void>} */
   told = Promise.resolve();
-  /** The text of the answer on the page. */
+  /** The text of the answer, as far as it has come. */
   text = "";
 
   /**
    * @param {import("../turn-view.js").TurnView} view
-   * @param {{send: (type: string, fields?: object) => void, upload?: (signal: AbortSignal) => AsyncIterable<TurnEvent>,
-   *   before?: string}} options `upload` asks the question without a socket; `before` is what an earlier part of the
-   *   answer has shown
+   * @param {{send: (type: string, fields?: object) => void, player: import("./playback.js").LivePlayer,
+   *   upload?: (signal: AbortSignal) => AsyncIterable<TurnEvent>, before?: string}} options `upload` asks the question
+   *   without a socket; `before` is the text of an earlier part of the answer
    */
-  constructor(view, { send, upload, before = "" }) {
+  constructor(view, { send, player, upload, before = "" }) {
     this.view = view;
     this.#send = send;
     this.#upload = upload;
     this.#before = before;
+    this.#words = new HeardWords(view, player);
   }
 
   /** @param {AbortSignal} signal @returns {AsyncGenerator<TurnEvent, void>} */
@@ -85,6 +88,7 @@ export class LiveAnswer {
 
   /** @param {TurnEvent | "upload"} event "upload" gets the answer in that way instead */
   push(event) {
+    if (event === "upload" || event.event === "failed") this.#words.stop(); // What is shown then, others decide.
     this.#events.push(event);
     this.#wake();
   }
@@ -95,6 +99,7 @@ export class LiveAnswer {
     if (event.type === "response.output_audio_transcript.delta") this.#say(event.delta);
     if (event.type === "response.output_audio.delta") {
       this.hasSound = true;
+      this.#words.addPiece(this.#samples / RATE, event.characters);
       this.#samples += atob(event.delta).length / 2;
       this.push({ event: "spoken", data: { audio: event.delta, sample_rate: RATE } });
     }
@@ -103,15 +108,14 @@ export class LiveAnswer {
   /** @param {string} delta */
   #say(delta) {
     this.#said += delta;
-    const text = joined(this.#before, this.#said);
-    if (text === this.text) return;
-    this.push({ event: "said", data: { delta: text.slice(this.text.length) } });
-    this.text = text;
+    this.#words.text = this.text = joined(this.#before, this.#said);
   }
 
   /** Play what has not come of a stored answer. @param {import("./stored-turns.js").StoredTurn} turn */
   async playStored(turn) {
     this.push({ event: "heard", data: { turn_id: turn.id, text: turn.transcript } });
+    this.#words.stop();
+    this.view.reply = turn.reply;
     if (this.#before || !turn.has_answer) return;
     const sound = await storedSound(turn.id).catch(() => null); // Its text and its player are enough.
     for (let at = this.#samples; sound && at < sound.length; at += RATE) {
@@ -127,12 +131,18 @@ export class LiveAnswer {
     if (!this.isRunning) this.#send("response.cancel", { response_id: responseId });
   }
 
+  /** It was played to its end, or failed, or was stopped. */
+  end() {
+    this.isRunning = false;
+    this.#words.stop();
+  }
+
   /**
    * Somebody has stopped the answer: tell the server how much of it was heard.
    * @param {Promise<number>} heard seconds
    */
   async interrupted(heard) {
-    this.isRunning = false;
+    this.end();
     if (this.hasSound) {
       const seconds = await heard;
       const fields = { item_id: this.#itemId, content_index: 0, audio_end_ms: Math.round(seconds * 1000) };

@@ -4,7 +4,7 @@ import { interrupt, runTurn, streamBroken } from "../answering.js";
 import { ask } from "../asking.js";
 import { conversationId } from "../conversation-settings.js";
 import { byId, findAll } from "../elements.js";
-import { uploadQuestion } from "../turn-upload.js";
+import { retryTurn, uploadQuestion } from "../turn-upload.js";
 import { LiveAnswer } from "./answer.js";
 import { newestTurn, showStored, storedTurn, turnWhenOver } from "./stored-turns.js";
 
@@ -70,11 +70,17 @@ export class LiveAnswers {
    */
   async ask(view, question) {
     const upload = (/** @type {AbortSignal} */ signal) => uploadQuestion(question, signal);
-    const answer = new LiveAnswer(view, { send: this.#session.send, upload });
+    const answer = new LiveAnswer(view, { ...this.#session, upload });
     this.#latest = answer;
     if (question.text) this.heard(question.text);
     await ask(question, { ...this.#output(answer), view, send: (signal) => answer.events(signal) });
     this.#ended(answer);
+  }
+
+  /** Await another answer to the question of a turn that failed. @param {TurnView} view */
+  async retry(view) {
+    const upload = (/** @type {AbortSignal} */ signal) => retryTurn(view.id, signal);
+    await this.#run(new LiveAnswer(view, { ...this.#session, upload }));
   }
 
   /** @param {import("./socket.js").ServerEvent} event */
@@ -128,6 +134,10 @@ export class LiveAnswers {
 
   /** @param {LiveAnswer} answer */
   async #recovered(answer) {
+    if (answer.view.id) {
+      answer.push(broken()); // Its end is awaited as that of any turn.
+      return;
+    }
     const known = findAll(byId("turns"), ".turn").map((item) => item.dataset.turn);
     const isKnown = (/** @type {string} */ id) => known.includes(id);
     const newest = await newestTurn(await conversationId(), { isKnown, isAwaited: () => answer.isRunning });
@@ -185,15 +195,19 @@ export class LiveAnswers {
 
   /** @param {LiveAnswer} answer */
   #ended(answer) {
-    answer.isRunning = false;
+    answer.end();
     this.#session.onIdle();
   }
 
   /** What interrupted an answer was no speech, so it goes on. @param {LiveAnswer} interrupted */
   async #resume({ view, text }) {
-    const answer = new LiveAnswer(view, { send: this.#session.send, before: text });
+    await this.#run(new LiveAnswer(view, { ...this.#session, before: text }));
+  }
+
+  /** @param {LiveAnswer} answer */
+  async #run(answer) {
     this.#latest = answer;
-    await runTurn(view, (signal) => answer.events(signal), this.#output(answer));
+    await runTurn(answer.view, (signal) => answer.events(signal), this.#output(answer));
     this.#ended(answer);
   }
 
@@ -204,9 +218,11 @@ export class LiveAnswers {
    */
   #finish(answer, turn, error) {
     const wasResumed = answer !== this.#latest && this.isTo(answer.view);
-    if (turn && !wasResumed) showStored(answer.view, turn);
-    if (!answer.isRunning) return;
     const failure = turn?.error ?? error;
+    if (turn && !wasResumed) showStored(answer.view, turn);
+    const isWhole = answer.isRunning ? failure : turn?.status === "spoken"; // Otherwise its words are still heard.
+    if (turn?.reply && !wasResumed && isWhole) answer.view.reply = turn.reply;
+    if (!answer.isRunning) return;
     if (failure) answer.push({ event: "failed", data: { retryable: true, ...failure } });
     else if (turn?.status === "interrupted") interrupt();
     else if (turn) answer.push({ event: "done", data: { ...turn, turn_id: turn.id } });

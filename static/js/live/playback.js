@@ -7,6 +7,7 @@ import { answerOutput } from "../sound.js";
 export class LivePlayer {
   #context;
   #gain;
+  #heardSeconds = 0; // of this answer
   #isStopped = true;
   #node;
   /** @type {((seconds: number) => void)[]} one for each answer that was stopped, of which the count is still to come */
@@ -30,7 +31,7 @@ export class LivePlayer {
   /** Prepare for a new answer. */
   begin() {
     this.stop();
-    this.#seconds = 0;
+    this.#seconds = this.#heardSeconds = 0;
     this.#isStopped = false;
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve;
@@ -68,15 +69,30 @@ export class LivePlayer {
     return this.#seconds;
   }
 
+  /** Seconds of the answer that were heard. */
+  get heardSeconds() {
+    return this.#heardSeconds;
+  }
+
+  get muted() {
+    return this.#gain.gain.value === 0;
+  }
+
   /** @param {boolean} muted */
   set muted(muted) {
     this.#gain.gain.value = muted ? 0 : 1;
   }
 
-  /** @param {"started" | "ended" | {playedSeconds: number}} data */
+  /** @param {"started" | "ended" | {state: "playing" | "cleared", playedSeconds: number}} data */
   #told(data) {
-    if (data === "started") performance.mark("first-sound");
-    else if (data === "ended") this.#resolve?.();
-    else this.#counts.shift()?.(Math.max(0, data.playedSeconds - (this.#context.outputLatency || 0)));
+    if (data === "started") {
+      performance.mark("first-sound");
+    } else if (data === "ended") {
+      this.#resolve?.();
+    } else {
+      const heard = Math.max(0, data.playedSeconds - (this.#context.outputLatency || 0));
+      if (data.state === "cleared") this.#counts.shift()?.(heard);
+      else if (!this.#counts.length) this.#heardSeconds = heard; // Otherwise it is of the answer before.
+    }
   }
 }

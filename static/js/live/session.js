@@ -24,6 +24,7 @@ export class LiveSession {
   #isAsked = false; // The button has ended the question.
   #isStale = false; // The settings of the conversation have changed.
   #options;
+  #retried = ""; // the id of a turn that waits for the socket
   /** @type {LiveSocket} */
   #socket;
   /** @type {LiveTurns} */
@@ -112,6 +113,22 @@ export class LiveSession {
     if (this.#socket.isOpen) this.#sendTyped();
     else this.#socket.open();
     await answered;
+  }
+
+  /** Ask the question of a turn that failed again. @param {import("../turn-view.js").TurnView} view */
+  async retry(view) {
+    await this.#turns.stopAnswer();
+    this.#retried = view.id;
+    const answered = this.#turns.retry(view);
+    if (this.#socket.isOpen) this.#sendRetried();
+    else this.#socket.open();
+    await answered;
+  }
+
+  #sendRetried() {
+    this.#socket.send("response.create", { event_id: ASKING, response: { turn_id: this.#retried } });
+    this.#retried = ""; // If the connection is lost, the turn tells whether this has arrived.
+    this.#turns.received();
   }
 
   #sendTyped() {
@@ -213,6 +230,7 @@ export class LiveSession {
     if (this.#capture) this.#uplink.send();
     if (this.#isAsked) this.#commit();
     if (this.#typed) this.#sendTyped();
+    if (this.#retried) this.#sendRetried();
   }
 
   #lost() {

@@ -80,14 +80,13 @@ async function read(url) {
 }
 
 /**
- * Show on the page what is stored of a turn.
+ * Show on the page what is stored of a turn, but for its reply.
  * @param {import("../turn-view.js").TurnView} view
  * @param {StoredTurn} turn
  */
 export function showStored(view, turn) {
   view.id = turn.id;
   if (turn.transcript) view.transcript = turn.transcript;
-  if (turn.reply) view.reply = turn.reply;
   view.timings = turn.timings;
   view.questionSeconds = turn.has_question ? (turn.question_seconds ?? 0) : 0;
   view.offerQuestion();

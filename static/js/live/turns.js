@@ -79,6 +79,16 @@ export class LiveTurns {
     return this.#answers.ask(questionView(text), { text });
   }
 
+  /** A question is asked again: await its answer. @param {import("../turn-view.js").TurnView} view */
+  retry(view) {
+    return this.#answers.retry(view);
+  }
+
+  /** The server has what was asked. */
+  received() {
+    this.#answers.received();
+  }
+
   /** Stop the answer. Resolves when the server is told. */
   stopAnswer() {
     return this.#answers.stop();

@@ -24,7 +24,7 @@ from tests.browser.live.steps import (
     wait_for_answer,
     wait_for_state,
 )
-from tests.browser.steps import LONG_ANSWER, be_signed_in, open_settings
+from tests.browser.steps import LONG_ANSWER, be_signed_in, open_settings, type_question
 from tests.client import wait_until
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.openai import CHAT
@@ -136,6 +136,22 @@ class TestBrokenConnection:
 
 
 class TestWithoutASocket:
+    def test_a_question_that_waits_for_the_socket_is_answered_by_upload_while_the_microphone_stays_open(
+        self, hearing: Callable[..., Page], provider: FakeProvider
+    ) -> None:
+        page = hearing(silence(60))
+        page.add_init_script("window.WebSocket = class { constructor() { throw new Error('forbidden'); } };")
+        page.reload()
+        uploaded = uploads(page)
+        listen(page)
+        type_question(page)
+        wait_for_state(page, "speaking")
+        wait_for_state(page, "listening")
+        expect(page.locator(".reply")).to_have_text(provider.behaviour.reply)
+        assert len(uploaded) == 1
+        assert Turn.objects.get().status == Turn.Status.SPOKEN
+        expect(page.locator("html")).to_have_attribute("data-microphone", "open")
+
     @pytest.mark.parametrize(
         "missing",
         [

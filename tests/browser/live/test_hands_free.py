@@ -27,6 +27,7 @@ from tests.browser.live.steps import (
 from tests.browser.steps import LONG_ANSWER, type_question
 from tests.client import wait_until
 from tests.fakes.behaviour import Behaviour
+from tests.fakes.openai import CHAT
 from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
@@ -165,6 +166,27 @@ class TestHandsFree:
         page.get_by_role("button", name="Send now").click(delay=500)
         wait_for_state(page, "thinking")
         wait_for_state(page, "speaking")
+
+    def test_another_attempt_goes_over_the_open_session(
+        self, hearing: Callable[..., Page], provider: FakeProvider
+    ) -> None:
+        page = hearing(silence(60))
+        frames = Frames(page)
+        retries: list[str] = []
+        page.on("request", lambda request: retries.append(request.url) if request.url.endswith("/retry") else None)
+        listen(page)
+        provider.fail_next(CHAT, status=200, body="This is neither JSON nor sound.")
+        type_question(page)
+        wait_for_state(page, "failed")
+        page.get_by_role("button", name="Try again").click()
+        wait_for_state(page, "speaking")
+        wait_for_state(page, "listening")
+        expect(page.locator(".reply")).to_have_text(provider.behaviour.reply)
+        expect(page.locator(".turn")).to_have_attribute("data-status", "spoken")
+        expect(page.locator(".turn-failed")).to_be_hidden()
+        assert Turn.objects.get().status == Turn.Status.SPOKEN
+        assert retries == []
+        assert len(frames.of("session.created")) == 1
 
     def test_a_typed_question_goes_over_the_open_session(
         self, hearing: Callable[..., Page], provider: FakeProvider

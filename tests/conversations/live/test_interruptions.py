@@ -97,6 +97,9 @@ def test_a_cough_pauses_the_answer(server: Server, provider: FakeProvider, alice
             assert resumed["status"] == "completed"
             texts = [response["output"][0]["content"][0]["transcript"] for response in (paused, resumed)]
             assert REPLY.endswith(texts[1][-40:])
+            said = [each["characters"] for each in client.of("response.output_audio.delta")]
+            assert min(said[-3:]) > max(said[:3])  # Of the whole answer, also where it goes on.
+            assert said[-1] == len(REPLY.replace(" ", ""))
             whole = seconds_of(client.sound(resumed["output"][0]["id"]))
             assert whole < len(REPLY) / 15 + 0.5
             assert not client.of("input_audio_buffer.committed")

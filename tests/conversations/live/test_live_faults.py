@@ -20,6 +20,7 @@ from tests.client import LONG_REPLY, wait_until
 from tests.conftest import Server
 from tests.conversations.live.client import (
     HEARD_BY_VAD,
+    ITEM_BEGINS,
     PUSH_TO_TALK,
     SPOKEN,
     TEXT_ONLY,
@@ -38,6 +39,7 @@ from tests.fakes.provider import FakeProvider
 
 QUESTION = live_clip("austen-0930.wav")
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
+BEGINS = ["response.created", *ITEM_BEGINS]
 FINAL = "conversation.item.input_audio_transcription.completed"
 
 
@@ -177,6 +179,26 @@ def test_a_service_that_fails_ends_the_response(
 
     hold(server, talk())
     assert [turn.status for turn in Turn.objects.order_by("created_at")] == [Turn.Status.FAILED, Turn.Status.SPOKEN]
+
+
+def test_a_turn_that_failed_gets_another_attempt(server: Server, provider: FakeProvider, alice_token: str) -> None:
+    provider.fail_next(CHAT, status=400)
+
+    async def talk() -> None:
+        async with live(server.url, alice_token) as client:
+            turn_id = (await client.ask())["metadata"]["turn_id"]
+            seen = len(client.events)
+            await client.send("response.create", response={"turn_id": turn_id})
+            again = await client.until_done()
+            assert (again["status"], again["metadata"]["turn_id"]) == ("completed", turn_id)
+            assert [each["type"] for each in client.events[seen:]][: len(BEGINS)] == BEGINS
+            for wanted, code in ((turn_id, "turn_not_failed"), ("x", "turn_not_found"), (None, "turn_not_found")):
+                error = await client.refused("response.create", response={"turn_id": wanted})
+                assert (error["code"], error["param"]) == (code, "response.turn_id")
+
+    hold(server, talk())
+    turn = Turn.objects.get()
+    assert (turn.status, turn.reply) == (Turn.Status.SPOKEN, provider.behaviour.reply)
 
 
 class TestClients:

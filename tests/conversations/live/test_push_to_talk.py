@@ -69,6 +69,10 @@ class TestSpoken:
                 added = client.of("conversation.item.added")[0]["item"]
                 assert added["content"] == [NOT_TRANSCRIBED_YET]
                 assert response["usage"]["output_tokens"] > 0
+                said = [each["characters"] for each in client.of("response.output_audio.delta")]
+                assert said == sorted(said)
+                assert 0 < said[1] < said[-1] / 2
+                assert said[-1] == len(provider.behaviour.reply.replace(" ", ""))
 
         hold(server, talk())
 

@@ -34,6 +34,9 @@ SESSIONS: list[tuple[dict[str, Any], str]] = [
         f"{AUDIO}.input.turn_detection.threshold",
     ),
     ({"audio": {"input": {"transcription": {"language": 4}}}}, f"{AUDIO}.input.transcription.language"),
+    ({"audio": {"input": {"transcription": {"prompt": "Zed"}}}}, f"{AUDIO}.input.transcription.prompt"),
+    ({"audio": {"input": {"transcription": {"languages": ["de", "en"]}}}}, f"{AUDIO}.input.transcription.languages"),
+    ({"audio": {"input": {"transcription": {"languages": "de"}}}}, f"{AUDIO}.input.transcription.languages"),
     ({"audio": []}, "session.audio"),
 ]
 IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}

@@ -2,6 +2,7 @@
 
 import { Resampler } from "./resampler.js";
 
+const COUNTS_PER_SECOND = 20; // that tell how much was played
 const LEAD_SECONDS = 0.08; // buffered before the first sound, and again after an underrun
 
 class Playback extends AudioWorkletProcessor {
@@ -35,7 +36,7 @@ class Playback extends AudioWorkletProcessor {
 
   /** Forget what was not played, and tell how much was. */
   #clear() {
-    this.port.postMessage({ playedSeconds: this.#played / sampleRate });
+    this.#tellPlayed("cleared");
     this.#pieces = [];
     this.#buffered = this.#offset = this.#played = this.#rate = 0;
     this.#isPlaying = this.#isComplete = false;
@@ -64,8 +65,15 @@ class Playback extends AudioWorkletProcessor {
       this.#offset += 1;
     }
     this.#buffered -= count;
+    const counts = Math.floor((this.#played * COUNTS_PER_SECOND) / sampleRate);
     this.#played += count;
+    if (Math.floor((this.#played * COUNTS_PER_SECOND) / sampleRate) > counts) this.#tellPlayed("playing");
     this.#isPlaying = this.#buffered > 0;
+  }
+
+  /** @param {"playing" | "cleared"} state */
+  #tellPlayed(state) {
+    this.port.postMessage({ state, playedSeconds: this.#played / sampleRate });
   }
 
   #shift() {

@@ -293,6 +293,8 @@ class TestNothingIsLost:
         voices.close()
         with faultless_page(context) as page:
             page.goto(f"{server.url}/voices/")
+            expect(page.locator("#draft")).to_contain_text("still here")
+            expect(page.locator("#status")).to_be_empty()  # Nothing says it twice, or over the button.
             page.get_by_role("link", name="Go on with it").click()
             expect(page.locator(".take")).to_be_visible()
             page.go_back()

@@ -17,6 +17,7 @@ from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
 from tests.browser.conftest import FAKE_DEVICE, FAKE_UI, faultless_page, page_without
 from tests.browser.steps import LONG_CLIP, PLAYED, add_files, be_signed_in, give_session, open_voices
+from tests.factories import make_voice
 from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
 
 if TYPE_CHECKING:
@@ -325,6 +326,7 @@ class TestNothingIsLost:
     def test_uploaded_takes_are_kept_with_a_voice_that_failed(
         self, context: BrowserContext, server: Server, alice: User, provider: FakeProvider
     ) -> None:
+        make_voice(alice, provider.add_voice("Old"), name="Old", is_default=True)
         provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))
         with faultless_page(context, expected="502") as page:
             open_voices(page, server, alice)
@@ -333,6 +335,8 @@ class TestNothingIsLost:
             page.get_by_role("button", name="Make my voice").click()
             expect(page.locator("#status")).to_contain_text("no credit left")
             expect(page.locator(".take")).to_have_count(0)
+            expect(page.get_by_role("heading", name="Out of credit")).to_be_focused()
+            expect(page.locator("#record")).to_be_hidden()  # The voice is what the person sees.
             page.get_by_role("button", name="Try again Out of credit").click()
             expect(page.locator("#status")).to_contain_text("Your voice Out of credit is ready")
-        assert VoiceProfile.objects.get().status == "ready"
+        assert VoiceProfile.objects.get(name="Out of credit").status == "ready"

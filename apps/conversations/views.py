@@ -193,7 +193,8 @@ def delete(request: HttpRequest, conversation_pk: UUID) -> HttpResponse:
     """Ask for confirmation, then delete."""
     conversation = own_conversation(request, conversation_pk)
     if request.method != "POST":
-        return render(request, "conversations/delete.html", {"conversation": conversation})
+        rows = rows_of(signed_in_user(request), [conversation.pk])
+        return render(request, "conversations/delete.html", {"row": rows[conversation.pk]})
     services.delete_conversation(conversation=conversation)
     messages.success(request, _("The conversation and its recordings are deleted."))
     return redirect("conversations:history")

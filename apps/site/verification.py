@@ -123,4 +123,4 @@ def _date(time: str) -> str:
         moment = datetime.fromisoformat(time)
     except ValueError:  # A manifest from elsewhere, with another date format.
         return time
-    return time_element(moment) if moment.tzinfo else time
+    return time_element(moment if moment.tzinfo else moment.date())  # Without a zone only the day is known.

@@ -23,6 +23,7 @@ import { stopTurn } from "./turn-upload.js";
  */
 
 const TITLE_LENGTH = 60; // characters, as on the server
+const SIGNED_OUT = ["not_authenticated", "authentication_failed"]; // The second is the socket's.
 
 const page = byId("talk");
 
@@ -186,7 +187,8 @@ function fail(view, error) {
     awaitQuestion(text("heard-nothing"));
     return;
   }
-  view.fail(message, retryable, code === "not_authenticated" ? signInLink() : undefined);
+  if (SIGNED_OUT.includes(code)) view.fail(text("not_authenticated"), retryable, signInLink());
+  else view.fail(message, retryable);
   enter("failed", text("failed"), "error");
   // The message is visible on the turn; screen readers read only the status line.
   byId("status").append(create("span", { className: "visually-hidden", textContent: ` ${message}` }));

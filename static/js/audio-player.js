@@ -28,7 +28,7 @@ function show(audio) {
   const position = find(player, ".player-position", "input");
   const seconds = secondsOf(audio);
   const isStarted = audio.currentTime > 0 && !audio.ended;
-  const end = seconds ? clock(Math.ceil(seconds)) : "";
+  const end = seconds ? clock(Math.max(1, seconds)) : "";
   const now = clock(audio.currentTime);
   player.toggleAttribute("data-started", isStarted || !audio.paused);
   button.dataset.playing = String(!audio.paused);
@@ -103,7 +103,7 @@ function enhance(audio) {
 
 /** @param {ParentNode} root */
 function enhanceAll(root) {
-  for (const audio of findAll(root, "audio[controls]")) enhance(/** @type {HTMLAudioElement} */ (audio));
+  for (const audio of findAll(root, "audio[controls]:not(.no-js)")) enhance(/** @type {HTMLAudioElement} */ (audio));
 }
 
 /** @param {HTMLAudioElement} audio one that a browser recorded does not say how long it is until its end is sought */

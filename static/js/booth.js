@@ -115,6 +115,7 @@ export class Booth {
       this.#pause.hidden = !this.isRecording;
       this.#pause.textContent = text(this.#isPaused ? "resume" : "pause");
     }
+    if (this.#isPaused) byId("needed").textContent = text("paused");
     if (!this.isRecording || this.#isPaused) showLevelWord(text(this.#isPaused ? "level-paused" : "level-off"), "");
   }
 }

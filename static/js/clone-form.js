@@ -105,6 +105,9 @@ async function explain({ fields, message, retryable }, takes, idsBefore) {
   if (newId && retryable) {
     await clearDraft(takes);
     showStep("read");
+    /** @type {HTMLDetailsElement | null} */
+    const fold = document.querySelector("#another");
+    if (fold) fold.open = false; // So that the voice is what the person sees.
     focusVoice(newId);
     announce(text("clone-kept", { message }));
     return;

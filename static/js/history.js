@@ -70,6 +70,13 @@ function watchSelection() {
   showCount();
 }
 
+/** @param {Event} event a menu that opens, or grows, below the edge of the window */
+function bringIntoView({ target }) {
+  const menu = /** @type {HTMLElement} */ (target).closest(".drop[open]");
+  menu?.querySelector(".menu-panel")?.scrollIntoView({ block: "nearest" });
+}
+
+document.addEventListener("toggle", bringIntoView, true); // This event does not bubble.
 const days = document.getElementById("days");
 if (days) {
   regroup(days);

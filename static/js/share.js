@@ -11,6 +11,7 @@ function tell(message, tone = "") {
   const status = byId("share-status");
   status.textContent = message;
   status.dataset.tone = tone;
+  status.scrollIntoView({ block: "nearest" }); // On a telephone it stands below the edge of the dialog.
 }
 
 /** @param {unknown} error */

@@ -4,7 +4,7 @@ import { Booth } from "./booth.js";
 import { clone, isCloning, loadHello } from "./clone-form.js";
 import { byId, find } from "./elements.js";
 import { currentStep, report, showStep } from "./guide.js";
-import { announce, clock, text } from "./page.js";
+import { clock, text } from "./page.js";
 import { rules } from "./sample-length.js";
 import { TakeList } from "./take-list.js";
 import { showVerdict } from "./verdict.js";
@@ -159,7 +159,7 @@ async function restoreTakes() {
   if (window.location.hash === "#new-voice") openGuide();
   if (!count) return;
   byId("draft").hidden = false;
-  announce(text("takes-restored"));
+  report(text("takes-restored")); // The notice shows the same.
 }
 
 form.noValidate = true; // The takes are not in the file field, and clone() reports missing ones.

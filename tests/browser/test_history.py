@@ -157,6 +157,13 @@ def test_pin_by_the_menu_then_select_and_delete(
     assert Conversation.objects.get().title == "Number 1"
 
 
+def test_a_menu_that_opens_below_the_window_is_scrolled_into_it(history: Callable[..., Page], alice: User) -> None:
+    make_conversation(alice, "Low", timezone.now())
+    page = history(viewport={"width": 390, "height": 380})
+    page.get_by_text("Actions for Low").locator("..").click()
+    expect(page.locator(".menu-item", has_text="Delete")).to_be_in_viewport(ratio=1)
+
+
 def test_without_javascript_several_are_deleted_and_one_is_pinned(history: Callable[..., Page], alice: User) -> None:
     for title in ("First", "Second", "Third"):
         make_conversation(alice, title, timezone.now())

@@ -24,6 +24,7 @@ def test_a_visitor_hears_a_voice_and_its_clone(page: Page, server: Server) -> No
     page.goto(server.url)
     page.wait_for_load_state("networkidle")
     assert not [url for url in asked if url.endswith(".mp3")]
+    expect(page.locator(".player")).to_have_count(0)  # Each sound has one button, not two.
     recording = page.get_by_role("button", name="The recording")
     clone = page.get_by_role("button", name="Its clone, saying something new")
     for button, sound in ((recording, "#sound-recording"), (clone, "#sound-clone")):

@@ -18,6 +18,7 @@ from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
 from tests.browser.conftest import FAKE_DEVICE, FAKE_UI, faultless_page, page_without
 from tests.browser.steps import LONG_CLIP, PLAYED, add_files, be_signed_in, give_session, open_voices
+from tests.factories import make_voice
 from tests.fakes.elevenlabs import VOICES_ADD, elevenlabs_error
 
 if TYPE_CHECKING:
@@ -297,6 +298,8 @@ class TestNothingIsLost:
         voices.close()
         with faultless_page(context) as page:
             page.goto(f"{server.url}/voices/")
+            expect(page.locator("#draft")).to_contain_text("still here")
+            expect(page.locator("#status")).to_be_empty()  # Nothing says it twice, or over the button.
             page.get_by_role("link", name="Go on with it").click()
             expect(page.locator(".take")).to_be_visible()
             page.go_back()
@@ -327,6 +330,7 @@ class TestNothingIsLost:
     def test_uploaded_takes_are_kept_with_a_voice_that_failed(
         self, context: BrowserContext, server: Server, alice: User, provider: FakeProvider
     ) -> None:
+        make_voice(alice, provider.add_voice("Old"), name="Old", is_default=True)
         provider.fail_next(VOICES_ADD, status=401, body=elevenlabs_error("quota_exceeded"))
         with faultless_page(context, expected="502") as page:
             open_voices(page, server, alice)
@@ -335,6 +339,8 @@ class TestNothingIsLost:
             page.get_by_role("button", name="Make my voice").click()
             expect(page.locator("#status")).to_contain_text("no credit left")
             expect(page.locator(".take")).to_have_count(0)
+            expect(page.get_by_role("heading", name="Out of credit")).to_be_focused()
+            expect(page.locator("#record")).to_be_hidden()  # The voice is what the person sees.
             page.get_by_role("button", name="Try again Out of credit").click()
             expect(page.locator("#status")).to_contain_text("Your voice Out of credit is ready")
-        assert VoiceProfile.objects.get().status == "ready"
+        assert VoiceProfile.objects.get(name="Out of credit").status == "ready"

@@ -317,8 +317,13 @@ class TestActions:
         conversation.refresh_from_db()
         assert conversation.title == ""
 
-    def test_delete_asks_first(self, page: Client, conversation: Conversation) -> None:
-        assert page.get(reverse("conversations:delete", args=[conversation.pk])).status_code == 200
+    def test_delete_asks_first_and_names_it(self, page: Client, conversation: Conversation) -> None:
+        address = reverse("conversations:delete", args=[conversation.pk])
+        assert "Delete the conversation “Conversation”?" in page.get(address).content.decode()
+        make_turn(conversation)
+        assert "Delete the conversation “What is the capital of France?”?" in page.get(address).content.decode()
+        Conversation.objects.update(title="Paris")
+        assert "Delete the conversation “Paris”?" in page.get(address).content.decode()
         assert Conversation.objects.exists()
 
     def test_delete(self, page: Client, conversation: Conversation) -> None:

@@ -221,6 +221,12 @@ class TestSeveral:
         assert not Turn.objects.exists()
         assert not default_storage.exists(str(turn.answer.name))
 
+    def test_one_is_not_called_several(self, page: Client, alice: User) -> None:
+        (only,) = begun(alice, "Only")
+        text = page.get(SEVERAL, {"id": [str(only.pk)]}).content.decode()
+        expected = {"Delete it": True, "Keep it": True, "Its questions": True, "Delete them": False, "Their": False}
+        assert {words: words in text for words in expected} == expected
+
     def test_foreign_ones_and_nonsense_are_left_out(self, page: Client, alice: User, bob: User) -> None:
         (own,), (foreign,) = begun(alice, "own"), begun(bob, "foreign")
         page.post(SEVERAL, {"id": [str(own.pk), str(foreign.pk), "7", "", "x" * 36]})

@@ -50,6 +50,11 @@ class TestForm:
         assert (report.text, report.about, report.contact, bool(report.file)) == (TEXT, "", "", False)
         assert report.reference in client.get(reverse("report")).content.decode()
 
+    def test_a_label_that_asks_needs_no_colon(self, client: Client) -> None:
+        text = send(client, text="", contact="nobody").content.decode()
+        assert ">What happened? This field is required.<" in text
+        assert ">Your email address: Enter a valid email address.<" in text
+
     def test_a_file_is_stored_unchanged_under_a_random_name(self, client: Client) -> None:
         file = SimpleUploadedFile("brother.html", b"<script>alert(1)</script>", "text/html")
         send(client, file=file, about="https://example.org/clip", contact="carol@example.org")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -163,6 +164,12 @@ class TestPage:
         for title, data in files.items():
             assert title in send("/verify", data).content.decode()
         assert "no longer valid" in send("/verify", altered(foreign)).content.decode()
+
+    def test_of_a_time_without_a_zone_it_shows_the_day(self) -> None:
+        sample = (settings.BASE_DIR / "static" / "sound" / "clone.mp3").read_bytes()
+        page = send("/verify", sample).content.decode()
+        assert '<time datetime="2026-11-29">29 November 2026</time>' in page
+        assert "T00:00" not in page
 
     def test_a_file_without_sound_is_a_form_error(self) -> None:
         response = send("/verify", b"text")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from apps.voices.models import VoiceProfile
     from tests.conftest import Server
 
-PHONE, PHONE_ON_ITS_SIDE, DESKTOP = (390, 844), (844, 390), (1280, 800)
+PHONE, SMALL_PHONE, PHONE_ON_ITS_SIDE, DESKTOP = (390, 844), (320, 568), (844, 390), (1280, 800)
 # Notes each face and its word, because some pass faster than a test looks.
 FACES = """
 window.faces = [];
@@ -165,7 +165,7 @@ class TestCall:
         problems: list[tuple[str, object, str]] = []
 
         def look(state: str) -> None:
-            for size in (PHONE, PHONE_ON_ITS_SIDE, DESKTOP):
+            for size in (PHONE, SMALL_PHONE, PHONE_ON_ITS_SIDE, DESKTOP):
                 resize(page, size)
                 problems.extend([(state, size, name) for name in page.evaluate(CUT_OFF)])
             for scheme in ("light", "dark"):

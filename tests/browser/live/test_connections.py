@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from apps.accounts.sessions import Session
 from apps.conversations.models import Turn
 from tests.audio_samples import silence
 from tests.browser.conftest import faultless_page
@@ -184,3 +185,21 @@ class TestWithoutASocket:
             wait_for_state(page, "ready")
             assert len(uploaded) >= 1
         wait_until(lambda: Turn.objects.filter(total_ms__isnull=False).exists())
+
+
+def test_who_was_signed_out_while_a_socket_was_open_is_led_to_the_sign_in(
+    context: BrowserContext, server: Server, alice: User, voice: VoiceProfile
+) -> None:
+    context.add_init_script(INIT)
+    page = context.new_page()  # Chromium reports the refused requests and sockets.
+    be_signed_in(page, server.url, alice)
+    start_recording(page)
+    page.wait_for_timeout(1500)
+    page.locator("#record").click()
+    wait_for_answer(page)
+    Session.objects.all().delete()
+    type_question(page, "Who am I?")
+    error = page.locator(".turn").last.locator(".turn-error")
+    expect(error).to_contain_text("You are signed out. What you typed and recorded is kept here")
+    expect(error.get_by_role("link", name="Sign in")).to_be_visible()
+    page.close()

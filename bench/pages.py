@@ -260,6 +260,8 @@ def _more_admin_pages() -> Iterator[Page]:
     yield Page("admin turns: a year", f"{turns}?created_at__gte={timezone.now().year}-01-01T00:00Z", by_staff=True)
     yield Page("admin turns: failed stage", f"{turns}?failed_stage__exact=speak", by_staff=True)
     yield Page("admin turns: of a person", f"{turns}?person={BUSIEST}", by_staff=True)
+    yield Page("admin turns: heard by an engine", f"{turns}?heard_by=openai", by_staff=True)
+    yield Page("admin turns: heard by a rare engine", f"{turns}?heard_by=local", by_staff=True)
     yield Page("admin turns: of an engine", f"{turns}?engine=local", by_staff=True)
     yield Page("admin turns: of a rare engine", f"{turns}?engine=server", by_staff=True)
     yield Page("admin turns: of a model", f"{turns}?model=default", by_staff=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
 from allauth.usersessions.models import UserSession
 from django.conf import settings
@@ -129,6 +130,14 @@ def accept_invitation(*, invitation: Invitation, user: User) -> bool:
     """Use the invitation for `user`; return False if it was used already or has expired."""
     accepted = Invitation.objects.usable().filter(pk=invitation.pk)
     return bool(accepted.update(accepted_at=timezone.now(), accepted_by=user))
+
+
+def may_change_account(*, by: Any, account: User) -> bool:
+    """Whether `by`, who may change accounts, may change this one: only superusers change those of staff.
+
+    Others could take over the account of a superuser, and with it their permissions.
+    """
+    return by.is_superuser or not account.is_staff
 
 
 def deactivate(*, users: Collection[User], by: User) -> int:

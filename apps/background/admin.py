@@ -21,9 +21,12 @@ class BackgroundTaskAdmin(DBTaskResultAdmin, LongListAdmin):
 
     actions = ["run_again"]
 
-    @admin.action(description=gettext_lazy("Run failed tasks again"))
+    @admin.action(description=gettext_lazy("Run failed tasks again"), permissions=["run"])
     def run_again(self, request: HttpRequest, tasks: QuerySet[DBTaskResult[..., Any]]) -> None:
         count = queue.requeue_failed(tasks)
         messages.info(
             request, ngettext("%(count)d task runs again.", "%(count)d tasks run again.", count) % {"count": count}
         )
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("django_tasks_database.change_dbtaskresult")

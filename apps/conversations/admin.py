@@ -154,6 +154,7 @@ class TurnAdmin(ExportingAdmin):
         "status",
         admin_filters.StageFilter,
         admin_filters.ErrorCodeFilter,
+        admin_filters.HearingEngineFilter,
         admin_filters.VoiceEngineFilter,
         admin_filters.TurnModelFilter,
         admin_filters.LanguageFilter,
@@ -171,6 +172,7 @@ class TurnAdmin(ExportingAdmin):
         "created_at",
         "status",
         "language",
+        "heard_by",
         "failure",
         "transcript",
         "reply",
@@ -251,6 +253,7 @@ class ShareAdmin(ReadOnlyAdmin):
     list_display = ["id", "owner", "turn", "with_text", "created_at", "expires_at"]
     list_filter = ["created_at", "expires_at", "with_text"]
     list_select_related = ["owner", "turn"]
+    secret_fields = ("digest",)
     search_fields = ["owner__username", "owner__email"]
     fields = ["id", "owner", "turn", "with_text", "created_at", "expires_at"]
 

@@ -26,6 +26,7 @@ PLAIN = (
     "language",
     "question_seconds",
     "answer_seconds",
+    "heard_by",
     "heard_ms",
     "first_word_ms",
     "first_audio_ms",

@@ -15,6 +15,7 @@ from apps.conversations.languages import Language
 from apps.conversations.models import RUNNING, Turn
 from apps.conversations.services import chat_models
 from apps.core.admin_filters import TextFilter
+from apps.speech.base import ELEVENLABS_LIVE, LOCAL, OPENAI, OPENAI_LIVE
 from apps.voices.models import VoiceProfile
 
 MAX_VOICES = 500
@@ -53,6 +54,19 @@ class VoiceEngineFilter(admin.SimpleListFilter):
             return queryset
         voices = VoiceProfile.objects.filter(provider=self.value()).order_by()
         return queryset.filter(voice__in=voices.values("pk"))
+
+
+class HearingEngineFilter(admin.SimpleListFilter):
+    """The engine that heard the question."""
+
+    title = _("heard by")
+    parameter_name = "heard_by"
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, Any]]:
+        return [(name, name) for name in (OPENAI, OPENAI_LIVE, ELEVENLABS_LIVE, LOCAL)]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Turn]) -> QuerySet[Turn]:
+        return queryset.filter(heard_by=self.value()) if self.value() else queryset
 
 
 class ModelFilter(admin.SimpleListFilter):

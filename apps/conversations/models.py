@@ -148,6 +148,8 @@ class Turn(Leased):
     error_code = models.CharField(_("error code"), max_length=50, blank=True)
     # The ids that providers gave to the calls of the turn, by stage: what their support asks for.
     request_ids = models.JSONField(_("request ids of the providers"), default=dict, blank=True)
+    # The name of the engine that heard the question, or failed to; "" of a question that was typed.
+    heard_by = models.CharField(_("heard by"), max_length=20, blank=True)
     heard_ms = models.PositiveIntegerField(_("heard after (ms)"), null=True, blank=True)
     first_word_ms = models.PositiveIntegerField(_("first word after (ms)"), null=True, blank=True)
     first_audio_ms = models.PositiveIntegerField(_("first audio after (ms)"), null=True, blank=True)
@@ -171,6 +173,7 @@ class Turn(Leased):
             models.Index(fields=["status", "lease_until"], name="turns_left_behind"),
             models.Index(fields=["created_at", "id"], name="turns_by_time"),
             models.Index(fields=["error_code", "created_at"], name="turns_by_error"),
+            models.Index(fields=["heard_by", "created_at"], name="turns_by_hearing"),
         ]
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """Made-up rows to measure and to look at the site with: many people with voices, conversations and background work.
 
-The same number of turns makes the same rows on the same day. There are no files: every question was typed, and no
-answer has sound. The users cannot sign in until somebody gives them a password, and no provider knows the voices.
+The same number of turns makes the same rows on the same day. There are no files: no question and no answer has sound.
+The users cannot sign in until somebody gives them a password, and no provider knows the voices.
 """
 
 from __future__ import annotations
@@ -161,6 +161,7 @@ class Seeding:
             transcript=question,
             language="en",
             reply=reply,
+            heard_by=("openai", "elevenlabs-live")[number % 2],
             first_word_ms=first_audio - 300,
             first_audio_ms=first_audio,
             total_ms=first_audio + 40 * len(reply),

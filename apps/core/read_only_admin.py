@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -13,10 +13,20 @@ from apps.core.paging import PagesByKey
 
 
 class LongListAdmin(admin.ModelAdmin[Any]):
-    """A list that may have a million rows: it does not count those that a search leaves out."""
+    """A list that may have a million rows: it does not count those that a search leaves out.
+
+    Nobody sees `secret_fields`, and no address of a list finds rows by them, which would tell them letter by letter.
+    """
 
     paginator = PagesByKey
     show_full_result_count = False
+    secret_fields: ClassVar[tuple[str, ...]] = ()
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [*(super().get_exclude(request, obj) or []), *self.secret_fields]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return lookup.split("__")[0] not in self.secret_fields and super().lookup_allowed(lookup, value, request)
 
 
 class ReadOnlyAdmin(LongListAdmin):

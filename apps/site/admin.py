@@ -16,7 +16,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from apps.accounts.authentication import signed_in_user
 from apps.accounts.models import User
-from apps.accounts.services import activate, deactivate
+from apps.accounts.services import activate, deactivate, may_change_account
 from apps.conversations.models import Conversation
 from apps.core.admin_actions import Question, ask, is_confirmed, note_action
 from apps.core.content_access import may_read_content
@@ -122,11 +122,10 @@ class PersonAdmin(LongListAdmin, UserAdmin[User]):
         return int(person.conversations_counted)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Only superusers change accounts of staff: others could take over theirs, and with it their permissions."""
-        return super().has_change_permission(request, obj) and _may_act_on(request, [obj] if obj else [])
+        return super().has_change_permission(request, obj) and _may_change(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and _may_act_on(request, [obj] if obj else [])
+        return super().has_delete_permission(request, obj) and _may_change(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
@@ -219,13 +218,13 @@ class PersonAdmin(LongListAdmin, UserAdmin[User]):
         return redirect("admin:accounts_user_changelist")
 
 
-def _may_act_on(request: HttpRequest, people: list[User]) -> bool:
-    return request.user.is_superuser or not any(person.is_staff for person in people)
+def _may_change(request: HttpRequest, person: User | None) -> bool:
+    return person is None or may_change_account(by=request.user, account=person)
 
 
 def _allowed(request: HttpRequest, people: QuerySet[User]) -> list[User]:
     """Return those of the selected people whom the user may change, and say so if some are left out."""
-    chosen = [person for person in people if _may_act_on(request, [person])]
+    chosen = [person for person in people if _may_change(request, person)]
     if len(chosen) < len(people):
         messages.warning(request, gettext("Only superusers change accounts of staff: these stay as they are."))
     return chosen

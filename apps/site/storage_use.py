@@ -15,7 +15,7 @@ from apps.core.errors import StorageDownError
 from apps.core.storage import media
 
 # A million recordings take longer to look at than a page may take.
-LOOK_SECONDS = 0.3
+LOOK_SECONDS = 0.1
 CACHE_SECONDS = 3600
 CACHE_KEY = "storage-use:1"
 

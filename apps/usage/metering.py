@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -86,9 +86,13 @@ class Reservation:
 
 @dataclass(slots=True)
 class Used:
-    """The usage of a request, added up while it runs. `reference` is its turn or voice; `cost` is in US dollars."""
+    """The usage of a request, added up while it runs. `reference` is its turn or voice; `cost` is in US dollars.
+
+    `heard_by` is the engine that heard last, "" if none did: no usage by itself.
+    """
 
     reference: UUID | None = None
+    heard_by: str = field(default="", compare=False)
     heard_ms: int = 0
     spoken_characters: int = 0
     tokens_read: int = 0
@@ -97,6 +101,7 @@ class Used:
 
     def hear(self, seconds: float, *, engine: str) -> None:
         self.heard_ms += round(seconds * 1000)
+        self.heard_by = engine
         is_live = engine in (ELEVENLABS_LIVE, OPENAI_LIVE)
         self._pay("heard_live_minute" if is_live else "heard_minute", seconds / 60, engine)
 

@@ -257,10 +257,19 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
     @admin.action(description=gettext_lazy("Allow to speak again"), permissions=["suspend"])
     def end_suspension(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:
         chosen = list(voices)
-        for voice in chosen:
-            services.end_suspension(voice=voice, by=signed_in_user(request))
-        note_action(request, chosen, "Allowed to speak again.")
-        self.message_user(request, _("The voices can speak again."), messages.SUCCESS)
+        freed = [voice for voice in chosen if services.end_suspension(voice=voice, by=signed_in_user(request))]
+        note_action(request, freed, "Allowed to speak again.")
+        if freed:
+            text = ngettext("%(count)d voice can speak again.", "%(count)d voices can speak again.", len(freed))
+            self.message_user(request, text % {"count": len(freed)}, messages.SUCCESS)
+        others = len(chosen) - len(freed)
+        if others:
+            text = ngettext(
+                "%(count)d voice was not suspended by the operator and stays as it is.",
+                "%(count)d voices were not suspended by the operator and stay as they are.",
+                others,
+            )
+            self.message_user(request, text % {"count": others}, messages.WARNING)
 
     @admin.action(description=gettext_lazy("Delete, also at the provider…"), permissions=["remove"])
     def delete_voices(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> HttpResponse | None:

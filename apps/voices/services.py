@@ -393,8 +393,11 @@ def suspend_voice(*, voice: VoiceProfile, note: str = "", by: User | None = None
     logger.warning("Voice suspended", extra={"voice": str(voice.pk), "user": voice.owner_id, "by": by and by.pk})
 
 
-def end_suspension(*, voice: VoiceProfile, by: User | None = None) -> None:
-    """End a suspension by the operator."""
-    VoiceProfile.objects.filter(pk=voice.pk, suspended_by=VoiceProfile.Suspension.OPERATOR).update(**NOT_SUSPENDED)
+def end_suspension(*, voice: VoiceProfile, by: User | None = None) -> bool:
+    """End a suspension by the operator. Return False if there is none."""
+    suspended = VoiceProfile.objects.filter(pk=voice.pk, suspended_by=VoiceProfile.Suspension.OPERATOR)
+    if not suspended.update(**NOT_SUSPENDED):
+        return False
     extra = {"voice": str(voice.pk), "user": voice.owner_id, "by": by and by.pk}
     logger.warning("Voice no longer suspended", extra=extra)
+    return True

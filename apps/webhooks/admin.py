@@ -12,6 +12,7 @@ class WebhookAdmin(WrittenBySiteAdmin):
 
     list_display = ["url", "owner", "events", "is_active", "failing_since", "paused_until", "created_at"]
     list_filter = ["is_active", "created_at"]
+    secret_fields = ("salt", "previous_salt")
     search_fields = ["url", *WrittenBySiteAdmin.search_fields]
 
 

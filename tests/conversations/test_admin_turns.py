@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -78,9 +79,17 @@ class TestPages:
     def test_a_turn_says_why_it_failed_and_plays_its_sound(
         self, admin_client: Client, admin_user: User, conversation: Conversation
     ) -> None:
-        turn = make_turn(conversation, status="failed", failed_stage="think", error_code="provider_busy", **TIMES)
+        turn = make_turn(
+            conversation,
+            status="failed",
+            failed_stage="think",
+            error_code="provider_busy",
+            heard_by="elevenlabs-live",
+            **TIMES,
+        )
         text = admin_client.get(page_of(turn)).content.decode()
         assert "thinking: provider_busy." in text
+        assert re.search(r"Heard by.*?elevenlabs-live", text, re.DOTALL | re.IGNORECASE)
         for name in ("question", "answer"):
             address = page_of(turn, name)
             assert address in text
@@ -152,6 +161,13 @@ class TestFilters:
         make_turn(conversation)
         assert listed(admin_client, TURNS, **query) == [other]
         assert listed(admin_client, CONVERSATIONS, **query) == [other.conversation]
+
+    def test_turns_are_found_by_the_engine_that_heard_them(
+        self, admin_client: Client, conversation: Conversation, other: Turn
+    ) -> None:
+        heard = make_turn(conversation, heard_by="openai")
+        assert listed(admin_client, TURNS, heard_by="openai") == [heard]
+        assert listed(admin_client, TURNS, heard_by="local") == []
 
     def test_a_filter_by_id_of_a_voice_by_model_and_by_status(
         self, admin_client: Client, conversation: Conversation, other: Turn, settings: Any

@@ -135,6 +135,7 @@ def test_everything_is_stored(alice_api: Api, alice: User, provider: FakeProvide
     turn = Turn.objects.get()
     assert (turn.owner, turn.voice, turn.status) == (alice, voice, "spoken")
     assert (turn.transcript, turn.reply) == (provider.behaviour.transcript, provider.behaviour.reply)
+    assert turn.heard_by == "openai"
     assert turn.question_seconds == pytest.approx(3.3, abs=0.1)
     assert turn.answer_seconds == pytest.approx(
         decode(response.content, sample_rate=24_000, max_seconds=60).seconds, abs=0.1

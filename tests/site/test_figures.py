@@ -99,6 +99,14 @@ class TestFigures:
         with time_machine.travel(NOW + timedelta(hours=2)):
             assert figures.period().days[-2].all_turns == 0
 
+    def test_days_that_follow_one_another_are_read_at_once(self, django_assert_num_queries: Any) -> None:
+        with django_assert_num_queries(2):
+            whole = figures.period(40)
+        cache.delete_many([figures._key(whole.days[at].day) for at in (8, 38, 39)])
+        with django_assert_num_queries(4):
+            assert figures.period(40) == whole
+        assert [day.all_turns for day in whole.days if day.all_turns] == [1, 10, 100]
+
     @pytest.mark.parametrize(
         ("values", "expected"),
         [([], (None, None)), ([7], (7, 7)), ([1, 2], (1, 2)), (list(range(1, 101)), (50, 95))],

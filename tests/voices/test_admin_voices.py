@@ -169,6 +169,19 @@ class TestActions:
         entries = LogEntry.objects.order_by("pk").values_list("object_repr", "change_message")
         assert list(entries) == [(str(voice.pk), "Suspended."), (str(voice.pk), "Allowed to speak again.")]
 
+    def test_only_suspended_voices_are_allowed_to_speak_again(
+        self, admin_client: Client, alice: User, voice: VoiceProfile
+    ) -> None:
+        suspended, leaving = make_voice(alice, "suspended"), make_voice(alice, "leaving")
+        VoiceProfile.objects.filter(pk=leaving.pk).update(suspended_at=timezone.now(), suspended_by="erasure")
+        act(admin_client, "suspend", suspended, confirmed="yes", reason=REASON)
+        text = act(admin_client, "end_suspension", voice, suspended, leaving).content.decode()
+        assert "1 voice can speak again." in text
+        assert "2 voices were not suspended by the operator" in text
+        assert LogEntry.objects.filter(change_message="Allowed to speak again.").count() == 1
+        text = act(admin_client, "end_suspension", voice).content.decode()
+        assert "can speak again." not in text
+
     def test_the_page_of_a_voice_has_its_actions(self, admin_client: Client, voice: VoiceProfile) -> None:
         text = admin_client.get(page_of(voice)).content.decode()
         assert all(f'value="{name}"' in text for name in ("suspend", "look_at_provider", "delete_voices"))

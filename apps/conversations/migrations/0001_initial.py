@@ -193,6 +193,7 @@ class Migration(migrations.Migration):
                     "request_ids",
                     models.JSONField(blank=True, default=dict, verbose_name="request ids of the providers"),
                 ),
+                ("heard_by", models.CharField(blank=True, max_length=20, verbose_name="heard by")),
                 ("heard_ms", models.PositiveIntegerField(blank=True, null=True, verbose_name="heard after (ms)")),
                 (
                     "first_word_ms",
@@ -351,6 +352,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="turn",
             index=models.Index(fields=["error_code", "created_at"], name="turns_by_error"),
+        ),
+        migrations.AddIndex(
+            model_name="turn",
+            index=models.Index(fields=["heard_by", "created_at"], name="turns_by_hearing"),
         ),
         migrations.AddIndex(
             model_name="conversation",

@@ -70,8 +70,10 @@ class TurnProgress:
         return round((time.monotonic() - self.started) * 1000)
 
     def measured(self) -> dict[str, Any]:
-        """Return what is stored of the turn's course when it ends: times in milliseconds, ids at the providers."""
+        """Return what is stored of the turn's course when it ends: who heard, milliseconds, ids at providers."""
         return {
+            # A turn that is tried again may have been heard before.
+            "heard_by": self.used.heard_by or self.turn.heard_by,
             "request_ids": self.turn.request_ids,
             "first_word_ms": self.turn.first_word_ms,
             "first_audio_ms": self.turn.first_audio_ms,

@@ -26,6 +26,7 @@ def store_transcript(progress: TurnProgress, transcript: Transcript) -> None:
         is_awaited_by_listener=True,
         transcript=transcript.text,
         language=transcript.language,
+        heard_by=progress.used.heard_by,
         heard_ms=progress.elapsed_ms(),
         status=Turn.Status.HEARD,
     )

@@ -98,6 +98,7 @@ def test_a_question_that_nobody_waits_for_is_kept(
     turn = Turn.objects.get()
     assert (turn.status, turn.error_code) == (Turn.Status.FAILED, LISTENER_LEFT)
     assert turn.transcript == provider.behaviour.transcript
+    assert turn.heard_by == "elevenlabs-live"
     assert turn.question
     assert not turn.reply
 

@@ -32,6 +32,7 @@ def test_what_was_asked_is_answered_to_its_end_if_the_client_says_so(
     turn = Turn.objects.get()
     assert (turn.status, turn.reply, turn.spoken_text) == (Turn.Status.SPOKEN, LONG_REPLY.strip(), "")
     assert turn.answer
+    assert turn.heard_by == "elevenlabs-live"
     assert len(provider.requests_to(CHAT)) == 1
 
 

@@ -91,6 +91,7 @@ def _mp3_with_texts(turn: Turn, mp3: StartedStream | bytes | File[bytes]) -> Htt
         response = part_response(mp3, mp3.size, "audio/mpeg")
     else:
         response = StreamingHttpResponse(mp3, content_type="audio/mpeg")
+        response["X-Accel-Buffering"] = "no"  # Otherwise nginx buffers the sound.
     texts = [turn.transcript, turn.reply]
     plain = all(text.isascii() and text.isprintable() for text in texts)
     for name, text in zip(("X-Transcript", "X-Response-Text"), texts, strict=True):

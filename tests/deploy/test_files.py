@@ -119,6 +119,13 @@ def test_no_file_contains_a_secret() -> None:
         assert not secret.search(path.read_text()), path
 
 
+def test_no_example_has_a_comment_behind_a_value() -> None:
+    """Neither the site nor systemd would take it for one."""
+    examples = [ROOT / ".env.example", ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    wrong = re.compile(r"^ *(?:# )?[A-Z_]+=\S* +#.*", re.MULTILINE)
+    assert {path.name: found for path in examples if (found := wrong.findall(path.read_text()))} == {}
+
+
 def test_nginx_accepts_the_file(tmp_path: Path) -> None:
     identity = make_identity()
     certificate, key = tmp_path / "site.pem", tmp_path / "site.key"

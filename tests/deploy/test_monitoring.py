@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 import yaml
@@ -14,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apps.background.queue import TASK_QUEUES, WEBHOOKS
 from apps.conversations.models import Turn
-from apps.speech.base import PROVIDER_MESSAGES
+from apps.speech.base import PROVIDER_MESSAGES, Stage
+from apps.speech.metrics import ACCOUNT_REFUSALS
 from apps.speech.providers.breakers import State
 
 if TYPE_CHECKING:
@@ -58,6 +60,31 @@ def test_metrics_labels_and_values_exist(admin_client: Client) -> None:
         assert set(re.findall(r"[a-z_]+", bare)) <= metrics | WORDS, expression
 
 
+@pytest.mark.usefixtures("remote_engines")
+def test_the_first_refusal_of_the_account_is_an_increase(admin_client: Client) -> None:
+    [expression] = [each for each in alerts() if "provider_errors" in each]
+    [[prefix, choices]] = re.findall(r'code=~\s*"(\w+)\(([^)]*)\)"', expression)
+    assert {prefix + choice for choice in choices.split("|")} == {*ACCOUNT_REFUSALS}
+    families = text_string_to_metric_families(admin_client.get("/metrics").content.decode())
+    counted = {
+        (sample.labels["stage"], sample.labels["code"])
+        for family in families
+        for sample in family.samples
+        if sample.name == "voiceclone_provider_errors_total"
+    }
+    assert {*product(get_args(Stage), ACCOUNT_REFUSALS)} <= counted
+
+
+def test_texts_name_only_labels_that_are_left() -> None:
+    panels = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
+    groups = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"]
+    shown = [(target["expr"], target["legendFormat"]) for panel in panels for target in panel["targets"]]
+    shown += [(rule["expr"], " ".join(rule["annotations"].values())) for group in groups for rule in group["rules"]]
+    for expression, text in shown:
+        kept = {name for names in re.findall(r"\bby \(([^)]*)\)", expression) for name in re.split(r",\s*", names)}
+        assert set(re.findall(r"\{\{ *(?:\$labels\.)?(\w+) *\}\}", text)) <= (kept or {"job", "instance"}), text
+
+
 def existing(scraped: str) -> tuple[set[str], set[str]]:
     """Return the names of all metrics, as they are asked for, and of their labels. Some have had no value yet."""
     ours = [metric for name, metric in REGISTRY._names_to_collectors.items() if name.startswith("voiceclone_")]
@@ -71,7 +98,9 @@ def existing(scraped: str) -> tuple[set[str], set[str]]:
 
 def check_matchers(matchers: str, labels: set[str]) -> None:
     """Check the names and values of `name="value"` and `name=~"(regular expression)"`."""
-    for name, kind, value in re.findall(r'(\w+)(=~?)\s*"([^"]*)"', matchers):
+    matcher = r'(\w+)(=~?)\s*"([^"]*)"'
+    assert re.fullmatch(rf"{matcher}(,{matcher})*", matchers), matchers
+    for name, kind, value in re.findall(matcher, matchers):
         assert name in labels, matchers
         prefix, _, choices = value.partition("(") if "(" in value else ("", "", value)
         for choice in choices.rstrip(")").split("|") if kind == "=~" else [value]:

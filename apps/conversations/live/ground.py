@@ -121,7 +121,6 @@ def keep_question(turn: Turn, recording: Recording | None, reservation: Reservat
     """Store a question whose asker left before it was answered: another attempt answers it."""
     turn.failed_stage = Turn.Stage.THINK if turn.transcript else Turn.Stage.HEAR
     turn.status, turn.error_code = Turn.Status.FAILED, LISTENER_LEFT
-    turn.heard_by = used.heard_by
     if recording is not None:
         turn.question = ContentFile(to_flac(recording), name="question.flac")
         turn.question_seconds = recording.seconds

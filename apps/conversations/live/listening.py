@@ -69,8 +69,7 @@ class Listening:
         return asyncio.create_task(_transcript(self._transcription))
 
     def pay(self, used: Used) -> None:
-        """Add to `used` what speech to text was sent since the last time, in vain or not, and who heard it."""
-        used.heard_by = self._transcription.name
+        """Add to `used` what speech to text was sent since the last time, in vain or not."""
         sent = self._transcription.sent_seconds
         unpaid, self._paid_seconds = sent - self._paid_seconds, sent
         if unpaid > 0:

@@ -90,7 +90,7 @@ class Replying:
         self.distrust(question)
         question.replies += 1
         metrics.REPLIES_ON_TRUST.inc()
-        turn = self._new_turn(opened, Transcript(words), config)
+        turn = self._new_turn(question, opened, Transcript(words), config)
         prepared = _prepared(turn, opened, question.used, config, trust=Trust(), earlier=self._remembered())
         question.on_trust = Answer(prepared, config, self._engines)
 
@@ -201,7 +201,7 @@ class Replying:
             trusted.confirm(transcript, recording)
             return trusted
         self.distrust(question)
-        turn = self._new_turn(opened, transcript or Transcript(""), config)
+        turn = self._new_turn(question, opened, transcript or Transcript(""), config)
         if self.is_closed:
             self._run(self._keep(turn, recording, opened.reservation, question.used))
             return None
@@ -214,7 +214,9 @@ class Replying:
         async with shared_thread():
             await sync_to_async(ground.keep_question)(turn, recording, reservation, used)
 
-    def _new_turn(self, opened: OpenedQuestion, transcript: Transcript, config: SessionConfig) -> Turn:
+    def _new_turn(
+        self, question: Question, opened: OpenedQuestion, transcript: Transcript, config: SessionConfig
+    ) -> Turn:
         conversation = copy(self.conversation)
         conversation.persona = config.instructions
         voice = opened.voice
@@ -226,6 +228,7 @@ class Replying:
             voice=voice,
             transcript=transcript.text,
             language=transcript.language,
+            heard_by=self._engines.live_speech_to_text.name if question.typed is None else "",
             status=Turn.Status.HEARD if transcript.text else Turn.Status.RECEIVED,
         )
 

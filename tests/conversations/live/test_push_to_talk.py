@@ -181,7 +181,8 @@ class TestTyped:
 
         hold(server, talk())
         wait_until(lambda: Turn.objects.filter(status=Turn.Status.SPOKEN).exists())
-        assert Turn.objects.get().transcript == "Hello?"
+        turn = Turn.objects.get()
+        assert (turn.transcript, turn.heard_by) == ("Hello?", "")
         assert not [each for each in provider.requests if each.method == "WEBSOCKET" and each.sound_seconds > 1]
 
     def test_it_is_answered_in_writing(self, server: Server, provider: FakeProvider, alice_token: str) -> None:

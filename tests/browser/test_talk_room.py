@@ -53,6 +53,19 @@ def system_of(provider: FakeProvider) -> str:
     return str(provider.requests_to(CHAT)[-1].json["messages"][0]["content"])
 
 
+def test_the_field_of_the_title_follows_the_first_question_but_keeps_what_was_typed(talk: Page, server: Server) -> None:
+    field, title = talk.locator("#new-title"), talk.locator("#title")
+    type_question(talk, "First?")
+    expect(field).to_have_value("First?")
+    wait_for_answer(talk)
+    talk.goto(f"{server.url}/talk/")
+    field.evaluate("field => { field.value = 'My own' }")
+    type_question(talk, "Second?")
+    expect(title).to_have_text("Second?")
+    wait_for_answer(talk)
+    expect(field).to_have_value("My own")
+
+
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])
 def test_after_a_failure_the_end_of_the_turn_is_above_the_controls(
     talk: Page, server: Server, conversation: Conversation, provider: FakeProvider, size: tuple[int, int]

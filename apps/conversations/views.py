@@ -90,9 +90,8 @@ def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str
     """Return the latest turns, or the latest ones before the turn that `?before=` names, oldest first."""
     all_turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
     turns = all_turns.filter(replaced_by=None)
-    before = _named_turn(request, conversation, "before") or _end_of_part(
-        turns, _named_turn(request, conversation, "turn")
-    )
+    named = _named_turn(request, conversation, "turn")
+    before = _named_turn(request, conversation, "before") or _end_of_part(turns, named)
     if before is not None:
         turns = turns.filter(created_at__lt=before.created_at)
     latest = list(turns.order_by("-created_at")[: TURNS_PER_PAGE + 1])
@@ -102,6 +101,7 @@ def _turns_context(request: HttpRequest, conversation: Conversation) -> dict[str
         "turns": shown,
         "has_earlier_turns": len(latest) > TURNS_PER_PAGE,
         "looking_back": before is not None,
+        "named_turn": named,
     }
 
 

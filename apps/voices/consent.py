@@ -34,6 +34,7 @@ from apps.voices.models import Consent, ConsentChallenge, ConsentQuerySet, Voice
 logger = logging.getLogger(__name__)
 
 CHALLENGE_LIFETIME = timedelta(minutes=10)
+TIME_TO_READ = timedelta(minutes=1)
 CLIP_SAMPLE_RATE = 16_000
 MAX_CLIP_SECONDS = 60
 MAX_WORD_ERROR = 0.2
@@ -65,10 +66,24 @@ def new_challenge(*, owner: User, language: str = "en", name: str = "") -> Conse
 
 
 def challenge_to_read(*, owner: User, name: str, earlier_pk: UUID | None) -> ConsentChallenge:
-    """Return the challenge `earlier_pk` while it still accepts a recording, otherwise a new one."""
-    open_challenges = ConsentChallenge.objects.for_user(owner).filter(used_at=None, expires_at__gt=timezone.now())
-    challenge = open_challenges.filter(pk=earlier_pk).first() if earlier_pk else None
-    return challenge or new_challenge(owner=owner, name=name)
+    """Return the challenge that waits for a recording if it is `earlier_pk` or to be read by `name`, or else a new one.
+
+    So a recording that was not sent is valid on the page that its speaker opens next, perhaps after signing in again.
+    """
+    now = timezone.now()
+    challenge = ConsentChallenge.objects.for_user(owner).filter(used_at=None, expires_at__gt=now).last()
+    if challenge is None:
+        return new_challenge(owner=owner, name=name)
+    is_earlier = challenge.pk == earlier_pk
+    is_readable = challenge.expires_at > now + TIME_TO_READ and _is_statement_of(name, challenge)
+    return challenge if is_earlier or is_readable else new_challenge(owner=owner, name=name)
+
+
+def _is_statement_of(name: str, challenge: ConsentChallenge) -> bool:
+    """Whether the challenge is what `name` would have to read today."""
+    return challenge.statement == statements.spoken_statement(
+        name=name, day=timezone.localdate(), language=challenge.language, code_words=challenge.code_words
+    )
 
 
 def display_name(owner: User) -> str:

@@ -62,9 +62,12 @@ function showShortcuts() {
   if (!document.querySelector("dialog[open]")) dialog.showModal();
 }
 
-/** @param {KeyboardEvent} event @returns {boolean} whether it is a character alone, and not typed into a field */
+/**
+ * @param {KeyboardEvent} event the browser fills fields in with events that have no key
+ * @returns {boolean} whether it is a character alone, and not typed into a field
+ */
 const isSingleKey = (event) =>
-  event.key.length === 1 && !(event.ctrlKey || event.altKey || event.metaKey || atTarget(event, TEXT_FIELDS));
+  event.key?.length === 1 && !(event.ctrlKey || event.altKey || event.metaKey || atTarget(event, TEXT_FIELDS));
 
 /** @param {KeyboardEvent} event */
 function heedKey(event) {

@@ -4,10 +4,11 @@ import { ApiError, request, upload } from "./api.js";
 import { Booth } from "./booth.js";
 import { byId, create, find } from "./elements.js";
 import { currentStep, report, showStep } from "./guide.js";
-import { text } from "./page.js";
+import { signInLink, text } from "./page.js";
+import { TakeStore } from "./takes.js";
 
 /**
- * @typedef {{blob: Blob, name: string}} Recording
+ * @typedef {import("./takes.js").Take} Take
  * @typedef {{id: string, statement: string, code_words: string[], expires_at: string}} Challenge
  * @typedef {{same: boolean, statement: string, heard: string}} Passage
  */
@@ -19,10 +20,11 @@ const nameField = find(form, "[name=name]", "input");
 const audio = byId("take", "audio");
 const progressBar = byId("progress-bar", "progress");
 
-/** @type {Recording | null} */
+/** @type {TakeStore | null} */
+let store = null;
+/** @type {Take | null} */
 let recording = null;
 let isSending = false;
-let isGiven = false;
 /** @type {number | undefined} */
 let expiryTimer;
 
@@ -33,7 +35,7 @@ const booth = new Booth({
   onTake: takeRecorded,
 });
 
-/** @param {Recording | null} newRecording */
+/** @param {Take | null} newRecording */
 function setRecording(newRecording) {
   recording = newRecording;
   URL.revokeObjectURL(audio.src);
@@ -42,11 +44,51 @@ function setRecording(newRecording) {
   else audio.removeAttribute("src");
 }
 
+/**
+ * Offer a recording for sending, and store it as long as its statement is valid.
+ * @param {{blob: Blob, name: string, seconds: number}} newRecording
+ */
+async function offer({ blob, name, seconds }) {
+  const until = Date.parse(String(form.dataset.expires));
+  const take = { blob, name, seconds, challenge: challengeField.value, until };
+  const earlier = recording;
+  setRecording(take);
+  showStep("send");
+  try {
+    if (earlier) await store?.remove(earlier);
+    await store?.save(take);
+  } catch {
+    // The page has it all the same.
+  }
+}
+
+/** The recording is of no use any more. */
+async function forget() {
+  const forgotten = recording;
+  setRecording(null);
+  if (forgotten) await store?.remove(forgotten).catch(() => {}); // It expires there.
+}
+
+/** Show the recording that an earlier visit has left, if the page still has its statement. */
+async function restore() {
+  try {
+    store = await TakeStore.open(String(form.dataset.owner), "consent");
+    const takes = await store.all();
+    const take = takes.findLast(({ challenge }) => challenge === challengeField.value);
+    for (const each of takes) if (each !== take) await store.remove(each);
+    if (!take || recording || booth.isRecording) return;
+    setRecording(take);
+    showStep("send");
+    report(text("take-restored"), "note");
+  } catch {
+    store = null; // The page works without a store.
+  }
+}
+
 /** @param {import("./recorder.js").Take} take */
 function takeRecorded(take) {
   fileField.value = "";
-  setRecording(take);
-  showStep("send");
+  offer(take);
   report(text("take-kept"));
 }
 
@@ -60,8 +102,7 @@ function recordAgain() {
 function chooseFile() {
   const file = fileField.files?.[0];
   if (!file || booth.isRecording) return;
-  setRecording({ blob: file, name: file.name });
-  showStep("send");
+  offer({ blob: file, name: file.name, seconds: 0 });
   report(text("file-chosen"));
 }
 
@@ -75,7 +116,7 @@ async function send(event) {
   body.append("audio", recording.blob, recording.name);
   try {
     await upload("/api/v1/consents", body, showUpload);
-    isGiven = true;
+    await forget();
     report(text("given"));
     window.location.assign(String(form.dataset.next));
   } catch (error) {
@@ -92,6 +133,7 @@ async function explain(error) {
   if (!(error instanceof ApiError)) throw error;
   if (error.retryable) {
     report(error.message, "error");
+    if (error.code === "not_authenticated") byId("guide-status").append(" ", signInLink());
     return;
   }
   byId("heard-message").textContent = error.message;
@@ -144,6 +186,7 @@ function showUpload(share) {
 
 /** Replace the statement with a new one. */
 async function renewStatement() {
+  await forget();
   try {
     const response = await request("POST", "/api/v1/consents/challenges", { body: { name: nameField.value } });
     showChallenge(await response.json());
@@ -159,7 +202,6 @@ function showChallenge(challenge) {
   booth.prompter.prepare();
   byId("code-words").replaceChildren(...challenge.code_words.map((word) => create("li", { textContent: word })));
   form.dataset.expires = challenge.expires_at;
-  setRecording(null);
   watchExpiry();
 }
 
@@ -183,7 +225,8 @@ fileField.addEventListener("change", chooseFile);
 byId("again").addEventListener("click", recordAgain);
 byId("new-statement").addEventListener("click", () => showStep("read", booth.button));
 window.addEventListener("beforeunload", (event) => {
-  if (booth.isRecording || (recording && !isGiven)) event.preventDefault();
+  if (booth.isRecording || recording) event.preventDefault(); // What is kept is of use for minutes only.
 });
-chooseFile(); // A file may have been chosen before this script was loaded.
 watchExpiry();
+await restore();
+chooseFile(); // A file may have been chosen before this script was loaded.

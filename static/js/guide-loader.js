@@ -9,7 +9,7 @@ const form = byId("clone-form", "form");
 /** @returns {Promise<boolean>} whether there are takes of an earlier visit */
 async function areTakesStored() {
   try {
-    const store = await TakeStore.open(String(form.dataset.owner));
+    const store = await TakeStore.open(String(form.dataset.owner), "sample");
     return (await store.all()).length > 0;
   } catch {
     return false;

@@ -41,6 +41,7 @@ export async function refresh() {
   for (const stopped of findAll(list, ':scope > [data-turn=""][data-status=interrupted]')) stopped.remove();
   for (const old of findAll(fresh, ".version")) itemOf(old)?.remove();
   for (const item of findAll(fresh, ":scope > .turn")) show(item);
+  if (!page?.querySelector("#talk[data-untitled]")) delete talk.dataset.untitled;
   const title = page?.querySelector("#title")?.textContent;
   if (title && !("untitled" in talk.dataset && !list.children.length)) byId("title").textContent = title;
   byId("no-turns").hidden = list.children.length > 0;

@@ -10,8 +10,11 @@ const TOLD = ["listening", "thinking", "speaking", "failed"];
 const site = document.title.slice(document.title.lastIndexOf(" – "));
 
 function showTitle() {
+  const title = byId("title").textContent.trim();
   const state = TOLD.includes(turnState()) ? [text(`title-${turnState()}`)] : [];
-  document.title = [...state, byId("title").textContent.trim()].join(" · ") + site;
+  document.title = [...state, title].join(" · ") + site;
+  // What a person has typed into the field stays.
+  if (!("untitled" in byId("talk").dataset)) byId("new-title", "input").defaultValue = title;
 }
 
 /** @param {BeforeUnloadEvent} event what was said would be lost */

@@ -43,7 +43,7 @@ export class TakeList {
   async restore(owner) {
     let stored;
     try {
-      this.#store = await TakeStore.open(owner);
+      this.#store = await TakeStore.open(owner, "sample");
       stored = await this.#store.all();
     } catch {
       return 0; // The page works without a store; add() reports that nothing is stored.

@@ -1,14 +1,16 @@
-/** Takes that are not cloned yet, stored in the browser's IndexedDB: they survive a closed tab and a failed upload. */
+/** Takes that are not sent yet, stored in the browser's IndexedDB: they survive a closed tab and a failed upload. */
 
 const KEPT_MILLISECONDS = 7 * 24 * 3600 * 1000; // Older takes are deleted.
 
 /**
  * @typedef {{code: string, label: string, value: string, passed: boolean, word: string, advice: string}} QualityPoint
  * @typedef {{id?: number, blob: Blob, name: string, seconds: number, points?: QualityPoint[], refusal?: string,
- *   problem?: string}} Take
+ *   problem?: string, challenge?: string, until?: number}} Take
  *   `points` are the server's measurements, `refusal` is its reason for not using the take; both are missing before the
- *   server has checked it. `problem` tells why it could not, for now
- * @typedef {Take & {id: number, kept: number, owner: string}} StoredTake `kept` in milliseconds since 1970
+ *   server has checked it. `problem` tells why it could not, for now. A take of a statement of consent has the id of
+ *   its `challenge`, and is of use `until` then, in milliseconds since 1970
+ * @typedef {"sample" | "consent"} Kind
+ * @typedef {Take & {id: number, kept: number, owner: string, kind?: Kind}} StoredTake `kept` in milliseconds since 1970
  */
 
 /**
@@ -34,45 +36,58 @@ function openDatabase() {
 
 export class TakeStore {
   #database;
+  #kind;
   #owner;
 
   /**
    * Rejects if the browser stores nothing, as in some private windows.
    * @param {string} owner the user's id: people who share a browser do not share takes
+   * @param {Kind} kind
    * @returns {Promise<TakeStore>}
    */
-  static async open(owner) {
-    return new TakeStore(await openDatabase(), owner);
+  static async open(owner, kind) {
+    return new TakeStore(await openDatabase(), owner, kind);
   }
 
   /**
    * Only for TakeStore.open.
    * @param {IDBDatabase} database
    * @param {string} owner
+   * @param {Kind} kind
    */
-  constructor(database, owner) {
+  constructor(database, owner, kind) {
     this.#database = database;
     this.#owner = owner;
+    this.#kind = kind;
   }
 
-  /** Return the owner's takes, oldest first, and delete expired ones. @returns {Promise<Take[]>} */
+  /**
+   * Return the owner's takes of the kind, oldest first, and delete all expired ones.
+   * @returns {Promise<Take[]>}
+   */
   async all() {
     /** @type {StoredTake[]} */
     const takes = await resultOf(this.#takes("readonly").getAll());
-    const expired = takes.filter((take) => take.kept < Date.now() - KEPT_MILLISECONDS);
+    const expired = takes.filter((take) => (take.until ?? take.kept + KEPT_MILLISECONDS) < Date.now());
     await Promise.all(expired.map((take) => this.remove(take)));
-    return takes.filter((take) => take.owner === this.#owner && !expired.includes(take));
+    return takes.filter((take) => this.#isOurs(take) && !expired.includes(take));
   }
 
   /** Store a new take, or the changes to a stored one, and set its id. @param {Take} take */
   async save(take) {
-    const id = await resultOf(this.#takes("readwrite").put({ kept: Date.now(), ...take, owner: this.#owner }));
+    const row = { kept: Date.now(), ...take, owner: this.#owner, kind: this.#kind };
+    const id = await resultOf(this.#takes("readwrite").put(row));
     take.id = Number(id);
   }
 
   /** @param {Take} take */
   async remove({ id }) {
     if (id !== undefined) await resultOf(this.#takes("readwrite").delete(id));
+  }
+
+  /** @param {StoredTake} take */
+  #isOurs({ owner, kind = "sample" }) {
+    return owner === this.#owner && kind === this.#kind;
   }
 
   /** @param {IDBTransactionMode} mode */

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from apps.accounts.sessions import Session
 from apps.voices.models import Consent, ConsentChallenge
 from tests.audio_samples import SPEECH_DIR
 from tests.browser.conftest import faultless_page
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from tests.conftest import Server
     from tests.fakes.provider import FakeProvider
 
+# The number of takes that the browser keeps.
+KEPT = """() => new Promise(tell => {
+  const opening = indexedDB.open("voiceclone");
+  opening.onsuccess = () => {
+    const counting = opening.result.transaction("takes").objectStore("takes").count();
+    counting.onsuccess = () => tell(counting.result);
+  };
+})"""
 CLIP = SPEECH_DIR / "austen-0870.wav"
 
 
@@ -80,6 +89,41 @@ def test_a_failed_upload_keeps_the_recording(
         page.get_by_role("button", name="Consent", exact=True).click()
         page.wait_for_url("**/voices/#new-voice")
     assert Consent.objects.get().owner == alice
+
+
+def test_an_unsent_recording_is_kept_for_its_speaker_over_signing_out(
+    context: BrowserContext, server: Server, alice: User, bob: User, provider: FakeProvider
+) -> None:
+    with faultless_page(context, expected="401") as page:
+        page.on("dialog", lambda dialog: dialog.accept())
+        open_consent(page, server, alice)
+        provider.behaviour.transcript = page.locator("#statement").inner_text()
+        Session.objects.all().delete()
+        send_file(page)
+        expect(page.get_by_role("status").first).to_contain_text("You are signed out.")
+        link = page.get_by_role("link", name="Sign in")
+        expect(link).to_have_attribute("href", "/accounts/login/?next=%2Fvoices%2Fconsent%2F")
+        assert page.evaluate(KEPT) == 1
+        open_consent(page, server, bob)
+        expect(page.get_by_role("button", name="Start recording")).to_be_enabled()
+        expect(page.get_by_label("Your recording")).to_be_hidden()
+        open_consent(page, server, alice)
+        expect(page.get_by_text("Your last recording is still here.")).to_be_visible()
+        expect(page.get_by_role("group", name="Your recording")).to_be_visible()
+        assert barriers_in(page) == ""
+        page.get_by_role("button", name="Consent", exact=True).click()
+        page.wait_for_url("**/voices/#new-voice")
+        assert page.evaluate(KEPT) == 0
+        expect(page.get_by_text("Your last recording is still here.")).to_be_hidden()
+    assert Consent.objects.get().owner == alice
+
+
+def test_a_refused_recording_is_not_kept(context: BrowserContext, server: Server, alice: User) -> None:
+    with faultless_page(context, expected="422") as page:
+        open_consent(page, server, alice)
+        send_file(page)
+        expect(page.get_by_role("heading", name="Some words were different")).to_be_focused()
+        page.wait_for_function(f"async () => await ({KEPT})() === 0")
 
 
 def test_on_a_phone_the_recording_is_in_view(page: Page, server: Server, alice: User) -> None:

@@ -122,6 +122,27 @@ def test_a_hit_is_marked_and_opened_at_its_turn(history: Callable[..., Page], co
     expect(page.locator(".transcript").last).to_have_text(f"Question {TURNS_PER_PAGE * 3 - 1}")
 
 
+@pytest.mark.parametrize("with_script", [True, False])
+def test_a_hit_in_an_earlier_version_is_opened(
+    history: Callable[..., Page], conversation: Conversation, with_script: bool
+) -> None:
+    now = make_turn(conversation, transcript="And now?")
+    earlier = [make_turn(conversation, transcript=text, replaced_by=now) for text in ("The harbour?", "The bridge?")]
+    for number in range(3):
+        make_turn(conversation, transcript=f"Question {number}")
+    size = {"width": 390, "height": 844}
+    page = history("/history/?q=harbour", viewport=size, java_script_enabled=with_script)
+    page.locator(".conversation h3 a").click()
+    hit = page.locator(f"#turn-{earlier[0].pk} > .question > .transcript")
+    expect(hit).to_have_text("The harbour?")
+    expect(hit).to_be_in_viewport()
+    expect(hit).to_have_css("text-decoration-line", "underline")
+    expect(page.get_by_text("The bridge?")).to_have_css("text-decoration-line", "none")
+    page.goto(page.url.partition("?")[0])
+    expect(page.get_by_text("Earlier versions (2)")).to_be_visible()
+    expect(hit).to_be_hidden()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(390, 844), (1280, 800)], ids=["telephone", "desktop"])
 def test_pin_by_the_menu_then_select_and_delete(

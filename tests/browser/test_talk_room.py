@@ -19,6 +19,7 @@ from tests.browser.steps import (
     wait_for_answer,
     wait_for_state,
 )
+from tests.client import LONG_REPLY
 from tests.factories import make_turn, make_voice
 from tests.fakes.elevenlabs import SPEECH
 from tests.fakes.openai import CHAT
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tests.conftest import Server
 
 PHONE, DESKTOP = (390, 844), (1280, 800)
+MAX_GAP = 24  # Pixels.
 MAX_DOCK = {PHONE: 160, DESKTOP: 140}  # Pixels.
 # Notes the microphone that is asked for.
 ASKED = """
@@ -49,6 +51,35 @@ def in_size(page: Page, size: tuple[int, int]) -> None:
 
 def system_of(provider: FakeProvider) -> str:
     return str(provider.requests_to(CHAT)[-1].json["messages"][0]["content"])
+
+
+def test_the_field_of_the_title_follows_the_first_question_but_keeps_what_was_typed(talk: Page, server: Server) -> None:
+    field, title = talk.locator("#new-title"), talk.locator("#title")
+    type_question(talk, "First?")
+    expect(field).to_have_value("First?")
+    wait_for_answer(talk)
+    talk.goto(f"{server.url}/talk/")
+    field.evaluate("field => { field.value = 'My own' }")
+    type_question(talk, "Second?")
+    expect(title).to_have_text("Second?")
+    wait_for_answer(talk)
+    expect(field).to_have_value("My own")
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_after_a_failure_the_end_of_the_turn_is_above_the_controls(
+    talk: Page, server: Server, conversation: Conversation, provider: FakeProvider, size: tuple[int, int]
+) -> None:
+    for _number in range(3):
+        make_turn(conversation, reply=LONG_REPLY)
+    in_size(talk, size)
+    talk.goto(f"{server.url}/talk/{conversation.pk}/")
+    provider.fail_next(CHAT, status=200, body="This is neither JSON nor sound.")
+    type_question(talk)
+    wait_for_state(talk, "failed")
+    button, dock = box(talk.get_by_role("button", name="Try again")), box(talk.locator("#dock"))
+    assert 0 <= dock["y"] - button["y"] - button["height"] <= MAX_GAP
+    assert 0 <= size[1] - dock["y"] - dock["height"] <= MAX_GAP / 2
 
 
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -92,6 +93,24 @@ def test_after_a_provider_failure_the_same_recording_can_be_sent_again(page: Cli
     assert first.statement in text(response)
     assert ConsentChallenge.objects.get() == first
     assert messages_of(send(page)) == ["success"]
+
+
+def test_the_page_shows_the_statement_that_waits_for_a_recording_again(page: Client) -> None:
+    page.get(URL)
+    first = ConsentChallenge.objects.get()
+    assert first.statement in text(page.get(URL))
+    assert "My name is Alice Liddell." in text(page.get(URL, {"name": "Alice Liddell"}))
+    assert ConsentChallenge.objects.get() != first
+
+
+@pytest.mark.parametrize(
+    "changes", [{"used_at": timezone.now()}, {"expires_at": timezone.now() + timedelta(seconds=50)}]
+)
+def test_a_statement_that_cannot_be_read_any_more_is_not_shown_again(page: Client, changes: dict[str, Any]) -> None:
+    page.get(URL)
+    first = ConsentChallenge.objects.get()
+    ConsentChallenge.objects.update(**changes)
+    assert first.statement not in text(page.get(URL))
 
 
 def test_an_attested_consent_needs_a_tick(page: Client, settings: Settings) -> None:

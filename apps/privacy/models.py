@@ -106,8 +106,14 @@ class ContentAccess(models.Model):
     """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
+    # Without an index of its own: those below begin with it.
     reader = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("read by")
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("read by"),
     )
     kind = models.CharField(_("what"), max_length=20, choices=Kind.choices)
     object_id = models.CharField(_("id"), max_length=64)

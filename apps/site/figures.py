@@ -172,8 +172,8 @@ def _compute(days: Sequence[date]) -> dict[date, DayFigures]:
     of_days = {"created_at__gte": begin, "created_at__lt": begin + timedelta(days=len(days))}
     counts = {day: _Counts() for day in days}
     columns = ("status", "failed_stage", "error_code", "first_audio_ms")
-    turns: Any = Turn.objects.filter(**of_days).order_by().values_list(UTC_DAY, *columns).annotate(Count("pk"))
-    for day, status, stage, code, wait, count in turns.iterator():
+    turns: Any = Turn.objects.filter(**of_days).order_by().values_list(UTC_DAY, *columns).annotate(turns=Count("*"))
+    for day, status, stage, code, wait, count in turns:
         counts[date.fromisoformat(day)].add(status, stage, code, wait, count)
     usage: Any = UsageRecord.objects.filter(**of_days).order_by()
     for day, kind, micros in usage.values_list(UTC_DAY, "kind").annotate(Sum("cost_micros")):

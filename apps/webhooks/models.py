@@ -98,7 +98,10 @@ class WebhookDelivery(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
-    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries", verbose_name=_("webhook"))
+    # Without an index of its own: those below begin with it.
+    webhook = models.ForeignKey(
+        Webhook, models.CASCADE, related_name="deliveries", db_index=False, verbose_name=_("webhook")
+    )
     event = models.CharField(_("event"), max_length=40, choices=WebhookEvent.choices)
     body = models.TextField(_("body"))
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.PENDING)

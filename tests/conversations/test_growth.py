@@ -16,6 +16,7 @@ from django_tasks_db.models import DBTaskResult
 from apps.conversations import services
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.search import MAX_CHARACTERS, MAX_WORDS, words_of
+from apps.core.paging import PagesByKey
 from apps.usage.models import UsageRecord
 from apps.webhooks.models import WebhookDelivery
 from tests.client import bearer
@@ -294,3 +295,20 @@ def test_the_database_uses_them(db: None, rows: Any, index: str) -> None:
     plan = rows.explain()
     assert f"{index} " in f"{plan} ".replace("\n", " ")
     assert "TEMP B-TREE" not in plan
+
+
+def test_pages_from_the_end_are_those_of_the_whole_list(alice: User) -> None:
+    conversation = Conversation.objects.create(owner=alice)
+    turns_of(conversation, 11)
+    rows = Turn.objects.order_by("-created_at", "pk")
+    for size in (3, 4, 11, 12):
+        pages = PagesByKey(rows, size)
+        assert [turn for page in pages for turn in page] == list(rows)
+
+
+def test_a_page_near_the_end_skips_few_rows(alice: User) -> None:
+    conversation = Conversation.objects.create(owner=alice)
+    turns_of(conversation, 10)
+    with CaptureQueriesContext(connection) as queries:
+        PagesByKey(Turn.objects.order_by("-created_at", "pk"), 3).page(4)
+    assert not any("OFFSET" in query["sql"] for query in queries.captured_queries)

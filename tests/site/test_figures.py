@@ -13,6 +13,8 @@ import pytest
 import time_machine
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_tasks_db.models import DBTaskResult, get_date_max
 
@@ -115,6 +117,18 @@ class TestFigures:
         self, values: list[int], expected: tuple[int | None, int | None]
     ) -> None:
         assert (figures.percentile(values, 50), figures.percentile(values, 95)) == expected
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads a table of few rows as a whole")
+@pytest.mark.django_db
+def test_the_figures_of_days_read_indexes_alone() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        figures.period()
+    with connection.cursor() as cursor:
+        plans = [str(cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}").fetchall()) for query in queries]
+    assert len(plans) == 2
+    assert "COVERING INDEX turns_by_time" in plans[0]
+    assert "COVERING INDEX usage_by_time" in plans[1]
 
 
 @pytest.mark.django_db

@@ -101,6 +101,7 @@ class Migration(migrations.Migration):
                 (
                     "owner",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="conversations",
                         to=settings.AUTH_USER_MODEL,
@@ -211,6 +212,7 @@ class Migration(migrations.Migration):
                 (
                     "conversation",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="turns",
                         to="conversations.conversation",
@@ -347,7 +349,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="turn",
-            index=models.Index(fields=["created_at", "id"], name="turns_by_time"),
+            index=models.Index(
+                fields=["created_at", "id", "status", "failed_stage", "error_code", "first_audio_ms"],
+                name="turns_by_time",
+            ),
         ),
         migrations.AddIndex(
             model_name="turn",

@@ -145,6 +145,7 @@ class Migration(migrations.Migration):
                     "reader",
                     models.ForeignKey(
                         null=True,
+                        db_index=False,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,

@@ -85,6 +85,7 @@ class Migration(migrations.Migration):
                 (
                     "owner",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
@@ -98,7 +99,7 @@ class Migration(migrations.Migration):
                 "ordering": ["-created_at"],
                 "indexes": [
                     models.Index(fields=["owner", "created_at"], name="usage_usage_owner_i_d7677f_idx"),
-                    models.Index(fields=["created_at", "id"], name="usage_by_time"),
+                    models.Index(fields=["created_at", "id", "kind", "cost_micros"], name="usage_by_time"),
                 ],
             },
         ),

@@ -26,8 +26,11 @@ class Shared:
 
 @contextmanager
 def running_services() -> Iterator[Shared]:
-    """Run the services, with an empty bucket, and let the settings name them. Sets Django up."""
-    with running_postgresql_server() as database, running_redis() as redis, running_object_store() as store:
+    """Run the services, with an empty bucket, and let the settings name them. Sets Django up.
+
+    PostgreSQL writes to the disk before it confirms, as on a server.
+    """
+    with running_postgresql_server("") as database, running_redis() as redis, running_object_store() as store:
         os.environ |= KEYS | {"DATABASE_URL": database.url, "CACHE_URL": redis.url, "MEDIA_STORAGE": store.address}
         django.setup()
         from apps.core.storage import media

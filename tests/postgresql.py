@@ -19,8 +19,9 @@ from tests.ports import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Nothing of it needs to survive a loss of power.
-OPTIONS = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=16MB -c max_connections=100"
+OPTIONS = "-c shared_buffers=16MB -c max_connections=100"
+# Nothing of a test needs to survive a loss of power.
+FORGETFUL = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off"
 OTHER_USER = "nobody"
 
 
@@ -54,7 +55,7 @@ class PostgreSQLServer:
 
 
 @contextmanager
-def running_postgresql_server() -> Iterator[PostgreSQLServer]:
+def running_postgresql_server(settings: str = FORGETFUL) -> Iterator[PostgreSQLServer]:
     """Run a server, which can be stopped and started again. Skips the test where there is no PostgreSQL."""
     initdb, port = _tool("initdb"), free_port()
     with tempfile.TemporaryDirectory(prefix="voiceclone-pg-") as folder:
@@ -62,7 +63,7 @@ def running_postgresql_server() -> Iterator[PostgreSQLServer]:
             shutil.chown(folder, pwd.getpwnam(OTHER_USER).pw_uid)
         data = f"{folder}/data"
         _run(initdb, "-D", data, "-U", "tests", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale")
-        options = f"{OPTIONS} -p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+        options = f"{OPTIONS} {settings} -p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
         server = PostgreSQLServer(f"postgres://tests@127.0.0.1:{port}/postgres", data, options)
         server.start()
         try:

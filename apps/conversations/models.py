@@ -222,7 +222,12 @@ class Turn(Leased):
     @property
     def retryable(self) -> bool:
         """Whether another attempt may succeed."""
-        return self.error_code in RETRYABLE_CODES | OWN_RETRYABLE_CODES
+        return self.error_code in RETRYABLE_CODES | OWN_RETRYABLE_CODES and self.is_asked
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything of the question is left. Neither its sound nor its words may be, after a fault of both."""
+        return bool(self.transcript or self.question)
 
     @property
     def error(self) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from asgiref.sync import sync_to_async
 
@@ -80,7 +81,7 @@ async def _work(
             if failure is not None:
                 note(error_code=failure.code)
                 await store_failure(progress, failure)
-                emit(failure)
+                emit(replace(failure, retryable=failure.retryable and progress.turn.is_asked))
     finally:
         emit(None)
 

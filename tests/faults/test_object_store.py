@@ -23,11 +23,12 @@ from apps.speech.audio.flac import to_flac
 from apps.speech.audio.formats import start_of_sound
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip
-from tests.client import NOWHERE, Api, error_of, read_events
+from tests.client import LONG_REPLY, NOWHERE, Api, error_of, read_events
 from tests.factories import make_turn
 from tests.fakes.elevenlabs import VOICES_ADD
 from tests.fakes.fixtures import use_storage
 from tests.fakes.object_store import PREFIX, ObjectStore, client_of, keys_in
+from tests.fakes.openai import TRANSCRIPTIONS
 from tests.worker import work
 
 if TYPE_CHECKING:
@@ -218,6 +219,35 @@ def test_a_silent_store_takes_no_answer_and_loses_none(
     events = alice_api.events_of(f"/api/v1/turns/{turn.pk}/retry")
     assert events[-1].name == "done"
     assert Turn.objects.get().answer
+
+
+def test_a_question_that_is_neither_heard_nor_stored_cannot_be_tried_again(
+    alice_api: Api, conversation: Conversation, provider: FakeProvider, impatient: ObjectStore
+) -> None:
+    provider.fail_next(TRANSCRIPTIONS, status=500, times=3)
+    with impatient.silent():
+        failed = alice_api.events_of_turn(conversation)[-1]
+        assert (failed.name, failed.data["stage"], failed.data["retryable"]) == ("failed", "hear", False)
+    assert alice_api.get(f"/api/v1/turns/{failed.data['turn_id']}").json()["error"]["retryable"] is False
+
+
+def test_an_answer_that_is_stopped_while_the_store_is_silent(
+    alice_api: Api, conversation: Conversation, provider: FakeProvider, impatient: ObjectStore
+) -> None:
+    """It ends, and its words are kept, although its sound cannot be."""
+    provider.behaviour.reply, provider.behaviour.audio_speed = LONG_REPLY, 4
+    with impatient.silent():
+        response = alice_api.ask(conversation, text="Why?", headers={"Accept": "text/event-stream"}, stream=True)
+        events = read_events(response)
+        assert any(event.name == "spoken" and event.data["index"] == 1 for event in events)
+        alice_api.post(f"/api/v1/turns/{response.headers['X-Turn-Id']}/stop", json={"heard_seconds": 3})
+        assert list(events)[-1].name == "done"
+    turn = Turn.objects.get()
+    assert (turn.status, turn.answer.name, turn.heard_seconds) == ("interrupted", "", None)
+    assert turn.spoken_text
+    assert turn.spoken_text in turn.reply
+    assert media().is_available()
+    assert alice_api.events_of(f"/api/v1/turns/{turn.pk}/retry")[-1].name == "done"
 
 
 def test_no_answer_waits_for_the_store(alice_api: Api, conversation: Conversation, store: ObjectStore) -> None:

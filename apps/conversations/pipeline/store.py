@@ -72,36 +72,40 @@ async def store_failure(progress: TurnProgress, failure: Failed) -> None:
 
 
 async def _store_without_sound(progress: TurnProgress, values: dict[str, Any]) -> None:
-    """Store a failure without sound, which takes the least space. If that fails, the row has the last stored stage."""
+    """Store an ending without sound, which takes the least space. If that fails, the row has the last stored stage."""
+    silent = {"answer": "", "answer_seconds": None, "heard_seconds": None, "spoken_text": ""}
     try:
-        await progress.writer.store(answer="", answer_seconds=None, spoken_text="", **values)
+        await progress.writer.store(**silent | values)
     except STORAGE_ERRORS:
-        logger.exception("A failed turn could not be stored")
+        logger.exception("An unfinished turn could not be stored")
 
 
 async def store_interruption(progress: TurnProgress) -> None:
     """Store the reply and the sound so far, if the turn was stopped, or its client left, before its end.
 
-    If the reply is whole, it can go on where it was heard to; otherwise it would be written anew.
+    If the reply is whole, it can go on where it was heard to; otherwise it would be written anew. No listener is left
+    who could be told that the sound cannot be stored.
     """
     turn, answer = progress.turn, progress.answer
     if turn.status not in RUNNING:
         return
+    values: dict[str, Any] = {
+        "status": Turn.Status.INTERRUPTED,
+        "failed_stage": progress.stage,
+        "error_code": "",
+        "reply": turn.reply or progress.reply.strip(),
+        **progress.measured(),
+    }
     try:
         reported = await sync_to_async(_reported_seconds)(turn)
         heard_seconds = min(progress.heard_seconds() if reported is None else reported, answer.seconds)
-        await progress.writer.store(
-            status=Turn.Status.INTERRUPTED,
-            failed_stage=progress.stage,
-            error_code="",
-            reply=turn.reply or progress.reply.strip(),
-            spoken_text=text_within(answer.segments, heard_seconds),
-            heard_seconds=heard_seconds if progress.stage == Turn.Stage.SPEAK else None,
-            **progress.measured(),
-            **await _encoded(turn, answer, seconds=heard_seconds),
-        )
-    except STORAGE_ERRORS:  # No listener is left who could be told.
-        logger.exception("An interrupted turn could not be stored")
+        values["spoken_text"] = text_within(answer.segments, heard_seconds)
+        sound = await _encoded(turn, answer, seconds=heard_seconds)
+        resumed_at = heard_seconds if progress.stage == Turn.Stage.SPEAK else None
+        await progress.writer.store(heard_seconds=resumed_at, **values, **sound)
+    except STORAGE_ERRORS:
+        logger.exception("An interrupted turn could not be stored with its sound")
+        await _store_without_sound(progress, values)
 
 
 def _reported_seconds(turn: Turn) -> float | None:

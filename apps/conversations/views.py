@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -118,18 +117,16 @@ def _end_of_part(turns: QuerySet[Turn], named: Turn | None) -> Turn | None:
 
 def _attach_earlier_versions(turns: list[Turn], all_turns: QuerySet[Turn]) -> None:
     """Give each of `turns` those whose place it has taken, directly or not, oldest first."""
-    replaced: dict[UUID | None, list[Turn]] = defaultdict(list)
+    earlier: dict[UUID, list[Turn]] = {turn.pk: [] for turn in turns}
+    latest: dict[UUID | None, UUID] = {turn.pk: turn.pk for turn in turns}
     found = turns
     while found:  # By their index: a long conversation has few of them.
-        found = list(all_turns.filter(replaced_by__in=found).order_by("created_at"))
+        found = list(all_turns.filter(replaced_by__in=found))
         for turn in found:
-            replaced[turn.replaced_by_id].append(turn)
-
-    def before(turn: Turn) -> list[Turn]:
-        return [each for old in replaced[turn.pk] for each in (*before(old), old)]
-
+            latest[turn.pk] = latest[turn.replaced_by_id]
+            earlier[latest[turn.pk]].append(turn)
     for turn in turns:
-        turn.earlier_versions = before(turn)
+        turn.earlier_versions = sorted(earlier[turn.pk], key=lambda each: each.created_at)
 
 
 def _named_turn(request: HttpRequest, conversation: Conversation, parameter: str) -> Turn | None:

@@ -92,8 +92,9 @@ export async function runTurn(view, start, { player: output, interrupted } = {})
     view.reply = reply;
     awaitQuestion();
   } catch (error) {
-    if (running === turn && view.id && isLost(error)) await catchUp(view, turn.abort.signal);
-    else if (running === turn) fail(view, error);
+    if (running !== turn) return;
+    if (view.id && isLost(error)) await catchUp(view, turn.abort.signal).catch(() => fail(view, error));
+    else fail(view, error);
   } finally {
     if (running === turn) running = null;
     tellOtherTabs();

@@ -21,22 +21,28 @@ const pauseField = byId("pause", "input");
 const fields = () => /** @type {Field[]} */ (CHOICES.flatMap((id) => document.getElementById(id) ?? []));
 
 /**
+ * The conversation that is being created: a question that comes meanwhile belongs to it.
+ * @type {Promise<string> | null}
+ */
+let creation = null;
+
+/**
  * Return the conversation's id, and create the conversation if there is none yet.
  * @param {AbortSignal} [signal]
  * @returns {Promise<string>}
  */
 export async function conversationId(signal) {
-  page.dataset.conversation ||= await createConversation(signal);
+  if (page.dataset.conversation) return page.dataset.conversation;
+  creation ??= createConversation().finally(() => (creation = null));
+  page.dataset.conversation = await creation;
+  signal?.throwIfAborted();
   return page.dataset.conversation;
 }
 
-/**
- * @param {AbortSignal} [signal]
- * @returns {Promise<string>}
- */
-async function createConversation(signal) {
+/** @returns {Promise<string>} */
+async function createConversation() {
   const body = Object.fromEntries(fields().map((field) => [field.id, field.value]));
-  const response = await request("POST", "/api/v1/conversations", { body, signal });
+  const response = await request("POST", "/api/v1/conversations", { body });
   const { id } = await response.json();
   for (const name of ["href", "action", "value"]) {
     for (const element of findAll(byId("about"), `[${name}*="${PLACEHOLDER_ID}"]`)) {

@@ -33,8 +33,9 @@ async function handOver(data) {
 async function offerFile(root) {
   const empty = new File([""], FILE_NAME, { type: "audio/mpeg" });
   if (!navigator.canShare?.({ files: [empty] })) return;
-  const response = await fetch(String(root.dataset.sound)); // Before the click: browsers share only right after it.
-  if (!response.ok) return;
+  // Before the click: browsers share only right after it.
+  const response = await fetch(String(root.dataset.sound)).catch(() => null);
+  if (!response?.ok) return;
   const file = new File([await response.blob()], FILE_NAME, { type: "audio/mpeg" });
   const button = find(root, "#share-file");
   button.addEventListener("click", () => handOver({ files: [file] }));

@@ -14,7 +14,7 @@ let pendingTimer;
  * @param {Element} element anything in a card
  * @returns {{url: string, name: string, id: string}} the card's voice
  */
-export function voiceOf(element) {
+function voiceOf(element) {
   const card = around(element, ".voice");
   const id = String(card.dataset.voice);
   return { id, url: `/api/v1/voices/${id}`, name: find(card, "h2").textContent };

@@ -6,12 +6,13 @@ import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from apps.accounts.sessions import Session
-from apps.conversations.models import Turn
+from apps.conversations.models import Conversation, Turn
 from tests.browser.conftest import faultless_page
 from tests.browser.steps import (
     LONG_ANSWER,
@@ -116,6 +117,21 @@ class TestLeaving:
         expect(talk.get_by_label("Type instead of speaking")).to_have_value("Half a question")
         expect(talk.get_by_role("button", name="Mute")).to_have_attribute("aria-pressed", "true")
 
+    def test_who_stops_before_there_is_a_conversation_begins_no_second_one(
+        self, talk: Page, provider: FakeProvider
+    ) -> None:
+        requests: list[Route] = []
+        talk.route("**/api/v1/conversations", lambda route: requests.append(route))
+        type_question(talk)
+        wait_for_state(talk, "thinking")
+        talk.get_by_role("button", name="Stop", exact=True).click()
+        type_question(talk)
+        wait_for_state(talk, "thinking")
+        for request in requests:
+            request.continue_()
+        wait_for_answer(talk)
+        assert Conversation.objects.count() == 1
+
 
 class TestGoingOn:
     def test_a_stopped_answer_goes_on_where_it_was_heard(self, talk: Page, provider: FakeProvider) -> None:
@@ -152,6 +168,14 @@ class TestGoingOn:
         expect(broken.locator(".turn")).to_have_attribute("data-status", "spoken")
         expect(broken.get_by_role("button", name="Play the answer")).to_be_visible()
         assert len(provider.requests_to(CHAT)) == 1
+
+    def test_it_can_be_tried_again_where_the_script_that_waits_is_lost_too(self, broken: Page) -> None:
+        cut = {"Content-Type": "text/event-stream", "X-Turn-Id": str(uuid4())}
+        broken.route("**/live/stored-turns*.js", lambda route: route.abort())
+        broken.route("**/turns", lambda route: route.fulfill(status=201, headers=cut, body=""))
+        type_question(broken)
+        expect(broken.get_by_role("button", name="Try again")).to_be_visible()
+        expect(broken.locator("html")).to_have_attribute("data-turn-state", "failed")
 
     def test_a_question_that_could_not_be_sent_is_asked_once(self, broken: Page, provider: FakeProvider) -> None:
         broken.context.set_offline(True)

@@ -183,6 +183,16 @@ class TestOlderVersions:
         assert replaced_by == {oldest: middle, middle: newest, newest: None}
         assert json.dumps(exported)
 
+    def test_there_may_be_many(self, client: Client, alice: User, conversation: Conversation) -> None:
+        newest = make_turn(conversation, transcript="Newest?")
+        older = [Turn(owner=alice, conversation=conversation, transcript=f"Version {number}?") for number in range(450)]
+        for turn, later in zip(older, [newest, *older], strict=False):
+            turn.replaced_by = later
+        Turn.objects.bulk_create(older)
+        client.force_login(alice)
+        page = client.get(reverse("conversations:detail", args=[conversation.pk]))
+        assert "Earlier versions (450)" in page.content.decode()
+
     def test_they_are_deleted_with_the_conversation(
         self, alice_api: Api, conversation: Conversation, versions: list[Turn]
     ) -> None:

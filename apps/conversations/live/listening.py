@@ -47,7 +47,8 @@ class Listening:
 
     def transcribe_with(self, transcription: LiveTranscription, question_pcm: bytes) -> None:
         """Let `transcription` hear from now on, and what has been said of the question so far."""
-        self._transcription, self._paid_seconds = transcription, 0.0
+        self._paid_seconds -= self._transcription.sent_seconds  # What is not paid yet stays so.
+        self._transcription = transcription
         if question_pcm:
             self._tell(question_pcm)
             self._heard_bytes = len(self.turns.question_pcm())

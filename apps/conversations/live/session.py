@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 10
 PIECE_BYTES = 2 * LIVE_SAMPLE_RATE // 5
+MAX_MILLISECONDS = 10**9  # No answer is as long, and no longer number fits into a float.
 
 
 class LiveSession:
@@ -202,7 +203,7 @@ class LiveSession:
 
     async def _truncate_item(self, received: Event) -> None:
         ms = received.get("audio_end_ms")
-        if isinstance(ms, bool) or not isinstance(ms, int) or ms < 0:
+        if isinstance(ms, bool) or not isinstance(ms, int) or not 0 <= ms <= MAX_MILLISECONDS:
             raise invalid("audio_end_ms", "Send the milliseconds that were heard, a whole number.")
         self._answering.truncate(str(received.get("item_id")), ms / 1000)
 

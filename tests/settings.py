@@ -6,7 +6,33 @@ import shutil
 import tempfile
 from pathlib import Path
 
-SCRATCH_DIR = Path(tempfile.mkdtemp(prefix="voiceclone-tests-"))
+MEMORY = Path("/dev/shm")  # noqa: S108 # Only a folder of our own in it is used.
+ENOUGH_BYTES = 2 * 2**30
+
+
+def _make_scratch_dir() -> Path:
+    """Make a folder for everything that tests write, in memory where that is possible and no TMPDIR is set.
+
+    The site waits until a file or a row is on the disk, which in memory is at once. Processes that tests start, such
+    as those of pytest-xdist and Chromium, put their temporary files there, too.
+    """
+    if "TMPDIR" in os.environ or not _memory_can_be_used():
+        return Path(tempfile.mkdtemp(prefix="voiceclone-tests-"))
+    folder = tempfile.mkdtemp(prefix="voiceclone-tests-", dir=MEMORY)
+    Path(folder).chmod(0o711)  # PostgreSQL runs as another user.
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    return Path(folder)
+
+
+def _memory_can_be_used() -> bool:
+    """Whether there is room, and programs may run from there: tests write some."""
+    if not MEMORY.is_dir():
+        return False
+    limits = os.statvfs(MEMORY)
+    return limits.f_bavail * limits.f_frsize > ENOUGH_BYTES and not limits.f_flag & os.ST_NOEXEC
+
+
+SCRATCH_DIR = _make_scratch_dir()
 atexit.register(shutil.rmtree, SCRATCH_DIR, ignore_errors=True)
 
 # An empty value counts as not set, and hides what the developer's own environment or `.env` says.
@@ -29,6 +55,8 @@ os.environ |= {
     "DECODING_SECONDS": "60",
     "DECODING_WAIT_SECONDS": "60",
     "TURN_SECONDS": "600",
+    # Processes that tests start keep what they compile for those after them: the application takes a second.
+    "PYTHONDONTWRITEBYTECODE": "",
 }
 
 from voiceclone.settings import *  # noqa: E402, F403

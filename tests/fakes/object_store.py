@@ -65,7 +65,7 @@ def running_object_store() -> Iterator[ObjectStore]:
 def _answers(url: str) -> bool:
     try:
         return requests.get(f"{url}/moto-api/", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 

@@ -65,12 +65,14 @@ class Site:
         self.worker = self._start("worker")
 
     def kill_web(self) -> None:
-        self.killed.append(self.web)
-        kill(self.web)
+        self._kill(self.web)
 
     def kill_worker(self) -> None:
-        self.killed.append(self.worker)
-        kill(self.worker)
+        self._kill(self.worker)
+
+    def _kill(self, pid: int) -> None:
+        kill(pid)
+        self.killed.append(pid)  # Last: whoever waits for it starts the next process.
 
     def _start(self, line: str) -> int:
         assert self.forks.stdin

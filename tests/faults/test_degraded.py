@@ -24,7 +24,7 @@ from tests.client import Api, bearer, error_of, read_events, turns_path, wait_un
 from tests.fakes.elevenlabs import SPEECH
 from tests.fakes.openai import CHAT, TRANSCRIPTIONS
 from tests.fakes.provider import FakeProvider
-from tests.processes import running_site
+from tests.processes import migrated_database, running_site
 from voiceclone.environment import Environment
 
 if TYPE_CHECKING:
@@ -259,8 +259,12 @@ STATES = "SELECT status FROM django_tasks_database_dbtaskresult"
 
 
 def test_the_site_and_its_worker_survive_a_missing_database(tmp_path: Path) -> None:
-    with running_site(["voiceclone.run", "--log-level", "warning"], tmp_path) as site:
-        with database_gone(tmp_path):
+    folder = tmp_path / "database"
+    folder.mkdir()
+    shutil.copy(migrated_database(), folder / "db.sqlite3")
+    address = {"DATABASE_URL": f"sqlite:///{folder}/db.sqlite3"}
+    with running_site(["voiceclone.run", "--log-level", "warning"], tmp_path, **address) as site:
+        with moved_away(folder):
             wait_until(lambda: "background work continues when it does" in site.log.read_text())
             assert requests.get(f"{site.url}/readyz", timeout=60).json()["database"] is False
             assert requests.get(f"{site.url}/api/v1/voices", headers=bearer("x"), timeout=60).status_code == 503
@@ -271,15 +275,9 @@ def test_the_site_and_its_worker_survive_a_missing_database(tmp_path: Path) -> N
 
 
 @contextmanager
-def database_gone(folder: Path) -> Iterator[None]:
-    """Move the files of SQLite away, and put a folder in their place."""
-    away = folder / "away"
-    away.mkdir()
-    for path in folder.glob("db.sqlite3*"):
-        path.rename(away / path.name)
-    database = folder / "db.sqlite3"
-    database.mkdir()
+def moved_away(folder: Path) -> Iterator[None]:
+    """Move a folder away, all its files in one step: the site might create a file in the place of one that is gone."""
+    away = folder.with_name("away")
+    folder.rename(away)
     yield
-    database.rmdir()
-    for path in away.iterdir():
-        path.rename(folder / path.name)
+    away.rename(folder)

@@ -27,7 +27,7 @@ LONG_ANSWER = Behaviour(reply=LONG_REPLY, audio_speed=1.2)
 WITHOUT_LIVE = "delete window.AudioWorkletNode;"  # For add_init_script: questions are uploaded when they are over.
 PLAYED = (
     "audio => new Promise(resolve => { const look = setInterval(() => { if (audio.currentTime > 0.1) {"
-    " clearInterval(look); resolve(true); } }, 20); setTimeout(() => resolve(false), 5000); })"
+    " clearInterval(look); resolve(true); } }, 20); setTimeout(() => resolve(false), 20000); })"
 )
 
 

@@ -152,15 +152,16 @@ def tab_to(page: Page, control: Locator) -> None:
 
 @pytest.mark.usefixtures("speaker_encoder")
 def test_recording_cloning_and_talking_work_by_keyboard(
-    page: Page, server: Server, provider: FakeProvider, alice: User
+    page: Page, server: Server, provider: FakeProvider, alice: User, settings: Settings
 ) -> None:
+    settings.MIN_SAMPLE_SECONDS = 4
     make_consent(alice)
     be_signed_in(page, server.url, alice)
     page.goto(f"{server.url}/voices/")
     tab_to(page, page.locator("#record"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Stop recording")).to_be_focused()
-    page.wait_for_timeout(11_000)
+    page.wait_for_timeout(5000)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="How it sounds")).to_be_focused()
     expect(page.locator(".take .point")).to_have_count(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -54,16 +55,18 @@ class TestHolding:
         talk.add_init_script(scripts)
         talk.reload()
         talk.mouse.move(*middle_of_button(talk))
+        pressed = time.monotonic()
         talk.mouse.down()
         wait_for_state(talk, "listening")
         expect(talk.get_by_role("status")).to_have_text("Listening. Let go to send.")
         talk.wait_for_timeout(HELD_MS)
         talk.mouse.move(30, 30)  # The release counts outside of the button, too.
         talk.mouse.up()
+        held = time.monotonic() - pressed
         wait_for_answer(talk)
         seconds = Turn.objects.get().question_seconds
         assert seconds
-        assert HELD_MS / 1000 <= seconds < HELD_MS / 1000 + 2
+        assert HELD_MS / 1000 <= seconds < held + 1
 
     def test_a_finger_records_from_the_press_to_the_release(self, phone: Page) -> None:
         finger = Finger(phone)

@@ -32,7 +32,7 @@ def test_a_new_person_clones_their_voice_and_talks_with_it(page: Page, server: S
     [upload] = provider.requests_to(VOICES_ADD)
     assert "Carol" in upload.form["name"]
     assert len(upload.files) == 1
-    assert voice.sample_seconds == pytest.approx(SAMPLE_SECONDS, abs=1)
+    assert SAMPLE_SECONDS - 1 < voice.sample_seconds < SAMPLE_SECONDS + 5  # A busy machine stops late.
 
     page.goto(f"{server.url}/talk/")
     ask_aloud(page, seconds=2)

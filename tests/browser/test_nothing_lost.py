@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,7 @@ class TestLeaving:
 class TestGoingOn:
     def test_a_stopped_answer_goes_on_where_it_was_heard(self, talk: Page, provider: FakeProvider) -> None:
         provider.behaviour = LONG_ANSWER
+        asked = time.monotonic()
         type_question(talk)
         wait_for_state(talk, "speaking")
         talk.wait_for_timeout(1500)
@@ -126,8 +128,9 @@ class TestGoingOn:
         wait_until(lambda: Turn.objects.get().status == Turn.Status.INTERRUPTED)
         heard = Turn.objects.get().heard_seconds
         assert heard
-        assert 0.5 < heard < 6
+        assert 0.5 < heard < time.monotonic() - asked
         provider.behaviour = Behaviour(reply=LONG_REPLY, audio_speed=50)
+        asked = time.monotonic()
         talk.get_by_role("button", name="Go on").click()
         wait_for_state(talk, "speaking")
         wait_until(is_spoken)
@@ -136,7 +139,7 @@ class TestGoingOn:
         wait_until(lambda: Turn.objects.get().status == Turn.Status.INTERRUPTED)
         turn = Turn.objects.get()
         assert turn.heard_seconds
-        assert heard < turn.heard_seconds < heard + 8  # It is not heard from its beginning.
+        assert heard < turn.heard_seconds < heard + time.monotonic() - asked  # It is not heard from its beginning.
         assert len(provider.requests_to(CHAT)) == 1
 
     def test_the_rest_is_shown_when_the_network_is_back(self, broken: Page, provider: FakeProvider) -> None:

@@ -6,6 +6,7 @@ import base64
 import select
 import socket
 import threading
+import time
 from contextlib import contextmanager
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import TYPE_CHECKING
@@ -142,6 +143,7 @@ class TestMicrophone:
 
 class TestRecording:
     def test_a_pause_is_not_recorded_and_the_take_is_checked(self, voices: Page, provider: FakeProvider) -> None:
+        began = time.monotonic()
         record(voices, 3)
         expect(voices.locator("#level-word")).to_have_text("Good")
         voices.get_by_role("button", name="Pause").click()
@@ -150,8 +152,9 @@ class TestRecording:
         voices.get_by_role("button", name="Resume").click()
         voices.wait_for_timeout(2000)
         stop(voices)
+        without_the_pause = time.monotonic() - began - 3
         expect(voices.locator(".take .point")).to_have_count(5)
-        assert 4 <= length_of_takes(voices) <= 6
+        assert 4 <= length_of_takes(voices) <= without_the_pause
         expect(voices.locator(".take .waveform rect").first).to_be_visible()
         expect(voices.locator(".take")).to_contain_text("Background noise")
         expect(voices.locator("#total")).to_contain_text("At least 0:10 are needed")
@@ -280,7 +283,8 @@ class TestNothingIsLost:
             expect(page.get_by_role("heading", name="Meet Held up")).to_be_focused()
             (upload,) = provider.requests_to(VOICES_ADD)
             assert len(upload.files) == 2
-            assert VoiceProfile.objects.get().sample_seconds == pytest.approx(LONG_CLIP_SECONDS + 5, abs=1)
+            # A busy machine stops late.
+            assert LONG_CLIP_SECONDS + 4 < VoiceProfile.objects.get().sample_seconds < LONG_CLIP_SECONDS + 9
 
             page.reload()
             expect(page.locator("#total")).to_have_text("No take yet.")

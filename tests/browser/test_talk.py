@@ -87,7 +87,7 @@ class TestAnswer:
         for pressed, volume in (("true", 0), ("false", 1)):
             mute.click()
             expect(mute).to_have_attribute("aria-pressed", pressed)
-            assert talk.evaluate("window.gain.gain.value") == volume
+            talk.wait_for_function("volume => window.gain.gain.value === volume", arg=volume)
         expect(talk.locator("html")).to_have_attribute("data-turn-state", "speaking")
         talk.get_by_role("button", name="Stop", exact=True).click()
 

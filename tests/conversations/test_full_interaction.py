@@ -14,7 +14,7 @@ from apps.conversations.models import Conversation, Turn
 from apps.speech.audio.decoding import decode
 from apps.voices.models import VoiceProfile
 from tests.audio_samples import clip, mp4, silence, to_wav, webm
-from tests.client import LONG_REPLY, NOWHERE, QUESTION, Api, bearer, error_of, wait_until
+from tests.client import LONG_REPLY, NOWHERE, PATIENCE_SECONDS, QUESTION, Api, bearer, error_of, wait_until
 from tests.conftest import serve
 from tests.factories import make_voice
 from tests.fakes.elevenlabs import CHARACTERS_PER_SECOND, SPEECH, elevenlabs_error
@@ -72,7 +72,7 @@ def test_leaving_in_the_middle_of_the_sound_interrupts_the_turn(
     with alice_api.post("/full-interaction", stream=True, **form) as response:
         assert next(response.iter_content(1000))
     wait_until(lambda: Turn.objects.get().status == "interrupted")
-    assert all(speak.finished.wait(2) for speak in provider.requests_to(SPEECH))
+    assert all(speak.finished.wait(PATIENCE_SECONDS) for speak in provider.requests_to(SPEECH))
 
 
 def test_a_voice_that_fails_in_the_middle_breaks_the_sound_off(

@@ -15,7 +15,7 @@ from apps.conversations.turn import run_turn
 from apps.conversations.turn_events import Done
 from apps.speech import registry
 from apps.usage.models import UsageDay, UsageRecord
-from tests.client import QUESTION, Api, read_events, turns_path, wait_until
+from tests.client import PATIENCE_SECONDS, QUESTION, Api, read_events, turns_path, wait_until
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.elevenlabs import SPEECH
 from tests.fakes.openai import CHAT, TRANSCRIPTIONS
@@ -51,7 +51,7 @@ def test_leaving_when_the_question_is_heard_ends_the_call_and_keeps_the_question
     leave_after(alice_api, conversation, "heard")
     turn = wait_for_interruption()
     calls = provider.requests_to(CHAT)  # None if the model was not asked yet.
-    assert all(think.finished.wait(2) and think.left_early for think in calls)
+    assert all(think.finished.wait(PATIENCE_SECONDS) and think.left_early for think in calls)
     assert (turn.transcript, turn.reply) == ("Hello?", "")
 
 
@@ -91,7 +91,7 @@ def test_leaving_while_the_reply_is_written_ends_the_call_and_keeps_what_was_sai
     leave_after(alice_api, conversation, "said")
     turn = wait_for_interruption()
     (think,) = provider.requests_to(CHAT)
-    assert think.finished.wait(2)
+    assert think.finished.wait(PATIENCE_SECONDS)
     assert think.left_early
     assert turn.reply
     assert LONG_REPLY.startswith(turn.reply)
@@ -109,7 +109,7 @@ def test_leaving_while_the_answer_is_spoken_ends_the_call_and_keeps_the_reply(
     assert turn.reply == provider.behaviour.reply
     assert turn.first_audio_ms is not None
     calls = provider.requests_to(SPEECH)
-    assert all(speak.finished.wait(2) for speak in calls)
+    assert all(speak.finished.wait(PATIENCE_SECONDS) for speak in calls)
     assert all(speak.left_early for speak in calls)
 
 
@@ -121,7 +121,7 @@ def test_leaving_before_the_first_event_ends_the_call(
         alice_api.ask(conversation, headers={"Accept": "text/event-stream"}, timeout=0.5)
     turn = wait_for_interruption()
     (hear,) = provider.requests_to(TRANSCRIPTIONS)
-    assert hear.finished.wait(2)
+    assert hear.finished.wait(PATIENCE_SECONDS)
     assert hear.left_early
     assert turn.question
 
@@ -134,7 +134,7 @@ def test_leaving_a_json_call_ends_the_calls_too(
         alice_api.ask(conversation, text="Hello?", timeout=0.5)
     wait_for_interruption()
     (think,) = provider.requests_to(CHAT)
-    assert think.finished.wait(2)
+    assert think.finished.wait(PATIENCE_SECONDS)
     assert think.left_early
 
 
@@ -201,7 +201,7 @@ def test_stopping_interrupts_a_running_turn_within_two_seconds(
     assert last.name == "done"
     assert last.data["reply"] == Turn.objects.get().spoken_text
     assert Turn.objects.get().status == "interrupted"
-    assert all(speak.finished.wait(2) for speak in provider.requests_to(SPEECH))
+    assert all(speak.finished.wait(PATIENCE_SECONDS) for speak in provider.requests_to(SPEECH))
 
 
 def test_of_several_running_turns_only_the_requested_one_is_stopped(

@@ -11,7 +11,7 @@ from apps.conversations.single_stages import MAX_SPEECH_CHARACTERS
 from apps.speech.audio.decoding import decode
 from apps.usage.models import UsageRecord
 from apps.voices.models import VoiceProfile
-from tests.client import LONG_REPLY, Api, bearer, error_of, wait_until
+from tests.client import LONG_REPLY, PATIENCE_SECONDS, Api, bearer, error_of, wait_until
 from tests.factories import make_voice
 from tests.fakes.elevenlabs import CHARACTERS_PER_SECOND, SPEECH
 
@@ -155,7 +155,7 @@ def test_disconnecting_ends_the_calls(alice_api: Api, provider: FakeProvider, vo
     provider.behaviour.audio_speed = 1
     with alice_api.post(PATH, json={"text": LONG_REPLY, "voice": voice.name}, stream=True) as response:
         assert next(response.raw.stream(1000))
-    assert all(request.finished.wait(2) for request in provider.requests_to(SPEECH))
+    assert all(request.finished.wait(PATIENCE_SECONDS) for request in provider.requests_to(SPEECH))
     wait_until(UsageRecord.objects.exists)
 
 

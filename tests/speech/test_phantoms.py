@@ -65,6 +65,6 @@ def test_a_question_is_not_doubtful(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["[" * 5_000, "♪" * 5_000, "bye " * 1_000 + "x", "legenda a " * 1_000])
 def test_long_texts_are_read_quickly(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     is_doubtful(text)
-    assert time.monotonic() - started < 0.2
+    assert time.process_time() - started < 0.2

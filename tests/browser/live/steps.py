@@ -38,6 +38,14 @@ LATENCIES = """() => {
 }"""
 
 
+NOTE_STATES = """() => {
+  const { dataset } = document.documentElement;
+  window.states = [];
+  new MutationObserver(() => window.states.push([dataset.turnState, performance.now()]))
+    .observe(document.documentElement, { attributeFilter: ["data-turn-state"] });
+}"""
+
+
 class Frames:
     """The events on the sockets of a page, with the times at which they were seen."""
 

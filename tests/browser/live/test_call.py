@@ -72,6 +72,11 @@ def wait_for_face(page: Page, face: str) -> None:
     page.wait_for_function(SEEN, arg=face, timeout=40_000)
 
 
+def wait_for_movement(page: Page, picture: str) -> None:
+    """Wait until the call looks different from `picture`."""
+    page.wait_for_function(f"picture => ({PICTURE})() !== picture", arg=picture)
+
+
 def call(page: Page) -> None:
     page.get_by_role("button", name="Call", exact=True).click()
     wait_for_face(page, "listening")
@@ -139,7 +144,7 @@ class TestCall:
         still = page.evaluate(PICTURE)
         page.get_by_role("button", name="Interrupt the answer").click()
         wait_for_face(page, "listening")
-        assert page.evaluate(PICTURE) != still
+        wait_for_movement(page, still)
         page.keyboard.press("m")
         wait_for_face(page, "muted")
         expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Muted")
@@ -174,8 +179,7 @@ class TestCall:
         page.wait_for_timeout(200)
         assert page.evaluate(PICTURE) == first  # Nothing moves for those who do not want it.
         page.emulate_media(reduced_motion="no-preference")
-        page.wait_for_timeout(400)
-        assert page.evaluate(PICTURE) != first
+        wait_for_movement(page, first)
         page.get_by_role("button", name="Voice").click()
         look("voices")
         page.keyboard.press("Escape")

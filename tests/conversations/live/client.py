@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from apps.speech.audio.resampling import resample
 from apps.speech.base import LIVE_SAMPLE_RATE, Recording
 from tests.audio_samples import clip
-from tests.client import wait_until
+from tests.client import PATIENCE_SECONDS, wait_until
 from tests.conftest import Server
 
 STRICT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
@@ -68,18 +68,16 @@ class LiveClient:
     def __init__(self, connection: AsyncRealtimeConnection) -> None:
         self.connection = connection
         self.events: list[dict[str, Any]] = []
-        self.arrived: list[float] = []
-        self.latest_sent = 0.0
+        self.sent_seconds = 0.0  # Of sound.
 
     async def next_event(self) -> dict[str, Any]:
         raw = await self.connection.recv_bytes()
         checked(raw)
         event: dict[str, Any] = json.loads(raw)
         self.events.append(event)
-        self.arrived.append(time.monotonic())
         return event
 
-    async def until(self, *kinds: str, seconds: float = 15) -> dict[str, Any]:
+    async def until(self, *kinds: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """Read up to the next event of one of these kinds."""
         try:
             async with asyncio.timeout(seconds):
@@ -90,9 +88,9 @@ class LiveClient:
         except TimeoutError:
             raise AssertionError(f"no {kinds} after {self.kinds}") from None
 
-    async def until_done(self, *, seconds: float = 15) -> dict[str, Any]:
+    async def until_done(self) -> dict[str, Any]:
         """Read up to the end of a response, and return it."""
-        response: dict[str, Any] = (await self.until("response.done", seconds=seconds))["response"]
+        response: dict[str, Any] = (await self.until("response.done"))["response"]
         return response
 
     async def none_of(self, *kinds: str, seconds: float = 0.4) -> None:
@@ -125,13 +123,16 @@ class LiveClient:
         return updated
 
     async def say(self, pcm: bytes, *, in_real_time: bool = False) -> None:
+        """Send sound, in real time without ever catching up: a machine that is late sends nothing in a burst."""
         size = 2 * round(PIECE_SECONDS * LIVE_SAMPLE_RATE)
-        began = time.monotonic()
-        for number, start in enumerate(range(0, len(pcm), size)):
+        due = time.monotonic()
+        for start in range(0, len(pcm), size):
             if in_real_time:
-                await asyncio.sleep(began + number * PIECE_SECONDS - time.monotonic())
-            await self.send("input_audio_buffer.append", audio=base64.b64encode(pcm[start : start + size]).decode())
-        self.latest_sent = time.monotonic()
+                await asyncio.sleep(due - time.monotonic())
+                due = max(due, time.monotonic()) + PIECE_SECONDS
+            piece = pcm[start : start + size]
+            await self.send("input_audio_buffer.append", audio=base64.b64encode(piece).decode())
+            self.sent_seconds += seconds_of(piece)
 
     async def write(self, text: str) -> None:
         """Type a question."""

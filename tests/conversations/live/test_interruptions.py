@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -45,9 +44,9 @@ def test_speech_interrupts_within_200_ms(server: Server, provider: FakeProvider,
         async with live(server.url, alice_token) as client:
             item_id = await listen(client)
             saying = asyncio.create_task(client.say(silence(0.6) + QUESTION + silence(1), in_real_time=True))
-            began = time.monotonic()
             started = await client.until("input_audio_buffer.speech_started")
-            assert client.arrived[-1] - began - started["audio_start_ms"] / 1000 < 0.35  # 200 ms on a quiet machine.
+            # Told by the sound that was sent: a busy machine sends less. It is 200 ms on a quiet one.
+            assert client.sent_seconds - started["audio_start_ms"] / 1000 < 0.35
             interrupted = await client.until_done()
             assert interrupted["status_details"]["reason"] == "turn_detected"
             assert interrupted["output"][0]["status"] == "incomplete"
@@ -94,7 +93,7 @@ def test_a_cough_pauses_the_answer(server: Server, provider: FakeProvider, alice
             await client.until("input_audio_buffer.speech_started")
             paused = await client.until_done()
             assert paused["status_details"]["reason"] == "turn_detected"
-            resumed = await client.until_done(seconds=25)
+            resumed = await client.until_done()
             assert resumed["status"] == "completed"
             texts = [response["output"][0]["content"][0]["transcript"] for response in (paused, resumed)]
             assert REPLY.endswith(texts[1][-40:])
@@ -118,7 +117,7 @@ def test_a_long_noise_without_words_does_not_end_the_answer(
             await listen(client)
             await client.say(silence(0.3) + QUESTION + silence(1))
             assert (await client.until_done())["status"] == "cancelled"
-            assert (await client.until_done(seconds=25))["status"] == "completed"
+            assert (await client.until_done())["status"] == "completed"
             assert client.of("conversation.item.deleted")
 
     hold(server, talk())
@@ -152,7 +151,7 @@ def test_nothing_interrupts_if_the_client_does_not_want_it(
             await client.update({"audio": {"input": {"turn_detection": {"interrupt_response": False}}}})
             await listen(client)
             await client.say(silence(0.3) + QUESTION + silence(1))
-            first, second = await client.until_done(seconds=25), await client.until_done(seconds=25)
+            first, second = await client.until_done(), await client.until_done()
             assert first["status"] == second["status"] == "completed", second
 
     hold(server, talk())

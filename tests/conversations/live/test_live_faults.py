@@ -88,7 +88,7 @@ class TestHearing:
     async def ask(self, client: LiveClient) -> dict[str, Any]:
         await client.say(QUESTION)
         await client.commit()
-        return await client.until_done(seconds=30)
+        return await client.until_done()
 
     def test_a_socket_that_is_lost_is_opened_again(
         self, server: Server, provider: FakeProvider, alice_token: str
@@ -139,7 +139,7 @@ class TestHearing:
                 await client.say(QUESTION + silence(1))
                 if session is not None:
                     await client.commit()
-                assert (await client.until_done(seconds=30))["status"] == "completed"
+                assert (await client.until_done())["status"] == "completed"
                 (failed,) = client.of("conversation.item.input_audio_transcription.failed")
                 assert failed["error"]["code"].startswith("provider_")
 

@@ -15,7 +15,7 @@ from apps.speech.base import LIVE_SAMPLE_RATE
 from apps.usage.models import UsageRecord
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import WebhookDelivery
-from tests.client import wait_until
+from tests.client import PATIENCE_SECONDS, wait_until
 from tests.conftest import Server
 from tests.conversations.live.client import PUSH_TO_TALK, LiveClient, hold, live, live_clip, silence
 from tests.conversations.live.conftest import in_database
@@ -31,7 +31,7 @@ HALF = len(QUESTION) // 4 * 2
 
 
 async def until_thinking(provider: FakeProvider, calls: int = 1) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(provider.requests_to(CHAT)) < calls:  # noqa: ASYNC110 - the fake is in another thread
             await asyncio.sleep(0.01)
 

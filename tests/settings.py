@@ -11,17 +11,25 @@ ENOUGH_BYTES = 2 * 2**30
 
 
 def _make_scratch_dir() -> Path:
-    """Make a folder for everything that tests write, in memory where there is room and no TMPDIR is set.
+    """Make a folder for everything that tests write, in memory where that is possible and no TMPDIR is set.
 
     The site waits until a file or a row is on the disk, which in memory is at once. Processes that tests start, such
     as those of pytest-xdist and Chromium, put their temporary files there, too.
     """
-    if "TMPDIR" in os.environ or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ENOUGH_BYTES:
+    if "TMPDIR" in os.environ or not _memory_can_be_used():
         return Path(tempfile.mkdtemp(prefix="voiceclone-tests-"))
     folder = tempfile.mkdtemp(prefix="voiceclone-tests-", dir=MEMORY)
     Path(folder).chmod(0o711)  # PostgreSQL runs as another user.
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     return Path(folder)
+
+
+def _memory_can_be_used() -> bool:
+    """Whether there is room, and programs may run from there: tests write some."""
+    if not MEMORY.is_dir():
+        return False
+    limits = os.statvfs(MEMORY)
+    return limits.f_bavail * limits.f_frsize > ENOUGH_BYTES and not limits.f_flag & os.ST_NOEXEC
 
 
 SCRATCH_DIR = _make_scratch_dir()

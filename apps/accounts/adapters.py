@@ -112,7 +112,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc] # allauth sh
             "Your password is too short to protect your account alone. Choose one of at least 15 characters first."
         ),
         "unverified_email": _(
-            "Confirm your email address first. Without it, a lost phone would lock you out for good."
+            "Confirm your email address first, under “Email”. Without it, a lost phone would lock you out for good."
         ),
     }
 

@@ -64,13 +64,13 @@ class Listening:
         """End the question for speech to text; return its coming transcript."""
         return asyncio.create_task(_transcript(self._transcription))
 
-    def pay(self, used: Used) -> None:
-        """Add to `used` what speech to text was sent since the last time, in vain or not, and who heard it."""
-        used.heard_by = self._transcription.name
+    def pay(self, used: Used) -> str:
+        """Add to `used` what speech to text was sent since the last time, in vain or not. Return who hears."""
         sent = self._transcription.sent_seconds
         unpaid, self._paid_seconds = sent - self._paid_seconds, sent
         if unpaid > 0:
             used.hear(unpaid, engine=self._transcription.name)
+        return self._transcription.name
 
     def question_pcm(self) -> bytes:
         return self.turns.question_pcm()

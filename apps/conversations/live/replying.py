@@ -138,11 +138,11 @@ class Replying:
             await sync_to_async(ground.settle)(reservation, used)
 
     async def answer(
-        self, questions: list[Question], config: SessionConfig, response: Response, *, pay: Callable[[Used], None]
+        self, questions: list[Question], config: SessionConfig, response: Response, *, pay: Callable[[Used], str]
     ) -> None:
         """Give `response` the answer to `questions`, or the reason why there is none.
 
-        `pay` adds to a usage what speech to text was sent.
+        `pay` adds to a usage what speech to text was sent, and returns who hears.
         """
         try:
             await self._give_answer(questions, config, response, pay)
@@ -158,7 +158,7 @@ class Replying:
                 self._on_left()
 
     async def _give_answer(
-        self, questions: list[Question], config: SessionConfig, response: Response, pay: Callable[[Used], None]
+        self, questions: list[Question], config: SessionConfig, response: Response, pay: Callable[[Used], str]
     ) -> None:
         await self._answering.until_stored()
         first = questions[0]
@@ -166,7 +166,9 @@ class Replying:
         if len(questions) == 1 and first.is_quiet:
             await self.begin_on_trust(first, config)
         transcript = await _transcript_of(questions)
-        pay(first.used)
+        engine = pay(first.used)
+        # It may have been paid with an earlier answer; and a noise beside a typed question is paid, too.
+        first.used.heard_by = engine if any(question.typed is None for question in questions) else ""
         if transcript is not None and not transcript.text:
             raise UserError(NOTHING_HEARD, str(TURN_MESSAGES[NOTHING_HEARD]))
         for question in questions[1:]:
@@ -198,6 +200,8 @@ class Replying:
         trusted = question.on_trust
         if trusted is not None and transcript is not None and _fits(trusted, transcript, config) and not self.is_closed:
             question.on_trust = None
+            # The reply may be complete by now, and wait to be stored.
+            trusted.prepared.turn.heard_by = question.used.heard_by
             trusted.confirm(transcript, recording)
             return trusted
         self.distrust(question)

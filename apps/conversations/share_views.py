@@ -31,6 +31,7 @@ from apps.core.links import absolute_url
 from apps.core.pages import report_refusals_to, with_error_status
 
 SHARES_PER_PAGE = 50
+PLAIN_TEXT = "text/plain; charset=utf-8"
 
 
 def day_choices() -> list[tuple[int, str]]:
@@ -81,8 +82,9 @@ class ShareAnswer(View):
 @require_safe
 def shares(request: HttpRequest) -> HttpResponse:
     """The person's links that have not expired."""
-    links = Share.objects.for_user(request.user).unexpired().select_related("turn__voice", "turn__conversation")
-    page = Paginator(links, SHARES_PER_PAGE).get_page(request.GET.get("page"))
+    links = Share.objects.for_user(request.user).unexpired()
+    shown = links.select_related("owner", "turn__voice__consent", "turn__conversation")
+    page = Paginator(shown, SHARES_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "conversations/shares.html", {"page_obj": page})
 
 
@@ -118,10 +120,10 @@ def shared_sound(request: HttpRequest, secret: str) -> HttpResponseBase:
     except RecordingMissingError:
         mp3 = None
     except UserError as error:
-        return _unlisted(with_error_status(HttpResponse(error.message, content_type="text/plain"), error))
+        return _unlisted(with_error_status(HttpResponse(error.message, PLAIN_TEXT), error))
     if mp3 is None:
         text = _("This link does not work any more.")
-        return _unlisted(HttpResponse(text, content_type="text/plain; charset=utf-8", status=404))
+        return _unlisted(HttpResponse(text, PLAIN_TEXT, status=404))
     name = "answer-made-by-ai.mp3" if "download" in request.GET else ""
     response = audio_response(request, mp3, "audio/mpeg", name)
     response["X-AI-Generated"] = "true"

@@ -26,7 +26,7 @@ from apps.speech.base import (
 from apps.speech.local import chat_choice, progress
 from apps.speech.local.catalogue import SPEAKER_ENCODER, TURN_ENDS, Model
 from apps.speech.local.needed import LocalModels, paths_of
-from apps.speech.providers.breakers import Breaker, Breakers
+from apps.speech.providers.breakers import Breaker, Breakers, State
 
 # ElevenLabs' small models: they call $1,000,000 "one thousand thousand dollars", and their API normalizes nothing for
 # these by default.
@@ -151,9 +151,11 @@ def require_working(stage: Stage, *, provider: str = "") -> None:
 
 
 def require_live_hearing() -> None:
-    """Raise an error if nobody can hear while it is spoken, as `require_working` does."""
-    for engine in live_engines():
-        breakers_of(engine)["hear"].check()
+    """Raise an error, as `require_working` does, if a question can be heard neither while it is spoken nor as a whole.
+
+    Where the service that hears while it is spoken fails, the engines of "hear" get the whole question.
+    """
+    if any(breakers_of(engine)["hear"].state is not State.OPEN for engine in live_engines()):
         return
     require_working("hear")
 

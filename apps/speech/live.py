@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from apps.speech import configs
@@ -30,9 +29,11 @@ def create_live_speech_to_text(create_whole_file_engine: Callable[[], SpeechToTe
     return WholeFileSpeechToText(create_whole_file_engine, max_seconds=configs.max_question_seconds())
 
 
-@cache
 def turn_end() -> TurnEnd | None:
-    """Return the model of turn ends of the process, or None where its weights are missing."""
+    """Return the model of turn ends of the process, or None as long as its weights are missing.
+
+    The first call loads it: call it in a thread.
+    """
     try:
         return TurnEnd(configs.local_config().turn_ends_path)
     except FileNotFoundError:

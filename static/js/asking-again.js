@@ -22,10 +22,11 @@ const keys = new WeakMap();
 const underWay = new WeakSet();
 
 /**
- * Return an event without the sound that was heard before; null if nothing is left of it.
+ * Leave the first seconds of a piece of sound out.
  * @param {{audio: string, sample_rate: number}} sound
  * @param {number} seconds
- * @returns {{rest: string | null, skipped: number}}
+ * @returns {{rest: string | null, skipped: number}} the sound after them, null if there is none, and the seconds that
+ *   it is shorter
  */
 function withoutHeard({ audio, sample_rate: rate }, seconds) {
   const pcm = atob(audio);
@@ -102,7 +103,9 @@ export async function askAgain(item, words) {
   if (view.id) return;
   view.remove(); // The server has not begun, so the old turn stays.
   item.focus();
-  if (refusal && /** @type {Error} */ (refusal).name !== "AbortError") announceError(refusal);
+  if (!refusal || /** @type {Error} */ (refusal).name === "AbortError") return;
+  announceError(refusal);
+  if (words !== undefined) edit(item, words);
 }
 
 /**
@@ -122,13 +125,14 @@ function replace(item, view, isSameQuestion) {
 /**
  * Let the question of a turn be edited in its place.
  * @param {HTMLElement} item
+ * @param {string} [words] those of an attempt that was refused
  */
-export function edit(item) {
+export function edit(item, words = find(item, ".transcript").textContent) {
   const transcript = find(item, ".transcript");
   if (item.querySelector(".edit-form")) return;
   const form = create("form", { className: "edit-form" });
   const field = document.createElement("textarea");
-  Object.assign(field, { required: true, maxLength: 2000, value: transcript.textContent, rows: 3 });
+  Object.assign(field, { required: true, maxLength: 2000, value: words, rows: 3 });
   field.setAttribute("aria-label", text("edit-question"));
   const cancel = create("button", { type: "button", className: "button", textContent: text("cancel") });
   const buttons = create("div", { className: "row" });
@@ -153,10 +157,10 @@ export function edit(item) {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const words = field.value.trim();
-    if (!words) return;
+    const edited = field.value.trim();
+    if (!edited) return;
     close();
-    askAgain(item, words);
+    askAgain(item, edited);
   });
   transcript.hidden = true;
   transcript.after(form);

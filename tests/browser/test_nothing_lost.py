@@ -243,6 +243,12 @@ class TestAskingAgain:
         broken.get_by_role("button", name="Make another answer").click()
         expect(broken.get_by_role("status")).to_contain_text("The connection was lost")
         expect(broken.locator(".turn .reply")).to_have_text([provider.behaviour.reply])
+        broken.get_by_role("button", name="Edit the question").click()
+        field = broken.get_by_role("textbox", name="Edit the question")
+        field.fill("Second?")
+        broken.get_by_role("button", name="Ask", exact=True).click()
+        expect(field).to_have_value("Second?")  # It is not lost.
+        broken.keyboard.press("Escape")
         broken.context.set_offline(False)
         broken.get_by_role("button", name="Make another answer").click()
         wait_for_answer(broken)

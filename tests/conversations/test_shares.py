@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -201,6 +203,7 @@ class TestOpening:
             refused = client.get(address)
             assert refused.status_code == 429
             assert int(refused["Retry-After"]) > 0
+            assert refused["Content-Type"].endswith("; charset=utf-8")
 
 
 class TestPages:
@@ -217,6 +220,20 @@ class TestPages:
         assert (share.expires_at - share.created_at).days == 30
         assert client.post(reverse("conversations:revoke-share", args=[share.pk])).status_code == 302
         assert client.get(path).status_code == 404
+
+    def test_the_list_takes_as_many_queries_for_ten_links_as_for_one(
+        self, client: Client, alice: User, turn: Turn
+    ) -> None:
+        client.force_login(alice)
+        taken = []
+        for more in (1, 0, 9):
+            for _number in range(more):
+                share_of(turn)
+            with CaptureQueriesContext(connection) as queries:
+                page = client.get(reverse("conversations:shares"))
+            taken.append(len(queries))
+        assert len(page.context["page_obj"]) == 10
+        assert taken[1] == taken[2]
 
     def test_a_refusal_is_shown(self, client: Client, alice: User, turn: Turn) -> None:
         client.force_login(alice)

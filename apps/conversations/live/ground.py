@@ -19,6 +19,7 @@ from apps.conversations.openai_base import STOCK_VOICES
 from apps.conversations.pipeline.state import PreparedTurn
 from apps.conversations.pipeline.thinking import remembered_turns
 from apps.core.errors import UserError
+from apps.speech import availability
 from apps.speech.audio.flac import to_flac
 from apps.speech.base import Recording
 from apps.usage import metering
@@ -83,7 +84,9 @@ def open_question(caller: Caller, conversation: Conversation, *, is_spoken: bool
     if not is_still_valid(caller):
         raise CallerLeftError("authentication_failed", _("This session has ended. Sign in again."), status=401)
     voice = named_voice(owner=caller.user, name=str(conversation.voice_id))
-    services.require_engines(voice, Turn.Status.RECEIVED if is_spoken else Turn.Status.HEARD)
+    if is_spoken:
+        availability.require_live_hearing()
+    services.require_engines(voice, Turn.Status.HEARD)
     reservation = metering.reserve(
         owner_id=caller.user.pk,
         heard_seconds=settings.MAX_QUESTION_SECONDS if is_spoken else 0,

@@ -214,7 +214,7 @@ class LiveSocket:
                 on_left=lambda: self.close(POLICY_VIOLATION),
                 finishes=query.get("finish") == "true",
             )
-            await session.open(turn_end())
+            await session.open(await asyncio.to_thread(turn_end))
             self._session = session
             try:
                 await self._read_until_closed(session)

@@ -9,13 +9,15 @@ from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.conversations.models import LISTENER_LEFT, Conversation, Turn
-from apps.usage.models import UsageDay
+from apps.speech import availability
+from apps.usage.models import UsageDay, UsageRecord
 from apps.voices.consent import withdraw_consent
 from apps.voices.deletion import delete_voice
 from apps.voices.models import Consent, VoiceProfile
 from apps.voices.services import suspend_voice
+from tests.client import wait_until
 from tests.conftest import Server
-from tests.conversations.live.client import PUSH_TO_TALK, TEXT_ONLY, hold, live, live_clip, silence
+from tests.conversations.live.client import PUSH_TO_TALK, TEXT_ONLY, hold, live, live_clip, seconds_of, silence
 from tests.conversations.live.conftest import in_database
 from tests.fakes.openai import CHAT
 from tests.fakes.provider import FakeProvider
@@ -68,6 +70,34 @@ def test_a_limit_that_is_reached(
     hold(server, talk())
     assert len(provider.requests_to(CHAT)) == 1
     assert UsageDay.objects.get().requests == 1
+
+
+def test_sound_that_was_sent_before_the_language_changed_is_counted(
+    server: Server, provider: FakeProvider, alice_token: str
+) -> None:
+    async def talk() -> None:
+        async with live(server.url, alice_token, PUSH_TO_TALK) as client:
+            await client.say(QUESTION)
+            await client.until("conversation.item.input_audio_transcription.delta")
+            await client.update({"audio": {"input": {"transcription": {"language": "en"}}}})
+            await client.commit()
+            assert (await client.until_done())["status"] == "completed"
+
+    hold(server, talk())
+    wait_until(UsageRecord.objects.exists)
+    assert UsageRecord.objects.get().heard_ms > 1000 * (seconds_of(QUESTION) + 0.3)  # All of it was sent again.
+
+
+def test_a_question_is_heard_while_recordings_are_not(server: Server, provider: FakeProvider, alice_token: str) -> None:
+    availability.breakers_of("openai")["hear"].follow(open_seconds=60)
+
+    async def talk() -> None:
+        async with live(server.url, alice_token, PUSH_TO_TALK) as client:
+            await client.say(QUESTION)
+            await client.commit()
+            assert (await client.until_done())["status"] == "completed"
+
+    hold(server, talk())
 
 
 def test_one_conversation_is_asked_one_question_at_a_time(

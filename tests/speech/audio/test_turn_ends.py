@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from django.conf import settings
 from numpy.typing import NDArray
+from pytest_django import Settings
 
+from apps.speech import live
+from apps.speech.audio import silero
 from apps.speech.audio.turn_ends import TurnEnd, log_mel
 from apps.speech.local import weights
 from apps.speech.local.catalogue import TURN_ENDS
@@ -54,3 +58,12 @@ def test_only_the_last_eight_seconds_matter(turn_end: TurnEnd) -> None:
 def test_without_weights_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         TurnEnd(tmp_path / "smart-turn.onnx")
+
+
+def test_it_is_used_as_soon_as_its_weights_are_there(settings: Settings, tmp_path: Path) -> None:
+    settings.MODELS_DIR = tmp_path
+    assert live.turn_end() is None
+    place = tmp_path / TURN_ENDS.files[0].path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(silero.__file__).with_name("silero_vad.onnx"), place)  # It is only opened.
+    assert live.turn_end() is not None

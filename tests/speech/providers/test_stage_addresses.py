@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 from apps.speech import availability, configs, registry
 from apps.speech.base import ProviderError
+from apps.speech.providers.breakers import State
 from tests.fakes import elevenlabs_live, openai_live
 from tests.fakes.openai import CHAT, MODELS, TRANSCRIPTIONS
 from tests.fakes.provider import FakeProvider
@@ -131,22 +133,32 @@ def test_live_hearing_that_is_down_stops_nothing_else(
     remote_engines: FakeProvider, settings: Settings, unused_port: int
 ) -> None:
     settings.ELEVENLABS_BASE_URL, settings.PROVIDER_RETRIES = f"http://127.0.0.1:{unused_port}", 0
-    availability.require_live_hearing()
 
     for _ in range(settings.BREAKER_FAILURES):
         with pytest.raises(ProviderError, match="provider_unreachable"):
             registry.call(hear_live)
 
-    with pytest.raises(ProviderError, match="provider_unavailable"):
-        availability.require_live_hearing()
-    assert availability.is_working("hear")
+    assert availability.breakers()["elevenlabs-live", "hear"].state is State.OPEN
+    availability.require_live_hearing()  # The whole question goes to the other engine.
     settings.LIVE_SPEECH_TO_TEXT = "upload"
     availability.require_live_hearing()
     assert registry.call(hear_live).startswith("openai: ")
 
 
+@pytest.mark.parametrize(("down", "is_heard"), [({"openai"}, True), ({"elevenlabs-live", "openai"}, False)])
+def test_a_live_question_needs_one_engine_that_hears(
+    remote_engines: FakeProvider, settings: Settings, down: set[str], is_heard: bool
+) -> None:
+    for engine in down:
+        availability.breakers_of(engine)["hear"].follow(open_seconds=9)
+
+    with nullcontext() if is_heard else pytest.raises(ProviderError, match="provider_unavailable"):
+        availability.require_live_hearing()
+
+
 def test_the_account_goes_to_openai_only(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_ORG_ID", "ours")
+    settings.STT_BASE_URL = settings.OPENAI_BASE_URL
 
     assert configs.openai_live_config().headers == {"OpenAI-Organization": "ours"}
     settings.STT_BASE_URL = "https://ears.example.org/v1"

@@ -49,25 +49,7 @@ def _tables(period: figures.Period, use: storage_use.StorageUse) -> list[tuple[s
     background = figures.background()
     unpriced = metering.unpriced()
     return [
-        (
-            "Days (UTC)",
-            [
-                ("day", "turns", "failed", "interrupted", "first sound p50", "p95", "spend"),
-                *(
-                    (
-                        day.day,
-                        day.all_turns,
-                        day.failed,
-                        day.interrupted,
-                        charts.seconds(day.first_audio_p50),
-                        charts.seconds(day.first_audio_p95),
-                        charts.dollars(day.all_dollars),
-                    )
-                    for day in period.days
-                ),
-                ("all", period.turns, period.failed, "", "", "", charts.dollars(period.dollars)),
-            ],
-        ),
+        ("Days (UTC)", _days(period)),
         ("Failures", [("stage", "code", "turns"), *period.failures]),
         (
             "Estimated spend" + (f", without {', '.join(unpriced)}: set PRICES" if unpriced else ""),
@@ -81,20 +63,37 @@ def _tables(period: figures.Period, use: storage_use.StorageUse) -> list[tuple[s
             [("queue", "waiting"), *background.waiting.items(), ("failed tasks", background.failed)],
         ),
         ("Services, as far as this process knows", [("engine", "stage", "calls"), *_services()]),
-        (
-            "Storage in bytes",
-            [
-                ("folder", "bytes"),
-                *use.folders.items(),
-                ("database", use.database),
-                *([("free of the disk", use.disk_free)] if use.disk_total else []),
-            ],
-        ),
+        ("Storage in bytes", _storage(use)),
         (
             "Announced ends of configured models",
             [("model", "setting", "end"), *((each.model, each.setting, each.end) for each in figures.model_ends())],
         ),
     ]
+
+
+def _days(period: figures.Period) -> list[tuple[object, ...]]:
+    rows = [
+        (
+            day.day,
+            day.all_turns,
+            day.failed,
+            day.interrupted,
+            charts.seconds(day.first_audio_p50),
+            charts.seconds(day.first_audio_p95),
+            charts.dollars(day.all_dollars),
+        )
+        for day in period.days
+    ]
+    return [
+        ("day", "turns", "failed", "interrupted", "first sound p50", "p95", "spend"),
+        *rows,
+        ("all", period.turns, period.failed, "", "", "", charts.dollars(period.dollars)),
+    ]
+
+
+def _storage(use: storage_use.StorageUse) -> list[tuple[str, object]]:
+    free = [("free of the disk", use.disk_free)] if use.disk_total else []
+    return [("folder", "bytes"), *use.folders.items(), ("database", use.database), *free]
 
 
 def _services() -> list[tuple[str, str, str]]:

@@ -9,8 +9,10 @@ export { chosenMicrophone, showMicrophones } from "./microphone-choice.js";
  * @param {string} [message] without one, the problem is over
  */
 export function showMicrophoneProblem(message = "") {
-  byId("microphone-problem").hidden = !message;
+  const problem = byId("microphone-problem");
+  problem.hidden = !message;
   byId("microphone-problem-text").textContent = message;
+  if (message) problem.scrollIntoView({ block: "nearest" });
 }
 
 /**

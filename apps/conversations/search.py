@@ -23,7 +23,7 @@ MAX_FOUND = 1000
 
 def words_of(search: str) -> list[str]:
     """Return the words to look for: the first MAX_WORDS in the first MAX_CHARACTERS."""
-    return search[:MAX_CHARACTERS].split()[:MAX_WORDS]
+    return search[:MAX_CHARACTERS].replace("\0", " ").split()[:MAX_WORDS]  # PostgreSQL takes no NUL.
 
 
 def search_conversations(*, owner: User, search: str) -> ConversationQuerySet:

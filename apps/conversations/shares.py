@@ -17,7 +17,7 @@ from apps.conversations.marking import open_answer_mp3
 from apps.conversations.models import Share, Turn
 from apps.core.digests import digest_of
 from apps.core.errors import UserError
-from apps.core.rate_limits import Limit, network_of
+from apps.core.rate_limits import Limit, network_of, wait_text
 from apps.voices.services import require_ready
 
 logger = logging.getLogger(__name__)
@@ -65,8 +65,8 @@ def create_share(*, turn: Turn, days: int = DEFAULT_DAYS, with_text: bool = Fals
 def _require_within_limit(owner: User) -> None:
     wait = MADE_PER_OWNER.take(str(owner.pk)) if settings.LIMITS else 0
     if wait:
-        text = _("You have made many links in a short time. Wait %(minutes)d minutes, then try again.")
-        raise _too_many(text % {"minutes": -(-wait // 60)}, wait)
+        text = _("You have made many links in a short time. Wait %(time)s, then try again.")
+        raise _too_many(text % {"time": wait_text(wait)}, wait)
 
 
 def _require_room(owner: User) -> None:
@@ -93,7 +93,7 @@ def open_share(*, secret: str, address: str) -> Share | None:
     """
     wait = OPENED_PER_NETWORK.take(network_of(address)) if settings.LIMITS else 0
     if wait:
-        text = _("Too many shared answers were opened from your network. Wait %(minutes)d minutes, then try again.")
-        raise _too_many(text % {"minutes": -(-wait // 60)}, wait)
+        text = _("Too many shared answers were opened from your network. Wait %(time)s, then try again.")
+        raise _too_many(text % {"time": wait_text(wait)}, wait)
     found = Share.objects.filter(digest=digest_of(secret)).select_related("owner", "turn__voice__consent").first()
     return found if found is not None and found.can_be_heard else None

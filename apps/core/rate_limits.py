@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
 from django.core.cache import cache
+from django.utils.translation import ngettext
 
 from apps.core.digests import digest_of
 
@@ -51,3 +53,9 @@ def network_of(address: str) -> str:
     """Return the network that stands for one visitor: an IPv4 address, or the /64 of an IPv6 address."""
     version = ipaddress.ip_address(address).version
     return str(ipaddress.ip_network(f"{address}/{32 if version == 4 else 64}", strict=False))
+
+
+def wait_text(seconds: int) -> str:
+    """Return a time to wait for people, such as "2 minutes"."""
+    minutes = math.ceil(seconds / 60)
+    return ngettext("%(minutes)d minute", "%(minutes)d minutes", minutes) % {"minutes": minutes}

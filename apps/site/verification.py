@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.core import identity
 from apps.core.errors import UserError
-from apps.core.rate_limits import Limit, network_of
+from apps.core.rate_limits import Limit, network_of, wait_text
 from apps.core.times import time_element
 from apps.speech import signer
 from apps.speech.provenance.inspection import Finding, UnreadableError, Verdict, inspect_in_subprocess
@@ -68,8 +68,8 @@ def verify(*, upload: UploadedFile[Any], address: str) -> Answer:
 def _check_rate_limit(address: str) -> None:
     wait = FILES_PER_NETWORK.take(network_of(address)) if settings.LIMITS else 0
     if wait:
-        text = _("Too many files were sent from your network. Wait %(minutes)d minutes, then try again.")
-        message = text % {"minutes": -(-wait // 60)}
+        text = _("Too many files were sent from your network. Wait %(time)s, then try again.")
+        message = text % {"time": wait_text(wait)}
         raise UserError("too_many_files", message, status=429, headers={"Retry-After": str(wait)})
 
 

@@ -167,7 +167,8 @@ async function catchUp(view, signal) {
   announce(text("catching-up"));
   const { showStored, turnWhenOver } = await loadCatchingUp();
   const turn = await turnWhenOver(view.id, signal);
-  if (!turn) return; // It was stopped.
+  if (signal.aborted) return;
+  if (!turn) throw streamBroken();
   view.complete();
   showStored(view, turn);
   if (turn.reply) view.reply = turn.reply;

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from apps.accounts import sign_in_limits
 from apps.accounts.sign_in_limits import ACCOUNT, ADDRESS, ADDRESS_AND_ACCOUNT, KNOWN_BROWSER
-from apps.core.rate_limits import Limit
+from apps.core.rate_limits import Limit, wait_text
 from tests.accounts.steps import (
     NEW_PASSWORD,
     code_of,
@@ -209,3 +209,7 @@ def test_a_full_cache_that_drops_a_counter_begins_it_again(monkeypatch: pytest.M
         context.setattr(cache, "add", lambda key, value, *rest, **named: value == 0 or add(key, value, *rest, **named))
         assert limit.take("x") == 0
     assert limit.take("x") > 50
+
+
+def test_the_time_to_wait_is_a_text() -> None:
+    assert [wait_text(seconds) for seconds in (20, 60, 61)] == ["1 minute", "1 minute", "2 minutes"]

@@ -92,6 +92,9 @@ class TestHistory:
     def test_only_the_beginning_of_a_long_search_is_looked_for(self) -> None:
         assert words_of("x" * 1000) == ["x" * MAX_CHARACTERS]
 
+    def test_a_character_that_postgresql_refuses_is_a_space(self) -> None:
+        assert words_of("marma\0lade") == ["marma", "lade"]
+
 
 class TestTurnPages:
     @pytest.fixture

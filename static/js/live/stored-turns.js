@@ -19,16 +19,19 @@ const LONGEST_MILLISECONDS = 3000; // between two looks at a turn that is being 
 export const storedTurn = (id) => patiently(() => read(`/api/v1/turns/${id}`));
 
 /**
- * Return the turn as it is stored when it is over, however long that takes; null if `signal` came before.
+ * Return the turn as it is stored when it is over, however long that takes; null if `signal` came before, or if the
+ * server has refused it for a minute.
  * @param {string} id
  * @param {AbortSignal} signal
  * @param {(turn: StoredTurn) => void} [onStage] called whenever another stage of it is over
  * @returns {Promise<StoredTurn | null>}
  */
 export async function turnWhenOver(id, signal, onStage = () => {}) {
-  let status = "";
+  let [status, refusals] = ["", 0];
   for (let wait = PATIENCE.milliseconds; !signal.aborted; wait = Math.min(1.3 * wait, LONGEST_MILLISECONDS)) {
     const turn = await read(`/api/v1/turns/${id}`);
+    refusals = turn === null ? refusals + 1 : 0;
+    if (refusals === PATIENCE.attempts) return null;
     if (turn && !RUNNING.includes(turn.status)) return signal.aborted ? null : turn;
     if (turn && turn.status !== status) onStage(turn);
     status = turn?.status ?? status;

@@ -66,6 +66,10 @@ def stop() -> None:
     _stack.close()
 
 
+def _stop_in(pool: ProcessPoolExecutor) -> None:
+    pool.submit(stop).result()
+
+
 def main() -> int:
     options = _options()
     with (
@@ -78,7 +82,7 @@ def main() -> int:
             arguments = (name, Path(folder, name), providers)
             pool = ProcessPoolExecutor(1, get_context("spawn"), start, arguments)
             sites[name] = stack.enter_context(pool)
-            stack.callback(lambda pool=pool: pool.submit(stop).result())
+            stack.callback(_stop_in, pool)
             for _ in range(WARM_UP_TURNS):
                 pool.submit(ask).result()
         later = [_measure(sites, options.turns) for _ in range(options.rounds)]

@@ -66,6 +66,10 @@ def stop() -> None:
     _stack.close()
 
 
+def _stop_in(pool: ProcessPoolExecutor) -> None:
+    pool.submit(stop).result()
+
+
 def main() -> int:
     options = _options()
     with (
@@ -78,16 +82,12 @@ def main() -> int:
             arguments = (name, Path(folder, name), providers)
             pool = ProcessPoolExecutor(1, get_context("spawn"), start, arguments)
             sites[name] = stack.enter_context(pool)
-            stack.callback(_stop, pool)
+            stack.callback(_stop_in, pool)
             for _ in range(WARM_UP_TURNS):
                 pool.submit(ask).result()
         later = [_measure(sites, options.turns) for _ in range(options.rounds)]
     sys.stdout.write(f"later, p50 of all rounds: {median(later):.1f} ms   ≤ {LIMIT_MS} ms\n")
     return 1 if median(later) > LIMIT_MS else 0
-
-
-def _stop(pool: ProcessPoolExecutor) -> None:
-    pool.submit(stop).result()
 
 
 def _options() -> argparse.Namespace:

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from django.db import connections
+
 from tests.fakes.provider import FakeProvider
 from tests.redis import RedisServer
 
@@ -25,6 +27,7 @@ def losses(turns: set[str], done: dict[str, str]) -> Iterator[str]:
     from apps.conversations.models import Turn
     from apps.core.storage import media
 
+    connections.close_all()  # They are of before the restart.
     _wait_for_turns()
     rows = {str(turn.pk): turn for turn in Turn.objects.all()}
     sizes = {file.name: file.size for file in media().files()}
@@ -49,8 +52,8 @@ def _wait_for_turns() -> None:
     _say(f"the last turn was settled after {seconds:.0f} s; {stopped} are left as stopped by a kill")
 
 
-def leftovers(redis: RedisServer, provider: FakeProvider) -> Iterator[str]:
-    """Wait until everything is given back; yield what is not."""
+def leftovers(redis: RedisServer, provider: FakeProvider, *, patience: float) -> Iterator[str]:
+    """Wait until everything is given back, each for at most `patience` seconds; yield what is not."""
     from django_tasks_db.models import DBTaskResult
 
     from apps.conversations.models import RUNNING, Turn
@@ -68,7 +71,7 @@ def leftovers(redis: RedisServer, provider: FakeProvider) -> Iterator[str]:
     }
     for name, count in counts.items():
         at_first = count()
-        seconds = _wait(count)
+        seconds = _wait(count, patience)
         _say(f"{name}: {at_first}, given back after {seconds:.0f} s" if at_first else f"{name}: 0")
         if left := count():
             yield f"{name}: {left} are left"
@@ -82,10 +85,10 @@ def _slots(redis: RedisServer) -> int:
         return sum(int(server.zcard(key)) for key in keys)
 
 
-def _wait(count: Callable[[], int]) -> float:
-    """Wait until nothing is left, or for REPAIR_SECONDS; return the seconds."""
+def _wait(count: Callable[[], int], patience: float = REPAIR_SECONDS) -> float:
+    """Wait until nothing is left, or so many seconds; return how long it took."""
     began = time.monotonic()
-    while count() and time.monotonic() - began < REPAIR_SECONDS:
+    while count() and time.monotonic() - began < patience:
         time.sleep(1)
     return time.monotonic() - began
 

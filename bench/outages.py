@@ -49,12 +49,17 @@ CUT_SECONDS = 10
 
 @dataclass
 class Told:
-    """What people were told: by turn, the reply of those that were done, and the codes of those that failed."""
+    """What people were told: the ids of turns, and the replies of those that were done.
+
+    `unstored` are turns of which nobody was told that they are kept: they failed with storage_unavailable, or their
+    process was killed.
+    """
 
     asked: int = 0
     answers: Counter[tuple[int, str]] = field(default_factory=Counter)
     turns: set[str] = field(default_factory=set)
     done: dict[str, str] = field(default_factory=dict)
+    unstored: set[str] = field(default_factory=set)
     unexpected: list[str] = field(default_factory=list)
     kills: list[float] = field(default_factory=list)
     redis_down: list[float] = field(default_factory=list)  # When it went, and when it came back.
@@ -65,6 +70,8 @@ class Told:
             self.turns.add(ending.turn)
         if ending.turn and not ending.code:
             self.done[ending.turn] = ending.reply
+        if ending.code in {"storage_unavailable", "cut"}:
+            self.unstored.add(ending.turn)
 
     def is_by_kill(self) -> bool:
         return bool(self.kills) and time.time() - self.kills[-1] < CUT_SECONDS
@@ -101,10 +108,10 @@ def main() -> int:
         told = uvloop.run(_run(url, people, [*web, *workers], shared, options))
         _print_answers(told)
         problems = [
-            *_answer_problems(told),
-            *outage_checks.losses(told.turns, told.done),
-            *outage_checks.leftovers(shared.redis, provider),
             *_plan_problems(told, provider),
+            *_answer_problems(told),
+            *outage_checks.losses(told.turns - told.unstored, told.done),
+            *outage_checks.leftovers(shared.redis, provider, patience=options.patience),
         ]
         outage_checks.print_errors(list(folder.glob("*.log")))
     sys.stdout.write("\n".join(problems[:30] or ["nothing lost, nothing undocumented, everything given back"]) + "\n")
@@ -118,6 +125,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--failing", type=float, default=5, help="percent of the calls to the services that fail (5)")
     parser.add_argument("--kill-every", type=float, default=60, help="seconds from one kill to the next (60)")
     parser.add_argument("--down", type=float, default=30, help="seconds for which the store and Redis are down (30)")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=outage_checks.REPAIR_SECONDS,
+        help=f"seconds in which everything has to be given back ({outage_checks.REPAIR_SECONDS})",
+    )
     return parser.parse_args()
 
 
@@ -214,18 +227,19 @@ async def _ask(told: Told, url: str, person: Person, **question: Any) -> client.
 
 
 async def _turn(told: Told, url: str, person: Person, **question: Any) -> client.Ending:
-    started = time.time()
+    started, ids = time.time(), [""]
     try:
-        ending = await client.hold_turn(url, person.token, told=told.turns.add, **question)
+        ending = await client.hold_turn(url, person.token, told=ids.append, **question)
     except (client.AnswerError, OSError, EOFError, TimeoutError, ValueError, KeyError) as error:
         if isinstance(error, ConnectionError | EOFError) and told.is_by_kill():
-            ending = client.Ending("", "cut", status=0)
+            ending = client.Ending(ids[-1], "cut", status=0)
         else:
             told.unexpected.append(f"{type(error).__name__} after {time.time() - started:.1f} s: {error}")
             ending = client.Ending("", "unexpected", status=0)
     if (ending.status, ending.code) == (502, client.NO_CODE) and told.is_by_kill():
         ending = client.Ending("", "cut", status=502)  # nginx does not ask twice.
     told.note(ending)
+    told.turns.update(ids[1:])
     return ending
 
 
@@ -255,9 +269,9 @@ def _plan_problems(told: Told, provider: FakeProvider) -> Iterator[str]:
     """More requests than the plan allows are possible while Redis is gone, and are tried again: docs/deployment.md."""
     gone = told.redis_down or [0.0, 0.0]
     within = [at for at in provider.over_limit if gone[0] <= at <= gone[-1] + outage_checks.SETTLING_SECONDS]
-    _say(f"requests above the plan of {PLAN}: {len(within)} while Redis was gone")
-    if others := len(provider.over_limit) - len(within):
-        yield f"{others} requests were more than the plan allows"
+    _say(f"requests above the plan of {PLAN}: {len(provider.over_limit)}, {len(within)} of them while Redis was gone")
+    for at in sorted(set(provider.over_limit) - set(within)):
+        yield f"at {time.strftime('%H:%M:%S', time.localtime(at))}, a request was more than the plan allows"
 
 
 def _say(text: str) -> None:

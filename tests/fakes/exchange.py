@@ -115,6 +115,11 @@ class Exchange:
         if self._left is not None:
             self._left.cancel()
 
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has closed the connection."""
+        return self._left is not None and self._left.done()
+
     async def pause(self, seconds: float) -> None:
         """Wait, but not for a client that is no longer there."""
         assert self._left is not None
@@ -122,7 +127,7 @@ class Exchange:
             await asyncio.sleep(max(0, seconds))
         else:
             await asyncio.wait([self._left], timeout=seconds)
-        if self._left.done():
+        if self.has_left:
             raise ClientLeftError
 
     async def work(self, seconds: float) -> None:

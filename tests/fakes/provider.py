@@ -58,7 +58,8 @@ class FakeProvider:
         self.faults: list[Fault] = []
         self._random = random.Random(1)  # noqa: S311 - the same failures in every run
         self._ambushes: list[Ambush] = []
-        self.speaking = self.most_speaking = 0  # Requests for speech at once.
+        self._speeches: list[Exchange] = []
+        self.most_speaking = 0  # Requests for speech at once.
         self.over_limit: list[float] = []  # When there were more than the plan allows.
 
     # The server
@@ -103,6 +104,11 @@ class FakeProvider:
     def connections(self) -> int:
         """How many TCP connections the requests came through."""
         return len({request.connection for request in self.requests})
+
+    @property
+    def speaking(self) -> int:
+        """How many requests for speech there are, without those whose client has left."""
+        return sum(not speech.has_left for speech in self._speeches)
 
     # What tests ask for
 
@@ -253,7 +259,7 @@ class FakeProvider:
 
     async def _speak(self, exchange: Exchange) -> None:
         """Speak, unless the plan allows no more requests at once."""
-        self.speaking += 1
+        self._speeches.append(exchange)
         self.most_speaking = max(self.most_speaking, self.speaking)
         try:
             if 0 < self.behaviour.speech_limit < self.speaking:
@@ -265,7 +271,7 @@ class FakeProvider:
             else:
                 await elevenlabs.answer(exchange, self.behaviour, self.voices)
         finally:
-            self.speaking -= 1
+            self._speeches.remove(exchange)
 
 
 async def refuse_socket(

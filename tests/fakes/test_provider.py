@@ -46,6 +46,16 @@ def test_it_lets_only_its_key_in(provider: FakeProvider) -> None:
     assert httpx.get(f"{provider.url}/v1/voices", headers={"xi-api-key": "another"}).status_code == 401
 
 
+def test_a_client_that_has_left_does_not_count_towards_the_plan(provider: FakeProvider) -> None:
+    provider.behaviour.speech_limit, provider.behaviour.audio_speed = 1, 4
+    path = f"{provider.url}/v1/text-to-speech/{provider.add_voice('Jane')}/stream?output_format=pcm_24000"
+    with httpx.Client(headers=KEY) as client:
+        for _ in range(10):
+            with client.stream("POST", path, json={"text": "Hello there, you."}) as sound:
+                assert next(sound.iter_raw())
+    assert not provider.over_limit
+
+
 def test_it_replies_in_one_piece_to_who_does_not_stream(provider: FakeProvider) -> None:
     question = {"model": "mind-1", "messages": [{"role": "user", "content": "Hello?"}]}
 

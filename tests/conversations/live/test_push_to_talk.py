@@ -90,6 +90,7 @@ class TestSpoken:
         assert turn.transcript == provider.behaviour.transcript
         assert turn.reply == provider.behaviour.reply
         assert turn.voice == voice
+        assert turn.heard_by == "elevenlabs-live"
         assert turn.question_seconds == pytest.approx(seconds_of(QUESTION), abs=0.05)
         assert decode_turn_audio(turn.answer).seconds == pytest.approx(seconds_of(sound[0]), abs=0.1)
         wait_until(WebhookDelivery.objects.exists)
@@ -178,7 +179,8 @@ class TestTyped:
 
         hold(server, talk())
         wait_until(lambda: Turn.objects.filter(status=Turn.Status.SPOKEN).exists())
-        assert Turn.objects.get().transcript == "Hello?"
+        turn = Turn.objects.get()
+        assert (turn.transcript, turn.heard_by) == ("Hello?", "")
         assert not [each for each in provider.requests if each.method == "WEBSOCKET" and each.sound_seconds > 1]
 
     def test_it_is_answered_in_writing(self, server: Server, provider: FakeProvider, alice_token: str) -> None:

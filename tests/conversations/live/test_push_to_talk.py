@@ -94,6 +94,7 @@ class TestSpoken:
         assert turn.transcript == provider.behaviour.transcript
         assert turn.reply == provider.behaviour.reply
         assert turn.voice == voice
+        assert turn.heard_by == "elevenlabs-live"
         assert turn.question_seconds == pytest.approx(seconds_of(QUESTION), abs=0.05)
         assert decode_turn_audio(turn.answer).seconds == pytest.approx(seconds_of(sound[0]), abs=0.1)
         wait_until(WebhookDelivery.objects.exists)

@@ -37,12 +37,8 @@ open_pages: list[Page] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark these tests, and put them first.
-
-    They wait most of the time. So one process of pytest-xdist begins with them while the others compute, instead of
-    all having a browser at the end, each slowed down by the others.
-    """
-    items.sort(key=lambda item: not is_browser_test(item))
+    """Mark these tests, and put them last: once Playwright's event loop runs, no other test could start its own."""
+    items.sort(key=is_browser_test)
     for item in filter(is_browser_test, items):
         item.add_marker(pytest.mark.browser)
 
@@ -66,9 +62,8 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def browser(microphone: Path) -> Iterator[Browser]:
-    """A browser. It ends before a test of another folder, which could start no event loop beside Playwright's."""
     if CHROMIUM is None:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail("Chromium is not installed: apt install chromium")

@@ -45,7 +45,7 @@ def test_all_sessions_of_the_user_are_listed(here: Client, elsewhere: Client, bo
     assert "Firefox on Linux" in text
     assert "Safari on iPhone" in text
     assert "192.0.2.7" in text
-    assert text.count("This browser") == 1
+    assert text.count(">This browser<") == 1
 
 
 def test_signing_out_everywhere_else_keeps_this_session(here: Client, elsewhere: Client, bob: User) -> None:

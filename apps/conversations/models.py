@@ -153,7 +153,7 @@ class Turn(Leased):
     # The ids that providers gave to the calls of the turn, by stage: what their support asks for.
     request_ids = models.JSONField(_("request ids of the providers"), default=dict, blank=True)
     # The name of the engine that heard the question, or failed to; "" of a question that was typed.
-    heard_by = models.CharField(_("heard by"), max_length=20, blank=True)
+    heard_by = models.CharField(_("heard by"), max_length=20, blank=True, default="", db_default="")
     heard_ms = models.PositiveIntegerField(_("heard after (ms)"), null=True, blank=True)
     first_word_ms = models.PositiveIntegerField(_("first word after (ms)"), null=True, blank=True)
     first_audio_ms = models.PositiveIntegerField(_("first audio after (ms)"), null=True, blank=True)

@@ -194,7 +194,10 @@ class Migration(migrations.Migration):
                     "request_ids",
                     models.JSONField(blank=True, default=dict, verbose_name="request ids of the providers"),
                 ),
-                ("heard_by", models.CharField(blank=True, max_length=20, verbose_name="heard by")),
+                (
+                    "heard_by",
+                    models.CharField(blank=True, db_default="", default="", max_length=20, verbose_name="heard by"),
+                ),
                 ("heard_ms", models.PositiveIntegerField(blank=True, null=True, verbose_name="heard after (ms)")),
                 (
                     "first_word_ms",

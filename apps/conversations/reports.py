@@ -19,7 +19,7 @@ from apps.core.errors import UserError
 from apps.core.mail import mail
 from apps.core.rate_limits import Limit, network_of
 from apps.voices.models import VoiceProfile
-from apps.voices.services import suspend_voice
+from apps.voices.suspension import suspend_voice
 
 logger = logging.getLogger(__name__)
 

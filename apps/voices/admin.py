@@ -34,6 +34,7 @@ from apps.voices.consent import ATTESTED
 from apps.voices.deletion import delete_voices
 from apps.voices.models import Consent, VoiceProfile, VoiceSample
 from apps.voices.provider_check import Checked, check_at_provider
+from apps.voices.suspension import end_suspension, suspend_voice
 
 REASON_CHARACTERS = 300
 MISSING_SHOWN = 10
@@ -249,7 +250,7 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
             return ask(request, self, voices, SUSPEND, form)
         chosen = list(voices)
         for voice in chosen:
-            services.suspend_voice(voice=voice, note=form.cleaned_data["reason"], by=signed_in_user(request))
+            suspend_voice(voice=voice, note=form.cleaned_data["reason"], by=signed_in_user(request))
         note_action(request, chosen, "Suspended.")
         self.message_user(request, _("Suspended. The voices can no longer speak."), messages.SUCCESS)
         return None
@@ -257,7 +258,7 @@ class VoiceProfileAdmin(ReadOnlyAdmin):
     @admin.action(description=gettext_lazy("Allow to speak again"), permissions=["suspend"])
     def end_suspension(self, request: HttpRequest, voices: QuerySet[VoiceProfile]) -> None:
         chosen = list(voices)
-        freed = [voice for voice in chosen if services.end_suspension(voice=voice, by=signed_in_user(request))]
+        freed = [voice for voice in chosen if end_suspension(voice=voice, by=signed_in_user(request))]
         note_action(request, freed, "Allowed to speak again.")
         if freed:
             text = ngettext("%(count)d voice can speak again.", "%(count)d voices can speak again.", len(freed))

@@ -31,7 +31,7 @@ from apps.core.personal_data import (
 from apps.speech.base import ProviderError
 from apps.voices.deletion import delete_voice
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile, VoiceQuerySet, VoiceSample
-from apps.voices.services import NOT_SUSPENDED
+from apps.voices.suspension import NOT_SUSPENDED
 
 # No cloning takes longer.
 MAX_CLONING_TIME = timedelta(minutes=10)

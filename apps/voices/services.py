@@ -38,8 +38,6 @@ PREVIEW_MAX_CHARACTERS = 300
 UNVERIFIED = "provider_voice_unverified"
 ANY_ROW = Q()
 
-NOT_SUSPENDED: dict[str, Any] = {"suspended_at": None, "suspended_by": "", "suspension_note": ""}
-
 SettingChanges: TypeAlias = dict[str, float | None]
 """New values by the name of the setting; None is the engine's default."""
 
@@ -380,24 +378,3 @@ def speak_preview(
     if by is None:
         note_use(voice=voice, characters=len(text))
     return signer.marker().to_mp3(recording, Origin(voice.provider, timezone.now()))
-
-
-def suspend_voice(*, voice: VoiceProfile, note: str = "", by: User | None = None) -> None:
-    """Stop the voice from speaking anywhere; running turns end within a second. `note` is shown to the owner."""
-    suspension = {
-        "suspended_at": timezone.now(),
-        "suspended_by": VoiceProfile.Suspension.OPERATOR,
-        "suspension_note": note,
-    }
-    VoiceProfile.objects.filter(pk=voice.pk).update(**suspension, is_default=False)
-    logger.warning("Voice suspended", extra={"voice": str(voice.pk), "user": voice.owner_id, "by": by and by.pk})
-
-
-def end_suspension(*, voice: VoiceProfile, by: User | None = None) -> bool:
-    """End a suspension by the operator. Return False if there is none."""
-    suspended = VoiceProfile.objects.filter(pk=voice.pk, suspended_by=VoiceProfile.Suspension.OPERATOR)
-    if not suspended.update(**NOT_SUSPENDED):
-        return False
-    extra = {"voice": str(voice.pk), "user": voice.owner_id, "by": by and by.pk}
-    logger.warning("Voice no longer suspended", extra=extra)
-    return True

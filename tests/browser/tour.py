@@ -23,7 +23,7 @@ from apps.conversations.models import Conversation, Turn
 from apps.conversations.shares import create_share
 from apps.privacy.models import Erasure, Export
 from apps.usage.models import UsageDay
-from apps.voices.services import suspend_voice
+from apps.voices.suspension import suspend_voice
 from apps.webhooks.models import Webhook, WebhookDelivery
 from tests.accounts.steps import confirm_address
 from tests.browser.steps import be_asked_for_code, confirm_identity, sign_in

@@ -23,7 +23,7 @@ from apps.privacy.models import Erasure
 from apps.voices.consent import withdraw_consent
 from apps.voices.deletion import delete_voice
 from apps.voices.models import VoiceProfile
-from apps.voices.services import end_suspension, suspend_voice
+from apps.voices.suspension import end_suspension, suspend_voice
 from tests.factories import make_consent, make_turn, make_voice
 from tests.privacy.erasing import run_due
 from voiceclone.logging_config import logging_config

@@ -22,6 +22,7 @@ from apps.conversations.models import AbuseReport, Conversation
 from apps.core.errors import UserError
 from apps.voices import services
 from apps.voices.models import VoiceProfile
+from apps.voices.suspension import suspend_voice
 from tests.client import LONG_REPLY, error_of, messages_of, wait_until
 from tests.factories import make_administrator, make_turn, make_voice
 from tests.fakes.elevenlabs import SPEECH
@@ -209,7 +210,7 @@ Block: TypeAlias = Callable[[VoiceProfile], object]
 
 
 def suspend(voice: VoiceProfile) -> None:
-    services.suspend_voice(voice=voice)
+    suspend_voice(voice=voice)
 
 
 def block_account(voice: VoiceProfile) -> None:
@@ -226,7 +227,7 @@ class TestSuspension:
         settings: Settings,
     ) -> None:
         failed = make_turn(conversation, status="failed", failed_stage="speak", error_code="provider_busy")
-        services.suspend_voice(voice=voice, note="We have a question.")
+        suspend_voice(voice=voice, note="We have a question.")
         settings.OPERATOR_EMAIL = "operator@example.org"
         calls = {
             "turn": alice_api.ask(conversation, text="Hello?"),
@@ -278,7 +279,7 @@ class TestSuspension:
 
     def test_its_owner_sees_why_and_another_voice_is_offered(self, client: Client, voice: VoiceProfile) -> None:
         other = make_voice(voice.owner, "other", name="June")
-        services.suspend_voice(voice=voice, note="We have a question.")
+        suspend_voice(voice=voice, note="We have a question.")
         client.force_login(voice.owner)
         page = client.get(reverse("voices:list")).content.decode()
         assert "We have a question." in page
@@ -286,7 +287,7 @@ class TestSuspension:
         assert list(client.get(reverse("conversations:talk")).context["voices"]) == [other]
 
     def test_the_api_shows_the_suspension(self, client: Client, alice_api: Api, voice: VoiceProfile) -> None:
-        services.suspend_voice(voice=voice)
+        suspend_voice(voice=voice)
         body = alice_api.get(f"/api/v1/voices/{voice.pk}").json()
         assert body["silenced_at"]
         assert body["error"]["code"] == "voice_silenced"

@@ -22,7 +22,7 @@ from apps.core.logs import WithoutSecretLinks
 from apps.core.personal_data import all_personal_data
 from apps.privacy import retention
 from apps.voices.consent import withdraw_consent
-from apps.voices.services import suspend_voice
+from apps.voices.suspension import suspend_voice
 from tests.client import bearer, error_of
 from tests.factories import make_administrator, make_turn
 

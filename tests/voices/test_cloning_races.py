@@ -18,6 +18,7 @@ from apps.voices import services
 from apps.voices.consent import renew_voices, withdraw_consent
 from apps.voices.deletion import finish_deletion
 from apps.voices.models import Consent, VoiceProfile
+from apps.voices.suspension import end_suspension, suspend_voice
 from tests.client import SAMPLES, Api, error_of
 from tests.factories import make_consent, make_voice
 from tests.fakes.behaviour import Moment
@@ -174,7 +175,7 @@ class TestRetry:
     def test_a_suspended_voice_is_not_cloned_again(
         self, alice_api: Api, provider: FakeProvider, failed: VoiceProfile
     ) -> None:
-        services.suspend_voice(voice=failed)
+        suspend_voice(voice=failed)
         refusal(alice_api.post(f"/api/v1/voices/{failed.pk}/retry"), 403, "voice_silenced")
         assert not provider.requests
 
@@ -219,12 +220,12 @@ def test_a_consent_that_expires_meanwhile(alice: User, remote_engines: FakeProvi
 def test_a_voice_that_is_suspended_meanwhile_is_kept_and_does_not_speak(
     alice_api: Api, alice: User, provider: FakeProvider
 ) -> None:
-    at(provider, Moment.DONE, lambda: services.suspend_voice(voice=VoiceProfile.objects.get()))
+    at(provider, Moment.DONE, lambda: suspend_voice(voice=VoiceProfile.objects.get()))
     refusal(alice_api.clone_voice(), 403, "voice_silenced")
     voice = VoiceProfile.objects.get()
     assert (voice.status, voice.is_default, voice.can_speak) == ("ready", False, False)
     assert list(provider.voices) == [voice.voice_id]
-    services.end_suspension(voice=voice)
+    end_suspension(voice=voice)
     assert alice_api.full_interaction(voice.voice_id).status_code == 200
 
 

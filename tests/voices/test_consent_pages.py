@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.voices.models import Consent, ConsentChallenge, VoiceProfile
-from apps.voices.services import suspend_voice
+from apps.voices.suspension import suspend_voice
 from tests.audio_samples import clip, to_wav
 from tests.client import messages_of
 from tests.factories import make_administrator, make_consent, make_voice

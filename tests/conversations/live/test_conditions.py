@@ -14,7 +14,7 @@ from apps.usage.models import UsageDay, UsageRecord
 from apps.voices.consent import withdraw_consent
 from apps.voices.deletion import delete_voice
 from apps.voices.models import Consent, VoiceProfile
-from apps.voices.services import suspend_voice
+from apps.voices.suspension import suspend_voice
 from tests.client import wait_until
 from tests.conftest import Server
 from tests.conversations.live.client import PUSH_TO_TALK, TEXT_ONLY, hold, live, live_clip, seconds_of, silence

@@ -21,7 +21,7 @@ from apps.speech.base import ProviderError
 from apps.voices.consent import withdraw_consent
 from apps.voices.deletion import delete_voice
 from apps.voices.models import Consent, VoiceProfile
-from apps.voices.services import suspend_voice
+from apps.voices.suspension import suspend_voice
 
 Line = dict[str, Any]
 

@@ -22,9 +22,10 @@ run: install .env
 
 install: .venv/installed
 
+# A test that fails is run once more, because browsers and timers share the processor; those are named at the end.
 test: .venv/installed-dev
 	@LOCAL_CHAT_MODEL=smollm2-135m-instruct $(MAKE) --no-print-directory models || test -z "$(REQUIRE_MODELS)"
-	$(BIN)/pytest -n $(TEST_PROCESSES)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --reruns 1 -r R
 
 # All tests but those that need a browser or the weights of models.
 test-quick: .venv/installed-dev

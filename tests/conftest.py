@@ -187,12 +187,24 @@ def serve(application: Application | None = None, *, ws_max_size: int = 16 * 2**
         thread.join()
 
 
+@contextmanager
+def serve_with(
+    settings: dict[str, object], application: Application | None = None, *, ws_max_size: int = 16 * 2**20
+) -> Iterator[Server]:
+    """Serve the application with the engines of `settings`, which are in force while it starts, and not for longer.
+
+    Settings that stay in force would reach the tests of other files: a server may live as long as its process.
+    """
+    with ExitStack() as stack:
+        with override_settings(**settings):
+            server = stack.enter_context(serve(application, ws_max_size=ws_max_size))
+        yield server
+
+
 @pytest.fixture(scope="session")
 def running_server(provider_server: FakeProvider) -> Iterator[Server]:
     """A server for all tests that need no other engines: to start and to stop one takes a third of a second."""
-    with ExitStack() as stack:
-        with override_settings(**remote_settings(provider_server)):
-            server = stack.enter_context(serve())
+    with serve_with(remote_settings(provider_server)) as server:
         yield server
 
 

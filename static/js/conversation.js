@@ -40,7 +40,7 @@ function pressRecord() {
     pressRecordHandsFree(capture.microphone);
   } else if (!voiceMissing()) {
     if (isHandsFree()) startHandsFree();
-    else recordQuestion();
+    else recordQuestion(isHeld);
   }
 }
 
@@ -142,7 +142,7 @@ const button = {
   startsRecording: () => recordAction() === "start",
   isRecording: () => capture.recorder !== null,
 };
-watchHolding(recordButton, {
+const isHeld = watchHolding(recordButton, {
   ...button,
   onHeld: () => announce(text("held")),
   onCancelled: () => throwAway(text("interrupted")),

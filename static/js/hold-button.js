@@ -7,6 +7,7 @@ const HOLD_MILLISECONDS = 300; // A click is shorter.
  * @param {{press: () => void, startsRecording: () => boolean, isRecording: () => boolean, onHeld: () => void,
  *   onCancelled: () => void}} button `startsRecording` tells whether a press would start a recording; `onHeld` is
  *   called when a press is no click any more, `onCancelled` when the system ends it in the place of the person
+ * @returns {() => boolean} whether the button is held
  */
 export function watchHolding(element, { press, startsRecording, isRecording, onHeld, onCancelled }) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -49,4 +50,5 @@ export function watchHolding(element, { press, startsRecording, isRecording, onH
   element.addEventListener("contextmenu", (event) => {
     if (isDown) event.preventDefault(); // A long touch opens one.
   });
+  return () => isDown && isHeld;
 }

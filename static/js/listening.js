@@ -82,13 +82,16 @@ function beginAnew() {
 
 // One question
 
-/** Record a question and send it. */
-export async function recordQuestion() {
+/**
+ * Record a question and send it.
+ * @param {() => boolean} isHeld whether the button is held, which may be so before the microphone is there
+ */
+export async function recordQuestion(isHeld) {
   beginAnew();
   const started = await withPermission(async () => (await liveSession())?.record() ?? startRecorder());
   if (!started) return;
   capture.recorder = started;
-  enter("listening");
+  enter("listening", text(isHeld() ? "held" : "listening"));
   const take = await started.finished;
   if (capture.recorder !== started) return; // It was thrown away.
   capture.recorder = null;

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from tests.fakes.provider import FakeProvider
 
 HELD_MS = 1500
+# A microphone may be there only when a press is no click any more.
+SLOW_MICROPHONE = """
+const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = (wanted) =>
+  new Promise((resolve) => setTimeout(resolve, 400)).then(() => open(wanted));
+"""
 
 
 def middle_of_button(page: Page) -> tuple[float, float]:
@@ -52,7 +58,7 @@ class Finger:
 class TestHolding:
     @pytest.mark.parametrize("scripts", ["", WITHOUT_LIVE], ids=["live", "upload"])
     def test_the_mouse_records_from_the_press_to_the_release(self, talk: Page, scripts: str) -> None:
-        talk.add_init_script(scripts)
+        talk.add_init_script(scripts + SLOW_MICROPHONE)
         talk.reload()
         talk.mouse.move(*middle_of_button(talk))
         pressed = time.monotonic()

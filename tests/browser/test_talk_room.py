@@ -109,6 +109,7 @@ def test_the_controls_are_low_in_every_state_and_nothing_overflows(
     assert barriers_in(talk) == ""
     talk.locator("#record").click()
     wait_for_state(talk, "speaking")
+    expect(talk.locator(".reply")).to_be_visible()  # It follows the sound.
     check()
     talk.get_by_role("button", name="Stop", exact=True).click()
     wait_for_state(talk, "ready")

@@ -6,12 +6,10 @@ the same voices, and a retry succeeds.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.test import override_settings
 
 from apps.background.reconciling import reconcile
 from apps.conversations.models import RUNNING, Conversation, Turn
@@ -19,7 +17,7 @@ from apps.speech import availability
 from apps.speech.providers.faults import RETRYABLE_CODES
 from apps.voices.models import VoiceProfile, VoiceTag
 from tests.client import QUESTION, Api, error_of, wait_until
-from tests.conftest import Server, remote_settings, serve
+from tests.conftest import Server, remote_settings, serve_with
 from tests.factories import make_voice
 from tests.faults.proxy import CuttingProxy, Direction
 from tests.faults.site import expire_leases
@@ -56,9 +54,7 @@ def proxies(provider_server: FakeProvider) -> Iterator[Proxies]:
 def server_behind_proxies(provider_server: FakeProvider, proxies: Proxies) -> Iterator[Server]:
     openai_url = f"{proxies.openai.url}/v1"
     addresses = {"STT_BASE_URL": openai_url, "CHAT_BASE_URL": openai_url, "ELEVENLABS_BASE_URL": proxies.elevenlabs.url}
-    with ExitStack() as stack:
-        with override_settings(**remote_settings(provider_server) | addresses):
-            server = stack.enter_context(serve())
+    with serve_with(remote_settings(provider_server) | addresses) as server:
         yield server
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from django.test import override_settings
 from playwright.sync_api import BrowserContext, Page
 
 from apps.speech.base import Recording
@@ -15,7 +13,7 @@ from tests.browser.conftest import faultless_page
 from tests.browser.live.steps import BROKEN_CONNECTION, INIT
 from tests.browser.steps import be_signed_in
 from tests.client import wait_until
-from tests.conftest import Server, remote_settings, serve
+from tests.conftest import Server, remote_settings, serve_with
 from tests.fakes.provider import FakeProvider
 
 if TYPE_CHECKING:
@@ -29,9 +27,7 @@ LIVE: dict[str, object] = {"LIVE_SPEECH_TO_TEXT": "elevenlabs", "LIVE_STT_MODEL"
 
 @pytest.fixture(scope="package")
 def running_live_server(provider_server: FakeProvider) -> Iterator[Server]:
-    with ExitStack() as stack:
-        with override_settings(**{**remote_settings(provider_server), **LIVE}):
-            server = stack.enter_context(serve())
+    with serve_with(remote_settings(provider_server) | LIVE) as server:
         yield server
 
 

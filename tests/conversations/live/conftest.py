@@ -21,13 +21,14 @@ from apps.conversations.live.socket import Deadlines, LiveSockets
 from apps.usage.models import UsageDay
 from apps.voices.models import VoiceProfile
 from tests.client import wait_until
-from tests.conftest import Server, remote_settings, serve
+from tests.conftest import Server, remote_settings, serve, serve_with
 from tests.fakes.provider import FakeProvider
 from voiceclone.server import GracefulShutdown, RequestIds, WarmEngines, WriteDeadline, abort_connection
 
 LIVE = {"LIVE_SPEECH_TO_TEXT": "elevenlabs", "LIVE_STT_MODEL": "scribe_v2_realtime", "LIMITS": True}
 UPLOAD = {"LIVE_SPEECH_TO_TEXT": "upload", "LIVE_STT_MODEL": "", "LIMITS": True}
 OPENAI = {"LIVE_SPEECH_TO_TEXT": "openai", "LIVE_STT_MODEL": "gpt-live-transcribe", "LIMITS": True}
+MAX_MESSAGE = 5_000_000  # bytes
 DEADLINES = Deadlines(write=0.6, check=0.2, idle=20)
 
 
@@ -70,15 +71,17 @@ class Watched:
 @contextmanager
 def serve_live(provider: FakeProvider, settings: dict[str, Any], **options: Any) -> Iterator[tuple[Server, Watched]]:
     watched = Watched(**options)
-    with override_settings(**remote_settings(provider) | settings), serve(watched, ws_max_size=5_000_000) as server:
+    with override_settings(**remote_settings(provider) | settings), serve(watched, ws_max_size=MAX_MESSAGE) as server:
         watched.note_base()
         yield server, watched
 
 
 @pytest.fixture(scope="session")
 def running_live_server(provider_server: FakeProvider) -> Iterator[tuple[Server, Watched]]:
-    with serve_live(provider_server, LIVE) as running:
-        yield running
+    watched = Watched()
+    with serve_with(remote_settings(provider_server) | LIVE, watched, ws_max_size=MAX_MESSAGE) as server:
+        watched.note_base()
+        yield server, watched
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ function withoutHeard({ audio, sample_rate: rate }, seconds) {
  * Go on with a turn that was stopped, without what was heard of it before.
  * @param {HTMLElement} item
  */
-export async function goOn(item) {
+async function goOn(item) {
   const view = new TurnView(item);
   audioContext(); // After an await it might not start.
   item.focus(); // The pressed button disappears.
@@ -73,7 +73,7 @@ export async function goOn(item) {
  * @param {HTMLElement} item
  * @param {string} [words]
  */
-export async function askAgain(item, words) {
+async function askAgain(item, words) {
   const old = new TurnView(item);
   if (underWay.has(item) || capture.isAsking || voiceMissing()) return;
   underWay.add(item);
@@ -127,7 +127,7 @@ function replace(item, view, isSameQuestion) {
  * @param {HTMLElement} item
  * @param {string} [words] those of an attempt that was refused
  */
-export function edit(item, words = find(item, ".transcript").textContent) {
+function edit(item, words = find(item, ".transcript").textContent) {
   const transcript = find(item, ".transcript");
   if (item.querySelector(".edit-form")) return;
   const form = create("form", { className: "edit-form" });
@@ -169,7 +169,16 @@ export function edit(item, words = find(item, ".transcript").textContent) {
 }
 
 /** End a turn that an earlier visit to this page began. @param {HTMLElement} item */
-export function halt(item) {
+function halt(item) {
   interrupt();
   stopTurn(new TurnView(item).id, 0);
+}
+
+const actions = { retry: goOn, again: askAgain, edit, halt };
+
+/** Do what a button of a turn says. @param {HTMLElement} button @param {HTMLElement} item its turn */
+export function act(button, item) {
+  for (const [name, action] of Object.entries(actions)) {
+    if (button.classList.contains(name)) action(item);
+  }
 }

@@ -98,11 +98,8 @@ async function pressAction(event) {
     return;
   }
   audioContext(); // After an await it might not start.
-  const { askAgain, edit, goOn, halt } = await loadActions();
-  const actions = { retry: goOn, again: askAgain, edit, halt };
-  for (const [name, act] of Object.entries(actions)) {
-    if (button.classList.contains(name)) act(item);
-  }
+  const { act } = await loadActions();
+  act(button, item);
 }
 
 function pressThrowAway() {

@@ -29,15 +29,18 @@ for model in (Group, EmailAddress, Authenticator, UserSession):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(LongListAdmin):
-    """Staff can revoke tokens here, but cannot create or read them: their owners create them."""
+    """Staff can revoke tokens here, for good. They cannot create or read them: their owners create them."""
 
     list_display = ["name", "owner", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at"]
     list_filter = ["created_at", "last_used_at"]
     list_select_related = ["owner"]
     secret_fields = ("digest",)
     search_fields = ["name", "owner__username", "owner__email"]
-    readonly_fields = ["owner", "name", "scopes", "created_at", "last_used_at"]
     date_hierarchy = "created_at"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> list[str]:
+        fixed = ["owner", "name", "scopes", "created_at", "last_used_at", "expires_at"]
+        return [*fixed, "revoked_at"] if obj and obj.revoked_at else fixed
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

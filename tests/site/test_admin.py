@@ -126,6 +126,16 @@ def test_history_can_only_be_read(staff: Client, rows: dict[type[Model], Model],
 
 
 class TestTokens:
+    def test_a_token_is_revoked_for_good(self, staff: Client, alice_token: str) -> None:
+        token = ApiToken.objects.get()
+        change = url("change", ApiToken, token.pk)
+        staff.post(change, {"revoked_at_0": "2026-01-01", "revoked_at_1": "12:00"})
+        token.refresh_from_db()
+        assert token.revoked_at is not None
+        staff.post(change, {"revoked_at_0": "", "revoked_at_1": "", "expires_at_0": "", "expires_at_1": ""})
+        token.refresh_from_db()
+        assert token.revoked_at is not None
+
     def test_a_token_cannot_be_created_or_read(self, staff: Client, alice_token: str) -> None:
         assert staff.get(url("add", ApiToken)).status_code == 403
         token = ApiToken.objects.get()

@@ -27,7 +27,7 @@ from apps.core import recordings
 from apps.core.admin_actions import note_action
 from apps.core.admin_filters import MonthFilter, OwnerFilter
 from apps.core.admin_sound import sound
-from apps.core.content_access import PLACEHOLDER, Kind, may_read_content, record_access
+from apps.core.content_access import PLACEHOLDER, Kind, may_read_content, record_accesses
 from apps.core.errors import RecordingMissingError
 from apps.core.read_only_admin import ReadOnlyAdmin
 
@@ -59,8 +59,8 @@ class ExportingAdmin(AuditedAdmin):
         with transaction.atomic():
             note_action(request, turns, "Exported.")
             if with_content:
-                for conversation, owner in {turn.conversation_id: turn.owner_id for turn in turns}.items():
-                    record_access(reader=request.user, owner=owner, kind=Kind.EXPORT, object_id=conversation)
+                owners = {turn.conversation_id: turn.owner_id for turn in turns}
+                record_accesses(reader=request.user, kind=Kind.EXPORT, owners=owners)
         if len(turns) == admin_export.MAX_TURNS:
             text = gettext("The file has the newest %(count)d turns of the selection. Select fewer to get all of them.")
             messages.warning(request, text % {"count": admin_export.MAX_TURNS})

@@ -224,7 +224,7 @@ def export(request: HttpRequest, conversation_pk: UUID, extension: str) -> HttpR
         raise Http404
     content_type, write = EXPORTS[extension]
     turns = Turn.objects.for_user(request.user).filter(conversation=conversation)
-    response = HttpResponse(write(conversation, list(turns)), content_type=content_type)
+    response = HttpResponse(write(conversation, turns), content_type=content_type)
     name = export_name(conversation, extension)
     response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=name)
     return response

@@ -7,7 +7,8 @@ how in `AppConfig.ready()`, so that every app can write them.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
@@ -33,9 +34,9 @@ class Kind(models.TextChoices):
 
 
 class Recorder(Protocol):
-    """Stores that the user `reader_id` read something of the user `owner_id`."""
+    """Stores that the user `reader_id` read items: `owners` has the id of the owner by the id of the item."""
 
-    def __call__(self, *, reader_id: int, owner_id: int, kind: Kind, object_id: str) -> None: ...
+    def __call__(self, *, reader_id: int, kind: Kind, owners: Mapping[str, int]) -> None: ...
 
 
 _recorders: list[Recorder] = []
@@ -62,7 +63,13 @@ def record_access(
     kind.
     """
     owner_id = owner.pk if isinstance(owner, AbstractBaseUser) else owner
-    if owner_id is None or reader.pk is None or owner_id == reader.pk:
+    record_accesses(reader=reader, kind=kind, owners={object_id: owner_id})
+
+
+def record_accesses(*, reader: AbstractBaseUser | AnonymousUser, kind: str, owners: Mapping[Any, int | None]) -> None:
+    """Record as `record_access` does, with few queries for many items: `owners` has ids of owners by ids of items."""
+    others = {str(item): owner for item, owner in owners.items() if owner is not None and owner != reader.pk}
+    if reader.pk is None or not others:
         return
     for recorder in _recorders:
-        recorder(reader_id=reader.pk, owner_id=owner_id, kind=Kind(kind), object_id=str(object_id))
+        recorder(reader_id=reader.pk, kind=Kind(kind), owners=others)

@@ -30,6 +30,8 @@ from tests.fakes.elevenlabs import elevenlabs_error
 from tests.voices.test_admin_voices import helper_without_content
 
 if TYPE_CHECKING:
+    from pytest_django import DjangoAssertNumQueries
+
     from tests.fakes.provider import FakeProvider
 
 __all__ = ["helper_without_content"]  # A fixture.
@@ -207,6 +209,19 @@ class TestExport:
         assert {entry.object_id for entry in LogEntry.objects.all()} == {str(turn.pk) for turn in turns}
         access = ContentAccess.objects.get()
         assert (access.kind, access.object_id) == ("export", str(conversation.pk))
+
+    def test_accesses_to_many_conversations_are_recorded_with_few_queries(
+        self, admin_client: Client, alice: User, bob: User, django_assert_max_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        conversations = [Conversation.objects.create(owner=owner) for owner in (alice, bob) * 10]
+        for conversation in conversations:
+            make_turn(conversation)
+        self.export(admin_client, "json", CONVERSATIONS, *conversations[:2])
+        with django_assert_max_num_queries(25):
+            self.export(admin_client, "json", CONVERSATIONS, *conversations)
+        stored = ContentAccess.objects.values_list("kind", "object_id", "owner")
+        assert sorted(stored) == sorted(("export", str(row.pk), row.owner_id) for row in conversations)
+        assert LogEntry.objects.count() == 2 + len(conversations)
 
     def test_conversations_as_csv_without_formulas(self, admin_client: Client, conversation: Conversation) -> None:
         make_turn(conversation, transcript=FORMULA, reply="-1+1")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,34 @@ class TestJson:
         assert shown["question_seconds"] == 2.5
         assert shown["timings"]["heard_ms"] == 310
         assert shown["error"] is None
+
+    def test_a_turn_is_a_line_with_its_error_and_the_turn_that_asks_again(
+        self, page: Client, conversation: Conversation
+    ) -> None:
+        failed = {"status": "failed", "failed_stage": "speak", "error_code": "provider_busy", "reply": "", "answer": ""}
+        again = make_turn(conversation, transcript="Où est 巴黎 ?", language="fr", answer_seconds=1.5)
+        first = make_turn(conversation, created_at=again.created_at - timedelta(1), replaced_by=again, **failed)
+        lost = make_turn(conversation, transcript="", question="", **failed)
+        text = page.get(export_url(conversation, "json")).content.decode()
+        expected = [
+            {
+                "id": str(turn.pk),
+                "created_at": turn.created_at.isoformat(),
+                "status": turn.status,
+                "language": turn.language,
+                "transcript": turn.transcript,
+                "reply": turn.reply,
+                "question_seconds": None,
+                "answer_seconds": turn.answer_seconds,
+                "timings": {"heard_ms": None, "first_word_ms": None, "first_audio_ms": None, "total_ms": 1200},
+                "error": turn.error,
+                "replaced_by": str(again.pk) if turn == first else None,
+            }
+            for turn in (first, again, lost)
+        ]
+        assert [turn.retryable for turn in (first, again, lost)] == [True, False, False]
+        lines = ",\n".join(json.dumps(turn, ensure_ascii=False) for turn in expected)
+        assert text.endswith(f',\n  "turns": [\n{lines}\n  ]\n}}\n')
 
 
 class TestFile:

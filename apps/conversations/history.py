@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import User
 from apps.conversations.highlights import highlighted, snippet
 from apps.conversations.models import Conversation, Turn
-from apps.conversations.search import search_conversations, turn_counts, with_excerpts, words_of
+from apps.conversations.search import MAX_FOUND, search_conversations, turn_counts, with_excerpts, words_of
 from apps.core.times import DAY
 
 CONVERSATIONS_PER_PAGE = 20
@@ -65,13 +65,14 @@ class Row:
 def history_page(owner: User, search: str, number: str | None) -> tuple[list[Row], Page[Row]]:
     """Return the pinned conversations, for the first page only, and a page of the others, by their latest turn.
 
-    A search finds pinned ones among the others. A `number` that does not exist is the first or the last page.
+    A search finds the newest MAX_FOUND, and pinned ones among the others. A `number` that does not exist is the first
+    or the last page.
     """
     found = search_conversations(owner=owner, search=search)
     others = found if search else found.filter(pinned_at=None)
     pks = others.order_by("-updated_at").values_list("pk", flat=True)
     # A search reads all turns of the person: not once to count what it finds, and once more for the page.
-    pages: Paginator[Any] = Paginator(list(pks) if search else pks, CONVERSATIONS_PER_PAGE)
+    pages: Paginator[Any] = Paginator(list(pks[:MAX_FOUND]) if search else pks, CONVERSATIONS_PER_PAGE)
     page = pages.get_page(number)
     has_pinned = not search and page.number == 1
     pinned = list(Conversation.objects.for_user(owner).pinned().values_list("pk", flat=True)) if has_pinned else []

@@ -17,7 +17,8 @@ from apps.core.owned import owner_is_like
 # Each word is looked for in every text: with more of them, a search takes seconds.
 MAX_WORDS = 8
 MAX_CHARACTERS = 200
-# A search of staff goes through the turns of everybody once, and keeps the newest ones that it finds.
+# A page that counts what is found keeps only the newest: a person can have tens of thousands of conversations with a
+# common word, and a search of staff goes through the turns of everybody.
 MAX_FOUND = 1000
 # A word that none of these turns says is rare: it is in less than about one turn of a hundred.
 SAMPLE_TURNS = 300

@@ -26,6 +26,7 @@ from apps.conversations.languages import Language
 from apps.conversations.lookups import own_conversation, own_conversations
 from apps.conversations.models import Conversation, Turn
 from apps.conversations.personas import PRESETS
+from apps.conversations.search import MAX_FOUND
 from apps.core.pages import report_refusals_to
 from apps.speech.base import LOCAL, POCKET
 from apps.voices.models import VoiceProfile
@@ -152,7 +153,13 @@ def history(request: HttpRequest) -> HttpResponse:
     """All conversations, searchable."""
     search = request.GET.get("q", "").strip()
     pinned, page = history_page(signed_in_user(request), search, request.GET.get("page"))
-    context = {"page_obj": page, "search": search, "pinned": pinned, "days": by_day(page.object_list)}
+    context = {
+        "page_obj": page,
+        "search": search,
+        "pinned": pinned,
+        "days": by_day(page.object_list),
+        "newest_only": MAX_FOUND if search and page.paginator.count == MAX_FOUND else None,
+    }
     return render(request, "conversations/history.html", context)
 
 

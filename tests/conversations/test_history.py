@@ -14,6 +14,7 @@ from apps.conversations import services
 from apps.conversations.highlights import LEAD_CHARACTERS, highlighted, snippet
 from apps.conversations.history import by_day, history_page
 from apps.conversations.models import Conversation, Turn
+from apps.conversations.search import MAX_FOUND
 from apps.conversations.views import TURNS_PER_PAGE
 from apps.core.errors import UserError
 from tests.client import bearer, messages_of
@@ -105,6 +106,17 @@ class TestHits:
         make_turn(conversation)
         _pinned, (row,) = history_page(conversation.owner, "", None)
         assert row.address == f"/talk/{conversation.pk}/"
+
+
+class TestManyFound:
+    @pytest.mark.parametrize(("there_are", "shown"), [(MAX_FOUND - 1, MAX_FOUND - 1), (MAX_FOUND + 1, MAX_FOUND)])
+    def test_a_search_finds_the_newest_and_says_so(self, page: Client, alice: User, there_are: int, shown: int) -> None:
+        begun(alice, "The oldest harbour")
+        Conversation.objects.bulk_create(Conversation(owner=alice, title="harbour") for _ in range(there_are - 1))
+        response = page.get(URL, {"q": "harbour", "page": "50"})
+        assert response.context["page_obj"].paginator.count == shown
+        assert ("These are the newest 1000 conversations" in response.content.decode()) == (there_are > shown)
+        assert ("oldest" in response.content.decode()) == (there_are == shown)
 
 
 class TestOldTurn:

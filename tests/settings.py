@@ -65,9 +65,9 @@ STORAGES = {
     "default": STORAGES["default"],  # noqa: F405
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-# A file, since the server under test and the test itself look at it from different threads.
-DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH_DIR / "test.sqlite3")}  # noqa: F405
-if "init_command" in DATABASES["default"].get("OPTIONS", {}):  # noqa: F405
+if "sqlite" in DATABASES["default"]["ENGINE"]:  # noqa: F405
+    # A file, since the server under test and the test itself look at it from different threads.
+    DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH_DIR / "test.sqlite3")}  # noqa: F405
     # Nothing needs to survive a loss of power. The last statement for a setting is the one that counts.
     DATABASES["default"]["OPTIONS"]["init_command"] += "PRAGMA synchronous=OFF;"  # noqa: F405
 STATIC_ROOT = SCRATCH_DIR / "static"
